@@ -1,0 +1,198 @@
+"""The ASGI middleware: http, websocket and lifespan.
+
+Added to a Starlette or FastAPI app it sits inside the app's own error middleware, whose 500 it would never see.
+So at the first scope that names the app it stands around the whole stack; the added instance only notes exceptions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import sys
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+from obs_asgi.response import Response
+from obs_asgi.routes import Routes
+from obs_middleware import ConfigError, Exchange, Observer, RequestInfo
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_EXCHANGE = "obs.exchange"
+_REPLY_THREADS = 4  # of our own, so that an app that fills the default ones still answers its probes
+
+
+class ObservabilityMiddleware:
+    """Observe an ASGI app.
+
+    Args:
+        app: the app to run.
+        observer: an Observer made elsewhere; or give settings by name.
+
+    Raises:
+        ConfigError: a setting is not as it must be; where Starlette builds the middleware, at the lifespan's start.
+    """
+
+    def __init__(self, app: ASGIApp, observer: Observer | None = None, **settings: Any) -> None:
+        self.app = app
+        self._error: ConfigError | None = None
+        self._is_serving = False
+        self._routes = Routes(app)
+        self._threads = ThreadPoolExecutor(_REPLY_THREADS, thread_name_prefix="obs-reply")
+        try:
+            self.observer = Observer.chosen(observer, settings)
+        except ConfigError as error:
+            # Starlette builds its stack at the first event, where servers take an exception for "no lifespan here".
+            if sys._getframe(1).f_code.co_name != "build_middleware_stack":
+                raise
+            self._error = error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+        elif scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+        elif _EXCHANGE in scope:
+            await self._pass_through(scope, receive, send)
+        else:
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self.app if self._is_serving else self._begin(scope)
+        info = _request_info(scope)
+        path = scope["path"]
+        if path in self.observer.paths and scope["type"] == "http":
+            await self._reply(info, path, send)
+            return
+        exchange = self.observer.start(info)
+        if exchange is None:
+            await app(scope, receive, send)
+            return
+        scope[_EXCHANGE] = exchange
+        if exchange.is_span_ours:
+            scope.setdefault(
+                "fastapi.telemetry", None
+            )  # FastAPI's native telemetry would make a second server span
+        response = Response(exchange, self._routes, scope, receive, send)
+        with exchange:
+            try:
+                await app(scope, response.receive, response.send)
+            except Exception as error:
+                exchange.error = exchange.error or error
+                with suppress(Exception):
+                    await response.answer_error()
+                raise
+            except BaseException:  # asyncio.CancelledError, trio.Cancelled
+                exchange.is_cancelled = True
+                raise
+            finally:
+                response.end()
+
+    async def _pass_through(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the app inside an exchange that another instance has begun."""
+        try:
+            await self.app(scope, receive, send)
+        except Exception as error:
+            exchange: Exchange = scope[_EXCHANGE]
+            exchange.error = error
+            raise
+
+    async def _reply(self, info: RequestInfo, path: str, send: Send) -> None:
+        loop = _running_loop()
+        if loop is None:
+            reply = self.observer.reply(info, path)
+        else:
+            reply = await loop.run_in_executor(self._threads, self.observer.reply, info, path)
+        headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in reply.headers.items()]
+        headers.append((b"content-length", str(len(reply.body)).encode()))
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if info.method == "HEAD" else reply.body})
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._error is not None:
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": f"obs-middleware: {self._error}"})
+            raise self._error
+        self._set_up(scope)
+
+        async def watched_receive() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                self.observer.drain()
+            return message
+
+        async def watched_send(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                self.observer.started(loop=_running_loop())
+            elif message["type"] == "lifespan.shutdown.complete":
+                await asyncio.to_thread(self.observer.close)
+            await send(message)
+
+        await self.app(scope, watched_receive, watched_send)
+
+    def _begin(self, scope: Scope) -> ASGIApp:
+        """Get ready at the first request, with a lifespan before it or none, and return the app for this request."""
+        if self._error is not None:
+            raise self._error
+        app = self._set_up(scope)
+        self.observer.started(loop=_running_loop())
+        self._is_serving = True
+        return app
+
+    def _set_up(self, scope: Scope) -> ASGIApp:
+        owner = scope.get("app")
+        self.observer.set_up(debug=bool(getattr(owner or self.app, "debug", False)))
+        stack = getattr(owner, "middleware_stack", None)
+        if stack is None or isinstance(stack, ObservabilityMiddleware):
+            return self.app
+        around = copy.copy(self)
+        around.app, around._routes = stack, Routes(owner)
+        owner.middleware_stack = around  # type: ignore[union-attr]
+        if getattr(stack, "app", None) is not self:
+            return self.app
+        errors = copy.copy(stack)  # a first request with no lifespan before it is inside the stack already
+        errors.app = self.app
+        return errors  # type: ignore[no-any-return]
+
+
+def _request_info(scope: Scope) -> RequestInfo:
+    raw = scope["headers"]
+    fields = dict(raw)
+    if len(fields) != len(raw):
+        fields = _joined(raw)
+
+    def header(name: str) -> str | None:
+        value = fields.get(name.encode())
+        return None if value is None else value.decode("latin-1")
+
+    is_http = scope["type"] == "http"
+    client = scope.get("client")
+    return RequestInfo(
+        scope["method"] if is_http else "GET",
+        scope["path"],
+        scope.get("query_string", b"").decode("latin-1"),
+        scope.get("scheme") or ("http" if is_http else "ws"),
+        header,
+        tuple(client) if client else None,
+        scope.get("http_version", ""),
+    )
+
+
+def _joined(raw: Any) -> dict[bytes, bytes]:
+    fields: dict[bytes, bytes] = {}
+    for name, value in raw:
+        fields[name] = b",".join((fields[name], value)) if name in fields else value
+    return fields
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None  # trio

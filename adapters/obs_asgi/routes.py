@@ -1,0 +1,89 @@
+"""The route template of a scope that Starlette or FastAPI has routed; the app's routes are not matched again.
+
+Starlette puts `route` in the scope (before 1.0 `endpoint` alone), FastAPI from 0.137 on keeps the prefix of an included
+router in an entry of its own, and a mount moves its part of the path to `root_path`. Where a mount has parameters that
+part is full of values, and is matched against the templates of those mounts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+Template = tuple[re.Pattern[str], str]
+
+_group_name = re.compile(r"\?P<\w+>")
+_MOUNT_REST = "/(?P<path>.*)$"
+
+
+class Routes:
+    """The route templates of one app.
+
+    Args:
+        app: a Starlette or FastAPI app, or any other, whose scopes then name no route.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._mounts: list[Template] | None = None
+        self._endpoints: dict[int, list[Template]] | None = None
+
+    def template(self, scope: Mapping[str, Any]) -> str | None:
+        """Return the template, application root and mounts included, or None where nothing was matched."""
+        base = scope.get("app_root_path", scope.get("root_path", ""))
+        mounted = scope.get("root_path", "")[len(base) :]
+        route = scope.get("route")
+        if route is None:
+            return self._of_endpoint(scope, base)
+        if hasattr(route, "routes"):  # a mount of what is no router, or of one that knows no such path
+            return f"{base}{self._mount(mounted)}/{{path}}"
+        included = (scope.get("fastapi") or {}).get("effective_route_context")
+        if included is not None and included.original_route is route:
+            route = included.starlette_route or included
+        path = getattr(route, "path_format", None)
+        return None if path is None else f"{base}{self._mount(mounted)}{path}"
+
+    def _mount(self, path: str) -> str:
+        if not path:
+            return path
+        if self._mounts is None:
+            found = _walk(getattr(self._app, "routes", ()))
+            self._mounts = [
+                (pattern, text) for pattern, text, _, is_mount in found if is_mount and "{" in text
+            ]
+        return next((text for pattern, text in self._mounts if pattern.fullmatch(path)), path)
+
+    def _of_endpoint(self, scope: Mapping[str, Any], base: str) -> str | None:
+        if "endpoint" not in scope:
+            return None
+        if self._endpoints is None:
+            self._endpoints = {}
+            for pattern, text, endpoint, is_mount in _walk(getattr(self._app, "routes", ())):
+                known = self._endpoints.setdefault(id(endpoint), [])
+                known.append((pattern, f"{text}/{{path}}" if is_mount else text))
+        candidates = self._endpoints.get(id(scope["endpoint"]), [])
+        if len(candidates) > 1:  # one function at several paths
+            path = scope["path"].removeprefix(base)
+            candidates = [(pattern, text) for pattern, text in candidates if pattern.fullmatch(path)]
+        return f"{base}{candidates[0][1]}" if candidates else None
+
+
+def _walk(
+    routes: Iterable[Any], before: str = "", text: str = ""
+) -> Iterator[tuple[re.Pattern[str], str, Any, bool]]:
+    """Yield (pattern, template, endpoint, whether it is a mount) of all routes, mounts first to last and inwards."""
+    for route in routes:
+        if hasattr(route, "effective_route_contexts"):  # FastAPI's included router
+            included = (known.starlette_route for known in route.effective_route_contexts())
+            yield from _walk(filter(None, included), before, text)
+        elif not hasattr(route, "path_regex"):  # a Host
+            yield from _walk(getattr(route, "routes", ()), before, text)
+        else:
+            is_mount = hasattr(route, "routes")
+            pattern = route.path_regex.pattern.removeprefix("^")
+            pattern = before + _group_name.sub("", pattern.removesuffix(_MOUNT_REST if is_mount else "$"))
+            path = text + (route.path_format.removesuffix("/{path}") if is_mount else route.path_format)
+            yield re.compile(pattern), path, getattr(route, "app" if is_mount else "endpoint", None), is_mount
+            if is_mount:
+                yield from _walk(route.routes or (), pattern, path)

@@ -1,0 +1,156 @@
+"""The Django middleware, sync and async: first in the list, so that probes pass before host checks and redirects."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+
+from obs_django.observer import get_observer
+from obs_django.stream import watch
+from obs_middleware import Exchange, Observer, Reply, RequestInfo, current_exchange
+from obs_middleware.cgi import request_info
+
+GetResponse = Callable[[HttpRequest], Any]
+
+_REPLY_THREADS = 4  # of our own, so that an app that fills the default ones still answers its probes
+
+
+class ObservabilityMiddleware:
+    """Observe a Django project.
+
+    Raises:
+        ConfigError: a setting is not as it must be.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: GetResponse, observer: Observer | None = None) -> None:
+        self.get_response = get_response
+        self.observer = observer or get_observer()
+        self.observer.set_up(debug=settings.DEBUG)
+        self.observer.started()
+        self._is_async = iscoroutinefunction(get_response)
+        self._knows_loop = False
+        self._threads = ThreadPoolExecutor(_REPLY_THREADS, thread_name_prefix="obs-reply")
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        return self._serve_async(request) if self._is_async else self._serve(request)
+
+    def _serve(self, request: HttpRequest) -> HttpResponseBase:
+        info = _request_info(request)
+        if request.path_info in self.observer.paths:
+            return _response(self.observer.reply(info, request.path_info))
+        exchange = self._start(request, info)
+        if exchange is None:
+            return self.get_response(request)
+        with exchange:
+            try:
+                response: HttpResponseBase = self.get_response(request)
+            except BaseException as error:
+                _fail(exchange, request, error)
+                raise
+        return _finish(exchange, request, response)
+
+    async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
+        if not self._knows_loop:
+            self._meet_loop()
+        info = _request_info(request)
+        if request.path_info in self.observer.paths:
+            reply = sync_to_async(self.observer.reply, thread_sensitive=False, executor=self._threads)
+            return _response(await reply(info, request.path_info))
+        exchange = self._start(request, info)
+        if exchange is None:
+            return await self.get_response(request)
+        with exchange:
+            try:
+                response: HttpResponseBase = await self.get_response(request)
+            except BaseException as error:
+                _fail(exchange, request, error)
+                raise
+        return _finish(exchange, request, response)
+
+    def _start(self, request: HttpRequest, info: RequestInfo) -> Exchange | None:
+        exchange = self.observer.start(info)
+        if exchange is not None:
+            request.exchange = exchange
+            exchange.request_bytes = _content_length(info)
+        return exchange
+
+    def _meet_loop(self) -> None:
+        import asyncio
+
+        self.observer.started(loop=asyncio.get_running_loop())
+        self._knows_loop = True
+
+
+def note_exception(sender: object, request: HttpRequest | None = None, **_: Any) -> None:
+    """Keep the exception that Django is about to answer with a 500 (signal `got_request_exception`)."""
+    exchange = current_exchange()
+    if exchange is not None:
+        exchange.error = sys.exc_info()[1]
+
+
+def _request_info(request: HttpRequest) -> RequestInfo:
+    return request_info(request.META, path=request.path, scheme=request.scheme)
+
+
+def _content_length(info: RequestInfo) -> int:
+    """Return the declared size: Django has taken the stream before the first middleware runs."""
+    value = info.header("content-length") or ""
+    return int(value) if value.isdecimal() and len(value) < 16 else 0
+
+
+def _fail(exchange: Exchange, request: HttpRequest, error: BaseException) -> None:
+    """End an exchange that gets no response: Django answers exceptions itself, so that this is a cancellation."""
+    if isinstance(error, Exception):
+        exchange.error = error
+    else:
+        exchange.is_cancelled = True
+    exchange.route = exchange.route or _route_of(request)
+    exchange.finish(is_complete=False)
+
+
+def _finish(exchange: Exchange, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """Add the headers, and end the exchange now or, of a stream, when its response is closed."""
+    try:
+        exchange.status = response.status_code
+        exchange.route = exchange.route or _route_of(request)
+        for name, value in exchange.added_headers((name.lower(), value) for name, value in response.items()):
+            response.headers[name] = value
+        if response.streaming:
+            watch(response, exchange, is_sent_by_kernel="wsgi.file_wrapper" in request.META)
+            return response
+        if exchange.has_body and isinstance(response, HttpResponse):
+            exchange.response_bytes = len(response.content)
+        exchange.first_byte()
+    except Exception as error:
+        exchange.report("response", error)
+    exchange.finish()
+    return response
+
+
+def _route_of(request: HttpRequest) -> str | None:
+    """Return the pattern that was matched, mount point included; the anchors of regular expressions are left out."""
+    match = request.resolver_match
+    if match is None or match.route is None:
+        return None
+    route = match.route.replace("^", "").removesuffix("$").removesuffix(r"\Z")
+    return f"{request.META.get('SCRIPT_NAME', '').rstrip('/')}/{route}"
+
+
+def _response(reply: Reply) -> HttpResponse:
+    response = HttpResponse(reply.body, status=reply.status)
+    del response.headers["Content-Type"]
+    for name, value in reply.headers.items():
+        response.headers[name] = value
+    response.headers["Content-Length"] = str(len(reply.body))
+    return response

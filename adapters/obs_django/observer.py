@@ -1,0 +1,30 @@
+"""The one Observer of a Django process, made of the settings that begin with `OBS_`."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from obs_middleware import ConfigError, Observer
+
+try:
+    from django.conf import settings
+except ImportError as missing:
+    raise ConfigError(
+        f"obs_django needs Django ({missing}): pip install 'obs-middleware[django]'"
+    ) from missing
+
+
+@cache
+def get_observer() -> Observer:
+    """Return the Observer of this process, made at the first call.
+
+    Raises:
+        ConfigError: a setting is not as it must be.
+    """
+    return Observer.chosen(None, {}, config=own_settings())
+
+
+def own_settings() -> dict[str, Any]:
+    """Return Django's settings that begin with `OBS_`; no other is read."""
+    return {name: getattr(settings, name) for name in dir(settings) if name.startswith("OBS_")}

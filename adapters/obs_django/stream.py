@@ -1,0 +1,83 @@
+"""A streaming response: bytes counted, and the exchange ended when Django closes the response."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from django.http import StreamingHttpResponse
+
+from obs_middleware import Exchange
+
+
+def watch(response: StreamingHttpResponse, exchange: Exchange, *, is_sent_by_kernel: bool) -> None:
+    """Count what a streaming response sends and end the exchange with it.
+
+    Args:
+        is_sent_by_kernel: the server offers `wsgi.file_wrapper`; a FileResponse's file then stays as it is, and its
+            bytes are those of Content-Length.
+    """
+    stream: _Stream | None = None
+    if is_sent_by_kernel and getattr(response, "file_to_stream", None) is not None:
+        exchange.first_byte()
+        exchange.response_bytes = exchange.declared_bytes or 0
+    else:
+        stream = (_AsyncStream if response.is_async else _SyncStream)(response.streaming_content, exchange)
+        response.streaming_content = stream
+    close = response.close
+
+    def closed() -> None:
+        try:
+            close()
+        finally:
+            is_complete = stream is None or stream.is_exhausted or exchange.has_all_bytes
+            if not is_complete and exchange.error is None:
+                exchange.is_client_gone = True  # servers stop for nothing else
+            exchange.finish(is_complete=is_complete)
+
+    response.close = closed
+
+
+class _Stream:
+    def __init__(self, content: Any, exchange: Exchange) -> None:
+        self._content = content
+        self._exchange = exchange
+        self.is_exhausted = False
+
+    def _count(self, piece: bytes) -> bytes:
+        if self._exchange.has_body:
+            self._exchange.response_bytes += len(piece)
+        self._exchange.first_byte()
+        return piece
+
+
+class _SyncStream(_Stream):
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        with self._exchange:
+            try:
+                return self._count(next(self._content))
+            except StopIteration:
+                self.is_exhausted = True
+                raise
+            except Exception as error:
+                self._exchange.error = error
+                raise
+
+
+class _AsyncStream(_Stream):
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        with self._exchange:
+            try:
+                return self._count(await anext(self._content))
+            except StopAsyncIteration:
+                self.is_exhausted = True
+                raise
+            except Exception as error:
+                self._exchange.error = error
+                raise

@@ -1,0 +1,67 @@
+"""The Flask extension: the WSGI middleware around `app.wsgi_app`, told of routes and exceptions by Flask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from obs_middleware import ConfigError, Observer, current_exchange
+from obs_wsgi import ObservabilityMiddleware
+
+try:
+    from flask import Flask, request
+    from flask.signals import got_request_exception
+except ImportError as missing:
+    raise ConfigError(f"obs_flask needs Flask ({missing}): pip install 'obs-middleware[flask]'") from missing
+
+
+class Observability:
+    """Observe a Flask app.
+
+    Settings come as keywords, then from `app.config["OBS_…"]`, then from the environment.
+
+    Args:
+        app: the app, or None and `init_app` later.
+        observer: an Observer made elsewhere; or give settings by name.
+
+    Raises:
+        ConfigError: a setting is not as it must be, or the app is observed already.
+    """
+
+    def __init__(
+        self, app: Flask | None = None, *, observer: Observer | None = None, **settings: Any
+    ) -> None:
+        self._given = observer
+        self._settings = settings
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Observe the app; `app.extensions["obs"]` is its Observer.
+
+        Raises:
+            ConfigError: a setting is not as it must be, or the app is observed already.
+        """
+        if "obs" in app.extensions:
+            raise ConfigError(
+                f"Flask app {app.name!r} is observed already: call Observability(app) or init_app once"
+            )
+        self.observer = Observer.chosen(self._given, self._settings, config=app.config)
+        app.wsgi_app = ObservabilityMiddleware(  # type: ignore[method-assign]
+            app.wsgi_app, self.observer, route_of=_route_of, debug=app.debug
+        )
+        app.extensions["obs"] = self.observer
+        got_request_exception.connect(_note_exception, app)
+
+
+def _route_of(environ: dict[str, Any]) -> str | None:
+    """Return the rule that Werkzeug has matched; below a dispatcher `SCRIPT_NAME` is the mount."""
+    request = environ.get("werkzeug.request")
+    rule = getattr(request, "url_rule", None)
+    return None if rule is None else f"{environ.get('SCRIPT_NAME', '')}{rule.rule}"
+
+
+def _note_exception(sender: Flask, exception: BaseException, **_: Any) -> None:
+    exchange = current_exchange()
+    if exchange is not None:
+        exchange.error = exception
+        exchange.route = exchange.route or _route_of(request.environ)  # no response may follow that could tell it

@@ -1,0 +1,116 @@
+"""Both bodies of an exchange: bytes counted, the end seen, whoever sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from obs_middleware import Exchange
+
+End = Callable[..., None]
+
+
+class Body:
+    """The app's response body, passed on piece by piece; the exchange ends when the server closes it.
+
+    A class and not a generator: the `finally` of a generator that was never begun does not run.
+    """
+
+    __slots__ = ("_body", "_end", "_exchange", "_is_exhausted", "_next")
+
+    def __init__(self, body: Iterable[bytes], exchange: Exchange, end: End) -> None:
+        self._body = body
+        self._next: Callable[[], bytes] | None = None
+        self._exchange = exchange
+        self._end = end
+        self._is_exhausted = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __len__(self) -> int:
+        return len(self._body)  # type: ignore[arg-type]  # servers try: one piece needs no chunked encoding
+
+    def __next__(self) -> bytes:
+        exchange = self._exchange
+        with exchange:
+            try:
+                if self._next is None:
+                    self._next = iter(self._body).__next__
+                piece = self._next()
+            except StopIteration:
+                self._is_exhausted = True
+                exchange.first_byte()
+                raise
+            except Exception as error:
+                exchange.error = exchange.error or error
+                raise
+        if piece and exchange.has_body:
+            exchange.response_bytes += len(piece)
+        exchange.first_byte()
+        return piece
+
+    def close(self) -> None:
+        """Close the app's body, and end the exchange."""
+        exchange = self._exchange
+        try:
+            close = getattr(self._body, "close", None)
+            if close is not None:
+                with exchange:
+                    close()
+        finally:
+            is_complete = self._is_exhausted or exchange.has_all_bytes
+            exchange.is_client_gone = (
+                not is_complete and exchange.error is None
+            )  # servers stop for nothing else
+            self._end(is_complete=is_complete)
+
+
+class CountedInput:
+    """The request's body, counted as the app reads it."""
+
+    def __init__(self, stream: Any, exchange: Exchange) -> None:
+        self._stream = stream
+        self._exchange = exchange
+
+    def read(self, *size: int) -> bytes:
+        return self._counted(self._stream.read(*size))
+
+    def readline(self, *size: int) -> bytes:
+        return self._counted(self._stream.readline(*size))
+
+    def readlines(self, *hint: int) -> list[bytes]:
+        return [self._counted(line) for line in self._stream.readlines(*hint)]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return map(self._counted, self._stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _counted(self, data: bytes) -> bytes:
+        self._exchange.request_bytes += len(data)
+        return data
+
+
+def watch_file(body: Any, exchange: Exchange, end: End) -> Iterable[bytes]:
+    """Return the server's own file wrapper as it is, since only that one is sent by the kernel, and hook its close().
+
+    Its bytes are taken from Content-Length; where close() can't be hooked the exchange ends here.
+    """
+    exchange.first_byte()
+    exchange.response_bytes = exchange.declared_bytes or 0
+    close = getattr(body, "close", None)
+
+    def closed() -> None:
+        try:
+            if close is not None:
+                close()
+        finally:
+            end(is_complete=True)
+
+    try:
+        body.close = closed
+    except AttributeError:
+        end(is_complete=True)
+    return body  # type: ignore[no-any-return]

@@ -1,0 +1,160 @@
+"""The WSGI middleware (PEP 3333)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+from obs_middleware import Exchange, Observer, Reply, RequestInfo
+from obs_middleware.cgi import request_info
+from obs_wsgi.body import Body, CountedInput, watch_file
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Callable[[bytes], object]]
+WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
+RouteOf = Callable[[Environ], "str | None"]
+
+_EXCHANGE = "obs.exchange"
+_ERROR = b"Internal Server Error"
+_PHRASES = {200: "OK", 401: "Unauthorized", 405: "Method Not Allowed", 503: "Service Unavailable"}
+
+
+class ObservabilityMiddleware:
+    """Observe a WSGI app.
+
+    Args:
+        app: the app to run.
+        observer: an Observer made elsewhere; or give settings by name.
+        route_of: reads the route template from the environ once the app has routed it; a raw app sets
+            `current_exchange().route` itself.
+        debug: the framework's debug flag.
+
+    Raises:
+        ConfigError: a setting is not as it must be.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApp,
+        observer: Observer | None = None,
+        *,
+        route_of: RouteOf | None = None,
+        debug: bool = False,
+        **settings: Any,
+    ) -> None:
+        self.app = app
+        self.observer = Observer.chosen(observer, settings)
+        self.observer.set_up(debug=debug)
+        self.observer.started()
+        self._route_of = route_of
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if _EXCHANGE in environ:  # another instance, outside, observes already
+            return self.app(environ, start_response)
+        info = request_info(environ)
+        path = environ.get("PATH_INFO", "")
+        if path in self.observer.paths:
+            return _send(self.observer.reply(info, path), info, start_response)
+        exchange = self.observer.start(info)
+        if exchange is None:
+            return self.app(environ, start_response)
+        return self._serve(_Response(exchange, environ, start_response, self._route_of))
+
+    def _serve(self, response: _Response) -> Iterable[bytes]:
+        exchange, environ = response.exchange, response.environ
+        environ[_EXCHANGE] = exchange
+        if environ.get("CONTENT_LENGTH") not in (None, "", "0") or "HTTP_TRANSFER_ENCODING" in environ:
+            environ["wsgi.input"] = CountedInput(environ["wsgi.input"], exchange)
+        with exchange:
+            try:
+                body = self.app(environ, response.start)
+            except Exception as error:
+                exchange.error = exchange.error or error
+                if not self.observer.is_development:  # there a debugger around us shows the exception
+                    with suppress(Exception):
+                        response.answer_error()
+                response.end(is_complete=exchange.status is not None)
+                raise
+            except BaseException:
+                exchange.is_cancelled = True
+                response.end(is_complete=False)
+                raise
+        if _is_wrapped_file(body, environ):
+            return watch_file(body, exchange, response.end)
+        return Body(body, exchange, response.end)
+
+
+class _Response:
+    """The response of one exchange, seen from between app and server."""
+
+    __slots__ = ("_declared", "_route_of", "_start_response", "environ", "exchange")
+
+    def __init__(
+        self, exchange: Exchange, environ: Environ, start_response: StartResponse, route_of: RouteOf | None
+    ) -> None:
+        self.exchange = exchange
+        self.environ = environ
+        self._start_response = start_response
+        self._route_of = route_of
+
+    def start(
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
+    ) -> Callable[[bytes], object]:
+        """Stand for the server's `start_response`; an app may call it late, or twice with `exc_info`."""
+        exchange = self.exchange
+        try:
+            own = exchange.added_headers((name.lower(), value) for name, value in headers)
+            exchange.status = int(status[:3])
+        except Exception as error:
+            own = []
+            exchange.report("response_headers", error)
+        self._note_route()  # Werkzeug forgets its request once the app has returned
+        if exc_info is not None and exchange.error is None:
+            exchange.error = exc_info[1]
+        rest = () if exc_info is None else (exc_info,)
+        write = self._start_response(status, [*headers, *own], *rest)
+
+        def counted_write(data: bytes) -> object:
+            exchange.first_byte()
+            exchange.response_bytes += len(data) if exchange.has_body else 0
+            return write(data)
+
+        return counted_write
+
+    def answer_error(self) -> None:
+        """Answer an exception that nobody has answered, so that the 500 carries the request ID."""
+        if self.exchange.status is not None:
+            return
+        headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(_ERROR)))]
+        self.start("500 Internal Server Error", headers, sys.exc_info())(_ERROR)
+
+    def end(self, *, is_complete: bool) -> None:
+        """Finish the exchange, now that its route is known."""
+        self._note_route()
+        self.exchange.finish(is_complete=is_complete)
+
+    def _note_route(self) -> None:
+        exchange = self.exchange
+        if exchange.route is None and self._route_of is not None and not exchange.is_finished:
+            try:
+                exchange.route = self._route_of(self.environ)
+            except Exception as error:
+                exchange.report("route", error)
+
+
+def _is_wrapped_file(body: object, environ: Environ) -> bool:
+    """Tell whether `wsgi.file_wrapper` has made the body: an object of its class or, in uWSGI, the file itself."""
+    wrapper = environ.get("wsgi.file_wrapper")
+    return (
+        isinstance(body, wrapper)
+        if isinstance(wrapper, type)
+        else wrapper is not None and hasattr(body, "read")
+    )
+
+
+def _send(reply: Reply, info: RequestInfo, start_response: StartResponse) -> Iterable[bytes]:
+    headers = [*reply.headers.items(), ("Content-Length", str(len(reply.body)))]
+    start_response(f"{reply.status} {_PHRASES[reply.status]}", headers)
+    return [] if info.method == "HEAD" else [reply.body]

@@ -1,0 +1,42 @@
+"""A request as CGI variables tell it (RFC 3875, section 4.1): WSGI's environ and Django's META."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from obs_middleware.exchange import RequestInfo
+
+_NOT_PREFIXED = ("CONTENT_TYPE", "CONTENT_LENGTH")
+
+
+def request_info(
+    variables: Mapping[str, Any], *, path: str | None = None, scheme: str | None = None
+) -> RequestInfo:
+    """Return what the variables say of the request.
+
+    Args:
+        path: the decoded path; else it is decoded here, from the Latin-1 that PEP 3333 wants.
+        scheme: of the URL; else `wsgi.url_scheme`.
+    """
+
+    def header(name: str) -> str | None:
+        key = name.upper().replace("-", "_")
+        value: str | None = variables.get(key if key in _NOT_PREFIXED else f"HTTP_{key}")
+        return value
+
+    address, port = variables.get("REMOTE_ADDR"), str(variables.get("REMOTE_PORT"))
+    return RequestInfo(
+        variables.get("REQUEST_METHOD") or "",
+        _path(variables) if path is None else path,
+        variables.get("QUERY_STRING") or "",
+        scheme or variables.get("wsgi.url_scheme") or "http",
+        header,
+        (address, int(port) if port.isdecimal() else None) if address else None,
+        (variables.get("SERVER_PROTOCOL") or "").removeprefix("HTTP/"),
+    )
+
+
+def _path(variables: Mapping[str, Any]) -> str:
+    path = f"{variables.get('SCRIPT_NAME', '')}{variables.get('PATH_INFO', '')}"
+    return path if path.isascii() else path.encode("latin-1", "replace").decode("utf-8", "replace")

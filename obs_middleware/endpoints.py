@@ -1,0 +1,76 @@
+"""Path to Reply: the probes and the metrics page, and who may see what."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from obs_middleware.health.checks import FAIL
+from obs_middleware.metrics.exposition import render
+
+if TYPE_CHECKING:
+    from obs_middleware.exchange import RequestInfo
+    from obs_middleware.health.probes import Health, Probes
+    from obs_middleware.settings import Settings
+
+_TEXT = {"Content-Type": "text/plain; charset=utf-8"}
+_HEALTH = {"Content-Type": "application/health+json", "Cache-Control": "no-store"}
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A response that the core makes; the adapter only sends it."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Endpoints:
+    """Answer the paths that are ours."""
+
+    def __init__(self, settings: Settings, probes: Probes, registry: CollectorRegistry) -> None:
+        self._settings = settings
+        self._registry = registry
+        self.are_details_open = False
+        self._by_path: dict[str, Callable[[RequestInfo], Reply]] = {
+            settings.metrics_path: self._metrics,
+            settings.live_path: lambda info: self._health(info, probes.live()),
+            settings.ready_path: lambda info: self._health(info, probes.ready()),
+            settings.startup_path: lambda info: self._health(info, probes.startup()),
+        }
+        self.paths = frozenset(self._by_path)
+
+    def reply(self, info: RequestInfo, path: str) -> Reply:
+        """Answer one of `paths`."""
+        if info.method not in ("GET", "HEAD"):
+            return Reply(405, {**_TEXT, "Allow": "GET, HEAD"}, b"Method Not Allowed\n")
+        return self._by_path[path](info)
+
+    def _metrics(self, info: RequestInfo) -> Reply:
+        token = self._settings.metrics_token
+        if token is not None and not _bears(info, token):
+            return Reply(401, {**_TEXT, "WWW-Authenticate": "Bearer"}, b"Unauthorized\n")
+        body, headers = render(
+            self._registry,
+            accept=info.header("accept") or "",
+            accept_encoding=info.header("accept-encoding") or "",
+        )
+        return Reply(200, headers, body)
+
+    def _health(self, info: RequestInfo, health: Health) -> Reply:
+        status, checks = health
+        token = self._settings.health_token
+        answer: dict[str, object] = {"status": status}
+        if checks and (self.are_details_open or (token is not None and _bears(info, token))):
+            answer["checks"] = checks
+        return Reply(503 if status == FAIL else 200, _HEALTH, msgspec.json.encode(answer))
+
+
+def _bears(info: RequestInfo, token: str) -> bool:
+    """Compare in constant time (RFC 6750, section 2.1)."""
+    scheme, _, given = (info.header("authorization") or "").partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())

@@ -1,0 +1,249 @@
+"""One request and its response on the way through: where time, status, route, outcome and bytes are decided.
+
+Being *current* and being *finished* are two things. `with exchange:` makes it current and puts the former state back by
+value, because a response may end in another context than the one it began in. `finish()` ends it once, from any
+thread, and hands it to every recorder, so that the span, the histograms and the access line can never disagree.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from enum import Enum
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from opentelemetry import context as otel_context
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
+
+Recorder = tuple[str, Callable[["Exchange"], None]]  # the component's name, for our own errors
+Report = Callable[[str, Exception], None]
+
+_current: ContextVar[Exchange | None] = ContextVar("obs_exchange", default=None)
+_ending = Lock()
+
+# No body follows these, whatever the app hands over (RFC 9110, sections 15.3.5 and 15.4.5).
+_BODILESS = (204, 304)
+
+
+class Outcome(str, Enum):
+    """How an exchange ended, as the client has seen it."""
+
+    OK = "ok"
+    ERROR = "error"
+    CLIENT_DISCONNECT = "client_disconnect"
+    CANCELLED = "cancelled"
+    INCOMPLETE = "incomplete"
+
+
+class RequestInfo(msgspec.Struct, frozen=True, gc=False):
+    """What the core learns of a request.
+
+    `path` and `query` are as the server gave them, decoded and raw; `header(name)` looks a lower-case name up and joins
+    repeated fields with a comma; `peer` is (address, port) of the connection.
+    """
+
+    method: str
+    path: str
+    query: str
+    scheme: str
+    header: Callable[[str], str | None]
+    peer: tuple[str, int | None] | None = None
+    http_version: str = ""
+
+    @property
+    def is_websocket(self) -> bool:
+        """Tell whether the request opens a websocket."""
+        return self.scheme in ("ws", "wss")
+
+
+class Exchange:
+    """One request and its response.
+
+    An adapter sets `route`, `status`, `error` and the two byte counts when it learns them. `fields` go to the log
+    lines of the request. Times are seconds; `started_ns` is nanoseconds since 1970.
+    """
+
+    __slots__ = (
+        "_before",
+        "_is_finished",
+        "_recorders",
+        "_report",
+        "context",
+        "correlation_id",
+        "declared_bytes",
+        "duration",
+        "error",
+        "error_type",
+        "fields",
+        "info",
+        "is_cancelled",
+        "is_client_gone",
+        "is_sampled",
+        "is_span_ours",
+        "method",
+        "outcome",
+        "path",
+        "request_bytes",
+        "request_id",
+        "response_bytes",
+        "response_headers",
+        "route",
+        "span",
+        "span_id",
+        "started",
+        "started_ns",
+        "status",
+        "time_to_first_byte",
+        "trace_id",
+    )
+
+    def __init__(self, info: RequestInfo, recorders: tuple[Recorder, ...], report: Report) -> None:
+        self.info = info
+        self._recorders = recorders
+        self._report = report
+        self._is_finished = False
+        self._before: Any = None  # (exchange, context, what was before that)
+        # Set by the Observer before the app runs.
+        self.method = info.method  # a known method or _OTHER
+        self.path = info.path  # without secrets
+        self.request_id = ""
+        self.correlation_id = ""
+        self.trace_id = ""
+        self.span_id = ""
+        self.is_sampled = False
+        self.span: Span | None = None
+        self.is_span_ours = False
+        self.context: Context | None = None
+        self.response_headers: tuple[tuple[str, str], ...] = ()
+        # Set by the adapter while the app runs.
+        self.route: str | None = None
+        self.status: int | None = None
+        self.error: BaseException | None = None
+        self.is_cancelled = False
+        self.is_client_gone = False
+        self.request_bytes = 0
+        self.response_bytes = 0
+        self.declared_bytes: int | None = None  # the response's Content-Length
+        self.time_to_first_byte: float | None = None
+        self.fields: dict[str, Any] = {}
+        # Decided by finish().
+        self.duration = 0.0
+        self.outcome: Outcome | None = None
+        self.error_type = ""
+        self.started_ns = time.time_ns()
+        self.started = time.perf_counter()
+
+    def __enter__(self) -> Exchange:
+        self._before = (_current.get(), otel_context.get_current(), self._before)
+        _current.set(self)
+        if self.context is not None:
+            otel_context.attach(self.context)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        exchange, context, self._before = self._before
+        _current.set(exchange)
+        otel_context.attach(context)  # by value: a token is good in its own context alone
+
+    def first_byte(self) -> None:
+        """Note that the response begins now."""
+        if self.time_to_first_byte is None:
+            self.time_to_first_byte = time.perf_counter() - self.started
+
+    def finish(self, *, is_complete: bool = True) -> None:
+        """End the exchange once: decide its duration and outcome and run every recorder.
+
+        Args:
+            is_complete: the last byte of the response was handed to the server.
+        """
+        with _ending:
+            if self._is_finished:
+                return
+            self._is_finished = True
+        self.duration = time.perf_counter() - self.started
+        self.outcome = self._decide(is_complete)
+        self.error_type = self._error_type()
+        for component, record in self._recorders:
+            try:
+                record(self)
+            except Exception as error:
+                self._report(component, error)
+
+    def _decide(self, is_complete: bool) -> Outcome:
+        has_answer = is_complete and self.status is not None
+        if self.is_client_gone and not has_answer:
+            return Outcome.CLIENT_DISCONNECT
+        if self.is_cancelled and not has_answer:
+            return Outcome.CANCELLED
+        if (self.status or 0) >= 500 or (self.error is not None and not has_answer):
+            return Outcome.ERROR
+        return Outcome.OK if has_answer else Outcome.INCOMPLETE
+
+    def _error_type(self) -> str:
+        """https://opentelemetry.io/docs/specs/semconv/http/http-spans/ (`error.type`)."""
+        if self.outcome is Outcome.OK or self.outcome is None:
+            return ""
+        if self.outcome is not Outcome.ERROR:
+            return str(self.outcome.value)
+        if self.error is None:
+            return str(self.status)
+        return error_name(self.error)
+
+    def report(self, component: str, error: Exception) -> None:
+        """Count a failure of our own."""
+        self._report(component, error)
+
+    @property
+    def is_finished(self) -> bool:
+        """Tell whether the response has ended."""
+        return self._is_finished
+
+    @property
+    def has_body(self) -> bool:
+        """Tell whether a body follows: not on a HEAD, a 204 and a 304 (RFC 9110, section 6.4.1)."""
+        return self.info.method != "HEAD" and self.status not in _BODILESS
+
+    @property
+    def has_all_bytes(self) -> bool:
+        """Tell whether all the bytes that the response declared were sent."""
+        return not self.has_body or (
+            self.declared_bytes is not None and self.response_bytes >= self.declared_bytes
+        )
+
+    def added_headers(self, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Take note of the response's headers, names in lower case, and return those of ours that it lacks."""
+        present = dict(headers)
+        length = present.get("content-length", "")
+        self.declared_bytes = int(length) if length.isdecimal() else None
+        return [field for field in self.response_headers if field[0].lower() not in present]
+
+
+def error_name(error: BaseException) -> str:
+    """Return the fully qualified name of an exception's class, without `builtins`."""
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def current_exchange() -> Exchange | None:
+    """Return the exchange that the calling code serves, or None outside a request.
+
+    Seen in sync and async code, in the tasks it starts and in threads that run in a copied context.
+    """
+    return _current.get()
+
+
+def bind(**fields: Any) -> None:
+    """Add fields to every further log line of the current request, its access line included; outside one do nothing."""
+    exchange = _current.get()
+    if exchange is not None:
+        exchange.fields.update(fields)

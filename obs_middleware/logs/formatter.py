@@ -1,0 +1,131 @@
+"""A record as one JSON line, or as a line for people: it can't raise, can't lose a line, can't write invalid JSON.
+
+`{"timestamp":"2026-01-31T12:00:00.123Z","level":"INFO","logger":"shop","message":"paid","service":"checkout",…,
+"request_id":"0190…","correlation_id":"0190…","trace_id":"4bf9…","span_id":"00f0…","order":42}`
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+from datetime import datetime, timezone
+from typing import Any
+
+import msgspec
+from pythonjsonlogger.core import BaseJsonFormatter
+
+from obs_middleware.logs.context import IDS, extras, stamp
+from obs_middleware.logs.plain import Plain
+from obs_middleware.redaction import Redactor
+from obs_middleware.settings import Settings
+
+_encode = msgspec.json.Encoder().encode
+_COLOURS = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
+
+
+class JsonFormatter(BaseJsonFormatter):
+    """Write a record as one line of JSON, with the request's context and without secrets.
+
+    Args:
+        settings: `Settings.load()` unless given, so that a logging config can name the class alone.
+        environment: `settings.environment` unless given.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, environment: str | None = None) -> None:
+        super().__init__()
+        settings = settings or Settings.load()
+        self._redactor = Redactor(pii=settings.redact_pii, keys=settings.redact_keys)
+        static = {
+            "service": settings.service_name,
+            "environment": environment or settings.environment or "production",
+            "version": settings.service_version,
+            "hostname": platform.node(),
+        }
+        self._static = {name: value for name, value in static.items() if value}
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, without its line feed."""
+        try:
+            return _encode(self._fields(record)).decode()
+        except Exception as error:
+            return _encode(self._rescue(record, error)).decode()
+
+    def _fields(self, record: logging.LogRecord) -> dict[str, Any]:
+        stamp(record)
+        plain = Plain(self._redactor)
+        fields: dict[str, Any] = {
+            "timestamp": _timestamp(record.created),
+            "level": plain.text(str(record.levelname)),
+            "logger": plain.text(str(record.name)),
+            "message": plain.text(message_of(record)),
+            **self._static,
+        }
+        own = extras(record)
+        fields.update((name, own.pop(name)) for name in IDS)
+        if isinstance(record.msg, dict):
+            own = {**record.msg, **own}
+        for key, value in own.items():
+            name = plain.text(str(key))
+            fields[f"field_{name}" if name in fields else name] = plain.value(value, key=name)
+        if record.exc_info and record.exc_info[1] is not None:
+            kind, message, stack = self._redactor.error(record.exc_info[1])
+            fields["exception"] = {"type": kind, "message": message, "stack": stack}
+        elif record.exc_text:
+            fields["exception"] = {"stack": plain.text(record.exc_text)}
+        if record.stack_info:
+            fields["stack_info"] = plain.text(record.stack_info)
+        return fields
+
+    def _rescue(self, record: logging.LogRecord, error: Exception) -> dict[str, Any]:
+        """Return what can be said of a record that fails in a way nobody thought of."""
+        return {
+            "timestamp": _timestamp(None),
+            "level": logging.getLevelName(record.levelno),
+            "logger": ascii(record.name),
+            "message": f"a record that can't be formatted: {type(error).__name__}",
+            **self._static,
+        }
+
+
+class PrettyFormatter(logging.Formatter):
+    """Write a record for people: time, level, logger, message, extras, and the request it belongs to."""
+
+    def __init__(self, settings: Settings, *, has_colour: bool) -> None:
+        super().__init__()
+        self._json = JsonFormatter(settings)
+        self._has_colour = has_colour
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, and the stack of an exception below it."""
+        fields: dict[str, Any] = msgspec.json.decode(self._json.format(record))
+        clock, level, name, message = (fields.pop(key) for key in ("timestamp", "level", "logger", "message"))
+        for key in ("service", "environment", "version", "hostname", "correlation_id", "span_id"):
+            fields.pop(key, None)
+        stack = (fields.pop("exception", None) or {}).get("stack", "")
+        rest = " ".join(f"{key}={value}" for key, value in fields.items() if value is not None)
+        if self._has_colour:
+            level, rest = f"\033[{_COLOURS.get(level, '0')}m{level:<8}\033[0m", f"\033[2m{rest}\033[0m"
+        line = f"{clock[11:23]} {level:<8} {name}  {message}  {rest}".replace("\n", "\n    ").rstrip()
+        return f"{line}\n{stack.rstrip()}" if stack else line
+
+
+def message_of(record: logging.LogRecord) -> str:
+    """Return the record's message; where its arguments do not fit, both as they are."""
+    if isinstance(record.msg, dict):
+        return ""
+    try:
+        return record.getMessage()
+    except Exception:
+        return f"{_repr(record.msg)} % {_repr(record.args)}"
+
+
+def _repr(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:
+        return f"<{type(value).__name__} that can't be shown>"
+
+
+def _timestamp(created: float | None) -> str:
+    moment = datetime.now(timezone.utc) if created is None else datetime.fromtimestamp(created, timezone.utc)
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

@@ -1,0 +1,59 @@
+"""Install our handler where the root logger has none; where the user has configured logging, theirs stays.
+
+The servers' own loggers join when their handlers are the stock ones: their lines come out in the same format, and
+uvicorn's access line, which ours replaces, stays silent.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+from obs_middleware.logs.formatter import JsonFormatter, PrettyFormatter
+
+if TYPE_CHECKING:
+    from obs_middleware.settings import Settings
+
+_SERVERS = ("uvicorn", "gunicorn.error")
+_SERVER_ACCESS = "uvicorn.access"
+
+
+def set_up(settings: Settings, *, environment: str) -> None:
+    """Install the handler on the root logger, once in a process."""
+    root = logging.getLogger()
+    if not settings.log_setup or root.handlers:
+        return
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(_formatter(settings, environment))
+    root.addHandler(handler)
+    root.setLevel(settings.log_level)
+    for name in _SERVERS:
+        _adopt(logging.getLogger(name))
+    access = logging.getLogger(_SERVER_ACCESS)
+    if settings.access_log and _is_stock(access):
+        access.handlers.clear()
+        access.propagate = False
+
+
+def _formatter(settings: Settings, environment: str) -> logging.Formatter:
+    is_terminal = sys.stdout.isatty()
+    is_pretty = settings.log_format == "pretty" or (
+        settings.log_format == "auto" and is_terminal and environment == "development"
+    )
+    if is_pretty:
+        return PrettyFormatter(settings, has_colour=is_terminal)
+    return JsonFormatter(settings, environment=environment)
+
+
+def _adopt(logger: logging.Logger) -> None:
+    if _is_stock(logger):
+        logger.handlers.clear()
+        logger.propagate = True
+
+
+def _is_stock(logger: logging.Logger) -> bool:
+    return bool(logger.handlers) and all(
+        type(handler.formatter).__module__ == "uvicorn.logging" or getattr(handler, "_gunicorn", False)
+        for handler in logger.handlers
+    )

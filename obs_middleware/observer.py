@@ -1,0 +1,239 @@
+"""The core's front door, one for each app: what an adapter asks, and what a user hands in.
+
+observer = Observer(service_name="shop")
+app.add_middleware(ObservabilityMiddleware, observer=observer)
+
+@observer.check("database")
+async def database() -> None: ...
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import prometheus_client
+
+from obs_middleware import request_id
+from obs_middleware.endpoints import Endpoints, Reply
+from obs_middleware.exchange import Exchange, Recorder, RequestInfo
+from obs_middleware.health.checks import Function, run_in
+from obs_middleware.health.probes import Probes
+from obs_middleware.logs import access
+from obs_middleware.logs import setup as logs_setup
+from obs_middleware.metrics.http import HttpMetrics
+from obs_middleware.redaction import Redactor
+from obs_middleware.settings import ConfigError, Settings
+from obs_middleware.tracing import setup as tracing_setup
+from obs_middleware.tracing.server import ServerSpans
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+    from prometheus_client import CollectorRegistry
+
+_logger = logging.getLogger("obs")
+_F = TypeVar("_F", bound=Function)
+
+# https://opentelemetry.io/docs/specs/semconv/http/http-spans/ (`http.request.method`).
+_METHODS = "CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT TRACE QUERY"
+_PATH_CHARACTERS = 2048
+_FLUSH_MS = 5000
+_QUIET_SECONDS = 60.0  # between two log lines of our own failures
+
+
+class Observer:
+    """Observe one app.
+
+    Args:
+        settings: all settings at once; or give single ones as keywords, over the environment's.
+        registry: where the metrics live, prometheus-client's own default unless given.
+        tracer_provider: makes the server spans, the global one unless given.
+        keywords: settings by name.
+
+    Raises:
+        ConfigError: a setting is unknown or not as it must be.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        registry: CollectorRegistry | None = None,
+        tracer_provider: TracerProvider | None = None,
+        **keywords: Any,
+    ) -> None:
+        if settings is not None and keywords:
+            raise ConfigError(
+                f"Observer takes either settings or single ones, got settings and {sorted(keywords)}"
+            )
+        self.settings = settings = settings or Settings.load(**keywords)
+        self.registry = registry or prometheus_client.REGISTRY
+        self._redactor = Redactor(pii=settings.redact_pii, keys=settings.redact_keys)
+        self._metrics = HttpMetrics(
+            self.registry, buckets=settings.metrics_buckets, max_series=settings.metrics_max_series
+        )
+        self._spans = ServerSpans(settings, self._redactor, tracer_provider=tracer_provider)
+        self._probes = Probes(self._describe)
+        self._endpoints = Endpoints(settings, self._probes, self.registry)
+        self._recorders = self._choose_recorders()
+        methods = os.environ.get("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "").replace(",", " ") or _METHODS
+        self._methods = frozenset(methods.split())
+        self._request_id = settings.request_id_header.lower()
+        self._correlation_id = settings.correlation_id_header.lower()
+        self._provider: Any = None
+        self._starting = Lock()
+        self._is_set_up = False
+        self.is_development = False  # known once set up
+        self._quiet_until = 0.0
+
+    @classmethod
+    def chosen(
+        cls,
+        observer: Observer | None,
+        keywords: Mapping[str, Any],
+        *,
+        config: Mapping[str, Any] | None = None,
+    ) -> Observer:
+        """Return the Observer handed in, or a new one made of the settings; for adapters.
+
+        Raises:
+            ConfigError: both are given, or a setting is not as it must be.
+        """
+        if observer is None:
+            return cls(Settings.load(config=config, **keywords))
+        if keywords:
+            raise ConfigError(
+                f"give either an observer or settings, got an observer and {', '.join(keywords)}"
+            )
+        return observer
+
+    # What a user calls.
+
+    def check(
+        self, name: str, *, critical: bool = True, timeout_seconds: float = 1.0, cache_seconds: float = 1.0
+    ) -> Callable[[_F], _F]:
+        """Register the decorated function, sync or async, as a readiness check (see `add_check`)."""
+
+        def register(function: _F) -> _F:
+            self.add_check(
+                name,
+                function,
+                critical=critical,
+                timeout_seconds=timeout_seconds,
+                cache_seconds=cache_seconds,
+            )
+            return function
+
+        return register
+
+    def add_check(
+        self,
+        name: str,
+        function: Function,
+        *,
+        critical: bool = True,
+        timeout_seconds: float = 1.0,
+        cache_seconds: float = 1.0,
+    ) -> None:
+        """Register a readiness check, which fails by raising or by returning False.
+
+        Args:
+            critical: a failure turns readiness to 503; otherwise to `warn`, with 200.
+            timeout_seconds: a run that takes longer has failed.
+            cache_seconds: how long a result is good for.
+
+        Raises:
+            ConfigError: the name is taken, or an argument is not as it must be.
+        """
+        self._probes.add(
+            name, function, critical=critical, timeout_seconds=timeout_seconds, cache_seconds=cache_seconds
+        )
+
+    def drain(self) -> None:
+        """Turn readiness to 503, while liveness stays 200: the service is about to stop."""
+        self._probes.is_draining = True
+
+    def close(self) -> None:
+        """Drain, and send what the exporter still holds; it takes up to five seconds."""
+        self.drain()
+        if self._provider is not None:
+            self._provider.force_flush(_FLUSH_MS)  # the SDK itself shuts down at exit
+
+    # What an adapter calls.
+
+    def set_up(self, *, debug: bool = False) -> None:
+        """Set logging and tracing up, once; in debug an unset environment is `development`.
+
+        Raises:
+            ConfigError: an endpoint is set, but the exporter is not installed.
+        """
+        with self._starting:
+            if self._is_set_up:
+                return
+            environment = self.settings.environment or ("development" if debug else "production")
+            logs_setup.set_up(self.settings, environment=environment)
+            self._provider = tracing_setup.set_up(self.settings, environment=environment)
+            self._endpoints.are_details_open = self.is_development = environment == "development"
+            self._is_set_up = True
+
+    def started(self, *, loop: Any = None) -> None:
+        """Note that the app has started and serves; `loop` is the asyncio event loop that serves it, if one does."""
+        if loop is not None:
+            self._probes.run_async = run_in(loop)
+        self._probes.is_started = True
+        self._probes.is_draining = False
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """The paths that are answered here and never reach the app."""
+        return self._endpoints.paths
+
+    def reply(self, info: RequestInfo, path: str) -> Reply:
+        """Answer one of `paths`; it may take up to 100 ms, so not on an event loop."""
+        try:
+            return self._endpoints.reply(info, path)
+        except Exception as error:
+            self._report("endpoints", error)
+            return Reply(503, {"Content-Type": "text/plain; charset=utf-8"}, b"Service Unavailable\n")
+
+    def start(self, info: RequestInfo) -> Exchange | None:
+        """Begin an exchange; None when we fail, and the app is to be run without us."""
+        try:
+            exchange = Exchange(info, self._recorders, self._report)
+            exchange.method = info.method if info.method in self._methods else "_OTHER"
+            exchange.path = self._redactor.text(info.path, limit=_PATH_CHARACTERS)
+            own = request_id.accept(info.header(self._request_id)) or request_id.new()
+            exchange.request_id = own
+            exchange.correlation_id = request_id.accept(info.header(self._correlation_id)) or own
+            exchange.response_headers = (
+                (self.settings.request_id_header, own),
+                (self.settings.correlation_id_header, exchange.correlation_id),
+            )
+            self._spans.start(exchange)
+            self._metrics.start(exchange)
+        except Exception as error:
+            self._report("start", error)
+            return None
+        return exchange
+
+    def _choose_recorders(self) -> tuple[Recorder, ...]:
+        recorders: tuple[Recorder, ...] = (("metrics", self._metrics.end), ("tracing", self._spans.end))
+        return (*recorders, ("access_log", access.write)) if self.settings.access_log else recorders
+
+    def _describe(self, error: BaseException) -> str:
+        kind, message, _ = self._redactor.error(error)
+        return f"{kind}: {message}" if message else kind
+
+    def _report(self, component: str, error: Exception) -> None:
+        """Count a failure of our own, and log one at most in a minute."""
+        self._metrics.instruments.internal_errors.labels(component).inc()
+        now = time.monotonic()
+        if now >= self._quiet_until:
+            self._quiet_until = now + _QUIET_SECONDS
+            _logger.error(
+                "obs-middleware failed in %s; the request was not affected", component, exc_info=error
+            )

@@ -1,0 +1,26 @@
+"""Take the caller's ID if it is safe to repeat everywhere, else make one that sorts by time."""
+
+from __future__ import annotations
+
+import re
+import time
+from random import getrandbits
+
+# Safe in a header, a log line, a URL and a shell; a comma, which joins repeated headers, is not among them.
+_is_safe = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}").fullmatch
+
+
+def accept(value: str | None) -> str | None:
+    """Return the caller's ID when it is 1 to 128 characters of `A-Z a-z 0-9 . _ ~ : / + = @ -`, else None."""
+    return value if value and len(value) <= 128 and _is_safe(value) else None
+
+
+def new() -> str:
+    """Return a UUID of version 7: milliseconds since 1970, then 74 random bits (RFC 9562, section 5.7).
+
+    The random bits name a request, they protect nothing: no secret may be derived from them.
+    """
+    ms = time.time_ns() // 1_000_000 & 0xFFFF_FFFF_FFFF
+    bits = getrandbits(74)
+    text = f"{ms << 80 | 0x7000 << 64 | (bits >> 62) << 64 | 1 << 63 | bits & 0x3FFF_FFFF_FFFF_FFFF:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -1,0 +1,128 @@
+"""W3C Trace Context, level 2, read strictly; what calls made from a request carry on.
+
+https://www.w3.org/TR/trace-context-2/. The stock propagator takes the first of two traceparent headers, drops the
+whole tracestate for a repeated key and knows the keys of level 1 only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from opentelemetry import propagate
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
+from opentelemetry.context import Context
+from opentelemetry.propagators.textmap import Getter
+from opentelemetry.trace import SpanContext, TraceFlags, TraceState
+
+from obs_middleware.exchange import current_exchange
+
+Header = Callable[[str], str | None]
+
+_SENT_AT_LEAST = 512  # section 3.3.1.5
+_LONG_MEMBER = 128
+_MOST_MEMBERS = 32
+_KNOWN_FLAGS = TraceFlags.SAMPLED | 0x02  # sampled and random; the others are sent as 0 (section 3.2.2.5)
+
+_traceparent = re.compile(
+    r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL
+).fullmatch
+_member = re.compile(
+    r"([a-z0-9][a-z0-9_\-*/@]{0,255})=([\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e])"
+).fullmatch
+
+
+def parse_traceparent(value: str | None) -> tuple[int, int, int] | None:
+    """Return (trace ID, parent ID, flags), or None when the header is absent, repeated or not valid (section 3.2)."""
+    match = _traceparent(value.strip(" \t")) if value else None
+    if match is None:
+        return None
+    version, trace_id, parent_id, flags, rest = match.groups()
+    if version == "ff" or (version == "00" and rest) or not trace_id.strip("0") or not parent_id.strip("0"):
+        return None
+    return int(trace_id, 16), int(parent_id, 16), int(flags, 16) & _KNOWN_FLAGS
+
+
+def parse_tracestate(value: str | None) -> TraceState:
+    """Return the members of a tracestate; empty when one is not valid or there are more than 32 (section 3.3).
+
+    Of a repeated key the first stays. Where the whole is longer than 512 characters, entries over 128 characters are
+    left out first, then entries from the end (section 3.3.1.5).
+    """
+    entries: dict[str, str] = {}
+    members = [member.strip(" \t") for member in (value or "").split(",", 10 * _MOST_MEMBERS)]
+    for member in filter(None, members):
+        match = _member(member)
+        if match is None:
+            return _EMPTY
+        entries.setdefault(match[1], match[2])
+    if not entries or len(list(filter(None, members))) > _MOST_MEMBERS:
+        return _EMPTY
+    return _TraceState(_cut(entries))
+
+
+def remote_parent(header: Header) -> SpanContext | None:
+    """Return the caller's span, or None when a new trace begins here."""
+    parent = parse_traceparent(header("traceparent"))
+    if parent is None:
+        return None  # a tracestate without its traceparent says nothing (section 3.3)
+    trace_id, span_id, flags = parent
+    return SpanContext(trace_id, span_id, True, TraceFlags(flags), parse_tracestate(header("tracestate")))
+
+
+def with_baggage(context: Context, header: Header) -> Context:
+    """Return the context with the caller's baggage (https://www.w3.org/TR/baggage/)."""
+    return _baggage.extract(header, context, _HeaderGetter()) if header("baggage") else context
+
+
+def with_propagators(context: Context, header: Header) -> Context:
+    """Return the context that the propagators of `OTEL_PROPAGATORS` make of the caller's headers."""
+    return propagate.extract(header, context, _HeaderGetter())
+
+
+def outgoing_headers() -> dict[str, str]:
+    """Return the headers that a call made from the current request carries on.
+
+    The trace context, the baggage, the request ID and the correlation ID; outside a request what is current there.
+    """
+    headers: dict[str, str] = {}
+    propagate.inject(headers)
+    exchange = current_exchange()
+    if exchange is not None:
+        headers.update(exchange.response_headers)
+    return headers
+
+
+class _TraceState(TraceState):
+    """The stock TraceState refuses keys of level 2; ours are checked already."""
+
+    def __init__(self, entries: dict[str, str]) -> None:
+        super().__init__()
+        self._dict = entries
+
+
+class _HeaderGetter(Getter[Header]):
+    def get(self, carrier: Header, key: str) -> list[str] | None:
+        value = carrier(key.lower())
+        return None if value is None else [value]
+
+    def keys(self, carrier: Header) -> list[str]:
+        return []  # only propagators that search by prefix ask for it
+
+
+def _cut(entries: dict[str, str]) -> dict[str, str]:
+    sizes = {key: len(key) + len(value) + 1 for key, value in entries.items()}
+    for key in _first_to_go(sizes):
+        if sum(sizes.values()) + len(sizes) - 1 <= _SENT_AT_LEAST:
+            break
+        del sizes[key]
+    return {key: entries[key] for key in sizes}
+
+
+def _first_to_go(sizes: dict[str, int]) -> Iterable[str]:
+    backwards = list(reversed(sizes))
+    return sorted(backwards, key=lambda key: sizes[key] <= _LONG_MEMBER)
+
+
+_EMPTY = TraceState()
+_baggage = W3CBaggagePropagator()

@@ -1,0 +1,86 @@
+"""Set the OpenTelemetry SDK up where the user has not, and only when there is somewhere to send spans to."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import trace
+
+from obs_middleware.request_id import new
+from obs_middleware.settings import ConfigError
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from obs_middleware.settings import Settings
+
+_DEFAULT_RATIO = {"development": 1.0}
+_OTHER_RATIO = 0.1
+
+
+def set_up(settings: Settings, *, environment: str) -> TracerProvider | None:
+    """Install a global TracerProvider that exports over OTLP/HTTP, and return it; None when nothing is to be done.
+
+    Raises:
+        ConfigError: an endpoint is set, but the exporter is not installed.
+    """
+    if settings.otlp_endpoint is None or not settings.tracing_enabled:
+        return None
+    exporter, sdk, sampling = _import_sdk()
+    if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        return None  # the user's own stays
+    provider: TracerProvider = sdk.TracerProvider(
+        resource=_resource(settings, environment), sampler=_sampler(settings, environment, sampling)
+    )
+    provider.add_span_processor(sdk.export.BatchSpanProcessor(exporter(**_endpoint(settings))))
+    trace.set_tracer_provider(provider)
+    return provider
+
+
+def _import_sdk() -> tuple[Any, Any, Any]:
+    try:
+        import opentelemetry.sdk.trace.export
+        import opentelemetry.sdk.trace.sampling
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    except ImportError as error:
+        raise ConfigError(
+            f"otlp_endpoint is set, but the exporter is not installed ({error}): pip install 'obs-middleware[otlp]'"
+        ) from None
+    return OTLPSpanExporter, opentelemetry.sdk.trace, opentelemetry.sdk.trace.sampling
+
+
+def _resource(settings: Settings, environment: str) -> Any:
+    """https://opentelemetry.io/docs/specs/semconv/resource/"""
+    from opentelemetry.sdk.resources import Resource
+
+    return Resource.create(
+        {
+            "service.name": settings.service_name,
+            **({"service.version": settings.service_version} if settings.service_version else {}),
+            "service.instance.id": new(),
+            "deployment.environment.name": environment,
+            "host.name": platform.node(),
+        }
+    )
+
+
+def _sampler(settings: Settings, environment: str, sampling: Any) -> Any:
+    ratio = settings.trace_sample_ratio
+    if ratio is None and os.environ.get("OTEL_TRACES_SAMPLER"):
+        return None  # one that Settings has no word for: the SDK reads it itself
+    if ratio is None:
+        ratio = _DEFAULT_RATIO.get(environment, _OTHER_RATIO)
+    return sampling.ParentBased(sampling.TraceIdRatioBased(ratio))
+
+
+def _endpoint(settings: Settings) -> dict[str, str]:
+    """Return the exporter's arguments; an endpoint from `OTEL_*` it reads itself, path rules and all."""
+    endpoint = settings.otlp_endpoint or ""
+    if endpoint in (
+        os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"),
+        os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+    ):
+        return {}
+    return {"endpoint": endpoint if endpoint.endswith("/v1/traces") else f"{endpoint.rstrip('/')}/v1/traces"}
