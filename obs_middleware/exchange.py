@@ -199,6 +199,12 @@ class Exchange:
             return str(self.status)
         return error_name(self.error)
 
+    def closed(self) -> None:
+        """End the exchange because its response was closed; short of its end and with no error, the client has left."""
+        if not self._is_finished:
+            self.is_client_gone = self.error is None  # servers stop for nothing else
+            self.finish(is_complete=self.has_all_bytes)
+
     def report(self, component: str, error: Exception) -> None:
         """Count a failure of our own."""
         self._report(component, error)

@@ -17,8 +17,8 @@ def watch(response: StreamingHttpResponse, exchange: Exchange, *, is_sent_by_ker
         is_sent_by_kernel: the server offers `wsgi.file_wrapper`; a FileResponse's file then stays as it is, and its
             bytes are those of Content-Length.
     """
-    stream: _Stream | None = None
-    if is_sent_by_kernel and getattr(response, "file_to_stream", None) is not None:
+    is_file = is_sent_by_kernel and getattr(response, "file_to_stream", None) is not None
+    if is_file:
         exchange.first_byte()
         exchange.response_bytes = exchange.declared_bytes or 0
     else:
@@ -30,10 +30,7 @@ def watch(response: StreamingHttpResponse, exchange: Exchange, *, is_sent_by_ker
         try:
             close()
         finally:
-            is_complete = stream is None or stream.is_exhausted or exchange.has_all_bytes
-            if not is_complete and exchange.error is None:
-                exchange.is_client_gone = True  # servers stop for nothing else
-            exchange.finish(is_complete=is_complete)
+            exchange.closed()
 
     response.close = closed
 
@@ -42,7 +39,6 @@ class _Stream:
     def __init__(self, content: Any, exchange: Exchange) -> None:
         self._content = content
         self._exchange = exchange
-        self.is_exhausted = False
 
     def _count(self, piece: bytes) -> bytes:
         if self._exchange.has_body:
@@ -60,7 +56,7 @@ class _SyncStream(_Stream):
             try:
                 return self._count(next(self._content))
             except StopIteration:
-                self.is_exhausted = True
+                self._exchange.finish()
                 raise
             except Exception as error:
                 self._exchange.error = error
@@ -76,7 +72,7 @@ class _AsyncStream(_Stream):
             try:
                 return self._count(await anext(self._content))
             except StopAsyncIteration:
-                self.is_exhausted = True
+                self._exchange.finish()
                 raise
             except Exception as error:
                 self._exchange.error = error

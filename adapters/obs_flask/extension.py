@@ -64,4 +64,6 @@ def _note_exception(sender: Flask, exception: BaseException, **_: Any) -> None:
     exchange = current_exchange()
     if exchange is not None:
         exchange.error = exception
-        exchange.route = exchange.route or _route_of(request.environ)  # no response may follow that could tell it
+        exchange.route = exchange.route or _route_of(
+            request.environ
+        )  # no response may follow that could tell it

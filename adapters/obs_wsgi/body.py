@@ -7,23 +7,20 @@ from typing import Any
 
 from obs_middleware import Exchange
 
-End = Callable[..., None]
-
 
 class Body:
-    """The app's response body, passed on piece by piece; the exchange ends when the server closes it.
+    """The app's response body, passed on piece by piece; the exchange ends with the last one, or when it is closed.
 
     A class and not a generator: the `finally` of a generator that was never begun does not run.
     """
 
-    __slots__ = ("_body", "_end", "_exchange", "_is_exhausted", "_next")
+    __slots__ = ("_body", "_exchange", "_fail", "_next")
 
-    def __init__(self, body: Iterable[bytes], exchange: Exchange, end: End) -> None:
+    def __init__(self, body: Iterable[bytes], exchange: Exchange, fail: Callable[[Exception], None]) -> None:
         self._body = body
         self._next: Callable[[], bytes] | None = None
         self._exchange = exchange
-        self._end = end
-        self._is_exhausted = False
+        self._fail = fail
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -39,15 +36,15 @@ class Body:
                     self._next = iter(self._body).__next__
                 piece = self._next()
             except StopIteration:
-                self._is_exhausted = True
                 exchange.first_byte()
+                exchange.finish()
                 raise
             except Exception as error:
-                exchange.error = exchange.error or error
+                self._fail(error)
                 raise
-        if piece and exchange.has_body:
-            exchange.response_bytes += len(piece)
-        exchange.first_byte()
+        if piece:  # an empty one sends nothing, not even the headers (PEP 3333)
+            exchange.first_byte()
+            exchange.response_bytes += len(piece) if exchange.has_body else 0
         return piece
 
     def close(self) -> None:
@@ -59,11 +56,7 @@ class Body:
                 with exchange:
                     close()
         finally:
-            is_complete = self._is_exhausted or exchange.has_all_bytes
-            exchange.is_client_gone = (
-                not is_complete and exchange.error is None
-            )  # servers stop for nothing else
-            self._end(is_complete=is_complete)
+            exchange.closed()
 
 
 class CountedInput:
@@ -93,7 +86,7 @@ class CountedInput:
         return data
 
 
-def watch_file(body: Any, exchange: Exchange, end: End) -> Iterable[bytes]:
+def watch_file(body: Any, exchange: Exchange) -> Iterable[bytes]:
     """Return the server's own file wrapper as it is, since only that one is sent by the kernel, and hook its close().
 
     Its bytes are taken from Content-Length; where close() can't be hooked the exchange ends here.
@@ -107,10 +100,10 @@ def watch_file(body: Any, exchange: Exchange, end: End) -> Iterable[bytes]:
             if close is not None:
                 close()
         finally:
-            end(is_complete=True)
+            exchange.finish()
 
     try:
         body.close = closed
     except AttributeError:
-        end(is_complete=True)
+        exchange.finish()
     return body  # type: ignore[no-any-return]

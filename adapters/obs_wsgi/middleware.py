@@ -60,7 +60,12 @@ class ObservabilityMiddleware:
         exchange = self.observer.start(info)
         if exchange is None:
             return self.app(environ, start_response)
-        return self._serve(_Response(exchange, environ, start_response, self._route_of))
+        answers_errors = not self.observer.is_development
+        return self._serve(
+            _Response(
+                exchange, environ, start_response, route_of=self._route_of, answers_errors=answers_errors
+            )
+        )
 
     def _serve(self, response: _Response) -> Iterable[bytes]:
         exchange, environ = response.exchange, response.environ
@@ -71,46 +76,49 @@ class ObservabilityMiddleware:
             try:
                 body = self.app(environ, response.start)
             except Exception as error:
-                exchange.error = exchange.error or error
-                if not self.observer.is_development:  # there a debugger around us shows the exception
-                    with suppress(Exception):
-                        response.answer_error()
-                response.end(is_complete=exchange.status is not None)
+                response.fail(error)
                 raise
             except BaseException:
                 exchange.is_cancelled = True
-                response.end(is_complete=False)
+                exchange.finish(is_complete=False)
                 raise
         if _is_wrapped_file(body, environ):
-            return watch_file(body, exchange, response.end)
-        return Body(body, exchange, response.end)
+            return watch_file(body, exchange)
+        return Body(body, exchange, response.fail)
 
 
 class _Response:
     """The response of one exchange, seen from between app and server."""
 
-    __slots__ = ("_declared", "_route_of", "_start_response", "environ", "exchange")
+    __slots__ = ("_answers_errors", "_route_of", "_start_response", "environ", "exchange")
 
     def __init__(
-        self, exchange: Exchange, environ: Environ, start_response: StartResponse, route_of: RouteOf | None
+        self,
+        exchange: Exchange,
+        environ: Environ,
+        start_response: StartResponse,
+        *,
+        route_of: RouteOf | None,
+        answers_errors: bool,
     ) -> None:
         self.exchange = exchange
         self.environ = environ
         self._start_response = start_response
         self._route_of = route_of
+        self._answers_errors = answers_errors
 
     def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[[bytes], object]:
         """Stand for the server's `start_response`; an app may call it late, or twice with `exc_info`."""
         exchange = self.exchange
+        self._note_route()  # Werkzeug forgets its request once the app has returned
         try:
             own = exchange.added_headers((name.lower(), value) for name, value in headers)
             exchange.status = int(status[:3])
         except Exception as error:
             own = []
             exchange.report("response_headers", error)
-        self._note_route()  # Werkzeug forgets its request once the app has returned
         if exc_info is not None and exchange.error is None:
             exchange.error = exc_info[1]
         rest = () if exc_info is None else (exc_info,)
@@ -123,21 +131,25 @@ class _Response:
 
         return counted_write
 
-    def answer_error(self) -> None:
-        """Answer an exception that nobody has answered, so that the 500 carries the request ID."""
-        if self.exchange.status is not None:
-            return
-        headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(_ERROR)))]
-        self.start("500 Internal Server Error", headers, sys.exc_info())(_ERROR)
+    def fail(self, error: Exception) -> None:
+        """End the exchange with an exception; where nothing was sent yet, a 500 that carries the request ID goes out.
 
-    def end(self, *, is_complete: bool) -> None:
-        """Finish the exchange, now that its route is known."""
+        Not in development: there a debugger around us shows the exception.
+        """
+        exchange = self.exchange
+        exchange.error = exchange.error or error
+        if exchange.time_to_first_byte is None:
+            exchange.status = 500  # every server's answer
+            headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(_ERROR)))]
+            if self._answers_errors:
+                with suppress(Exception):
+                    self.start("500 Internal Server Error", headers, sys.exc_info())(_ERROR)
         self._note_route()
-        self.exchange.finish(is_complete=is_complete)
+        exchange.finish(is_complete=False)
 
     def _note_route(self) -> None:
         exchange = self.exchange
-        if exchange.route is None and self._route_of is not None and not exchange.is_finished:
+        if exchange.route is None and self._route_of is not None:
             try:
                 exchange.route = self._route_of(self.environ)
             except Exception as error:

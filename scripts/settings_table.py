@@ -1,0 +1,48 @@
+"""Write the README's table of settings from the code: `python scripts/settings_table.py`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+from msgspec import Meta
+
+from obs_middleware import Settings
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def table() -> str:
+    """Return the table, one row for each setting."""
+    defaults = Settings()
+    rows = ["| setting | default | wants | what it is |", "|---|---|---|---|"]
+    for name, kind in get_type_hints(Settings, include_extras=True).items():
+        metas = [meta for part in (kind, *_parts(kind)) for meta in get_args(part) if isinstance(meta, Meta)]
+        wants = next(meta.extra["wants"] for meta in metas if meta.extra)
+        about = next(meta.description for meta in metas if meta.description)
+        rows.append(f"| `{name}` | {_shown(getattr(defaults, name))} | {wants} | {about} |")
+    return "\n".join(rows)
+
+
+def in_readme(text: str) -> str:
+    """Return the README with the table between its markers."""
+    block = f"<!-- settings:begin -->\n{table()}\n<!-- settings:end -->"
+    return re.sub("<!-- settings:begin -->.*<!-- settings:end -->", lambda _: block, text, flags=re.DOTALL)
+
+
+def _parts(kind: object) -> list[object]:
+    found = [part for part in get_args(kind) if get_args(part)]
+    return found + [inner for part in found for inner in _parts(part)]
+
+
+def _shown(value: object) -> str:
+    if value is None or value == ():
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{','.join(f'{bound:g}' for bound in value)}`" if isinstance(value, tuple) else f"`{value}`"
+
+
+if __name__ == "__main__":
+    README.write_text(in_readme(README.read_text()))
