@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from enum import Enum
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -27,7 +26,6 @@ Recorder = tuple[str, Callable[["Exchange"], None]]  # the component's name, for
 Report = Callable[[str, Exception], None]
 
 _current: ContextVar[Exchange | None] = ContextVar("obs_exchange", default=None)
-_ending = Lock()
 
 # No body follows these, whatever the app hands over (RFC 9110, sections 15.3.5 and 15.4.5).
 _BODILESS = (204, 304)
@@ -73,7 +71,6 @@ class Exchange:
 
     __slots__ = (
         "_before",
-        "_is_finished",
         "_recorders",
         "_report",
         "context",
@@ -107,9 +104,8 @@ class Exchange:
 
     def __init__(self, info: RequestInfo, recorders: tuple[Recorder, ...], report: Report) -> None:
         self.info = info
-        self._recorders = recorders
+        self._recorders = [recorders]  # taken out by the one call of finish() that counts
         self._report = report
-        self._is_finished = False
         self._before: Any = None  # (exchange, context, what was before that)
         # Set by the Observer before the app runs.
         self.method = info.method  # a known method or _OTHER
@@ -166,14 +162,14 @@ class Exchange:
         Args:
             is_complete: the last byte of the response was handed to the server.
         """
-        with _ending:
-            if self._is_finished:
-                return
-            self._is_finished = True
+        try:
+            recorders = self._recorders.pop()  # atomic, where a lock could meet itself in a finalizer
+        except IndexError:
+            return
         self.duration = time.perf_counter() - self.started
         self.outcome = self._decide(is_complete)
         self.error_type = self._error_type()
-        for component, record in self._recorders:
+        for component, record in recorders:
             try:
                 record(self)
             except Exception as error:
@@ -201,7 +197,7 @@ class Exchange:
 
     def closed(self) -> None:
         """End the exchange because its response was closed; short of its end and with no error, the client has left."""
-        if not self._is_finished:
+        if not self.is_finished:
             self.is_client_gone = self.error is None  # servers stop for nothing else
             self.finish(is_complete=self.has_all_bytes)
 
@@ -212,7 +208,7 @@ class Exchange:
     @property
     def is_finished(self) -> bool:
         """Tell whether the response has ended."""
-        return self._is_finished
+        return not self._recorders
 
     @property
     def has_body(self) -> bool:

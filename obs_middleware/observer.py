@@ -13,6 +13,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -55,7 +56,7 @@ class Observer:
         keywords: settings by name.
 
     Raises:
-        ConfigError: a setting is unknown or not as it must be.
+        ConfigError: a setting is unknown or not as it must be, or what it needs is not installed.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Observer:
                 f"Observer takes either settings or single ones, got settings and {sorted(keywords)}"
             )
         self.settings = settings = settings or Settings.load(**keywords)
+        tracing_setup.check(settings)
         self.registry = registry or prometheus_client.REGISTRY
         self._redactor = Redactor(pii=settings.redact_pii, keys=settings.redact_keys)
         self._metrics = HttpMetrics(
@@ -166,11 +168,7 @@ class Observer:
     # What an adapter calls.
 
     def set_up(self, *, debug: bool = False) -> None:
-        """Set logging and tracing up, once; in debug an unset environment is `development`.
-
-        Raises:
-            ConfigError: an endpoint is set, but the exporter is not installed.
-        """
+        """Set logging and tracing up, once; in debug an unset environment is `development`."""
         with self._starting:
             if self._is_set_up:
                 return
@@ -232,8 +230,10 @@ class Observer:
         """Count a failure of our own, and log one at most in a minute."""
         self._metrics.instruments.internal_errors.labels(component).inc()
         now = time.monotonic()
-        if now >= self._quiet_until:
-            self._quiet_until = now + _QUIET_SECONDS
+        if now < self._quiet_until:
+            return
+        self._quiet_until = now + _QUIET_SECONDS
+        with suppress(Exception):  # of the user's handlers
             _logger.error(
                 "obs-middleware failed in %s; the request was not affected", component, exc_info=error
             )

@@ -66,7 +66,7 @@ class ObservabilityMiddleware:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self.app if self._is_serving else self._begin(scope)
         info = _request_info(scope)
-        path = scope["path"]
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
         if path in self.observer.paths and scope["type"] == "http":
             await self._reply(info, path, send)
             return

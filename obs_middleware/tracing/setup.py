@@ -20,13 +20,19 @@ _DEFAULT_RATIO = {"development": 1.0}
 _OTHER_RATIO = 0.1
 
 
-def set_up(settings: Settings, *, environment: str) -> TracerProvider | None:
-    """Install a global TracerProvider that exports over OTLP/HTTP, and return it; None when nothing is to be done.
+def check(settings: Settings) -> None:
+    """Check that what the settings want is installed.
 
     Raises:
         ConfigError: an endpoint is set, but the exporter is not installed.
     """
-    if settings.otlp_endpoint is None or not settings.tracing_enabled:
+    if _is_wanted(settings):
+        _import_sdk()
+
+
+def set_up(settings: Settings, *, environment: str) -> TracerProvider | None:
+    """Install a global TracerProvider that exports over OTLP/HTTP, and return it; None when nothing is to be done."""
+    if not _is_wanted(settings):
         return None
     exporter, sdk, sampling = _import_sdk()
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
@@ -37,6 +43,10 @@ def set_up(settings: Settings, *, environment: str) -> TracerProvider | None:
     provider.add_span_processor(sdk.export.BatchSpanProcessor(exporter(**_endpoint(settings))))
     trace.set_tracer_provider(provider)
     return provider
+
+
+def _is_wanted(settings: Settings) -> bool:
+    return settings.otlp_endpoint is not None and settings.tracing_enabled
 
 
 def _import_sdk() -> tuple[Any, Any, Any]:
