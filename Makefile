@@ -1,0 +1,62 @@
+# `make` alone lists the targets. Each sets up what it needs: Python 3.10 or newer, make and a package index are enough.
+PYTHON ?= python3
+VENV ?= .venv
+VERSIONS ?= 3.10 3.11 3.12 3.13
+ARGS ?=
+
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1 # do not look for a newer pyright over the network
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all test-oldest $(VERSIONS:%=test-%) coverage check fmt build clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY) ## start the four example services, show what they tell, serve until Ctrl-C (ARGS=--once: end by itself)
+	@$(BIN)/python -m example_apps.demo $(ARGS)
+
+test: $(READY) ## run the tests (ARGS="-k flask -x" goes to pytest)
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-all: $(VERSIONS:%=test-%) ## run the tests on every Python found, 3.10 to 3.13 (one of them: make test-3.12)
+
+$(VERSIONS:%=test-%): test-%:
+	@if python=$$(scripts/find-python $*); then \
+	    scripts/make-venv "$$python" .venv-$* && echo "Python $*:" && .venv-$*/bin/python -m pytest $(ARGS); \
+	else \
+	    echo "Python $*: none found that runs, left out"; \
+	fi
+
+test-oldest: ## run the tests on the oldest Python found, with the oldest supported release of everything
+	@scripts/make-venv "$$(scripts/find-python $(VERSIONS) || echo $(PYTHON))" .venv-oldest constraints/oldest.txt
+	@echo "Oldest supported releases:"
+	@.venv-oldest/bin/python -m pytest $(ARGS)
+
+coverage: $(READY) ## run the tests and tell the branches that none of them took
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+check: $(READY) ## lint, format and types, changing nothing
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+fmt: $(READY) ## format the code, mend what the linter can mend
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+build: $(READY) ## build the wheel and the source distribution into dist/
+	@$(BIN)/python -m build
+
+clean: ## remove all that was made here, virtual environments too
+	rm -rf .venv* dist build .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml
+	@scripts/make-venv $(PYTHON) $(VENV)
