@@ -1,0 +1,1 @@
+"""Four small services, one per framework, that use obs-middleware as its users would."""

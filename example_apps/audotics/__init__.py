@@ -1,0 +1,1 @@
+"""audotics: song plays and recommendations, on Flask."""

@@ -1,0 +1,55 @@
+"""The web side of audotics.
+
+The one line is `Observability(app)`. The extras: a check, metrics of our own (metrics.py), spans, `bind()`.
+"""
+
+import logging
+from typing import Any
+
+from flask import Flask, abort, request
+from flask.typing import ResponseReturnValue
+
+from example_apps.audotics import metrics, recommendations, storage
+from obs_flask import Observability
+from obs_middleware import bind
+
+logger = logging.getLogger(__name__)
+
+
+def create_app() -> Flask:
+    app = Flask(__name__)
+    observability = Observability(app, service_name="audotics")
+    observability.observer.add_check("database", storage.ping)
+
+    storage.create()
+    app.teardown_appcontext(storage.disconnect)
+    app.add_url_rule("/songs/<int:song_id>", view_func=show_song)
+    app.add_url_rule("/plays", view_func=add_play, methods=["POST"])
+    app.add_url_rule("/recommendations/<listener_id>", view_func=recommend)
+    return app
+
+
+def show_song(song_id: int) -> dict[str, Any]:
+    song = storage.find_song(song_id)
+    if song is None:
+        abort(404)
+    return song
+
+
+def add_play() -> ResponseReturnValue:
+    play = request.get_json()
+    bind(listener_id=play["listener_id"])
+    if storage.find_song(play["song_id"]) is None:
+        abort(404)
+    storage.add_play(play["song_id"], play["listener_id"])
+    metrics.SONG_PLAYS.inc()
+    metrics.ACTIVE_USERS.set(storage.count_active_listeners())
+    logger.info("song played", extra={"song_id": play["song_id"]})
+    return {"plays": storage.count_plays(play["song_id"])}, 201
+
+
+def recommend(listener_id: str) -> dict[str, Any]:
+    bind(listener_id=listener_id)
+    limit = request.args.get("limit", 3, type=int)
+    songs = recommendations.generate(listener_id, limit, is_deep="deep" in request.args)
+    return {"listener_id": listener_id, "songs": songs}

@@ -1,0 +1,1 @@
+"""tokpulse: webhooks and storefront widgets of many shops, on FastAPI."""

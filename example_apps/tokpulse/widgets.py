@@ -1,0 +1,28 @@
+"""Storefront widgets: small pieces of HTML that the shops put on their pages."""
+
+import time
+from enum import Enum
+from html import escape
+
+from opentelemetry import trace
+
+from example_apps.tokpulse import storage, telemetry
+from example_apps.tokpulse.storage import Store
+
+tracer = trace.get_tracer(__name__)
+
+
+class Surface(str, Enum):
+    HOME = "home"
+    PRODUCT = "product"
+    CART = "cart"
+
+
+def render(surface: str, store: Store) -> str:
+    started = time.perf_counter()
+    with tracer.start_as_current_span("widget.render", attributes={"surface": surface, "store.id": store.id}):
+        sold = storage.count_deliveries(store.id)
+        html = f"<aside class='tokpulse-{surface}'>{escape(store.name)}: {sold} records sold</aside>"
+    telemetry.WIDGET_RENDER.labels(surface, store.id).observe((time.perf_counter() - started) * 1000)
+    telemetry.TENANT_EVENTS.labels(store.id, store.org_id, "widget").inc()
+    return html

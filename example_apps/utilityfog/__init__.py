@@ -1,0 +1,1 @@
+"""utilityfog: a fractal tree of coordinating nodes, on Starlette."""

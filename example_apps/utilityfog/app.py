@@ -1,0 +1,87 @@
+"""The web side of utilityfog.
+
+The one line is `Middleware(ObservabilityMiddleware)`, in the list of middleware that Starlette takes.
+The extras: an Observer with a check, metrics of our own (telemetry.py), spans, `bind()`.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from example_apps.utilityfog import coordination, storage, telemetry
+from obs_asgi import ObservabilityMiddleware
+from obs_middleware import bind
+
+PULSE_SECONDS = 0.1
+
+logger = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    storage.create()
+    telemetry.ACTIVE_NODES.set(storage.count_active_nodes())
+    yield
+
+
+async def show_node(request: Request) -> Response:
+    node = await run_in_threadpool(storage.find_node, request.path_params["node_id"])
+    if node is None:
+        raise HTTPException(404, "no such node")
+    return JSONResponse(node)
+
+
+async def set_state(request: Request) -> Response:
+    """Let a node sleep or wake it up."""
+    state = (await request.json()).get("state")
+    if state not in ("active", "asleep"):
+        raise HTTPException(422, "state must be active or asleep")
+    if not await run_in_threadpool(storage.set_state, request.path_params["node_id"], state):
+        raise HTTPException(404, "no such node")
+    telemetry.ACTIVE_NODES.set(await run_in_threadpool(storage.count_active_nodes))
+    return Response(status_code=204)
+
+
+async def send_message(request: Request) -> Response:
+    message = await request.json()
+    kind, subject = message.get("kind"), str(message.get("subject", ""))
+    if kind not in coordination.KINDS:
+        raise HTTPException(422, f"kind must be one of {', '.join(coordination.KINDS)}")
+    bind(subject=subject)
+    delivered = await run_in_threadpool(coordination.spread, kind, subject)
+    logger.info("message spread", extra={"kind": kind, "delivered": delivered})
+    return JSONResponse({"delivered": delivered}, status_code=202)
+
+
+async def stream_pulse(request: Request) -> Response:
+    """Stream the heartbeat of a node as JSON lines, until the client leaves."""
+    return StreamingResponse(_pulse(request.path_params["node_id"]), media_type="application/x-ndjson")
+
+
+async def _pulse(node_id: int) -> AsyncIterator[str]:
+    while True:
+        messages = await run_in_threadpool(storage.count_messages, node_id)
+        yield json.dumps({"node_id": node_id, "messages": messages}) + "\n"
+        await asyncio.sleep(PULSE_SECONDS)
+
+
+app = Starlette(
+    routes=[
+        Route("/nodes/{node_id:int}", show_node),
+        Route("/nodes/{node_id:int}/state", set_state, methods=["PUT"]),
+        Route("/nodes/{node_id:int}/pulse", stream_pulse),
+        Route("/messages", send_message, methods=["POST"]),
+    ],
+    middleware=[Middleware(ObservabilityMiddleware, observer=telemetry.observer)],
+    lifespan=lifespan,
+)

@@ -1,0 +1,1 @@
+"""zerostate: agents that join guilds, run tasks and pay each other, on Django."""

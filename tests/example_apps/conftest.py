@@ -1,0 +1,38 @@
+"""Ports that are free, and the four services, each running alone."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+
+import pytest
+
+from example_apps.demo import processes, services
+from example_apps.demo.processes import Running
+
+
+@pytest.fixture
+def port_base() -> int:
+    return free_port_base()
+
+
+@pytest.fixture(scope="session")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Running]]:
+    """Run the four services; none is told of the others."""
+    lone = [replace(service, calls="") for service in services.SERVICES]
+    ports = services.ports(free_port_base())
+    with processes.running(ports, tmp_path_factory.mktemp("services"), lone) as running:
+        yield running
+
+
+def free_port_base(count: int = 4) -> int:
+    """Find some ports in a row that nobody has."""
+    for base in range(21_000, 31_000, count):
+        with ExitStack() as stack:
+            try:
+                for port in range(base, base + count):
+                    stack.enter_context(socket.socket()).bind((services.HOST, port))
+            except OSError:
+                continue
+            return base
+    raise RuntimeError("no free ports")
