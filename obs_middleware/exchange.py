@@ -65,8 +65,8 @@ class RequestInfo(msgspec.Struct, frozen=True, gc=False):
 class Exchange:
     """One request and its response.
 
-    An adapter sets `route`, `status`, `error` and the two byte counts when it learns them. `fields` go to the log
-    lines of the request. Times are seconds; `started_ns` is nanoseconds since 1970.
+    An adapter sets `route`, `status` and the two byte counts when it learns them. `fields` go to the log lines of the
+    request. `error` is the exception seen, until the end. Times are seconds, `started_ns` nanoseconds since 1970.
     """
 
     __slots__ = (
@@ -174,6 +174,7 @@ class Exchange:
                 record(self)
             except Exception as error:
                 self._report(component, error)
+        self.error = None  # its traceback holds our own frames, and they this exchange
 
     def _decide(self, is_complete: bool) -> Outcome:
         has_answer = is_complete and self.status is not None
@@ -194,6 +195,11 @@ class Exchange:
         if self.error is None:
             return str(self.status)
         return error_name(self.error)
+
+    def note_error(self, error: BaseException) -> None:
+        """Keep the first exception seen, until the exchange is finished."""
+        if self.error is None and not self.is_finished:
+            self.error = error
 
     def closed(self) -> None:
         """End the exchange because its response was closed; short of its end and with no error, the client has left."""

@@ -35,6 +35,9 @@ from obs_middleware.tracing.server import ServerSpans
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
     from prometheus_client import CollectorRegistry
+    from typing_extensions import Unpack
+
+    from obs_middleware.keywords import Keywords
 
 _logger = logging.getLogger("obs")
 _F = TypeVar("_F", bound=Function)
@@ -65,7 +68,7 @@ class Observer:
         *,
         registry: CollectorRegistry | None = None,
         tracer_provider: TracerProvider | None = None,
-        **keywords: Any,
+        **keywords: Unpack[Keywords],
     ) -> None:
         if settings is not None and keywords:
             raise ConfigError(

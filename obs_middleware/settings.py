@@ -1,8 +1,7 @@
 """Every knob in one frozen table, validated once, when built.
 
-Values come from keyword arguments, then the framework's own config (`OBS_*`), then the environment: `OBS_*`
-beats the standard `OTEL_*` variables, which beat the short names (`LOG_LEVEL`). An empty variable counts as unset,
-as OpenTelemetry's environment specification has it. The README's table of settings is generated from this file.
+Values come from keyword arguments, then the framework's own config (`OBS_*`), then the environment. The README's table
+of settings is generated from this file.
 """
 
 from __future__ import annotations
@@ -16,10 +15,11 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from obs_middleware import sources
+
 # https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
 SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 
-_PREFIX = "OBS_"
 _FLAGS = {
     "1": True,
     "true": True,
@@ -132,63 +132,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ConfigError: a name is unknown, or a value is not of the kind wanted.
         """
         values: dict[str, Any] = {}
-        for name, value, label in _sources(config or {}, os.environ if env is None else env):
+        for name, value, label in sources.read(config or {}, os.environ if env is None else env):
+            _check_known(name, label=label)
             kind = _kinds()[name]
             values[name] = _convert(_parse(value, kind), kind, label=label, strict=False)
         for name in keywords:
             _check_known(name, label=name)
         return cls(**values | keywords)
-
-
-def _sources(config: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
-    """Yield (setting, value, the user's name for it), the weakest source first."""
-    yield from _short_names(env)
-    yield from _otel_names(env)
-    for source in (env, config):
-        for label, value in source.items():
-            if isinstance(label, str) and label.startswith(_PREFIX) and value != "":
-                name = label[len(_PREFIX) :].lower()
-                _check_known(name, label=label)
-                yield name, value, label
-
-
-def _short_names(env: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    for name in (
-        "service_name",
-        "service_version",
-        "log_level",
-        "redact_pii",
-        "tracing_enabled",
-        "otlp_endpoint",
-    ):
-        if value := env.get(name.upper()):
-            yield name, value, name.upper()
-
-
-def _otel_names(env: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
-    """https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/"""
-    pairs = (pair.partition("=") for pair in env.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","))
-    attributes = {key.strip(): value.strip() for key, _, value in pairs}
-    for key, name in (
-        ("service.name", "service_name"),
-        ("service.version", "service_version"),
-        ("deployment.environment", "environment"),
-        ("deployment.environment.name", "environment"),
-    ):
-        if value := attributes.get(key):
-            yield name, value, "OTEL_RESOURCE_ATTRIBUTES"
-    if value := env.get("OTEL_SERVICE_NAME"):
-        yield "service_name", value, "OTEL_SERVICE_NAME"
-    if env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        yield "tracing_enabled", False, "OTEL_SDK_DISABLED"
-    for label in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
-        if value := env.get(label):
-            yield "otlp_endpoint", value, label
-    sampler = env.get("OTEL_TRACES_SAMPLER", "").strip().removeprefix("parentbased_")
-    if sampler in ("always_on", "always_off"):
-        yield "trace_sample_ratio", float(sampler == "always_on"), "OTEL_TRACES_SAMPLER"
-    elif sampler == "traceidratio":
-        yield "trace_sample_ratio", env.get("OTEL_TRACES_SAMPLER_ARG") or 1.0, "OTEL_TRACES_SAMPLER_ARG"
 
 
 def _check_known(name: str, *, label: str) -> None:

@@ -12,11 +12,16 @@ import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from obs_asgi.response import Response
 from obs_asgi.routes import Routes
 from obs_middleware import ConfigError, Exchange, Observer, RequestInfo
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from obs_middleware.keywords import Keywords
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -39,7 +44,7 @@ class ObservabilityMiddleware:
         ConfigError: a setting is not as it must be; where Starlette builds the middleware, at the lifespan's start.
     """
 
-    def __init__(self, app: ASGIApp, observer: Observer | None = None, **settings: Any) -> None:
+    def __init__(self, app: ASGIApp, observer: Observer | None = None, **settings: Unpack[Keywords]) -> None:
         self.app = app
         self._error: ConfigError | None = None
         self._is_serving = False
@@ -84,7 +89,7 @@ class ObservabilityMiddleware:
             try:
                 await app(scope, response.receive, response.send)
             except Exception as error:
-                exchange.error = exchange.error or error
+                exchange.note_error(error)
                 with suppress(Exception):
                     await response.answer_error()
                 raise
@@ -100,7 +105,7 @@ class ObservabilityMiddleware:
             await self.app(scope, receive, send)
         except Exception as error:
             exchange: Exchange = scope[_EXCHANGE]
-            exchange.error = error
+            exchange.note_error(error)
             raise
 
     async def _reply(self, info: RequestInfo, path: str, send: Send) -> None:

@@ -94,9 +94,9 @@ class ObservabilityMiddleware:
 
 def note_exception(sender: object, request: HttpRequest | None = None, **_: Any) -> None:
     """Keep the exception that Django is about to answer with a 500 (signal `got_request_exception`)."""
-    exchange = current_exchange()
-    if exchange is not None:
-        exchange.error = sys.exc_info()[1]
+    exchange, error = current_exchange(), sys.exc_info()[1]
+    if exchange is not None and error is not None:
+        exchange.note_error(error)
 
 
 def _request_info(request: HttpRequest) -> RequestInfo:
@@ -112,7 +112,7 @@ def _content_length(info: RequestInfo) -> int:
 def _fail(exchange: Exchange, request: HttpRequest, error: BaseException) -> None:
     """End an exchange that gets no response: Django answers exceptions itself, so that this is a cancellation."""
     if isinstance(error, Exception):
-        exchange.error = error
+        exchange.note_error(error)
     else:
         exchange.is_cancelled = True
     exchange.route = exchange.route or _route_of(request)

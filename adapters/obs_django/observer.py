@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from obs_middleware import ConfigError, Observer
+from obs_middleware import Observer
 
 try:
     from django.conf import settings
 except ImportError as missing:
-    raise ConfigError(
+    raise ImportError(
         f"obs_django needs Django ({missing}): pip install 'obs-middleware[django]'"
     ) from missing
 

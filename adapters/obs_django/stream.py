@@ -59,7 +59,7 @@ class _SyncStream(_Stream):
                 self._exchange.finish()
                 raise
             except Exception as error:
-                self._exchange.error = error
+                self._exchange.note_error(error)
                 raise
 
 
@@ -75,5 +75,5 @@ class _AsyncStream(_Stream):
                 self._exchange.finish()
                 raise
             except Exception as error:
-                self._exchange.error = error
+                self._exchange.note_error(error)
                 raise

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from obs_middleware import ConfigError, Observer, current_exchange
 from obs_wsgi import ObservabilityMiddleware
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from obs_middleware.keywords import Keywords
 
 try:
     from flask import Flask, request
     from flask.signals import got_request_exception
 except ImportError as missing:
-    raise ConfigError(f"obs_flask needs Flask ({missing}): pip install 'obs-middleware[flask]'") from missing
+    raise ImportError(f"obs_flask needs Flask ({missing}): pip install 'obs-middleware[flask]'") from missing
 
 
 class Observability:
@@ -28,7 +33,7 @@ class Observability:
     """
 
     def __init__(
-        self, app: Flask | None = None, *, observer: Observer | None = None, **settings: Any
+        self, app: Flask | None = None, *, observer: Observer | None = None, **settings: Unpack[Keywords]
     ) -> None:
         self._given = observer
         self._settings = settings
@@ -63,7 +68,7 @@ def _route_of(environ: dict[str, Any]) -> str | None:
 def _note_exception(sender: Flask, exception: BaseException, **_: Any) -> None:
     exchange = current_exchange()
     if exchange is not None:
-        exchange.error = exception
+        exchange.note_error(exception)
         exchange.route = exchange.route or _route_of(
             request.environ
         )  # no response may follow that could tell it

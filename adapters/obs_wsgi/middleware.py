@@ -5,11 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from obs_middleware import Exchange, Observer, Reply, RequestInfo
 from obs_middleware.cgi import request_info
 from obs_wsgi.body import Body, CountedInput, watch_file
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from obs_middleware.keywords import Keywords
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
@@ -42,7 +47,7 @@ class ObservabilityMiddleware:
         *,
         route_of: RouteOf | None = None,
         debug: bool = False,
-        **settings: Any,
+        **settings: Unpack[Keywords],
     ) -> None:
         self.app = app
         self.observer = Observer.chosen(observer, settings)
@@ -119,8 +124,8 @@ class _Response:
         except Exception as error:
             own = []
             exchange.report("response_headers", error)
-        if exc_info is not None and exchange.error is None:
-            exchange.error = exc_info[1]
+        if exc_info is not None:
+            exchange.note_error(exc_info[1])
         rest = () if exc_info is None else (exc_info,)
         write = self._start_response(status, [*headers, *own], *rest)
 
@@ -137,7 +142,7 @@ class _Response:
         Not in development: there a debugger around us shows the exception.
         """
         exchange = self.exchange
-        exchange.error = exchange.error or error
+        exchange.note_error(error)
         if exchange.time_to_first_byte is None:
             exchange.status = 500  # every server's answer
             headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(_ERROR)))]

@@ -28,7 +28,7 @@ def stamp(record: logging.LogRecord, exchange: Exchange | None = None) -> None:
     known = vars(record)
     if "request_id" in known and "span_id" in known:
         return
-    here = exchange or current_exchange() or _of_request(known)
+    here = exchange or current_exchange() or _of_request(known) or _of_traceback(record)
     known.update(dict.fromkeys(IDS))
     if here is not None:
         known.update(request_id=here.request_id, correlation_id=here.correlation_id)
@@ -43,6 +43,17 @@ def _of_request(known: Mapping[str, Any]) -> Exchange | None:
     """Return the exchange of a record's `request`, which Django's own lines carry when they are written outside us."""
     exchange = getattr(known.get("request"), "exchange", None)
     return exchange if isinstance(exchange, Exchange) else None
+
+
+def _of_traceback(record: logging.LogRecord) -> Exchange | None:
+    """Return the exchange that an exception has passed through; servers log it when the request is over."""
+    trace = record.exc_info[2] if record.exc_info else None
+    while trace is not None:
+        exchange = trace.tb_frame.f_locals.get("exchange")
+        if isinstance(exchange, Exchange):
+            return exchange
+        trace = trace.tb_next
+    return None
 
 
 def add_fields(record: logging.LogRecord, fields: Mapping[str, Any]) -> None:

@@ -1,0 +1,32 @@
+"""The settings as keyword arguments, so that type checkers and editors know them."""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+
+class Keywords(TypedDict, total=False):
+    """One key for each setting (see `Settings`); the tests hold the two together."""
+
+    service_name: str
+    service_version: str | None
+    environment: str | None
+    metrics_path: str
+    metrics_token: str | None
+    metrics_buckets: tuple[float, ...]
+    metrics_max_series: int
+    live_path: str
+    ready_path: str
+    startup_path: str
+    health_token: str | None
+    request_id_header: str
+    correlation_id_header: str
+    log_setup: bool
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+    log_format: Literal["auto", "json", "pretty"]
+    access_log: bool
+    redact_pii: bool
+    redact_keys: tuple[str, ...]
+    tracing_enabled: bool
+    trace_sample_ratio: float | None
+    otlp_endpoint: str | None
