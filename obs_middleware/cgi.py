@@ -11,13 +11,16 @@ _NOT_PREFIXED = ("CONTENT_TYPE", "CONTENT_LENGTH")
 
 
 def request_info(
-    variables: Mapping[str, Any], *, path: str | None = None, scheme: str | None = None
+    variables: Mapping[str, Any],
+    *,
+    method: str | None = None,
+    path: str | None = None,
+    scheme: str | None = None,
+    http_version: str | None = None,
 ) -> RequestInfo:
-    """Return what the variables say of the request.
+    """Return what the variables say of the request, and what is known better than from them.
 
-    Args:
-        path: the decoded path; else it is decoded here, from the Latin-1 that PEP 3333 wants.
-        scheme: of the URL; else `wsgi.url_scheme`.
+    A path that is not given is decoded here, from the Latin-1 that PEP 3333 wants.
     """
 
     def header(name: str) -> str | None:
@@ -27,13 +30,13 @@ def request_info(
 
     address, port = variables.get("REMOTE_ADDR"), str(variables.get("REMOTE_PORT"))
     return RequestInfo(
-        variables.get("REQUEST_METHOD") or "",
+        method or variables.get("REQUEST_METHOD") or "",
         _path(variables) if path is None else path,
         variables.get("QUERY_STRING") or "",
         scheme or variables.get("wsgi.url_scheme") or "http",
         header,
         (address, int(port) if port.isdecimal() else None) if address else None,
-        (variables.get("SERVER_PROTOCOL") or "").removeprefix("HTTP/"),
+        http_version or (variables.get("SERVER_PROTOCOL") or "").removeprefix("HTTP/"),
     )
 
 

@@ -181,12 +181,20 @@ class Observer:
             self._endpoints.are_details_open = self.is_development = environment == "development"
             self._is_set_up = True
 
+    def starting(self) -> None:
+        """Note that the app starts, or starts again after it has been stopped."""
+        self._probes.is_started = self._probes.is_draining = False
+
     def started(self, *, loop: Any = None) -> None:
         """Note that the app has started and serves; `loop` is the asyncio event loop that serves it, if one does."""
         if loop is not None:
             self._probes.run_async = run_in(loop)
         self._probes.is_started = True
-        self._probes.is_draining = False
+
+    @property
+    def has_own_provider(self) -> bool:
+        """Tell whether spans go to a TracerProvider that we have set up, and not to one of the user's."""
+        return self._provider is not None
 
     @property
     def paths(self) -> frozenset[str]:

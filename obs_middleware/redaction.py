@@ -46,11 +46,10 @@ _CREDENTIAL_VALUES = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE | re.ASCII,
 )
-_PAIR = re.compile(
-    r"""(?<![\w.-]) (?P<key>[\w.-]+) (?P<sign>\\?["']?\s{0,3}[=:]\s{0,3})
-        (?: (?P<quote>["']) (?:(?!(?P=quote))[^\\\n]|\\.)* (?P=quote)
-          | (?P<open>\\?["']?) (?P<word>[^\s"'\\&,;<>(){}\[\]]+) )
-    """,
+_KEY = re.compile(r"""(?<![\w.-])([\w.-]+)\\?["']?\s{0,3}[=:]\s{0,3}""")
+_VALUE = re.compile(
+    r"""(?P<quoted> "(?:[^"\\\n]|\\.)*" | 
+        '(?:[^'\\\n]|\\.)*' ) | (?P<open>\\?["']?) (?P<word>[^\s"'\\&,;<>(){}\[\]]+)""",
     re.VERBOSE,
 )
 _EMAIL = re.compile(r"(?<![\w.%+'-])[\w.%+'-]+@[\w-]+(?:\.[\w-]+)+")
@@ -94,7 +93,7 @@ class Redactor:
 
     def _hide(self, text: str) -> str:
         if "=" in text or ":" in text:
-            text = _PAIR.sub(self._hide_pair, text)
+            text = self._hide_pairs(text)
         text = _CREDENTIAL_VALUES.sub(_hide_credential, text)
         if self._pii:
             if "@" in text:
@@ -127,13 +126,19 @@ class Redactor:
             return f"{name}{equals}{REDACTED}"
         return parameter
 
-    def _hide_pair(self, match: re.Match[str]) -> str:
-        if not self.is_secret_key(match["key"]):
-            return match[0]
-        if (match["word"] or "").lower() in ("bearer", "basic"):
-            return match[0]  # the credential follows, and its own pattern hides it
-        quote = match["quote"] or ""
-        return f"{match['key']}{match['sign']}{match['open'] or quote}{REDACTED}{quote}"
+    def _hide_pairs(self, text: str) -> str:
+        """Hide the values of secret keys; the value of any other key is searched for pairs itself."""
+        parts, copied = [], 0
+        for key in _KEY.finditer(text):
+            if key.start() < copied or not self.is_secret_key(key[1]):
+                continue
+            value = _VALUE.match(text, key.end())
+            if value is None or (value["word"] or "").lower() in ("bearer", "basic"):
+                continue  # of an Authorization header: the credential follows, and its own pattern hides it
+            quote = value["quoted"][0] if value["quoted"] else ""
+            parts += [text[copied : key.end()], value["open"] or quote, REDACTED, quote]
+            copied = value.end()
+        return "".join([*parts, text[copied:]]) if parts else text
 
 
 def _squeeze(key: str) -> str:

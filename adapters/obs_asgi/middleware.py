@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from obs_asgi.native import own_path, settle
 from obs_asgi.response import Response
 from obs_asgi.routes import Routes
 from obs_middleware import ConfigError, Exchange, Observer, RequestInfo
@@ -71,7 +72,7 @@ class ObservabilityMiddleware:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self.app if self._is_serving else self._begin(scope)
         info = _request_info(scope)
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        path = own_path(scope)
         if path in self.observer.paths and scope["type"] == "http":
             await self._reply(info, path, send)
             return
@@ -125,6 +126,7 @@ class ObservabilityMiddleware:
             await send({"type": "lifespan.startup.failed", "message": f"obs-middleware: {self._error}"})
             raise self._error
         self._set_up(scope)
+        self.observer.starting()
 
         async def watched_receive() -> Message:
             message = await receive()
@@ -153,17 +155,15 @@ class ObservabilityMiddleware:
     def _set_up(self, scope: Scope) -> ASGIApp:
         owner = scope.get("app")
         self.observer.set_up(debug=bool(getattr(owner or self.app, "debug", False)))
+        settle(owner or self.app, self.observer)
         stack = getattr(owner, "middleware_stack", None)
         if stack is None or isinstance(stack, ObservabilityMiddleware):
             return self.app
         around = copy.copy(self)
         around.app, around._routes = stack, Routes(owner)
         owner.middleware_stack = around  # type: ignore[union-attr]
-        if getattr(stack, "app", None) is not self:
-            return self.app
-        errors = copy.copy(stack)  # a first request with no lifespan before it is inside the stack already
-        errors.app = self.app
-        return errors  # type: ignore[no-any-return]
+        # A first request with no lifespan before it is inside the stack already: it passes its error handler again.
+        return stack if getattr(stack, "app", None) is self else self.app
 
 
 def _request_info(scope: Scope) -> RequestInfo:

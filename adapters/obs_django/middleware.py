@@ -100,7 +100,16 @@ def note_exception(sender: object, request: HttpRequest | None = None, **_: Any)
 
 
 def _request_info(request: HttpRequest) -> RequestInfo:
-    return request_info(request.META, path=request.path, scheme=request.scheme)
+    scope = getattr(
+        request, "scope", {}
+    )  # of ASGI: META has the method in upper case, and no protocol version
+    return request_info(
+        request.META,
+        method=scope.get("method"),
+        path=request.path,
+        scheme=request.scheme,
+        http_version=scope.get("http_version"),
+    )
 
 
 def _content_length(info: RequestInfo) -> int:

@@ -60,6 +60,7 @@ class _SyncStream(_Stream):
                 raise
             except Exception as error:
                 self._exchange.note_error(error)
+                self._exchange.finish(is_complete=False)
                 raise
 
 
@@ -76,4 +77,8 @@ class _AsyncStream(_Stream):
                 raise
             except Exception as error:
                 self._exchange.note_error(error)
+                self._exchange.finish(is_complete=False)  # Django closes no response whose sending has failed
+                raise
+            except BaseException:  # asyncio.CancelledError, which Django sends when the client has left
+                self._exchange.closed()
                 raise

@@ -79,7 +79,18 @@ class CountedInput:
         return map(self._counted, self._stream)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        attribute = getattr(self._stream, name)
+        if name == "read1":
+            return lambda *size: self._counted(attribute(*size))
+        return self._filling(attribute) if name in ("readinto", "readinto1") else attribute
+
+    def _filling(self, read: Callable[[Any], int | None]) -> Callable[[Any], int | None]:
+        def counted(buffer: Any) -> int | None:
+            size = read(buffer)
+            self._exchange.request_bytes += size or 0
+            return size
+
+        return counted
 
     def _counted(self, data: bytes) -> bytes:
         self._exchange.request_bytes += len(data)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_RATIO = {"development": 1.0}
 _OTHER_RATIO = 0.1
+_OURS = "_is_of_obs_middleware"
 
 
 def check(settings: Settings) -> None:
@@ -31,16 +32,21 @@ def check(settings: Settings) -> None:
 
 
 def set_up(settings: Settings, *, environment: str) -> TracerProvider | None:
-    """Install a global TracerProvider that exports over OTLP/HTTP, and return it; None when nothing is to be done."""
+    """Install a global TracerProvider that exports over OTLP/HTTP, once, and return it.
+
+    None where nothing is to be exported, or the user has a provider already, which stays.
+    """
     if not _is_wanted(settings):
         return None
     exporter, sdk, sampling = _import_sdk()
-    if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-        return None  # the user's own stays
+    present: Any = trace.get_tracer_provider()
+    if not isinstance(present, trace.ProxyTracerProvider):
+        return present if hasattr(present, _OURS) else None
     provider: TracerProvider = sdk.TracerProvider(
         resource=_resource(settings, environment), sampler=_sampler(settings, environment, sampling)
     )
     provider.add_span_processor(sdk.export.BatchSpanProcessor(exporter(**_endpoint(settings))))
+    setattr(provider, _OURS, True)
     trace.set_tracer_provider(provider)
     return provider
 
