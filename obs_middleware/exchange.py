@@ -232,7 +232,7 @@ class Exchange:
         """Take note of the response's headers, names in lower case, and return those of ours that it lacks."""
         present = dict(headers)
         length = present.get("content-length", "")
-        self.declared_bytes = int(length) if length.isdecimal() else None
+        self.declared_bytes = int(length) if length.isdecimal() and len(length) < 20 else None
         return [field for field in self.response_headers if field[0].lower() not in present]
 
 

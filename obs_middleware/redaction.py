@@ -2,9 +2,10 @@
 
 Rules:
 - a key decides before a value does: `password`, `userPassword`, `X-Api-Key` hide whatever they hold;
-- values are searched for bearer and basic credentials, JWTs, `key=value` pairs, URL userinfo, and, with personal
+- text is searched for `key=value` pairs, bearer and basic credentials, JWTs, the userinfo of URLs and, with personal
   data hidden, e-mail addresses and card numbers that pass the Luhn test;
 - no pattern looks twice at a stretch of any length, so that the time is linear in the text;
+- where a text is cut, no half of a secret is left at its edge;
 - what is not text is not this module's: a sink makes it text first.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from urllib.parse import unquote_plus
 
 from obs_middleware.exchange import error_name
@@ -23,37 +24,42 @@ CHARACTERS = 16_384  # of one text
 
 # Compared without case and punctuation, so that `access_token`, `accessToken` and `Access-Token` are one key.
 _CREDENTIALS = (
-    r"passw(?:or)?d|passphrase|secret|token|(?:api|access|private|signing)key|auth(?:orization|entication)|cookie|"
+    r"passw(?:or)?ds?|passphrases?|secrets?|token|(?:access|api|auth|bearer|id|refresh)tokens|"
+    r"(?:access|api|encryption|private|secret|session|signing)keys?|auth(?:orization|entication)|cookies?|"
     r"credentials?|jwt|[cx]srf|otp|cv[cv]|signature|awsaccesskeyid|sessionid"
 )
-_EXACT_CREDENTIALS = r"auth|pass|pin|pwd|sid|sig|.*password.*"
+_EXACT_CREDENTIALS = r"auth|pass|pin|pwd|sid|sig|tokens|.*password.*"
 _QUERY_CREDENTIALS = ("code", "state")  # of OAuth 2.0 redirects (RFC 6749, section 4.1.2)
 _PII = (
     r"email(?:address)?|(?:home|mobile)phone|phonenumber|(?:customer|first|full|last)name|customerid|ssn|creditcard|"
     r"cardnumber|paymentmethod|(?:billing|home|postal|shipping|street)address"
 )
 _EXACT_PII = r"address|name|phone"  # as endings they are too common: ip_address, hostname
+_WITH_BLANKS = ("authorization", "cookie")  # headers whose values have blanks in them
 
-_KEYS_REMEMBERED = 2048
+_KEYS_REMEMBERED = 2048  # keys may be made by clients
+_KEY_CHARACTERS = 128
 _BEYOND = 256
 _not_alphanumeric = re.compile(r"[\W_]+")
 
-_CREDENTIAL_VALUES = re.compile(
-    r"""(?P<scheme>\b(?:bearer|basic)[ ]+)[a-z0-9._~+/=-]{6,}
-      | (?P<cookie>\b(?:set-)?cookie:[ ])[^\r\n]+
-      | (?P<jwt>(?<![\w-])eyj[a-z0-9_-]{5,}\.[a-z0-9_-]{4,}\.[a-z0-9_-]*)
-      | (?P<userinfo>://)[^\s/:@]{0,256}:[^\s/@]{1,256}@
-    """,
-    re.IGNORECASE | re.VERBOSE | re.ASCII,
-)
-_KEY = re.compile(r"""(?<![\w.-])([\w.-]+)\\?["']?\s{0,3}[=:]\s{0,3}""")
+_KEY = re.compile(r"""(?<![\w.-])([\w.-]+)\\{0,8}["']?\s{0,3}[=:]\s{0,3}""")
 _VALUE = re.compile(
-    r"""(?P<quoted> "(?:[^"\\\n]|\\.)*" | 
-        '(?:[^'\\\n]|\\.)*' ) | (?P<open>\\?["']?) (?P<word>[^\s"'\\&,;<>(){}\[\]]+)""",
+    r"""(?P<escaped> \\{1,8}["'] ) [^\n"']*? (?= \\{0,8}["'\n] | \Z )  # of JSON inside JSON
+      | (?P<double> [bBrRuU]{0,2}" ) (?: [^"\\\n] | \\. )*
+      | (?P<single> [bBrRuU]{0,2}' ) (?: [^'\\\n] | \\. )*
+      | [^\s"'\\&,;<>(){}\[\]]+
+    """,
     re.VERBOSE,
 )
+_REST_OF_LINE = re.compile(r"[^\r\n]+")
+_NEXT_WORD = re.compile(r"(?:apikey|basic|bearer|digest|token) +[^\s\"']+", re.IGNORECASE)
+_GROUP = re.compile(r"\d+", re.ASCII)
+_BRACKET = re.compile(r"[\[\](){}\n]")
+_SCHEME = re.compile(r"\b(?P<scheme>(?:bearer|basic) +)(?P<word>[a-z0-9._~+/=-]{6,})", re.IGNORECASE)
+_JWT = re.compile(r"(?<![\w-])ey[jJ][\w-]{5,}\.[\w-]{4,}\.[\w-]*", re.ASCII)
+_USERINFO = re.compile(r"://[^\s/?#]{1,512}@")
 _EMAIL = re.compile(r"(?<![\w.%+'-])[\w.%+'-]+@[\w-]+(?:\.[\w-]+)+")
-_CARD = re.compile(r"(?<![\d.])[2-6]\d(?:[ -]?\d){11,17}(?![\d.]?\d)")
+_DIGITS = re.compile(r"(?<![\d.])\d(?:[ -]?\d){12,47}(?!\.?\d)", re.ASCII)
 
 
 class Redactor:
@@ -65,7 +71,7 @@ class Redactor:
     """
 
     def __init__(self, *, pii: bool = True, keys: Iterable[str] = ()) -> None:
-        own = [re.escape(_squeeze(key)) for key in keys]
+        own = [re.escape(squeezed) for squeezed in map(_squeeze, keys) if squeezed]
         endings = "|".join([_CREDENTIALS, *own, *([_PII] if pii else [])])
         exact = "|".join([_EXACT_CREDENTIALS, *([_EXACT_PII] if pii else [])])
         self._is_secret = re.compile(f".*(?:{endings})|{exact}").fullmatch
@@ -76,37 +82,24 @@ class Redactor:
         """Tell whether a key's value is hidden whatever it is."""
         known = self._known_keys.get(key)
         if known is None:
-            known = self._is_secret(_squeeze(key[-128:])) is not None
-            if len(self._known_keys) < _KEYS_REMEMBERED:  # keys may be made by clients
+            known = self._is_secret(_squeeze(key[-_KEY_CHARACTERS:])) is not None
+            if len(key) <= _KEY_CHARACTERS and len(self._known_keys) < _KEYS_REMEMBERED:
                 self._known_keys[key] = known
         return known
 
     def text(self, text: str, *, limit: int = CHARACTERS) -> str:
         """Hide the secrets in free text, cut to `limit` characters and fit for UTF-8."""
-        is_long = len(text) > limit
-        if is_long:
-            text = text[: limit + _BEYOND]  # some more than is kept, so as to see a secret at the edge whole
-        text = self._hide(text)
-        if is_long:
-            text = text[:limit] + CUT
-        return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-    def _hide(self, text: str) -> str:
-        if "=" in text or ":" in text:
-            text = self._hide_pairs(text)
-        text = _CREDENTIAL_VALUES.sub(_hide_credential, text)
-        if self._pii:
-            if "@" in text:
-                text = _EMAIL.sub(REDACTED, text)
-            text = _CARD.sub(_hide_card, text)
-        return text
+        if len(text) <= limit:
+            return _fit(self._hide(text))
+        hidden = self._hide(text[: limit + _BEYOND])
+        return _fit(hidden[: max(0, min(limit, len(hidden) - _BEYOND))] + CUT)
 
     def query(self, query: str) -> str:
         """Hide the secrets in a URL's query; keys, order, blanks and the encoding of the rest stay as they are.
 
         https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/ (`url.query`).
         """
-        return "&".join(map(self._parameter, query[:CHARACTERS].split("&"))) if query else query
+        return _fit("&".join(map(self._parameter, query[:CHARACTERS].split("&")))) if query else query
 
     def error(self, error: BaseException) -> tuple[str, str, str]:
         """Return an exception's type, message and stack, both texts cut and without secrets."""
@@ -115,43 +108,106 @@ class Redactor:
         except Exception:
             message = "<str() of the exception failed>"
         stack = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        return error_name(error), self.text(message), self.text(stack[-CHARACTERS:])
+        return error_name(error), self.text(message), self._end(stack)
 
-    def _parameter(self, parameter: str) -> str:
-        name, equals, value = parameter.partition("=")
-        if not value:
-            return parameter
-        key, plain = unquote_plus(name), unquote_plus(value)
-        if _squeeze(key) in _QUERY_CREDENTIALS or self.is_secret_key(key) or self.text(plain) != plain:
-            return f"{name}{equals}{REDACTED}"
-        return parameter
+    def _end(self, text: str) -> str:
+        """Return the end of a text, which in a stack says the most."""
+        if len(text) <= CHARACTERS:
+            return _fit(self._hide(text))
+        hidden = self._hide(text[-CHARACTERS - _BEYOND :])
+        return _fit(CUT + hidden[-max(1, min(CHARACTERS, len(hidden) - _BEYOND)) :])
 
-    def _hide_pairs(self, text: str) -> str:
-        """Hide the values of secret keys; the value of any other key is searched for pairs itself."""
-        parts, copied = [], 0
+    def _hide(self, text: str) -> str:
+        if "=" in text or ":" in text:
+            text = "".join(self._without_pairs(text))
+            text = _USERINFO.sub(f"://{REDACTED}:{REDACTED}@", text)
+        text = _JWT.sub(REDACTED, _SCHEME.sub(_hide_credential, text))
+        if self._pii:
+            if "@" in text:
+                text = _EMAIL.sub(REDACTED, text)
+            text = _DIGITS.sub(_hide_cards, text)
+        return text
+
+    def _without_pairs(self, text: str) -> Iterator[str]:
+        """Yield the text without the values of secret keys; that of any other key is searched for pairs itself."""
+        copied = 0
         for key in _KEY.finditer(text):
             if key.start() < copied or not self.is_secret_key(key[1]):
                 continue
-            value = _VALUE.match(text, key.end())
-            if value is None or (value["word"] or "").lower() in ("bearer", "basic"):
-                continue  # of an Authorization header: the credential follows, and its own pattern hides it
-            quote = value["quoted"][0] if value["quoted"] else ""
-            parts += [text[copied : key.end()], value["open"] or quote, REDACTED, quote]
-            copied = value.end()
-        return "".join([*parts, text[copied:]]) if parts else text
+            kept, end = _value(text, key)
+            if end > key.end():
+                yield f"{text[copied : key.end()]}{kept}{REDACTED}"
+                copied = end
+        yield text[copied:]
+
+    def _parameter(self, parameter: str) -> str:
+        name, equals, value = parameter.partition("=")
+        key, plain = unquote_plus(name), unquote_plus(value)
+        if self._hide(key) != key:
+            name = REDACTED
+        if value and (
+            _squeeze(key) in _QUERY_CREDENTIALS or self.is_secret_key(key) or self._hide(plain) != plain
+        ):
+            value = REDACTED
+        return f"{name}{equals}{value}"
+
+
+def _value(text: str, key: re.Match[str]) -> tuple[str, int]:
+    """Return the quote that stays, and where the value of a secret key ends."""
+    start = key.end()
+    if text[start : start + 1] in ("[", "{", "("):
+        return "", _closing(text, start)
+    value = _VALUE.match(text, start)
+    if value is None:
+        return "", start
+    kept = value["escaped"] or value["double"] or value["single"] or ""
+    if kept or not _squeeze(key[1]).endswith(_WITH_BLANKS):
+        return kept, value.end()
+    rest = (_REST_OF_LINE if ":" in key[0] else _NEXT_WORD).match(text, start)
+    return "", rest.end() if rest else value.end()
+
+
+def _closing(text: str, start: int) -> int:
+    """Return where the bracket at `start` is closed, or its line ends."""
+    depth = 0
+    for bracket in _BRACKET.finditer(text, start):
+        depth += {"[": 1, "{": 1, "(": 1, "\n": -len(text)}.get(bracket[0], -1)
+        if depth <= 0:
+            return bracket.end() if depth == 0 else bracket.start()
+    return len(text)
+
+
+def _hide_credential(match: re.Match[str]) -> str:
+    """Hide what follows `Bearer` or `Basic`, unless it is a plain word of a sentence."""
+    word = match["word"]
+    is_plain = len(word) < 20 and word.isalpha() and (word.islower() or word.istitle())
+    return match[0] if is_plain else f"{match['scheme']}{REDACTED}"
+
+
+def _hide_cards(match: re.Match[str]) -> str:
+    """Hide the card numbers among groups of digits; other numbers may stand beside them."""
+    text = match[0]
+    groups = [group.span() for group in _GROUP.finditer(text)]
+    for index, (start, _) in enumerate(groups):
+        for _, end in groups[index : index + 19]:
+            if end - start >= 13 and _is_card(text[start:end]):
+                return f"{text[:start]}{REDACTED}{_DIGITS.sub(_hide_cards, text[end:])}"
+    return text
+
+
+def _is_card(text: str) -> bool:
+    """Tell whether the digits may be a card number: its length, its first digit, its check digit (ISO/IEC 7812-1)."""
+    digits = [int(char) for char in text if char.isdigit()]
+    if not 13 <= len(digits) <= 19 or not 2 <= digits[0] <= 6:
+        return False
+    doubled = sum(sum(divmod(2 * digit, 10)) for digit in digits[-2::-2])
+    return (sum(digits[-1::-2]) + doubled) % 10 == 0
 
 
 def _squeeze(key: str) -> str:
     return _not_alphanumeric.sub("", key).lower()
 
 
-def _hide_credential(match: re.Match[str]) -> str:
-    if kept := match["scheme"] or match["cookie"]:
-        return kept + REDACTED
-    return f"://{REDACTED}:{REDACTED}@" if match["userinfo"] else REDACTED
-
-
-def _hide_card(match: re.Match[str]) -> str:
-    digits = [int(char) for char in match[0] if char.isdigit()]
-    doubled = sum(sum(divmod(2 * digit, 10)) for digit in digits[-2::-2])
-    return match[0] if (sum(digits[-1::-2]) + doubled) % 10 else REDACTED
+def _fit(text: str) -> str:
+    """Make a text fit for UTF-8: lone surrogates become escapes."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

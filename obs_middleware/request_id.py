@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
-from random import getrandbits
+from random import Random
 
 # Safe in a header, a log line, a URL and a shell; a comma, which joins repeated headers, is not among them.
 _is_safe = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}").fullmatch
+
+
+# Of our own: an app that seeds the shared generator must neither repeat our IDs nor find its numbers changed.
+_random = Random()
+random_bits = _random.getrandbits
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_random.seed)
 
 
 def accept(value: str | None) -> str | None:
@@ -21,6 +29,6 @@ def new() -> str:
     The random bits name a request, they protect nothing: no secret may be derived from them.
     """
     ms = time.time_ns() // 1_000_000 & 0xFFFF_FFFF_FFFF
-    bits = getrandbits(74)
+    bits = random_bits(74)
     text = f"{ms << 80 | 0x7000 << 64 | (bits >> 62) << 64 | 1 << 63 | bits & 0x3FFF_FFFF_FFFF_FFFF:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -20,6 +21,7 @@ from obs_middleware import sources
 # https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
 SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 
+_userinfo = re.compile(r"://[^/\s]*@")
 _FLAGS = {
     "1": True,
     "true": True,
@@ -105,17 +107,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         for name, kind in _kinds().items():
             msgspec.structs.force_setattr(self, name, _convert(getattr(self, name), kind, label=name))
         bounds = self.metrics_buckets
-        if list(bounds) != sorted(set(bounds)) or bounds[0] <= 0:
+        if not all(lower < upper for lower, upper in zip((0.0, *bounds), bounds, strict=False)):
             raise ConfigError(_complaint("metrics_buckets", _kinds()["metrics_buckets"], bounds))
         paths = (self.metrics_path, self.live_path, self.ready_path, self.startup_path)
         if len(set(paths)) < len(paths):
             raise ConfigError(
                 f"the paths of metrics, live, ready and startup must differ, got {', '.join(paths)}"
             )
+        if self.request_id_header.lower() == self.correlation_id_header.lower():
+            raise ConfigError(
+                f"request_id_header and correlation_id_header must differ, got {self.request_id_header} twice"
+            )
 
     def __repr__(self) -> str:
-        shown = ((name, getattr(self, name)) for name in self.__struct_fields__)
-        return f"Settings({', '.join(f'{name}={_shown(name, value)}' for name, value in shown)})"
+        return f"Settings({', '.join(f'{name}={_shown(name, getattr(self, name))}' for name in _kinds())})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [(name, _shown(name, getattr(self, name))) for name in _kinds()]
 
     @classmethod
     def load(
@@ -131,14 +139,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ConfigError: a name is unknown, or a value is not of the kind wanted.
         """
-        values: dict[str, Any] = {}
+        found = {}
         for name, value, label in sources.read(config or {}, os.environ if env is None else env):
             _check_known(name, label=label)
-            kind = _kinds()[name]
-            values[name] = _convert(_parse(value, kind), kind, label=label, strict=False)
-        for name in keywords:
+            found[name] = value, label
+        for name, value in keywords.items():
             _check_known(name, label=name)
-        return cls(**values | keywords)
+            found[name] = value, name
+        return cls(
+            **{name: _convert(value, _kinds()[name], label=label) for name, (value, label) in found.items()}
+        )
 
 
 def _check_known(name: str, *, label: str) -> None:
@@ -150,10 +160,16 @@ def _check_known(name: str, *, label: str) -> None:
     raise ConfigError(f"{label} is not a setting: {cure}")
 
 
-def _parse(value: Any, kind: Any) -> Any:
-    """Turn an environment's text into what msgspec converts."""
-    if not isinstance(value, str):
-        return value
+def _convert(value: Any, kind: Any, *, label: str) -> Any:
+    """Return the value as its setting's type; a text may stand for any type, as in the environment."""
+    is_text = isinstance(value, str)
+    try:
+        return msgspec.convert(_parse(value, kind) if is_text else value, kind, strict=not is_text)
+    except msgspec.ValidationError:
+        raise ConfigError(_complaint(label, kind, value)) from None
+
+
+def _parse(value: str, kind: Any) -> Any:
     plain, text = _plain(kind), value.strip()
     if plain is bool:
         return _FLAGS.get(text.lower(), text)
@@ -164,20 +180,15 @@ def _parse(value: Any, kind: Any) -> Any:
     return text
 
 
-def _convert(value: Any, kind: Any, *, label: str, strict: bool = True) -> Any:
-    try:
-        return msgspec.convert(value, kind, strict=strict)
-    except msgspec.ValidationError:
-        raise ConfigError(_complaint(label, kind, value)) from None
-
-
 def _complaint(label: str, kind: Any, value: Any) -> str:
     wants = next(meta.extra["wants"] for meta in _metas(kind) if meta.extra)
     return f"{label} must be {wants}, got {_shown(label, value)}"
 
 
 def _shown(label: str, value: Any) -> str:
-    return "a value that is not shown" if value and "token" in label.lower() else repr(value)
+    if value and "token" in label.lower():
+        return "a value that is not shown"
+    return _userinfo.sub("://REDACTED@", repr(value))
 
 
 def _plain(kind: Any) -> Any:

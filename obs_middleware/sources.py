@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 _PREFIX = "OBS_"
 _SHORT = ("service_name", "service_version", "log_level", "redact_pii", "tracing_enabled", "otlp_endpoint")
@@ -38,7 +39,7 @@ def _short_names(env: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
 
 def _otel_names(env: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
     pairs = (pair.partition("=") for pair in env.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","))
-    attributes = {key.strip(): value.strip() for key, _, value in pairs}
+    attributes = {key.strip(): unquote(value.strip()) for key, _, value in pairs}
     for key, name in (
         ("service.name", "service_name"),
         ("service.version", "service_version"),
@@ -54,8 +55,8 @@ def _otel_names(env: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
     for label in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
         if value := env.get(label):
             yield "otlp_endpoint", value, label
-    sampler = env.get("OTEL_TRACES_SAMPLER", "").strip().removeprefix("parentbased_")
-    if sampler in ("always_on", "always_off"):
-        yield "trace_sample_ratio", float(sampler == "always_on"), "OTEL_TRACES_SAMPLER"
-    elif sampler == "traceidratio":
+    sampler = env.get("OTEL_TRACES_SAMPLER", "").strip()  # another one than these the SDK reads itself
+    if sampler in ("parentbased_always_on", "parentbased_always_off"):
+        yield "trace_sample_ratio", float(sampler.endswith("on")), "OTEL_TRACES_SAMPLER"
+    elif sampler == "parentbased_traceidratio":
         yield "trace_sample_ratio", env.get("OTEL_TRACES_SAMPLER_ARG") or 1.0, "OTEL_TRACES_SAMPLER_ARG"

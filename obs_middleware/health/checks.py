@@ -24,20 +24,23 @@ Await = Callable[[Coroutine[Any, Any, Any]], Any]  # run a coroutine from a thre
 PASS, WARN, FAIL = "pass", "warn", "fail"
 
 
+class CheckFailed(Exception):
+    """A check has returned False."""
+
+
 class Result(msgspec.Struct, frozen=True):
     """What a run of a check has found; `at` is seconds since 1970, `seconds` how long it took."""
 
-    is_ok: bool
     at: float
     seconds: float
-    error: BaseException | None = None
+    error: BaseException | None
 
 
 class Check:
     """One registered check and its last result.
 
     Raises:
-        ConfigError: the function can't be called, or a number is not positive.
+        ConfigError: the function can't be called, or a number is not as it must be.
     """
 
     def __init__(
@@ -51,7 +54,7 @@ class Check:
     ) -> None:
         if not callable(function):
             raise ConfigError(f"check {name!r} must be a function, got {function!r}")
-        if not timeout_seconds > 0 or not cache_seconds >= 0:
+        if not (_is_number(timeout_seconds) and timeout_seconds > 0 and _is_number(cache_seconds)):
             raise ConfigError(
                 f"check {name!r} must have timeout_seconds above 0 and cache_seconds of 0 or more, "
                 f"got {timeout_seconds!r} and {cache_seconds!r}"
@@ -74,38 +77,50 @@ class Check:
                 return
             self._started = time.monotonic()
             self._done.clear()
-        Thread(target=self._run, args=(run_async,), name=f"obs-check-{self.name}", daemon=True).start()
+        try:
+            Thread(target=self._run, args=(run_async,), name=f"obs-check-{self.name}", daemon=True).start()
+        except RuntimeError as error:  # no thread is to be had
+            self._end(error, 0.0, cache_seconds=0.0)
 
     def result(self, *, wait_until: float) -> Result | None:
         """Return the newest result, waiting for a run under way until then (monotonic clock); None if there is none."""
         if self._started is not None:
             self._done.wait(max(0.0, wait_until - time.monotonic()))
         with self._lock:
-            running = None if self._started is None else time.monotonic() - self._started
-            if running is not None and running >= self._timeout:
-                return Result(
-                    False, time.time(), running, TimeoutError(f"no answer after {self._timeout:g} s")
-                )
-            return self._result
+            running = 0.0 if self._started is None else time.monotonic() - self._started
+            return Result(time.time(), running, self._late()) if running > self._timeout else self._result
 
     def status(self, result: Result | None) -> str:
         """Return pass, warn or fail; a check that has not answered yet has not passed."""
-        if result is not None and result.is_ok:
+        if result is not None and result.error is None:
             return PASS
         return FAIL if self.is_critical else WARN
 
     def _run(self, run_async: Await) -> None:
-        began, error, is_ok = time.monotonic(), None, True
+        began = time.monotonic()
+        error: BaseException | None = None
         try:
             answer = self._function()
-            is_ok = (run_async(answer) if inspect.iscoroutine(answer) else answer) is not False
+            if inspect.isawaitable(answer):
+                answer = run_async(answer if inspect.iscoroutine(answer) else _awaited(answer))
+            if answer is False:
+                error = CheckFailed("returned False")
         except BaseException as caught:
-            error, is_ok = caught, False
+            error = caught
+        seconds = time.monotonic() - began
+        if error is None and seconds > self._timeout:
+            error = self._late()
+        self._end(error, seconds, cache_seconds=self._cache)
+
+    def _end(self, error: BaseException | None, seconds: float, *, cache_seconds: float) -> None:
         with self._lock:
-            self._result = Result(is_ok, time.time(), time.monotonic() - began, error)
-            self._fresh_until = time.monotonic() + self._cache
+            self._result = Result(time.time(), seconds, error)
+            self._fresh_until = time.monotonic() + cache_seconds
             self._started = None
             self._done.set()
+
+    def _late(self) -> TimeoutError:
+        return TimeoutError(f"no answer after {self._timeout:g} s")
 
 
 def run_in_new_loop(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -128,3 +143,11 @@ def run_in(loop: Any) -> Await:
         return future.result()
 
     return run
+
+
+async def _awaited(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and value >= 0

@@ -11,7 +11,17 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
-from obs_middleware.health.checks import FAIL, PASS, WARN, Await, Check, Function, Result, run_in_new_loop
+from obs_middleware.health.checks import (
+    FAIL,
+    PASS,
+    WARN,
+    Await,
+    Check,
+    CheckFailed,
+    Function,
+    Result,
+    run_in_new_loop,
+)
 from obs_middleware.settings import ConfigError
 
 _ANSWER_WITHIN_SECONDS = 0.08
@@ -78,6 +88,8 @@ class Probes:
             "observedValue": round(result.seconds * 1000, 3),
             "observedUnit": "ms",
         }
-        if status != PASS:
-            entry["output"] = "returned False" if result.error is None else self._describe(result.error)
+        if result.error is not None:
+            entry["output"] = (
+                str(result.error) if isinstance(result.error, CheckFailed) else self._describe(result.error)
+            )
         return entry

@@ -10,7 +10,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from obs_middleware.exchange import Outcome
-from obs_middleware.logs.context import add_fields, stamp
+from obs_middleware.logs.context import stamp
 
 if TYPE_CHECKING:
     from obs_middleware.exchange import Exchange
@@ -31,22 +31,20 @@ def write(exchange: Exchange) -> None:
     record = _logger.makeRecord(_logger.name, level, "", 0, message, (), None)
     first_byte = exchange.time_to_first_byte
     user_agent = info.header("user-agent")
-    stamp(record, exchange)
-    add_fields(
+    stamp(
         record,
-        {
-            "method": exchange.method,
-            "path": path,
-            "route": exchange.route,
-            "status": status,
-            "outcome": exchange.outcome.value if exchange.outcome else None,
-            "duration_ms": round(exchange.duration * 1000, 3),
-            "ttfb_ms": None if first_byte is None else round(first_byte * 1000, 3),
-            "request_bytes": exchange.request_bytes,
-            "response_bytes": exchange.response_bytes,
-            "client": info.peer[0] if info.peer else None,
-            "user_agent": user_agent[:_USER_AGENT_CHARACTERS] if user_agent else None,
-            "error_type": exchange.error_type or None,
-        },
+        exchange,
+        method=exchange.method,
+        path=path,
+        route=exchange.route,
+        status=status,
+        outcome=exchange.outcome.value if exchange.outcome else None,
+        duration_ms=round(exchange.duration * 1000, 3),
+        ttfb_ms=None if first_byte is None else round(first_byte * 1000, 3),
+        request_bytes=exchange.request_bytes,
+        response_bytes=exchange.response_bytes,
+        client=info.peer[0] if info.peer else None,
+        user_agent=user_agent[:_USER_AGENT_CHARACTERS] if user_agent else None,
+        error_type=exchange.error_type or None,
     )
     _logger.handle(record)

@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import platform
+import re
 from datetime import datetime, timezone
 from typing import Any
 
@@ -15,11 +17,13 @@ import msgspec
 from pythonjsonlogger.core import BaseJsonFormatter
 
 from obs_middleware.logs.context import IDS, extras, stamp
-from obs_middleware.logs.plain import Plain
+from obs_middleware.logs.plain import Plain, message_of
 from obs_middleware.redaction import Redactor
 from obs_middleware.settings import Settings
 
 _encode = msgspec.json.Encoder().encode
+_non_ascii = re.compile(r"[^\x00-\x7f]+")
+_control = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # a client must not write to the terminal
 _COLOURS = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 
 
@@ -29,11 +33,15 @@ class JsonFormatter(BaseJsonFormatter):
     Args:
         settings: `Settings.load()` unless given, so that a logging config can name the class alone.
         environment: `settings.environment` unless given.
+        is_ascii: write other characters as escapes, for an output that is not UTF-8.
     """
 
-    def __init__(self, settings: Settings | None = None, *, environment: str | None = None) -> None:
+    def __init__(
+        self, settings: Settings | None = None, *, environment: str | None = None, is_ascii: bool = False
+    ) -> None:
         super().__init__()
         settings = settings or Settings.load()
+        self._is_ascii = is_ascii
         self._redactor = Redactor(pii=settings.redact_pii, keys=settings.redact_keys)
         static = {
             "service": settings.service_name,
@@ -41,14 +49,15 @@ class JsonFormatter(BaseJsonFormatter):
             "version": settings.service_version,
             "hostname": platform.node(),
         }
-        self._static = {name: value for name, value in static.items() if value}
+        self._static = {name: self._redactor.text(value) for name, value in static.items() if value}
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without its line feed."""
         try:
-            return _encode(self._fields(record)).decode()
+            line = _encode(self._fields(record)).decode()
         except Exception as error:
-            return _encode(self._rescue(record, error)).decode()
+            line = _encode(self._rescue(record, error)).decode()
+        return _non_ascii.sub(_escape, line) if self._is_ascii else line
 
     def _fields(self, record: logging.LogRecord) -> dict[str, Any]:
         stamp(record)
@@ -61,15 +70,22 @@ class JsonFormatter(BaseJsonFormatter):
             **self._static,
         }
         own = extras(record)
-        fields.update((name, own.pop(name)) for name in IDS)
+        fields.update((name, own.pop(name, None)) for name in IDS)
         if isinstance(record.msg, dict):
-            own = {**record.msg, **own}
+            own = {**plain.value(record.msg), **own}
+            own.pop("message", None)
+        last = self._last_fields(record, plain)
         for key, value in own.items():
-            name = plain.text(str(key))
-            fields[f"field_{name}" if name in fields else name] = plain.value(value, key=name)
-        if record.exc_info and record.exc_info[1] is not None:
-            kind, message, stack = self._redactor.error(record.exc_info[1])
-            fields["exception"] = {"type": kind, "message": message, "stack": stack}
+            name = plain.text(key)
+            fields[f"field_{name}" if name in fields or name in last else name] = plain.value(value, key=name)
+        return fields | last
+
+    def _last_fields(self, record: logging.LogRecord, plain: Plain) -> dict[str, Any]:
+        fields: dict[str, Any] = {}
+        if isinstance(record.exc_info, tuple) and record.exc_info[1] is not None:
+            fields["exception"] = dict(
+                zip(("type", "message", "stack"), self._redactor.error(record.exc_info[1]), strict=True)
+            )
         elif record.exc_text:
             fields["exception"] = {"stack": plain.text(record.exc_text)}
         if record.stack_info:
@@ -101,29 +117,19 @@ class PrettyFormatter(logging.Formatter):
         clock, level, name, message = (fields.pop(key) for key in ("timestamp", "level", "logger", "message"))
         for key in ("service", "environment", "version", "hostname", "correlation_id", "span_id"):
             fields.pop(key, None)
-        stack = (fields.pop("exception", None) or {}).get("stack", "")
+        stack = ""
+        if record.exc_info or record.exc_text:
+            stack = fields.pop("exception", {}).get("stack", "")
         rest = " ".join(f"{key}={value}" for key, value in fields.items() if value is not None)
+        name, message, rest, stack = (_control.sub(_escape, text) for text in (name, message, rest, stack))
         if self._has_colour:
             level, rest = f"\033[{_COLOURS.get(level, '0')}m{level:<8}\033[0m", f"\033[2m{rest}\033[0m"
         line = f"{clock[11:23]} {level:<8} {name}  {message}  {rest}".replace("\n", "\n    ").rstrip()
         return f"{line}\n{stack.rstrip()}" if stack else line
 
 
-def message_of(record: logging.LogRecord) -> str:
-    """Return the record's message; where its arguments do not fit, both as they are."""
-    if isinstance(record.msg, dict):
-        return ""
-    try:
-        return record.getMessage()
-    except Exception:
-        return f"{_repr(record.msg)} % {_repr(record.args)}"
-
-
-def _repr(value: object) -> str:
-    try:
-        return repr(value)
-    except Exception:
-        return f"<{type(value).__name__} that can't be shown>"
+def _escape(match: re.Match[str]) -> str:
+    return json.dumps(match[0])[1:-1]
 
 
 def _timestamp(created: float | None) -> str:

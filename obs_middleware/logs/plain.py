@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -62,7 +63,7 @@ class Plain:
         if isinstance(value, Mapping):
             return self._mapping(value, depth - 1)
         if isinstance(value, (list, tuple, set, frozenset)):
-            return self._items(value, len(value), depth - 1)
+            return self._items(value, depth - 1)
         return self.text(str(value))
 
     def _mapping(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
@@ -74,6 +75,32 @@ class Plain:
             plain[CUT] = len(value) - _ITEMS
         return plain
 
-    def _items(self, value: Iterable[Any], size: int, depth: int) -> list[Any]:
+    def _items(self, value: Collection[Any], depth: int) -> list[Any]:
+        if self._is_secret_pair(value):
+            return [self.value(next(iter(value)), depth=depth), REDACTED]
         plain = [self.value(inner, depth=depth) for inner in islice(value, _ITEMS)]
-        return [*plain, f"{size - _ITEMS} more {CUT}"] if size > _ITEMS else plain
+        return [*plain, f"{len(value) - _ITEMS} more {CUT}"] if len(value) > _ITEMS else plain
+
+    def _is_secret_pair(self, value: Collection[Any]) -> bool:
+        """Tell whether the items are a name and its secret value, as in lists of headers."""
+        if len(value) != 2 or not isinstance(value, (list, tuple)):
+            return False
+        name = value[0].decode("latin-1") if isinstance(value[0], bytes) else value[0]
+        return isinstance(name, str) and self._redactor.is_secret_key(name)
+
+
+def message_of(record: logging.LogRecord) -> str:
+    """Return a record's message; where its arguments do not fit, both as they are."""
+    if isinstance(record.msg, dict):
+        return str(record.msg.get("message", ""))
+    try:
+        return record.getMessage()
+    except Exception:
+        return f"{_repr(record.msg)} % {_repr(record.args)}"
+
+
+def _repr(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:
+        return f"<{type(value).__name__} that can't be shown>"

@@ -43,7 +43,8 @@ def _formatter(settings: Settings, environment: str) -> logging.Formatter:
     )
     if is_pretty:
         return PrettyFormatter(settings, has_colour=is_terminal)
-    return JsonFormatter(settings, environment=environment)
+    is_ascii = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    return JsonFormatter(settings, environment=environment, is_ascii=is_ascii)
 
 
 def _adopt(logger: logging.Logger) -> None:

@@ -17,7 +17,10 @@ def render(registry: CollectorRegistry, *, accept: str, accept_encoding: str) ->
         accept: the Accept header; `application/openmetrics-text` gives OpenMetrics, with exemplars.
         accept_encoding: the Accept-Encoding header.
     """
-    encode, content_type = choose_encoder(accept)
+    try:
+        encode, content_type = choose_encoder(accept)
+    except Exception:  # a version that is no number
+        encode, content_type = choose_encoder("")
     page = encode(registry)
     headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
     if _takes_gzip(accept_encoding):
@@ -26,8 +29,8 @@ def render(registry: CollectorRegistry, *, accept: str, accept_encoding: str) ->
 
 
 def _takes_gzip(accept_encoding: str) -> bool:
-    for part in accept_encoding.lower().split(","):
-        coding, _, weight = part.partition(";")
-        if coding.strip() in ("gzip", "*"):
-            return weight.strip().replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
-    return False
+    """RFC 9110, section 12.5.3."""
+    parts = (part.partition(";") for part in accept_encoding.lower().replace(" ", "").split(","))
+    weights = {coding: weight for coding, _, weight in parts}
+    weight = weights.get("gzip", weights.get("*"))
+    return weight is not None and weight not in ("q=0", "q=0.0", "q=0.00", "q=0.000")

@@ -27,43 +27,43 @@ Children = tuple[Histogram, Histogram, Histogram, Histogram]
 
 
 class Instruments:
-    """The metrics of one registry; made once for it, shared by all Observers that use it."""
+    """The metrics of one registry and their series; made once for it, shared by all Observers that use it."""
 
     def __init__(self, registry: CollectorRegistry, buckets: tuple[float, ...]) -> None:
         self.buckets = buckets
-
-        def histogram(name: str, about: str, bounds: tuple[float, ...]) -> Histogram:
-            return Histogram(name, about, _LABELS, buckets=bounds, registry=registry)
-
+        self.children: dict[Key, Children] = {}
         self.timed = (
-            histogram("http_server_request_duration_seconds", "Duration of HTTP server requests.", buckets),
-            histogram(
-                "http_server_time_to_first_byte_seconds", "From the request to the response's start.", buckets
-            ),
+            _histogram("http_server_request_duration_seconds", "Duration of HTTP server requests.", buckets),
+            _histogram("http_server_time_to_first_byte_seconds", "Time until the response starts.", buckets),
         )
         self.sized = (
-            histogram(
-                "http_server_request_body_size_bytes", "Bytes of request bodies received.", _BYTES_BUCKETS
-            ),
-            histogram(
-                "http_server_response_body_size_bytes", "Bytes of response bodies sent.", _BYTES_BUCKETS
-            ),
+            _histogram("http_server_request_body_size_bytes", "Size of request bodies.", _BYTES_BUCKETS),
+            _histogram("http_server_response_body_size_bytes", "Size of response bodies.", _BYTES_BUCKETS),
         )
         self.active = Gauge(
             "http_server_active_requests",
             "Requests that are being served.",
             ("http_request_method", "url_scheme"),
-            registry=registry,
+            registry=None,
         )
         self.internal_errors = Counter(
-            "obs_internal_errors", "Failures inside obs-middleware itself.", ("component",), registry=registry
+            "obs_internal_errors", "Failures inside obs-middleware itself.", ("component",), registry=None
         )
         self.overflow = Counter(
-            "obs_series_overflow",
-            "Measurements folded into the overflow set.",
-            ("metric",),
-            registry=registry,
+            "obs_series_overflow", "Measurements folded into the overflow set.", ("metric",), registry=None
         )
+        self._register(registry)
+
+    def _register(self, registry: CollectorRegistry) -> None:
+        done: list[Histogram | Gauge | Counter] = []
+        try:
+            for metric in (*self.timed, *self.sized, self.active, self.internal_errors, self.overflow):
+                registry.register(metric)
+                done.append(metric)
+        except ValueError:
+            for metric in done:
+                registry.unregister(metric)
+            raise
 
 
 class HttpMetrics:
@@ -76,7 +76,6 @@ class HttpMetrics:
     def __init__(self, registry: CollectorRegistry, *, buckets: tuple[float, ...], max_series: int) -> None:
         self.instruments = _instruments(registry, buckets)
         self._max_series = max_series
-        self._children: dict[Key, Children] = {}
 
     def start(self, exchange: Exchange) -> None:
         """Count a request in."""
@@ -108,19 +107,25 @@ class HttpMetrics:
             "" if exchange.status is None else str(exchange.status),
             exchange.error_type,
         )
-        children = self._children.get(key)
+        known = self.instruments.children
+        children = known.get(key)
         if children is None:
-            if len(self._children) >= self._max_series:
+            if len(known) >= self._max_series:
                 self.instruments.overflow.labels("http_server").inc()
                 key = _OVERFLOW
-            children = self._children[key] = self._labelled(key)
+            children = known[key] = self._labelled(key)
         return children
 
     def _labelled(self, key: Key) -> Children:
         own = self.instruments
-        duration, first_byte = (metric.labels(*key) for metric in own.timed)
-        request_size, response_size = (metric.labels(*key) for metric in own.sized)
+        labels = [label.encode("utf-8", "backslashreplace").decode("utf-8") for label in key]
+        duration, first_byte = (metric.labels(*labels) for metric in own.timed)
+        request_size, response_size = (metric.labels(*labels) for metric in own.sized)
         return duration, first_byte, request_size, response_size
+
+
+def _histogram(name: str, about: str, bounds: tuple[float, ...]) -> Histogram:
+    return Histogram(name, about, _LABELS, buckets=bounds, registry=None)
 
 
 _made: WeakKeyDictionary[CollectorRegistry, Instruments] = WeakKeyDictionary()

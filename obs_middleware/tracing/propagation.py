@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from opentelemetry import propagate
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
-from opentelemetry.propagators.textmap import Getter
+from opentelemetry.propagators.textmap import Getter, TextMapPropagator
 from opentelemetry.trace import SpanContext, TraceFlags, TraceState
 
 from obs_middleware.exchange import current_exchange
@@ -22,6 +22,7 @@ Header = Callable[[str], str | None]
 _SENT_AT_LEAST = 512  # section 3.3.1.5
 _LONG_MEMBER = 128
 _MOST_MEMBERS = 32
+_W3C_FIELDS = {"traceparent", "tracestate", "baggage"}
 _KNOWN_FLAGS = TraceFlags.SAMPLED | 0x02  # sampled and random; the others are sent as 0 (section 3.2.2.5)
 
 _traceparent = re.compile(
@@ -35,7 +36,7 @@ _member = re.compile(
 def parse_traceparent(value: str | None) -> tuple[int, int, int] | None:
     """Return (trace ID, parent ID, flags), or None when the header is absent, repeated or not valid (section 3.2)."""
     match = _traceparent(value.strip(" \t")) if value else None
-    if match is None:
+    if match is None or "," in match.string:  # a comma joins repeated headers
         return None
     version, trace_id, parent_id, flags, rest = match.groups()
     if version == "ff" or (version == "00" and rest) or not trace_id.strip("0") or not parent_id.strip("0"):
@@ -75,8 +76,13 @@ def with_baggage(context: Context, header: Header) -> Context:
     return _baggage.extract(header, context, _HeaderGetter()) if header("baggage") else context
 
 
+def is_w3c(propagator: TextMapPropagator) -> bool:
+    """Tell whether a propagator is the default one, whose work is done here more strictly."""
+    return propagator.fields == _W3C_FIELDS
+
+
 def with_propagators(context: Context, header: Header) -> Context:
-    """Return the context that the propagators of `OTEL_PROPAGATORS` make of the caller's headers."""
+    """Return the context that the user's own propagators, of `OTEL_PROPAGATORS` or set in code, make of the headers."""
     return propagate.extract(header, context, _HeaderGetter())
 
 

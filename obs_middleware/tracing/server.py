@@ -7,26 +7,27 @@ has a span context of its own: trace and span ID reach the logs and the calls ma
 
 from __future__ import annotations
 
-import os
-from random import getrandbits
 from typing import TYPE_CHECKING
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
+from opentelemetry.propagate import get_global_textmap
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode, TraceFlags
 
-from obs_middleware.tracing.propagation import remote_parent, with_baggage, with_propagators
+from obs_middleware.request_id import random_bits
+from obs_middleware.tracing.propagation import is_w3c, remote_parent, with_baggage, with_propagators
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
+    from opentelemetry.propagators.textmap import TextMapPropagator
 
     from obs_middleware.exchange import Exchange, RequestInfo
     from obs_middleware.redaction import Redactor
     from obs_middleware.settings import Settings
 
 _SCHEMA = "https://opentelemetry.io/schemas/1.41.0"
+_CHARACTERS = 1024  # of one attribute
 _RANDOM = TraceFlags(0x02)  # trace-context-2, section 3.2.2.5.2
-_W3C = {"tracecontext", "baggage"}
 
 
 class ServerSpans:
@@ -38,8 +39,8 @@ class ServerSpans:
         self._redactor = redactor
         self._is_enabled = settings.tracing_enabled
         self._tracer = trace.get_tracer("obs_middleware", tracer_provider=tracer_provider, schema_url=_SCHEMA)
-        propagators = os.environ.get("OTEL_PROPAGATORS") or "tracecontext,baggage"
-        self._is_w3c = {name.strip() for name in propagators.split(",")} <= _W3C
+        self._propagator: TextMapPropagator | None = None
+        self._is_w3c = True
 
     def start(self, exchange: Exchange) -> None:
         """Give the exchange its span, its context and its IDs."""
@@ -59,9 +60,13 @@ class ServerSpans:
         if span is None or not exchange.is_span_ours or not span.is_recording():
             return
         method = "HTTP" if exchange.method == "_OTHER" else exchange.method
-        span.update_name(f"{method} {exchange.route}" if exchange.route else method)
-        for name, value in self._attributes(exchange):
-            span.set_attribute(name, value)
+        span.update_name(f"{method} {self._redactor.text(exchange.route)}" if exchange.route else method)
+        for name, value in self._attributes(exchange).items():
+            shown = self._redactor.text(value, limit=_CHARACTERS) if isinstance(value, str) else value
+            if shown is not None and shown != "":
+                span.set_attribute(name, shown)
+        if exchange.info.query:
+            span.set_attribute("url.query", self._redactor.query(exchange.info.query))
         if exchange.error_type:
             span.set_status(StatusCode.ERROR)
             if exchange.error is not None:
@@ -91,6 +96,9 @@ class ServerSpans:
         return span, trace.set_span_in_context(span, context)
 
     def _continued(self, context: Context, info: RequestInfo) -> Context:
+        propagator = get_global_textmap()
+        if propagator is not self._propagator:
+            self._propagator, self._is_w3c = propagator, is_w3c(propagator)
         if not self._is_w3c:
             return with_propagators(context, info.header)
         parent = remote_parent(info.header)
@@ -98,26 +106,24 @@ class ServerSpans:
             context = trace.set_span_in_context(NonRecordingSpan(parent), context)
         return with_baggage(context, info.header)
 
-    def _attributes(self, exchange: Exchange) -> list[tuple[str, str | int]]:
+    def _attributes(self, exchange: Exchange) -> dict[str, str | int | None]:
         info = exchange.info
         host, port = _server_address(info)
-        address = info.peer or ("", None)
-        attributes: list[tuple[str, str | int | None]] = [
-            ("http.request.method_original", info.method if info.method != exchange.method else None),
-            ("http.route", exchange.route),
-            ("http.response.status_code", exchange.status),
-            ("error.type", exchange.error_type),
-            ("url.query", self._redactor.query(info.query)),
-            ("server.address", host),
-            ("server.port", port),
-            ("client.address", address[0]),
-            ("network.peer.address", address[0]),
-            ("network.peer.port", address[1]),
-            ("network.protocol.name", "websocket" if info.is_websocket else None),
-            ("network.protocol.version", info.http_version),
-            ("user_agent.original", self._redactor.text(info.header("user-agent") or "")),
-        ]
-        return [(name, value) for name, value in attributes if value is not None and value != ""]
+        address, peer_port = info.peer or (None, None)
+        return {
+            "http.request.method_original": info.method if info.method != exchange.method else None,
+            "http.route": exchange.route,
+            "http.response.status_code": exchange.status,
+            "error.type": exchange.error_type,
+            "server.address": host,
+            "server.port": port,
+            "client.address": address,
+            "network.peer.address": address,
+            "network.peer.port": peer_port,
+            "network.protocol.name": "websocket" if info.is_websocket else None,
+            "network.protocol.version": info.http_version,
+            "user_agent.original": info.header("user-agent"),
+        }
 
     def _add_exception(self, span: Span, error: BaseException) -> None:
         """Write the exception as an event; its text is the app's, so it is redacted (and not `record_exception`)."""
@@ -137,10 +143,10 @@ def _is_servers_own(span: Span) -> bool:
 
 def _own_context(parent: SpanContext) -> SpanContext:
     """Return a span context of this request, in the caller's trace or in a new one."""
-    span_id = getrandbits(64) or 1
+    span_id = random_bits(64) or 1
     if parent.is_valid:
         return SpanContext(parent.trace_id, span_id, False, parent.trace_flags, parent.trace_state)
-    return SpanContext(getrandbits(128) or 1, span_id, False, _RANDOM)
+    return SpanContext(random_bits(128) or 1, span_id, False, _RANDOM)
 
 
 def _server_address(info: RequestInfo) -> tuple[str, int | None]:

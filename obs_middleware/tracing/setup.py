@@ -27,7 +27,7 @@ def check(settings: Settings) -> None:
     Raises:
         ConfigError: an endpoint is set, but the exporter is not installed.
     """
-    if _is_wanted(settings):
+    if _is_wanted(settings) and isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         _import_sdk()
 
 
@@ -38,10 +38,10 @@ def set_up(settings: Settings, *, environment: str) -> TracerProvider | None:
     """
     if not _is_wanted(settings):
         return None
-    exporter, sdk, sampling = _import_sdk()
     present: Any = trace.get_tracer_provider()
     if not isinstance(present, trace.ProxyTracerProvider):
         return present if hasattr(present, _OURS) else None
+    exporter, sdk, sampling = _import_sdk()
     provider: TracerProvider = sdk.TracerProvider(
         resource=_resource(settings, environment), sampler=_sampler(settings, environment, sampling)
     )
