@@ -89,7 +89,6 @@ class Probes:
             "observedUnit": "ms",
         }
         if result.error is not None:
-            entry["output"] = (
-                str(result.error) if isinstance(result.error, CheckFailed) else self._describe(result.error)
-            )
+            is_told = isinstance(result.error, CheckFailed)
+            entry["output"] = str(result.error) if is_told else self._describe(result.error)
         return entry

@@ -94,10 +94,11 @@ class JsonFormatter(BaseJsonFormatter):
 
     def _rescue(self, record: logging.LogRecord, error: Exception) -> dict[str, Any]:
         """Return what can be said of a record that fails in a way nobody thought of."""
+        name = record.name if isinstance(record.name, str) else type(record.name).__name__
         return {
             "timestamp": _timestamp(None),
             "level": logging.getLevelName(record.levelno),
-            "logger": ascii(record.name),
+            "logger": str(name).encode("ascii", "backslashreplace").decode(),
             "message": f"a record that can't be formatted: {type(error).__name__}",
             **self._static,
         }

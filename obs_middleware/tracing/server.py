@@ -150,7 +150,7 @@ def _own_context(parent: SpanContext) -> SpanContext:
 
 
 def _server_address(info: RequestInfo) -> tuple[str, int | None]:
-    host = (info.header("host") or "").strip()
+    host = (info.header("host") or "").strip().rpartition("@")[2]
     name, colon, port = host.rpartition(":")
     if colon and port.isdecimal() and len(port) <= 5 and not name.endswith(":"):
         return name.strip("[]"), int(port)
