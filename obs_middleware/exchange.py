@@ -156,6 +156,11 @@ class Exchange:
         if self.time_to_first_byte is None:
             self.time_to_first_byte = time.perf_counter() - self.started
 
+    def sent_unseen(self) -> None:
+        """Note that the server sends the body by itself, as a file: its bytes are those declared."""
+        self.first_byte()
+        self.response_bytes = (self.declared_bytes or 0) if self.has_body else 0
+
     def finish(self, *, is_complete: bool = True) -> None:
         """End the exchange once: decide its duration and outcome and run every recorder.
 

@@ -171,14 +171,14 @@ class Observer:
     # What an adapter calls.
 
     def set_up(self, *, debug: bool = False) -> None:
-        """Set logging and tracing up, once; in debug an unset environment is `development`."""
+        """Set logging and tracing up, once; in debug an unset environment is `development`, also when told later."""
+        environment = self.settings.environment or ("development" if debug else "production")
+        self._endpoints.are_details_open = self.is_development = environment == "development"
         with self._starting:
             if self._is_set_up:
                 return
-            environment = self.settings.environment or ("development" if debug else "production")
             logs_setup.set_up(self.settings, environment=environment)
             self._provider = tracing_setup.set_up(self.settings, environment=environment)
-            self._endpoints.are_details_open = self.is_development = environment == "development"
             self._is_set_up = True
 
     def starting(self) -> None:

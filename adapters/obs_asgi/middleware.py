@@ -6,7 +6,6 @@ So at the first scope that names the app it stands around the whole stack; the a
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -14,7 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from obs_asgi.native import own_path, settle
+from obs_asgi.lifespan import Lifespan, in_thread, refuse, running_loop
+from obs_asgi.native import settle
+from obs_asgi.request import own_path, request_info
 from obs_asgi.response import Response
 from obs_asgi.routes import Routes
 from obs_middleware import ConfigError, Exchange, Observer, RequestInfo
@@ -55,7 +56,7 @@ class ObservabilityMiddleware:
             self.observer = Observer.chosen(observer, settings)
         except ConfigError as error:
             # Starlette builds its stack at the first event, where servers take an exception for "no lifespan here".
-            if sys._getframe(1).f_code.co_name != "build_middleware_stack":
+            if not _is_built_by_starlette():
                 raise
             self._error = error
 
@@ -71,7 +72,7 @@ class ObservabilityMiddleware:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self.app if self._is_serving else self._begin(scope)
-        info = _request_info(scope)
+        info = request_info(scope)
         path = own_path(scope)
         if path in self.observer.paths and scope["type"] == "http":
             await self._reply(info, path, send)
@@ -85,7 +86,7 @@ class ObservabilityMiddleware:
             scope.setdefault(
                 "fastapi.telemetry", None
             )  # FastAPI's native telemetry would make a second server span
-        response = Response(exchange, self._routes, scope, receive, send)
+        response = Response(exchange, self._routes.below(scope), scope, receive, send)
         with exchange:
             try:
                 await app(scope, response.receive, response.send)
@@ -110,11 +111,7 @@ class ObservabilityMiddleware:
             raise
 
     async def _reply(self, info: RequestInfo, path: str, send: Send) -> None:
-        loop = _running_loop()
-        if loop is None:
-            reply = self.observer.reply(info, path)
-        else:
-            reply = await loop.run_in_executor(self._threads, self.observer.reply, info, path)
+        reply = await in_thread(self._threads, self.observer.reply, info, path)
         headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in reply.headers.items()]
         headers.append((b"content-length", str(len(reply.body)).encode()))
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
@@ -122,33 +119,18 @@ class ObservabilityMiddleware:
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._error is not None:
-            await receive()
-            await send({"type": "lifespan.startup.failed", "message": f"obs-middleware: {self._error}"})
-            raise self._error
+            await refuse(self._error, receive, send)
         self._set_up(scope)
         self.observer.starting()
-
-        async def watched_receive() -> Message:
-            message = await receive()
-            if message["type"] == "lifespan.shutdown":
-                self.observer.drain()
-            return message
-
-        async def watched_send(message: Message) -> None:
-            if message["type"] == "lifespan.startup.complete":
-                self.observer.started(loop=_running_loop())
-            elif message["type"] == "lifespan.shutdown.complete":
-                await asyncio.to_thread(self.observer.close)
-            await send(message)
-
-        await self.app(scope, watched_receive, watched_send)
+        lifespan = Lifespan(self.observer, self._threads, receive, send)
+        await self.app(scope, lifespan.receive, lifespan.send)
 
     def _begin(self, scope: Scope) -> ASGIApp:
         """Get ready at the first request, with a lifespan before it or none, and return the app for this request."""
         if self._error is not None:
             raise self._error
         app = self._set_up(scope)
-        self.observer.started(loop=_running_loop())
+        self.observer.started(loop=running_loop())
         self._is_serving = True
         return app
 
@@ -162,42 +144,15 @@ class ObservabilityMiddleware:
         around = copy.copy(self)
         around.app, around._routes = stack, Routes(owner)
         owner.middleware_stack = around  # type: ignore[union-attr]
-        # A first request with no lifespan before it is inside the stack already: it passes its error handler again.
-        return stack if getattr(stack, "app", None) is self else self.app
+        # A first request with no lifespan before it is inside the stack already: it gets an error handler of its own.
+        errors = copy.copy(stack)
+        errors.app = self
+        return errors  # type: ignore[no-any-return]
 
 
-def _request_info(scope: Scope) -> RequestInfo:
-    raw = scope["headers"]
-    fields = dict(raw)
-    if len(fields) != len(raw):
-        fields = _joined(raw)
-
-    def header(name: str) -> str | None:
-        value = fields.get(name.encode())
-        return None if value is None else value.decode("latin-1")
-
-    is_http = scope["type"] == "http"
-    client = scope.get("client")
-    return RequestInfo(
-        scope["method"] if is_http else "GET",
-        scope["path"],
-        scope.get("query_string", b"").decode("latin-1"),
-        scope.get("scheme") or ("http" if is_http else "ws"),
-        header,
-        tuple(client) if client else None,
-        scope.get("http_version", ""),
-    )
-
-
-def _joined(raw: Any) -> dict[bytes, bytes]:
-    fields: dict[bytes, bytes] = {}
-    for name, value in raw:
-        fields[name] = b",".join((fields[name], value)) if name in fields else value
-    return fields
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None  # trio
+def _is_built_by_starlette() -> bool:
+    """Tell whether the middleware, or a subclass, is made while Starlette builds its stack."""
+    frame = sys._getframe(2)
+    while frame.f_code.co_name == "__init__" and frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_code.co_name == "build_middleware_stack"

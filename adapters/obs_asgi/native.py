@@ -7,9 +7,9 @@ private attribute: should that go, probes are traced and the native span is adop
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+from obs_asgi.request import own_path
 from obs_middleware import Observer
 
 
@@ -22,9 +22,3 @@ def settle(app: Any, observer: Observer) -> None:
         config["tracing"] = False
     if config.get("exclude", "") is None:
         config["exclude"] = lambda scope: own_path(scope) in observer.paths
-
-
-def own_path(scope: Mapping[str, Any]) -> str:
-    """Return a scope's path below the app's root (ASGI specification, `root_path`)."""
-    path: str = scope.get("path", "")
-    return path.removeprefix(scope.get("root_path", ""))

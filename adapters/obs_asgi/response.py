@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from obs_asgi.routes import Routes
 from obs_middleware import Exchange
 
 Message = MutableMapping[str, Any]
@@ -17,18 +16,18 @@ _ERROR = b"Internal Server Error"
 class Response:
     """The response of one exchange, seen from between app and server."""
 
-    __slots__ = ("_exchange", "_has_closed", "_has_trailers", "_receive", "_routes", "_scope", "_send")
+    __slots__ = ("_exchange", "_has_closed", "_has_trailers", "_receive", "_scope", "_send", "_template")
 
     def __init__(
         self,
         exchange: Exchange,
-        routes: Routes,
+        template: Callable[[Mapping[str, Any]], str | None],
         scope: MutableMapping[str, Any],
         receive: Callable[[], Awaitable[Message]],
         send: Callable[[Message], Awaitable[None]],
     ) -> None:
         self._exchange = exchange
-        self._routes = routes
+        self._template = template
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -48,7 +47,7 @@ class Response:
             exchange.is_client_gone = True
         elif kind == "websocket.disconnect":
             self._has_closed = True
-            exchange.is_client_gone = message.get("code") not in _NORMAL_CLOSURES
+            exchange.is_client_gone = (message.get("code") or 1005) not in _NORMAL_CLOSURES
         return message
 
     async def send(self, message: Message) -> None:
@@ -64,8 +63,13 @@ class Response:
             message = self._with_headers(message)
         try:
             await self._send(message)
-        except OSError:  # the client has gone (ASGI specification 2.4, "Disconnected client")
-            exchange.is_client_gone = True
+        except Exception as error:
+            if isinstance(
+                error, OSError
+            ):  # the client has gone (ASGI specification 2.4, "Disconnected client")
+                exchange.is_client_gone = True
+            if is_start:
+                exchange.status = None
             raise
         if is_start:
             exchange.first_byte()
@@ -99,32 +103,33 @@ class Response:
             is_complete = not exchange.is_client_gone and (exchange.error is None or self._has_closed)
         if exchange.route is None:
             try:
-                exchange.route = self._routes.template(self._scope)
+                exchange.route = self._template(self._scope)
             except Exception as error:
                 exchange.report("route", error)
         exchange.finish(is_complete=is_complete)
 
     def _with_headers(self, message: Message) -> Message:
-        exchange = self._exchange
+        headers = [*(message.get("headers") or ())]
         try:
-            headers = [*(message.get("headers") or ())]
-            own = exchange.added_headers(
-                (bytes(name).lower().decode(), value.decode("latin-1")) for name, value in headers
+            fields = (
+                (bytes(name).lower().decode("latin-1"), bytes(value).decode("latin-1"))
+                for name, value in headers
             )
-            headers += [(name.lower().encode(), value.encode()) for name, value in own]
+            own = self._exchange.added_headers(fields)
+            added = [(name.lower().encode(), value.encode()) for name, value in own]
         except Exception as error:
-            exchange.report("response_headers", error)
-            return message
-        return {**message, "headers": headers}
+            self._exchange.report("response_headers", error)
+            added = []
+        return {**message, "headers": headers + added}
 
     def _note_body(self, kind: str, message: Message) -> None:
         exchange = self._exchange
-        if kind.endswith("response.body"):
+        if kind.endswith(("response.body", "response.zerocopysend")):
             if exchange.has_body:
-                exchange.response_bytes += len(message.get("body", b""))
+                exchange.response_bytes += message.get("count") or len(message.get("body", b""))
             is_last = not message.get("more_body", False) and not self._has_trailers
         elif kind == "http.response.pathsend":
-            exchange.response_bytes += exchange.declared_bytes or 0
+            exchange.sent_unseen()
             is_last = True
         else:
             is_last = kind == "http.response.trailers" and not message.get("more_trailers", False)

@@ -8,7 +8,8 @@ part is full of values, and is matched against the templates of those mounts.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 Template = tuple[re.Pattern[str], str]
@@ -25,24 +26,33 @@ class Routes:
     """
 
     def __init__(self, app: Any) -> None:
+        while not hasattr(app, "routes") and hasattr(app, "app"):  # inside other middlewares
+            app = app.app
         self._app = app
         self._mounts: list[Template] | None = None
         self._endpoints: dict[int, list[Template]] | None = None
 
-    def template(self, scope: Mapping[str, Any]) -> str | None:
-        """Return the template, application root and mounts included, or None where nothing was matched."""
-        base = scope.get("app_root_path", scope.get("root_path", ""))
-        mounted = scope.get("root_path", "")[len(base) :]
+    def below(self, scope: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], str | None]:
+        """Return what gives the template of a scope, once it has been routed; for a scope that comes in now.
+
+        Mounts around us are not ours to know: one with parameters is left out, since its path is made of values.
+        """
+        root = scope.get("root_path", "")
+        shown = scope.get("app_root_path", root) if scope.get("path_params") else root
+        return partial(self._template, root, shown)
+
+    def _template(self, root: str, shown: str, scope: Mapping[str, Any]) -> str | None:
+        mounted = scope.get("root_path", "")[len(root) :]
         route = scope.get("route")
         if route is None:
-            return self._of_endpoint(scope, base)
+            return self._of_endpoint(scope, root, shown)
         if hasattr(route, "routes"):  # a mount of what is no router, or of one that knows no such path
-            return f"{base}{self._mount(mounted)}/{{path}}"
+            return f"{shown}{self._mount(mounted)}/{{path}}"
         included = (scope.get("fastapi") or {}).get("effective_route_context")
         if included is not None and included.original_route is route:
             route = included.starlette_route or included
         path = getattr(route, "path_format", None)
-        return None if path is None else f"{base}{self._mount(mounted)}{path}"
+        return None if path is None else f"{shown}{self._mount(mounted)}{path}"
 
     def _mount(self, path: str) -> str:
         if not path:
@@ -54,7 +64,7 @@ class Routes:
             ]
         return next((text for pattern, text in self._mounts if pattern.fullmatch(path)), path)
 
-    def _of_endpoint(self, scope: Mapping[str, Any], base: str) -> str | None:
+    def _of_endpoint(self, scope: Mapping[str, Any], root: str, shown: str) -> str | None:
         if "endpoint" not in scope:
             return None
         if self._endpoints is None:
@@ -64,9 +74,9 @@ class Routes:
                 known.append((pattern, f"{text}/{{path}}" if is_mount else text))
         candidates = self._endpoints.get(id(scope["endpoint"]), [])
         if len(candidates) > 1:  # one function at several paths
-            path = scope["path"].removeprefix(base)
+            path = scope["path"].removeprefix(root)
             candidates = [(pattern, text) for pattern, text in candidates if pattern.fullmatch(path)]
-        return f"{base}{candidates[0][1]}" if candidates else None
+        return f"{shown}{candidates[0][1]}" if candidates else None
 
 
 def _walk(

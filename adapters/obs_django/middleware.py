@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,8 @@ from obs_middleware.cgi import request_info
 
 GetResponse = Callable[[HttpRequest], Any]
 
+_anchor = re.compile(r"(?<![\[\\])\^|(?<!\\)\$|\\Z")
+_EXCHANGE = "obs.exchange"
 _REPLY_THREADS = 4  # of our own, so that an app that fills the default ones still answers its probes
 
 
@@ -46,6 +49,9 @@ class ObservabilityMiddleware:
         return self._serve_async(request) if self._is_async else self._serve(request)
 
     def _serve(self, request: HttpRequest) -> HttpResponseBase:
+        outer = _exchange_outside(request)
+        if outer is not None:
+            return _routed(outer, request, self.get_response(request))
         info = _request_info(request)
         if request.path_info in self.observer.paths:
             return _response(self.observer.reply(info, request.path_info))
@@ -63,6 +69,9 @@ class ObservabilityMiddleware:
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
         if not self._knows_loop:
             self._meet_loop()
+        outer = _exchange_outside(request)
+        if outer is not None:
+            return _routed(outer, request, await self.get_response(request))
         info = _request_info(request)
         if request.path_info in self.observer.paths:
             reply = sync_to_async(self.observer.reply, thread_sensitive=False, executor=self._threads)
@@ -97,6 +106,17 @@ def note_exception(sender: object, request: HttpRequest | None = None, **_: Any)
     exchange, error = current_exchange(), sys.exc_info()[1]
     if exchange is not None and error is not None:
         exchange.note_error(error)
+
+
+def _exchange_outside(request: HttpRequest) -> Exchange | None:
+    """Return the exchange that another instance, or obs_wsgi or obs_asgi around Django, has begun."""
+    here = getattr(request, "exchange", None) or request.META.get(_EXCHANGE)
+    return here or getattr(request, "scope", {}).get(_EXCHANGE)
+
+
+def _routed(exchange: Exchange, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    exchange.route = exchange.route or _route_of(request)
+    return response
 
 
 def _request_info(request: HttpRequest) -> RequestInfo:
@@ -152,7 +172,7 @@ def _route_of(request: HttpRequest) -> str | None:
     match = request.resolver_match
     if match is None or match.route is None:
         return None
-    route = match.route.replace("^", "").removesuffix("$").removesuffix(r"\Z")
+    route = _anchor.sub("", match.route)
     return f"{request.META.get('SCRIPT_NAME', '').rstrip('/')}/{route}"
 
 

@@ -19,8 +19,7 @@ def watch(response: StreamingHttpResponse, exchange: Exchange, *, is_sent_by_ker
     """
     is_file = is_sent_by_kernel and getattr(response, "file_to_stream", None) is not None
     if is_file:
-        exchange.first_byte()
-        exchange.response_bytes = exchange.declared_bytes or 0
+        exchange.sent_unseen()
     else:
         stream = (_AsyncStream if response.is_async else _SyncStream)(response.streaming_content, exchange)
         response.streaming_content = stream

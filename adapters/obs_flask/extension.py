@@ -52,7 +52,7 @@ class Observability:
             )
         self.observer = Observer.chosen(self._given, self._settings, config=app.config)
         app.wsgi_app = ObservabilityMiddleware(  # type: ignore[method-assign]
-            app.wsgi_app, self.observer, route_of=_route_of, debug=app.debug
+            app.wsgi_app, self.observer, route_of=_route_of, is_debug=lambda: app.debug
         )
         app.extensions["obs"] = self.observer
         got_request_exception.connect(_note_exception, app)

@@ -25,9 +25,6 @@ class Body:
     def __iter__(self) -> Iterator[bytes]:
         return self
 
-    def __len__(self) -> int:
-        return len(self._body)  # type: ignore[arg-type]  # servers try: one piece needs no chunked encoding
-
     def __next__(self) -> bytes:
         exchange = self._exchange
         with exchange:
@@ -41,6 +38,10 @@ class Body:
                 raise
             except Exception as error:
                 self._fail(error)
+                raise
+            except BaseException:
+                exchange.is_cancelled = True
+                exchange.finish(is_complete=False)
                 raise
         if piece:  # an empty one sends nothing, not even the headers (PEP 3333)
             exchange.first_byte()
@@ -57,6 +58,15 @@ class Body:
                     close()
         finally:
             exchange.closed()
+
+
+class SizedBody(Body):
+    """A body whose number of pieces is known: servers ask, since one piece needs no chunked encoding."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(self._body)  # type: ignore[arg-type]
 
 
 class CountedInput:
@@ -77,6 +87,9 @@ class CountedInput:
 
     def __iter__(self) -> Iterator[bytes]:
         return map(self._counted, self._stream)
+
+    def __next__(self) -> bytes:
+        return self._counted(next(self._stream))
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._stream, name)
@@ -102,8 +115,7 @@ def watch_file(body: Any, exchange: Exchange) -> Iterable[bytes]:
 
     Its bytes are taken from Content-Length; where close() can't be hooked the exchange ends here.
     """
-    exchange.first_byte()
-    exchange.response_bytes = exchange.declared_bytes or 0
+    exchange.sent_unseen()
     close = getattr(body, "close", None)
 
     def closed() -> None:

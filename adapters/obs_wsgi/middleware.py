@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from obs_middleware import Exchange, Observer, Reply, RequestInfo
 from obs_middleware.cgi import request_info
-from obs_wsgi.body import Body, CountedInput, watch_file
+from obs_wsgi.body import Body, CountedInput, SizedBody, watch_file
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -34,7 +34,7 @@ class ObservabilityMiddleware:
         observer: an Observer made elsewhere; or give settings by name.
         route_of: reads the route template from the environ once the app has routed it; a raw app sets
             `current_exchange().route` itself.
-        debug: the framework's debug flag.
+        is_debug: tells the framework's debug flag, which may be set later than this.
 
     Raises:
         ConfigError: a setting is not as it must be.
@@ -46,18 +46,23 @@ class ObservabilityMiddleware:
         observer: Observer | None = None,
         *,
         route_of: RouteOf | None = None,
-        debug: bool = False,
+        is_debug: Callable[[], bool] = bool,
         **settings: Unpack[Keywords],
     ) -> None:
         self.app = app
         self.observer = Observer.chosen(observer, settings)
-        self.observer.set_up(debug=debug)
+        self.observer.set_up(debug=is_debug())
         self.observer.started()
+        self._is_debug = is_debug
+        self._is_serving = False
         self._route_of = route_of
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if _EXCHANGE in environ:  # another instance, outside, observes already
             return self.app(environ, start_response)
+        if not self._is_serving:
+            self._is_serving = True
+            self.observer.set_up(debug=self._is_debug())
         info = request_info(environ)
         path = environ.get("PATH_INFO", "")
         if path in self.observer.paths:
@@ -89,7 +94,7 @@ class ObservabilityMiddleware:
                 raise
         if _is_wrapped_file(body, environ):
             return watch_file(body, exchange)
-        return Body(body, exchange, response.fail)
+        return (SizedBody if hasattr(body, "__len__") else Body)(body, exchange, response.fail)
 
 
 class _Response:
@@ -118,21 +123,22 @@ class _Response:
         """Stand for the server's `start_response`; an app may call it late, or twice with `exc_info`."""
         exchange = self.exchange
         self._note_route()  # Werkzeug forgets its request once the app has returned
-        try:
-            own = exchange.added_headers((name.lower(), value) for name, value in headers)
-            exchange.status = int(status[:3])
-        except Exception as error:
-            own = []
-            exchange.report("response_headers", error)
+        own, code = self._noted(status, headers)
         if exc_info is not None:
             exchange.note_error(exc_info[1])
         rest = () if exc_info is None else (exc_info,)
         write = self._start_response(status, [*headers, *own], *rest)
+        exchange.status = code
 
         def counted_write(data: bytes) -> object:
             exchange.first_byte()
+            try:
+                written = write(data)
+            except OSError:
+                exchange.is_client_gone = True
+                raise
             exchange.response_bytes += len(data) if exchange.has_body else 0
-            return write(data)
+            return written
 
         return counted_write
 
@@ -151,6 +157,14 @@ class _Response:
                     self.start("500 Internal Server Error", headers, sys.exc_info())(_ERROR)
         self._note_route()
         exchange.finish(is_complete=False)
+
+    def _noted(self, status: str, headers: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], int | None]:
+        exchange = self.exchange
+        try:
+            return exchange.added_headers((name.lower(), value) for name, value in headers), int(status[:3])
+        except Exception as error:
+            exchange.report("response_headers", error)
+            return [], None
 
     def _note_route(self) -> None:
         exchange = self.exchange

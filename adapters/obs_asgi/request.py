@@ -1,0 +1,45 @@
+"""What an ASGI scope tells of its request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from obs_middleware import RequestInfo
+
+
+def request_info(scope: Mapping[str, Any]) -> RequestInfo:
+    """Return what the core learns of an http or websocket scope."""
+    raw = scope["headers"]
+    fields = dict(raw)
+    if len(fields) != len(raw):
+        fields = _joined(raw)
+
+    def header(name: str) -> str | None:
+        value = fields.get(name.encode())
+        return None if value is None else value.decode("latin-1")
+
+    is_http = scope["type"] == "http"
+    client = scope.get("client")
+    return RequestInfo(
+        scope["method"] if is_http else "GET",
+        scope["path"],
+        scope.get("query_string", b"").decode("latin-1"),
+        scope.get("scheme") or ("http" if is_http else "ws"),
+        header,
+        tuple(client) if client else None,
+        scope.get("http_version", ""),
+    )
+
+
+def own_path(scope: Mapping[str, Any]) -> str:
+    """Return a scope's path below the app's root (ASGI specification, `root_path`)."""
+    path: str = scope.get("path", "")
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+def _joined(raw: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    fields: dict[bytes, bytes] = {}
+    for name, value in raw:
+        fields[name] = b",".join((fields[name], value)) if name in fields else value
+    return fields
