@@ -111,11 +111,7 @@ class Response:
     def _with_headers(self, message: Message) -> Message:
         headers = [*(message.get("headers") or ())]
         try:
-            fields = (
-                (bytes(name).lower().decode("latin-1"), bytes(value).decode("latin-1"))
-                for name, value in headers
-            )
-            own = self._exchange.added_headers(fields)
+            own = self._exchange.added_headers((_text(name).lower(), _text(value)) for name, value in headers)
             added = [(name.lower().encode(), value.encode()) for name, value in own]
         except Exception as error:
             self._exchange.report("response_headers", error)
@@ -148,6 +144,10 @@ class Response:
             if exchange.status is None:
                 exchange.status = 403
                 self.end(is_complete=True)
+
+
+def _text(field: Any) -> str:
+    return bytes(field).decode("latin-1")
 
 
 def _size(message: Message) -> int:

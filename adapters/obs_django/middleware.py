@@ -111,7 +111,10 @@ def note_exception(sender: object, request: HttpRequest | None = None, **_: Any)
 def _exchange_outside(request: HttpRequest) -> Exchange | None:
     """Return the exchange that another instance, or obs_wsgi or obs_asgi around Django, has begun."""
     here = getattr(request, "exchange", None) or request.META.get(_EXCHANGE)
-    return here or getattr(request, "scope", {}).get(_EXCHANGE)
+    here = here or getattr(request, "scope", {}).get(_EXCHANGE)
+    if here is not None:
+        request.exchange = here
+    return here
 
 
 def _routed(exchange: Exchange, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
