@@ -42,7 +42,7 @@ _KEY_CHARACTERS = 128
 _BEYOND = 256
 _not_alphanumeric = re.compile(r"[\W_]+")
 
-_KEY = re.compile(r"""(?<![\w.-])([\w.-]+)\\{0,8}["']?\s{0,3}[=:]\s{0,3}""")
+_KEY = re.compile(r"""(?<![\w.-])([\w.-]+)\\{0,8}["']?\s{0,16}[=:]\s{0,16}""")
 _VALUE = re.compile(
     r"""(?P<escaped> \\{1,8}["'] ) [^\n"']*? (?= \\{0,8}["'\n] | \Z )  # of JSON inside JSON
       | (?P<double> [bBrRuU]{0,2}" ) (?: [^"\\\n] | \\. )*
@@ -54,11 +54,16 @@ _VALUE = re.compile(
 _REST_OF_LINE = re.compile(r"[^\r\n]+")
 _NEXT_WORD = re.compile(r"(?:apikey|basic|bearer|digest|token) +[^\s\"']+", re.IGNORECASE)
 _GROUP = re.compile(r"\d+", re.ASCII)
-_BRACKET = re.compile(r"[\[\](){}\n]")
+_BRACKET = re.compile(r"[\[\](){}]")
+_BRACKETED = 2048
 _SCHEME = re.compile(r"\b(?P<scheme>(?:bearer|basic) +)(?P<word>[a-z0-9._~+/=-]{6,})", re.IGNORECASE)
 _JWT = re.compile(r"(?<![\w-])ey[jJ][\w-]{5,}\.[\w-]{4,}\.[\w-]*", re.ASCII)
 _USERINFO = re.compile(r"://[^\s/?#]{1,512}@")
 _EMAIL = re.compile(r"(?<![\w.%+'-])[\w.%+'-]+@[\w-]+(?:\.[\w-]+)+")
+# The last word of a key: `db_pass`, `smtpPwd`; `compass` is none.
+_is_secret_word = re.compile(
+    r".*(?:[\W_](?i:auth|pass|pin|pwd|sid)|[a-z](?:Auth|Pass|Pin|Pwd|Sid))", re.DOTALL
+).fullmatch
 _DIGITS = re.compile(r"(?<![\d.])\d(?:[ -]?\d){12,47}(?!\.?\d)", re.ASCII)
 
 
@@ -82,7 +87,10 @@ class Redactor:
         """Tell whether a key's value is hidden whatever it is."""
         known = self._known_keys.get(key)
         if known is None:
-            known = self._is_secret(_squeeze(key[-_KEY_CHARACTERS:])) is not None
+            known = (
+                _is_secret_word(key[-16:]) is not None
+                or self._is_secret(_squeeze(key[-_KEY_CHARACTERS:])) is not None
+            )
             if len(key) <= _KEY_CHARACTERS and len(self._known_keys) < _KEYS_REMEMBERED:
                 self._known_keys[key] = known
         return known
@@ -168,13 +176,14 @@ def _value(text: str, key: re.Match[str]) -> tuple[str, int]:
 
 
 def _closing(text: str, start: int) -> int:
-    """Return where the bracket at `start` is closed, or its line ends."""
+    """Return where the bracket at `start` is closed, or its line ends where it is not closed soon."""
     depth = 0
-    for bracket in _BRACKET.finditer(text, start):
-        depth += {"[": 1, "{": 1, "(": 1, "\n": -len(text)}.get(bracket[0], -1)
-        if depth <= 0:
-            return bracket.end() if depth == 0 else bracket.start()
-    return len(text)
+    for bracket in _BRACKET.finditer(text, start, start + _BRACKETED):
+        depth += 1 if bracket[0] in "[{(" else -1
+        if depth == 0:
+            return bracket.end()
+    line = text.find("\n", start)
+    return len(text) if line < 0 else line
 
 
 def _hide_credential(match: re.Match[str]) -> str:
@@ -189,7 +198,7 @@ def _hide_cards(match: re.Match[str]) -> str:
     text = match[0]
     groups = [group.span() for group in _GROUP.finditer(text)]
     for index, (start, _) in enumerate(groups):
-        for _, end in groups[index : index + 19]:
+        for _, end in groups[index : index + 5]:
             if end - start >= 13 and _is_card(text[start:end]):
                 return f"{text[:start]}{REDACTED}{_DIGITS.sub(_hide_cards, text[end:])}"
     return text

@@ -119,8 +119,8 @@ class PrettyFormatter(logging.Formatter):
         for key in ("service", "environment", "version", "hostname", "correlation_id", "span_id"):
             fields.pop(key, None)
         stack = ""
-        if record.exc_info or record.exc_text:
-            stack = fields.pop("exception", {}).get("stack", "")
+        if isinstance(fields.get("exception"), dict) and (record.exc_info or record.exc_text):
+            stack = str(fields.pop("exception").get("stack", ""))
         rest = " ".join(f"{key}={value}" for key, value in fields.items() if value is not None)
         name, message, rest, stack = (_control.sub(_escape, text) for text in (name, message, rest, stack))
         if self._has_colour:

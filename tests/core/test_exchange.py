@@ -1,0 +1,381 @@
+"""The exchange: ended once, with one outcome; current inside and put back by value."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import io
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from opentelemetry import context as otel_context
+
+from obs_middleware import Exchange, Outcome, RequestInfo, bind, current_exchange
+from obs_middleware.exchange import Recorder
+from tests.core.support import internal_errors, observer, request, serve, started
+
+DURATION_COUNT = "http_server_request_duration_seconds_count"
+
+
+class Left(Exception):
+    pass
+
+
+def exchange(
+    *recorders: Recorder, info: RequestInfo | None = None
+) -> tuple[Exchange, list[tuple[str, Exception]]]:
+    reported: list[tuple[str, Exception]] = []
+    return Exchange(info or request(), recorders, lambda *told: reported.append(told)), reported
+
+
+# Finished
+
+
+def test_exchange_ends_once_whoever_ends_it() -> None:
+    ended: list[Exchange] = []
+    own, _ = exchange(("test", ended.append))
+    barrier = threading.Barrier(16)
+
+    def finish() -> None:
+        barrier.wait()
+        own.finish()
+
+    threads = [threading.Thread(target=finish) for _ in range(16)]
+    assert not own.is_finished
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ended == [own]
+    assert own.is_finished
+
+
+def test_what_is_learned_after_the_end_changes_nothing() -> None:
+    own, _ = exchange()
+    own.status = 200
+    own.finish()
+    duration = own.duration
+    own.status, own.error = 500, ValueError()
+    own.finish(is_complete=False)
+    assert (own.outcome, own.error_type, own.duration) == (Outcome.OK, "", duration)
+    assert own.duration > 0
+
+
+def test_first_exception_seen_is_the_one_that_counts_and_none_is_kept_after_the_end() -> None:
+    seen: list[BaseException | None] = []
+    first = ValueError()
+    own, _ = exchange(("test", lambda ended: seen.append(ended.error)))
+    own.note_error(first)
+    own.note_error(KeyError())
+    own.finish()
+    own.note_error(KeyError())
+    assert (seen, own.error, own.error_type) == ([first], None, "ValueError")
+
+
+@pytest.mark.parametrize(
+    ("learned", "is_complete", "outcome", "error_type"),
+    [
+        ({"status": 200}, True, "ok", ""),
+        ({"status": 404}, True, "ok", ""),
+        ({"status": 499}, True, "ok", ""),
+        ({"status": 101}, True, "ok", ""),
+        ({"status": 500}, True, "error", "500"),
+        ({"status": 503}, True, "error", "503"),
+        ({"status": 503, "error": ValueError()}, True, "error", "ValueError"),
+        ({"status": 500, "error": Left()}, True, "error", f"{__name__}.Left"),
+        # A whole answer of less than 500 is a success, whatever came after it.
+        ({"status": 200, "error": ValueError()}, True, "ok", ""),
+        ({"status": 200, "is_client_gone": True}, True, "ok", ""),
+        ({"status": 200, "is_cancelled": True}, True, "ok", ""),
+        ({"status": 500, "is_client_gone": True}, True, "error", "500"),
+        # Cut short.
+        ({"status": 200}, False, "incomplete", "incomplete"),
+        ({"status": 200, "error": ValueError()}, False, "error", "ValueError"),
+        ({"status": 500}, False, "error", "500"),
+        ({"status": 200, "is_client_gone": True}, False, "client_disconnect", "client_disconnect"),
+        (
+            {"status": 200, "is_client_gone": True, "error": OSError()},
+            False,
+            "client_disconnect",
+            "client_disconnect",
+        ),
+        ({"status": 500, "is_client_gone": True}, False, "client_disconnect", "client_disconnect"),
+        ({"status": 200, "is_cancelled": True}, False, "cancelled", "cancelled"),
+        (
+            {"status": 200, "is_cancelled": True, "is_client_gone": True},
+            False,
+            "client_disconnect",
+            "client_disconnect",
+        ),
+        # No status was sent.
+        ({}, True, "incomplete", "incomplete"),
+        ({}, False, "incomplete", "incomplete"),
+        ({"error": ValueError()}, True, "error", "ValueError"),
+        ({"error": ValueError()}, False, "error", "ValueError"),
+        ({"is_client_gone": True}, True, "client_disconnect", "client_disconnect"),
+        ({"is_cancelled": True, "error": asyncio.CancelledError()}, False, "cancelled", "cancelled"),
+    ],
+)
+def test_outcome_is_what_the_client_has_seen(
+    learned: dict[str, Any], is_complete: bool, outcome: str, error_type: str
+) -> None:
+    own, _ = exchange()
+    for name, value in learned.items():
+        setattr(own, name, value)
+    own.finish(is_complete=is_complete)
+    assert own.outcome is not None
+    assert own.outcome.value == outcome
+    assert own.error_type == error_type
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "declared", "sent", "error", "outcome"),
+    [
+        ("GET", 200, 3, 3, None, "ok"),
+        ("GET", 200, 3, 2, None, "client_disconnect"),
+        ("GET", 200, None, 3, None, "client_disconnect"),
+        ("GET", 200, 3, 2, ValueError(), "error"),
+        ("GET", None, None, 0, ValueError(), "error"),
+        ("HEAD", 200, 3, 0, None, "ok"),
+        ("GET", 204, None, 0, None, "ok"),
+        ("GET", 304, 3, 0, None, "ok"),
+    ],
+)
+def test_response_that_is_closed_early_has_lost_its_client(
+    method: str, status: int | None, declared: int | None, sent: int, error: Exception | None, outcome: str
+) -> None:
+    own, _ = exchange(info=request(method))
+    own.status, own.declared_bytes, own.response_bytes, own.error = status, declared, sent, error
+    own.closed()
+    assert own.outcome is not None
+    assert own.outcome.value == outcome
+    own.closed()
+    assert own.outcome.value == outcome
+
+
+def test_failing_recorder_is_reported_and_stops_no_other() -> None:
+    ended: list[Exchange] = []
+    failure = RuntimeError("ours")
+
+    def fail(_: Exchange) -> None:
+        raise failure
+
+    own, reported = exchange(("broken", fail), ("fine", ended.append))
+    own.finish()
+    assert reported == [("broken", failure)]
+    assert ended == [own]
+
+
+def test_failure_of_our_own_is_counted_and_logged_once_in_a_minute_and_never_raised(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    own = observer(access_log=False)
+    for _ in range(3):
+        exchange = started(own)
+        exchange.duration = None  # type: ignore[assignment]
+        exchange.request_bytes = None  # type: ignore[assignment]  # which no histogram takes
+        exchange.finish()
+    assert internal_errors(own, "metrics") == 3
+    lines = [record.getMessage() for record in caplog.records if record.name == "obs"]
+    assert lines == ["obs-middleware failed in metrics; the request was not affected"]
+
+
+def test_request_that_we_cannot_begin_is_run_without_us() -> None:
+    def header(_: str) -> str:
+        raise RuntimeError("no headers here")
+
+    own = observer()
+    assert own.start(RequestInfo("GET", "/", "", "http", header)) is None
+    assert internal_errors(own, "start") == 1
+
+
+class BrokenFilter(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        raise RuntimeError("the user's own filter")
+
+
+@pytest.fixture
+def broken_logging() -> Iterator[None]:
+    root, broken = logging.getLogger(), BrokenFilter()
+    handler = logging.StreamHandler(io.StringIO())
+    handler.addFilter(broken)
+    root.addHandler(handler)
+    yield
+    root.removeHandler(handler)
+
+
+@pytest.mark.usefixtures("broken_logging")
+def test_broken_logging_of_the_user_breaks_no_request() -> None:
+    own = observer()
+    exchange = serve(own, route="/x", status=500)
+    assert exchange.is_finished
+    assert internal_errors(own, "access_log") == 1
+    assert own.registry.get_sample_value(
+        DURATION_COUNT,
+        {
+            "http_request_method": "GET",
+            "http_route": "/x",
+            "http_response_status_code": "500",
+            "error_type": "500",
+        },
+    )
+
+
+def test_first_byte_is_noted_once() -> None:
+    own, _ = exchange()
+    assert own.time_to_first_byte is None
+    own.first_byte()
+    first = own.time_to_first_byte
+    own.first_byte()
+    assert first is not None
+    assert own.time_to_first_byte == first
+
+
+# Current
+
+
+def test_exchange_is_current_inside_and_what_was_before_is_put_back() -> None:
+    outer, inner = started(observer()), started(observer())
+    before = otel_context.get_current()
+    with outer as entered:
+        assert entered is outer
+        assert current_exchange() is outer
+        with inner:
+            assert current_exchange() is inner
+            assert otel_context.get_current() == inner.context
+            with inner:
+                assert current_exchange() is inner
+            assert current_exchange() is inner
+        assert current_exchange() is outer
+        assert otel_context.get_current() == outer.context
+    assert current_exchange() is None
+    assert otel_context.get_current() == before
+
+
+def test_exchange_is_put_back_when_the_app_raises() -> None:
+    own = started(observer())
+    with pytest.raises(Left), own:
+        raise Left
+    assert current_exchange() is None
+    assert not own.is_finished
+
+
+def test_exchange_that_is_left_in_another_context_than_it_was_entered_in_says_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    own = started(observer())
+    other = contextvars.copy_context()
+    own.__enter__()
+    other.run(own.__exit__, None, None, None)
+    assert other.run(current_exchange) is None
+    assert current_exchange() is own
+    with own:
+        pass
+    assert current_exchange() is own
+    contextvars.copy_context().run(own.__enter__)
+    own.__exit__(None, None, None)
+    assert not caplog.records  # OpenTelemetry would say "Failed to detach context"
+
+
+@pytest.fixture(autouse=True)
+def own_context() -> Iterator[None]:
+    """Let no test leave its exchange to the next."""
+    token = otel_context.attach(otel_context.get_current())
+    yield
+    otel_context.detach(token)
+    from obs_middleware import exchange as module
+
+    module._current.set(None)
+
+
+def test_exchange_ends_in_a_thread_that_knows_nothing_of_it() -> None:
+    own = observer()
+    exchange = started(own)
+    exchange.status = 200
+    with exchange:
+        thread = threading.Thread(target=exchange.finish)
+        thread.start()
+        thread.join()
+    assert exchange.outcome is Outcome.OK
+    assert internal_errors(own, "metrics") == internal_errors(own, "access_log") == 0
+
+
+def test_exchange_is_seen_in_threads_with_a_copied_context_and_in_tasks_and_nowhere_else() -> None:
+    seen: list[Exchange | None] = []
+
+    async def look() -> None:
+        seen.append(current_exchange())
+
+    async def serve() -> None:
+        await asyncio.create_task(look())
+        await asyncio.to_thread(lambda: seen.append(current_exchange()))
+
+    own = started(observer())
+    with own:
+        asyncio.run(serve())
+        thread = threading.Thread(target=lambda: seen.append(current_exchange()), daemon=True)
+        contextvars.Context().run(thread.start)
+        thread.join()
+    assert seen == [own, own, None]
+
+
+def test_concurrent_requests_do_not_see_each_other() -> None:
+    own = observer(access_log=False)
+
+    async def serve(number: int) -> bool:
+        exchange = started(own, request(path=f"/{number}"))
+        with exchange:
+            for _ in range(3):
+                await asyncio.sleep(0)
+                bind(number=number)
+                if current_exchange() is not exchange:
+                    return False
+        return current_exchange() is None and exchange.fields == {"number": number}
+
+    async def serve_all() -> list[bool]:
+        return await asyncio.gather(*map(serve, range(200)))
+
+    assert all(asyncio.run(serve_all()))
+
+
+def test_bound_fields_belong_to_the_current_request_alone() -> None:
+    first, second = started(observer()), started(observer())
+    with first:
+        bind(order=1, user="a")
+        bind(order=2)
+        with second:
+            bind(order=3)
+    assert first.fields == {"order": 2, "user": "a"}
+    assert second.fields == {"order": 3}
+
+
+# Response headers
+
+
+def test_headers_of_the_app_win_and_ours_fill_in() -> None:
+    own = started(observer(), request(headers={"x-request-id": "r", "x-correlation-id": "c"}))
+    assert own.added_headers([]) == [("X-Request-ID", "r"), ("X-Correlation-ID", "c")]
+    assert own.added_headers([("x-request-id", "own"), ("a", "b")]) == [("X-Correlation-ID", "c")]
+    assert own.added_headers([("x-request-id", "own"), ("x-correlation-id", "own")]) == []
+
+
+@pytest.mark.parametrize(
+    ("length", "declared"),
+    [
+        ("12", 12),
+        ("0", 0),
+        ("", None),
+        ("-1", None),
+        ("1.5", None),
+        ("x", None),
+        ("²", None),
+        ("9" * 5000, None),
+    ],
+)
+def test_length_that_the_app_declares_is_noted_when_it_is_one(length: str, declared: int | None) -> None:
+    own = started(observer())
+    own.added_headers([("content-length", length)])
+    assert own.declared_bytes == declared

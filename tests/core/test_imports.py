@@ -1,0 +1,62 @@
+"""Importing the core is cheap: no framework, no SDK, no event loop."""
+
+from __future__ import annotations
+
+import obs_middleware
+from tests.core.support import python
+
+HEAVY = (
+    "asyncio",
+    "starlette",
+    "fastapi",
+    "flask",
+    "django",
+    "werkzeug",
+    "pydantic",
+    "opentelemetry.sdk",
+    "requests",
+    "multiprocessing",
+)
+
+IMPORTED = """
+import sys, opentelemetry.trace, prometheus_client
+before = set(sys.modules)
+import obs_middleware
+print(*sorted(name for name in {heavy} if name in sys.modules and name not in before))
+"""
+
+
+def test_core_imports_nothing_heavy() -> None:
+    assert python(IMPORTED.format(heavy=HEAVY)).split() == []
+
+
+def test_core_itself_imports_no_framework_and_no_sdk_at_all() -> None:
+    code = "import sys, obs_middleware; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    assert not {"starlette", "fastapi", "flask", "django"} & set(python(code).split())
+    assert python("import sys, obs_middleware; print('opentelemetry.sdk' in sys.modules)") == "False\n"
+
+
+def test_observer_and_a_whole_exchange_need_no_sdk_and_no_framework() -> None:
+    code = """
+import sys
+for name in ("opentelemetry.sdk", "starlette", "fastapi", "flask", "django"):
+    sys.modules[name] = None
+from obs_middleware import Observer, RequestInfo
+own = Observer(access_log=False)
+own.add_check("database", lambda: None)
+own.set_up()
+own.started()
+exchange = own.start(RequestInfo("GET", "/", "", "http", {}.get))
+with exchange:
+    exchange.status = 200
+exchange.finish()
+for path in sorted(own.paths):
+    print(own.reply(RequestInfo("GET", path, "", "http", {}.get), path).status)
+own.close()
+"""
+    assert python(code).split() == ["200"] * 4
+
+
+def test_public_names_are_sorted_and_there() -> None:
+    assert list(obs_middleware.__all__) == sorted(obs_middleware.__all__)
+    assert all(hasattr(obs_middleware, name) for name in obs_middleware.__all__)

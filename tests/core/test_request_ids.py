@@ -1,0 +1,120 @@
+"""Request ID and correlation ID: the caller's where it is safe everywhere, else one that sorts by time."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+import uuid
+from functools import cache
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from obs_middleware import Exchange, Observer, request_id
+from tests.core.support import UUID7, observer, request, started
+
+SAFE = "ABCXYZabcxyz0189._~:/+=@-"
+safe_ids = st.text(SAFE, min_size=1, max_size=128)
+
+
+@cache
+def own() -> Observer:
+    return observer(access_log=False, tracing_enabled=False)
+
+
+def ids(**headers: str) -> Exchange:
+    return started(own(), request(headers={name.replace("_", "-"): value for name, value in headers.items()}))
+
+
+@given(safe_ids)
+def test_safe_id_is_kept_as_it_is(value: str) -> None:
+    exchange = ids(x_request_id=value)
+    assert exchange.request_id == value
+    assert exchange.response_headers == (("X-Request-ID", value), ("X-Correlation-ID", value))
+
+
+@given(st.one_of(st.text(), safe_ids, st.from_regex(r"[\w.,; -]{1,200}")))
+def test_any_text_is_kept_when_safe_and_else_replaced(value: str) -> None:
+    is_safe = 1 <= len(value) <= 128 and all(
+        char.isascii() and (char.isalnum() or char in SAFE) for char in value
+    )
+    exchange = ids(x_request_id=value, x_correlation_id=value)
+    assert (exchange.request_id == value) is is_safe
+    for kept in (exchange.request_id, exchange.correlation_id):
+        assert kept == value if is_safe else re.fullmatch(UUID7, kept)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        " ",
+        "a b",
+        "a,b",
+        "a\r\nSet-Cookie: x=1",
+        "a\n",
+        "é",
+        "٣",
+        "a\x00",
+        "<script>",
+        "x" * 129,
+        "x" * 1_000_000,
+    ],
+)
+def test_unsafe_id_is_replaced(value: str) -> None:
+    assert re.fullmatch(UUID7, ids(x_request_id=value).request_id)
+
+
+def test_correlation_id_is_the_callers_else_the_request_id() -> None:
+    assert ids(x_correlation_id="story-1").correlation_id == "story-1"
+    assert ids(x_correlation_id="story-1").request_id != "story-1"
+    alone = ids()
+    assert alone.correlation_id == alone.request_id
+
+
+def test_headers_have_the_names_that_were_set() -> None:
+    named = observer(request_id_header="X-Trace", correlation_id_header="X-Story", access_log=False)
+    exchange = started(named, request(headers={"x-trace": "a", "x-request-id": "b", "x-story": "c"}))
+    assert exchange.response_headers == (("X-Trace", "a"), ("X-Story", "c"))
+
+
+def test_made_id_is_a_uuid_of_version_7_with_the_time_in_it() -> None:
+    before = time.time_ns() // 1_000_000
+    made = uuid.UUID(request_id.new())
+    assert made.version == 7
+    assert made.variant == uuid.RFC_4122
+    assert before <= made.int >> 80 <= time.time_ns() // 1_000_000
+
+
+def test_made_ids_sort_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    for ms in (0, 1, 255, 256, 1_700_000_000_000, 1_700_000_000_001, 2**48 - 1):
+        monkeypatch.setattr(time, "time_ns", lambda ms=ms: ms * 1_000_000)
+        made.append(request_id.new())
+    assert made == sorted(made)
+    assert all(re.fullmatch(UUID7, value) for value in made)
+
+
+def test_ten_thousand_made_ids_differ() -> None:
+    assert len({request_id.new() for _ in range(10_000)}) == 10_000
+
+
+def test_random_numbers_of_the_app_are_the_same_with_us_and_do_not_repeat_our_ids(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: 1_700_000_000_000_000_000)
+    state = random.getstate()
+    try:
+        random.seed(1)
+        bare = random.random()
+        random.seed(1)
+        first = ids()
+        assert random.random() == bare
+        random.seed(1)
+        second = ids()
+    finally:
+        random.setstate(state)
+    assert first.request_id != second.request_id
+    assert first.trace_id != second.trace_id
