@@ -55,7 +55,7 @@ _REST_OF_LINE = re.compile(r"[^\r\n]+")
 _NEXT_WORD = re.compile(r"(?:apikey|basic|bearer|digest|token) +[^\s\"']+", re.IGNORECASE)
 _GROUP = re.compile(r"\d+", re.ASCII)
 _BRACKET = re.compile(r"[\[\](){}]")
-_BRACKETED = 2048
+_BRACKETED = 512
 _SCHEME = re.compile(r"\b(?P<scheme>(?:bearer|basic) +)(?P<word>[a-z0-9._~+/=-]{6,})", re.IGNORECASE)
 _JWT = re.compile(r"(?<![\w-])ey[jJ][\w-]{5,}\.[\w-]{4,}\.[\w-]*", re.ASCII)
 _USERINFO = re.compile(r"://[^\s/?#]{1,512}@")
@@ -87,10 +87,8 @@ class Redactor:
         """Tell whether a key's value is hidden whatever it is."""
         known = self._known_keys.get(key)
         if known is None:
-            known = (
-                _is_secret_word(key[-16:]) is not None
-                or self._is_secret(_squeeze(key[-_KEY_CHARACTERS:])) is not None
-            )
+            end = key[-_KEY_CHARACTERS:]
+            known = bool(self._is_secret(_squeeze(end)) or _is_secret_word(end))
             if len(key) <= _KEY_CHARACTERS and len(self._known_keys) < _KEYS_REMEMBERED:
                 self._known_keys[key] = known
         return known

@@ -56,7 +56,7 @@ class Response:
         exchange = self._exchange
         is_start = kind.endswith("response.start")
         if is_start:
-            exchange.status = message["status"]
+            exchange.status = int(message["status"])  # an HTTPStatus too is its number
             self._has_trailers = message.get("trailers", False)
             message = self._with_headers(message)
         elif kind == "websocket.accept":

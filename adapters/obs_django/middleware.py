@@ -10,7 +10,8 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 
 from obs_django.observer import get_observer
 from obs_django.stream import watch
@@ -90,7 +91,7 @@ class ObservabilityMiddleware:
     def _start(self, request: HttpRequest, info: RequestInfo) -> Exchange | None:
         exchange = self.observer.start(info)
         if exchange is not None:
-            request.exchange = exchange
+            request.exchange = exchange  # pyright: ignore[reportAttributeAccessIssue]
             exchange.request_bytes = _content_length(info)
         return exchange
 
@@ -113,7 +114,7 @@ def _exchange_outside(request: HttpRequest) -> Exchange | None:
     here = getattr(request, "exchange", None) or request.META.get(_EXCHANGE)
     here = here or getattr(request, "scope", {}).get(_EXCHANGE)
     if here is not None:
-        request.exchange = here
+        request.exchange = here  # pyright: ignore[reportAttributeAccessIssue]
     return here
 
 
@@ -158,7 +159,7 @@ def _finish(exchange: Exchange, request: HttpRequest, response: HttpResponseBase
         exchange.route = exchange.route or _route_of(request)
         for name, value in exchange.added_headers((name.lower(), value) for name, value in response.items()):
             response.headers[name] = value
-        if response.streaming:
+        if isinstance(response, StreamingHttpResponse):
             watch(response, exchange, is_sent_by_kernel="wsgi.file_wrapper" in request.META)
             return response
         if exchange.has_body and isinstance(response, HttpResponse):

@@ -1,0 +1,42 @@
+"""An observer of one's own, and the access lines that it writes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from obs_middleware import Observer
+
+
+@pytest.fixture
+def observer() -> Iterator[Observer]:
+    """An observer with its own registry, that leaves the log as it is."""
+    made = Observer(registry=CollectorRegistry(), log_setup=False)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def access() -> Iterator[list[Any]]:
+    """Every access line, as a record: `line.route`, `line.status`, `line.outcome` …"""
+    logger = logging.getLogger("obs.access")
+    lines = _Lines()
+    level = logger.level
+    logger.addHandler(lines)
+    logger.setLevel(logging.INFO)
+    yield lines.records
+    logger.removeHandler(lines)
+    logger.setLevel(level)
+
+
+class _Lines(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[Any] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)

@@ -1,0 +1,217 @@
+"""Health and metrics pages."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from tests.apps.probe import Options
+from tests.conformance.front_ends import FrontEnd
+from tests.conformance.messages import Request, Response
+from tests.conformance.probes import Probe
+
+PROBES = ("/health/live", "/health/ready", "/health/startup")
+PAGES = (*PROBES, "/metrics")
+BUDGET_SECONDS = 1.0
+
+
+def test_probes_and_metrics_answer(app: Probe) -> None:
+    """Liveness, readiness, startup and the metrics page answer with no setting at all."""
+    for target in PROBES:
+        response = app.get(target)
+        assert (response.status, response.one("content-type")) == (200, "application/health+json")
+        assert json.loads(response.body)["status"] == "pass"
+    page = app.get("/metrics")
+    assert page.status == 200
+    assert b"http_server_request_duration_seconds" in page.body
+
+
+def test_probes_and_scrapes_are_silent(app: Probe) -> None:
+    """Probes and scrapes are neither traced nor logged nor counted."""
+    for target in PAGES:
+        app.get(target)
+        app.get(target, method="HEAD")
+    app.get("/items/1")
+    assert app.counted(1)
+    assert app.span().name.startswith("GET /items")
+    assert app.access_line()["path"] == "/items/1"
+
+
+def test_probes_carry_no_id(app: Probe) -> None:
+    """Probes and the metrics page carry no request ID."""
+    for target in PAGES:
+        assert app.get(target).all("x-request-id") == []
+
+
+def test_head_on_a_page_has_no_body(app: Probe) -> None:
+    """HEAD on a probe or the metrics page has its status and no body; other methods are refused."""
+    for target in PAGES:
+        response = app.get(target, method="HEAD")
+        assert (response.status, response.body) == (200, b"")
+        assert app.get(target, method="POST").status == 405
+
+
+def test_a_failing_check_is_a_503(app: Probe) -> None:
+    """A failing check turns readiness to 503 and back; liveness and startup stay."""
+    is_broken = [True]
+    app.observer.add_check("database", lambda: not is_broken[0], cache_seconds=0)
+    assert _status(app.get("/health/ready")) == (503, "fail")
+    assert _status(app.get("/health/live")) == (200, "pass")
+    assert _status(app.get("/health/startup")) == (200, "pass")
+    is_broken[0] = False
+    assert _status(app.get("/health/ready")) == (200, "pass")
+
+
+def test_a_failing_check_that_is_not_critical_is_a_warning(app: Probe) -> None:
+    """A failing check that is not critical is a warning, with 200."""
+    app.observer.add_check("mail", lambda: False, critical=False)
+    assert _status(app.get("/health/ready")) == (200, "warn")
+
+
+def test_async_checks_are_run(app: Probe) -> None:
+    """Checks may be async."""
+    calls = []
+
+    @app.observer.check("queue", cache_seconds=0)
+    async def queue() -> bool:
+        calls.append(1)
+        return len(calls) > 1
+
+    assert _status(app.get("/health/ready")) == (503, "fail")
+    assert _status(app.get("/health/ready")) == (200, "pass")
+
+
+def test_liveness_asks_no_dependency(app: Probe) -> None:
+    """Liveness and startup run no check."""
+    calls = []
+    app.observer.add_check("database", lambda: calls.append(1), cache_seconds=0)
+    app.get("/health/live")
+    app.get("/health/startup")
+    assert calls == []
+    app.get("/health/ready")
+    assert calls == [1]
+
+
+def test_a_hung_check_is_answered_at_once(app: Probe) -> None:
+    """A hung check is answered at once, with 503; requests and liveness go on meanwhile."""
+    release = threading.Event()
+    app.observer.add_check("database", lambda: release.wait(20), timeout_seconds=0.2)
+    started = time.monotonic()
+    assert _status(app.get("/health/ready")) == (503, "fail")
+    assert _status(app.get("/health/live")) == (200, "pass")
+    assert app.get("/items/1").status == 200
+    assert _status(app.get("/health/ready")) == (503, "fail")
+    assert time.monotonic() - started < BUDGET_SECONDS
+    release.set()
+
+
+def test_details_of_a_failure_are_not_for_everyone(serve: Any) -> None:
+    """Details of a failing check are shown to the bearer of the token alone, and without secrets."""
+    app = serve(health_token="for-the-operators")
+    app.observer.add_check("database", _cannot_connect)
+    public = app.get("/health/ready")
+    assert json.loads(public.body) == {"status": "fail"}
+    assert app.get("/health/ready", ("Authorization", "Bearer wrong-token")).body == public.body
+    private = app.get("/health/ready", ("Authorization", "Bearer for-the-operators"))
+    [entry] = json.loads(private.body)["checks"]["database"]
+    assert entry["status"] == "fail"
+    assert "ConnectionError" in entry["output"]
+    assert b"hunter2" not in private.body
+
+
+def test_without_a_token_details_stay_closed(app: Probe) -> None:
+    """With no token set, details are shown to nobody in production."""
+    app.observer.add_check("database", _cannot_connect)
+    response = app.get("/health/ready", ("Authorization", "Bearer None"))
+    assert json.loads(response.body) == {"status": "fail"}
+
+
+def test_in_development_details_are_open(make: Any, server: Any) -> None:
+    """In development details are open."""
+    with make(environment="development").served_by(server) as app:
+        app.observer.add_check("database", _cannot_connect)
+        assert "checks" in json.loads(app.get("/health/ready").body)
+
+
+def test_draining_turns_readiness_alone(app: Probe) -> None:
+    """Draining turns readiness to 503 while liveness and requests go on."""
+    app.observer.drain()
+    assert _status(app.get("/health/ready")) == (503, "fail")
+    assert _status(app.get("/health/live")) == (200, "pass")
+    assert app.get("/items/1").status == 200
+
+
+def test_probes_pass_before_the_apps_own_refusals(serve: Any, front_end: FrontEnd) -> None:
+    """Probes pass before the app's host checks and limits."""
+    can_refuse = "early rejection" not in front_end.absent
+    app = serve(Options(max_body_bytes=1 if can_refuse else None))
+    for target in PAGES:
+        assert app.send(Request(target.encode(), host=b"evil.test")).status == 200
+
+
+def test_the_metrics_page_can_want_a_token(serve: Any) -> None:
+    """The metrics page can want a token."""
+    app = serve(metrics_token="for-prometheus")
+    for headers in ((), (("Authorization", "Bearer wrong"),), (("Authorization", "Basic for-prometheus"),)):
+        refused = app.get("/metrics", *headers)
+        assert refused.status == 401
+        assert b"http_server" not in refused.body
+    assert app.get("/metrics", ("Authorization", "Bearer for-prometheus")).status == 200
+
+
+def test_the_pages_can_have_other_paths(serve: Any) -> None:
+    """The pages can have other paths; the old ones are then the app's."""
+    app = serve(
+        metrics_path="/internal/metrics", live_path="/livez", ready_path="/readyz", startup_path="/startz"
+    )
+    for target in ("/internal/metrics", "/livez", "/readyz", "/startz"):
+        assert app.get(target).status == 200
+    for target in PAGES:
+        assert app.get(target).status == 404
+    assert {labels[2] for labels in app.counted(len(PAGES))} == {"404"}
+
+
+def test_the_metrics_page_comes_as_openmetrics(app: Probe) -> None:
+    """The metrics page comes as text or as OpenMetrics, as the scraper accepts."""
+    text = app.get("/metrics")
+    assert text.one("content-type").startswith("text/plain")
+    openmetrics = app.get("/metrics", ("Accept", "application/openmetrics-text; version=1.0.0"))
+    assert openmetrics.one("content-type").startswith("application/openmetrics-text")
+    assert openmetrics.body.endswith(b"# EOF\n")
+
+
+@pytest.mark.needs("asgi")
+def test_a_scrape_does_not_hold_the_event_loop(app: Probe) -> None:
+    """A slow scrape does not hold up requests."""
+    app.registry.register(_SlowCollector())
+    scrape = threading.Thread(target=app.get, args=("/metrics",))
+    scrape.start()
+    time.sleep(0.05)
+    started = time.monotonic()
+    assert app.get("/items/1").status == 200
+    took = time.monotonic() - started
+    scrape.join()
+    assert took < _SlowCollector.seconds / 2
+
+
+class _SlowCollector:
+    seconds = 0.6
+
+    def describe(self) -> list[Any]:
+        return []
+
+    def collect(self) -> list[Any]:
+        time.sleep(self.seconds)
+        return []
+
+
+def _cannot_connect() -> None:
+    raise ConnectionError("postgres://shop:hunter2@db/shop is not there")
+
+
+def _status(response: Response) -> tuple[int | None, str]:
+    return response.status, json.loads(response.body)["status"]
