@@ -202,9 +202,12 @@ class Exchange:
         return error_name(self.error)
 
     def note_error(self, error: BaseException) -> None:
-        """Keep the first exception seen, until the exchange is finished."""
-        if self.error is None and not self.is_finished:
-            self.error = error
+        """Keep the first exception seen, until the exchange is finished; a group of one is that one (task groups)."""
+        if self.error is not None or self.is_finished:
+            return
+        while len(getattr(error, "exceptions", ())) == 1:
+            error = error.exceptions[0]  # type: ignore[attr-defined]
+        self.error = error
 
     def closed(self) -> None:
         """End the exchange because its response was closed; short of its end and with no error, the client has left."""

@@ -177,9 +177,12 @@ class Observer:
         with self._starting:
             if self._is_set_up:
                 return
-            logs_setup.set_up(self.settings, environment=environment)
-            self._provider = tracing_setup.set_up(self.settings, environment=environment)
             self._is_set_up = True
+            try:
+                logs_setup.set_up(self.settings, environment=environment)
+                self._provider = tracing_setup.set_up(self.settings, environment=environment)
+            except Exception as error:  # the settings are checked; whatever it is, the app can do without
+                self._report("set_up", error)
 
     def starting(self) -> None:
         """Note that the app starts, or starts again after it has been stopped."""

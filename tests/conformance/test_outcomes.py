@@ -94,14 +94,13 @@ def test_the_status_is_right_where_no_lifespan_was_run(make: Any) -> None:
     assert {labels[2:] for labels in app.counted(3)} == {("500", "ValueError")}
 
 
-def test_an_exception_in_mid_stream_is_an_error(app: Probe, front_end: FrontEnd) -> None:
+def test_an_exception_in_mid_stream_is_an_error(app: Probe) -> None:
     """An exception in mid-stream is an error, with the status that was sent."""
     response = app.get("/stream/broken")
     assert response.status == 200
-    bare = front_end.call(front_end.make_bare_app(), Request(b"/stream/broken"))
     _ended(
-        app, status=200, outcome="error", error=type(bare.error).__name__
-    )  # older Starlettes raise a group
+        app, status=200, outcome="error", error="ValueError"
+    )  # also where Starlette before 1.0 raises a group of it
 
 
 @pytest.mark.needs("disconnect")

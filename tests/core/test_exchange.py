@@ -379,3 +379,19 @@ def test_length_that_the_app_declares_is_noted_when_it_is_one(length: str, decla
     own = started(observer())
     own.added_headers([("content-length", length)])
     assert own.declared_bytes == declared
+
+
+def test_group_of_one_exception_is_that_one() -> None:
+    class Group(Exception):
+        """As ExceptionGroup, which Python 3.10 has not."""
+
+        def __init__(self, *exceptions: Exception) -> None:
+            self.exceptions = exceptions
+
+    told = []
+    for error in (Group(Group(ValueError())), Group(ValueError(), KeyError())):
+        exchange = started(observer())
+        exchange.note_error(error)
+        exchange.finish(is_complete=False)
+        told.append(exchange.error_type.rpartition(".")[2])
+    assert told == ["ValueError", "Group"]
