@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -43,6 +44,16 @@ class Endpoints:
             settings.startup_path: lambda info: self._health(info, probes.startup()),
         }
         self.paths = frozenset(self._by_path)
+        # What takes time runs in threads of our own, so that neither an app that fills the default ones nor a slow
+        # collector keeps a probe waiting.
+        self._threads = {
+            settings.metrics_path: ThreadPoolExecutor(2, thread_name_prefix="obs-scrape"),
+            settings.ready_path: ThreadPoolExecutor(4, thread_name_prefix="obs-ready"),
+        }
+
+    def threads(self, path: str) -> Executor | None:
+        """Return the threads to answer a path in under an event loop; None where the answer takes no time."""
+        return self._threads.get(path)
 
     def reply(self, info: RequestInfo, path: str) -> Reply:
         """Answer one of `paths`."""

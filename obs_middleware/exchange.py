@@ -8,7 +8,7 @@ thread, and hands it to every recorder, so that the span, the histograms and the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from contextvars import ContextVar
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Recorder = tuple[str, Callable[["Exchange"], None]]  # the component's name, for our own errors
 Report = Callable[[str, Exception], None]
+
+CARRIED_AS = "obs.exchange"  # the key in scope and environ
 
 _current: ContextVar[Exchange | None] = ContextVar("obs_exchange", default=None)
 
@@ -41,7 +43,7 @@ class Outcome(str, Enum):
     INCOMPLETE = "incomplete"
 
 
-class RequestInfo(msgspec.Struct, frozen=True, gc=False):
+class RequestInfo(msgspec.Struct, frozen=True):
     """What the core learns of a request.
 
     `path` and `query` are as the server gave them, decoded and raw; `header(name)` looks a lower-case name up and joins
@@ -73,6 +75,7 @@ class Exchange:
         "_before",
         "_recorders",
         "_report",
+        "carrier",
         "context",
         "correlation_id",
         "declared_bytes",
@@ -93,6 +96,7 @@ class Exchange:
         "response_bytes",
         "response_headers",
         "route",
+        "routed",
         "span",
         "span_id",
         "started",
@@ -128,6 +132,10 @@ class Exchange:
         self.request_bytes = 0
         self.response_bytes = 0
         self.declared_bytes: int | None = None  # the response's Content-Length
+        self.carrier: MutableMapping[str, Any] | None = (
+            None  # an environ that holds this exchange until its end
+        )
+        self.routed: Mapping[str, Any] | None = None  # what the framework has routed, where it is a copy
         self.time_to_first_byte: float | None = None
         self.fields: dict[str, Any] = {}
         # Decided by finish().
@@ -147,6 +155,9 @@ class Exchange:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.context = (
+            otel_context.get_current()
+        )  # a body goes on where it was, inside a span of the app's own
         exchange, context, self._before = self._before
         _current.set(exchange)
         otel_context.attach(context)  # by value: a token is good in its own context alone
@@ -179,7 +190,11 @@ class Exchange:
                 record(self)
             except Exception as error:
                 self._report(component, error)
-        self.error = None  # its traceback holds our own frames, and they this exchange
+        # No cycle is left behind: a traceback holds our own frames, what carries us holds this exchange.
+        self.error = self.routed = None
+        if self.carrier is not None:
+            self.carrier.pop(CARRIED_AS, None)
+            self.carrier = None
 
     def _decide(self, is_complete: bool) -> Outcome:
         has_answer = is_complete and self.status is not None
@@ -205,9 +220,7 @@ class Exchange:
         """Keep the first exception seen, until the exchange is finished; a group of one is that one (task groups)."""
         if self.error is not None or self.is_finished:
             return
-        while len(getattr(error, "exceptions", ())) == 1:
-            error = error.exceptions[0]  # type: ignore[attr-defined]
-        self.error = error
+        self.error = _only_one(error)
 
     def closed(self) -> None:
         """End the exchange because its response was closed; short of its end and with no error, the client has left."""
@@ -242,6 +255,16 @@ class Exchange:
         length = present.get("content-length", "")
         self.declared_bytes = int(length) if length.isdecimal() and len(length) < 20 else None
         return [field for field in self.response_headers if field[0].lower() not in present]
+
+
+def _only_one(error: BaseException) -> BaseException:
+    """Return the one exception of a group, which a task group makes of it; any other as it is."""
+    while type(error).__name__ in ("BaseExceptionGroup", "ExceptionGroup"):
+        inner = getattr(error, "exceptions", None)
+        if not isinstance(inner, tuple) or len(inner) != 1:
+            break
+        error = inner[0]
+    return error
 
 
 def error_name(error: BaseException) -> str:

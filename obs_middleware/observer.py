@@ -27,12 +27,14 @@ from obs_middleware.health.probes import Probes
 from obs_middleware.logs import access
 from obs_middleware.logs import setup as logs_setup
 from obs_middleware.metrics.http import HttpMetrics
-from obs_middleware.redaction import Redactor
+from obs_middleware.redaction import Redactor, one_line
 from obs_middleware.settings import ConfigError, Settings
 from obs_middleware.tracing import setup as tracing_setup
 from obs_middleware.tracing.server import ServerSpans
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from opentelemetry.trace import TracerProvider
     from prometheus_client import CollectorRegistry
     from typing_extensions import Unpack
@@ -91,7 +93,7 @@ class Observer:
         self._correlation_id = settings.correlation_id_header.lower()
         self._provider: Any = None
         self._starting = Lock()
-        self._is_set_up = False
+        self._environment: str | None = None  # known once set up
         self.is_development = False  # known once set up
         self._quiet_until = 0.0
 
@@ -173,16 +175,21 @@ class Observer:
     def set_up(self, *, debug: bool = False) -> None:
         """Set logging and tracing up, once; in debug an unset environment is `development`, also when told later."""
         environment = self.settings.environment or ("development" if debug else "production")
-        self._endpoints.are_details_open = self.is_development = environment == "development"
         with self._starting:
-            if self._is_set_up:
+            if environment == self._environment:
                 return
-            self._is_set_up = True
-            try:
-                logs_setup.set_up(self.settings, environment=environment)
-                self._provider = tracing_setup.set_up(self.settings, environment=environment)
-            except Exception as error:  # the settings are checked; whatever it is, the app can do without
-                self._report("set_up", error)
+            is_first, self._environment = self._environment is None, environment
+            self._endpoints.are_details_open = self.is_development = environment == "development"
+            self._try("log_setup", logs_setup.set_up, environment)
+            if is_first:
+                self._provider = self._try("trace_setup", tracing_setup.set_up, environment)
+
+    def _try(self, component: str, set_up: Callable[..., Any], environment: str) -> Any:
+        try:
+            return set_up(self.settings, environment=environment)
+        except Exception as error:  # the settings are checked; whatever it is, the app can do without
+            self._report(component, error)
+            return None
 
     def starting(self) -> None:
         """Note that the app starts, or starts again after it has been stopped."""
@@ -204,8 +211,12 @@ class Observer:
         """The paths that are answered here and never reach the app."""
         return self._endpoints.paths
 
+    def threads(self, path: str) -> Executor | None:
+        """Return the threads to answer one of `paths` in under an event loop; None where the answer takes no time."""
+        return self._endpoints.threads(path)
+
     def reply(self, info: RequestInfo, path: str) -> Reply:
-        """Answer one of `paths`; it may take up to 100 ms, so not on an event loop."""
+        """Answer one of `paths`; under an event loop in its `threads`."""
         try:
             return self._endpoints.reply(info, path)
         except Exception as error:
@@ -217,7 +228,7 @@ class Observer:
         try:
             exchange = Exchange(info, self._recorders, self._report)
             exchange.method = info.method if info.method in self._methods else "_OTHER"
-            exchange.path = self._redactor.text(info.path, limit=_PATH_CHARACTERS)
+            exchange.path = one_line(self._redactor.text(info.path, limit=_PATH_CHARACTERS))
             own = request_id.accept(info.header(self._request_id)) or request_id.new()
             exchange.request_id = own
             exchange.correlation_id = request_id.accept(info.header(self._correlation_id)) or own

@@ -40,6 +40,7 @@ _WITH_BLANKS = ("authorization", "cookie")  # headers whose values have blanks i
 _KEYS_REMEMBERED = 2048  # keys may be made by clients
 _KEY_CHARACTERS = 128
 _BEYOND = 256
+_control = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _not_alphanumeric = re.compile(r"[\W_]+")
 
 _KEY = re.compile(r"""(?<![\w.-])([\w.-]+)\\{0,8}["']?\s{0,16}[=:]\s{0,16}""")
@@ -209,6 +210,11 @@ def _is_card(text: str) -> bool:
         return False
     doubled = sum(sum(divmod(2 * digit, 10)) for digit in digits[-2::-2])
     return (sum(digits[-1::-2]) + doubled) % 10 == 0
+
+
+def one_line(text: str) -> str:
+    """Write control characters as escapes: what a client sends must not begin a line of its own, nor move a cursor."""
+    return text if text.isprintable() else _control.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 def _squeeze(key: str) -> str:

@@ -22,6 +22,12 @@ from obs_middleware import sources
 SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 
 _userinfo = re.compile(r"://[^/\s]*@")
+_LEVEL_NAMES = {
+    "warn": "WARNING",
+    "fatal": "CRITICAL",
+    "trace": "DEBUG",
+}  # of other tools that read LOG_LEVEL
+_MISSPELT = 0.8  # how alike a name must be to be taken for a misspelt one
 _FLAGS = {
     "1": True,
     "true": True,
@@ -141,14 +147,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """
         found = {}
         for name, value, label in sources.read(config or {}, os.environ if env is None else env):
-            _check_known(name, label=label)
-            found[name] = value, label
+            if not _is_foreign(name, label, config or {}):
+                _check_known(name, label=label)
+                found[name] = value, label
         for name, value in keywords.items():
             _check_known(name, label=name)
             found[name] = value, name
         return cls(
             **{name: _convert(value, _kinds()[name], label=label) for name, (value, label) in found.items()}
         )
+
+
+def _is_foreign(name: str, label: str, config: Mapping[str, Any]) -> bool:
+    """Tell whether a variable is another's, such as the `OBS_…_SERVICE_HOST` that Kubernetes makes of a service."""
+    is_near = difflib.get_close_matches(name, _kinds(), n=1, cutoff=_MISSPELT)
+    return name not in _kinds() and label not in config and not is_near
 
 
 def _check_known(name: str, *, label: str) -> None:
@@ -176,6 +189,7 @@ def _parse(value: str, kind: Any) -> Any:
     if get_origin(plain) is tuple:
         return [part.strip() for part in text.split(",") if part.strip()]
     if get_origin(plain) is Literal:
+        text = _LEVEL_NAMES.get(text.lower(), text)
         return next((choice for choice in get_args(plain) if choice.lower() == text.lower()), text)
     return text
 

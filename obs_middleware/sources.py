@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
+OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
 _PREFIX = "OBS_"
 _SHORT = ("service_name", "service_version", "log_level", "redact_pii", "tracing_enabled", "otlp_endpoint")
 
@@ -25,14 +27,7 @@ def read(config: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[tuple[st
 
 
 def _short_names(env: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    for name in (
-        "service_name",
-        "service_version",
-        "log_level",
-        "redact_pii",
-        "tracing_enabled",
-        "otlp_endpoint",
-    ):
+    for name in _SHORT:
         if value := env.get(name.upper()):
             yield name, value, name.upper()
 
@@ -52,7 +47,8 @@ def _otel_names(env: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
         yield "service_name", value, "OTEL_SERVICE_NAME"
     if env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         yield "tracing_enabled", False, "OTEL_SDK_DISABLED"
-    for label in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+    exporters = env.get("OTEL_TRACES_EXPORTER") or "otlp"
+    for label in OTLP_ENDPOINTS if "otlp" in exporters.split(",") else ():
         if value := env.get(label):
             yield "otlp_endpoint", value, label
     sampler = env.get("OTEL_TRACES_SAMPLER", "").strip()  # another one than these the SDK reads itself

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 from obs_middleware import ConfigError, Observer
@@ -18,12 +18,10 @@ class Lifespan:
     def __init__(
         self,
         observer: Observer,
-        threads: Executor,
         receive: Callable[[], Awaitable[Message]],
         send: Callable[[Message], Awaitable[None]],
     ) -> None:
         self._observer = observer
-        self._threads = threads
         self._receive = receive
         self._send = send
 
@@ -39,7 +37,8 @@ class Lifespan:
         if message["type"] == "lifespan.startup.complete":
             self._observer.started(loop=running_loop())
         elif message["type"] == "lifespan.shutdown.complete":
-            await in_thread(self._threads, self._observer.close)
+            with ThreadPoolExecutor(1, thread_name_prefix="obs-close") as threads:
+                await in_thread(threads, self._observer.close)
         await self._send(message)
 
 
@@ -52,10 +51,12 @@ async def refuse(
     raise error
 
 
-async def in_thread(threads: Executor, function: Callable[..., Any], *args: Any) -> Any:
-    """Call a function in one of our threads, or here where no asyncio loop serves the app (trio)."""
+async def in_thread(threads: Executor | None, function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function in one of the threads; here where there are none, or no asyncio loop serves the app (trio)."""
     loop = running_loop()
-    return function(*args) if loop is None else await loop.run_in_executor(threads, function, *args)
+    if loop is None or threads is None:
+        return function(*args)
+    return await loop.run_in_executor(threads, function, *args)
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from obs_asgi.request import own_path, request_info
 from obs_asgi.response import Response
 from obs_asgi.routes import Routes
 from obs_middleware import ConfigError, Exchange, Observer, RequestInfo
+from obs_middleware.exchange import CARRIED_AS
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -30,9 +30,6 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-_EXCHANGE = "obs.exchange"
-_REPLY_THREADS = 4  # of our own, so that an app that fills the default ones still answers its probes
 
 
 class ObservabilityMiddleware:
@@ -51,7 +48,6 @@ class ObservabilityMiddleware:
         self._error: ConfigError | None = None
         self._is_serving = False
         self._routes = Routes(app)
-        self._threads = ThreadPoolExecutor(_REPLY_THREADS, thread_name_prefix="obs-reply")
         try:
             self.observer = Observer.chosen(observer, settings)
         except ConfigError as error:
@@ -65,7 +61,7 @@ class ObservabilityMiddleware:
             await self._live(scope, receive, send)
         elif scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
-        elif _EXCHANGE in scope:
+        elif CARRIED_AS in scope:
             await self._pass_through(scope, receive, send)
         else:
             await self._serve(scope, receive, send)
@@ -81,7 +77,7 @@ class ObservabilityMiddleware:
         if exchange is None:
             await app(scope, receive, send)
             return
-        scope[_EXCHANGE] = exchange
+        scope[CARRIED_AS] = exchange
         if exchange.is_span_ours:
             scope.setdefault(
                 "fastapi.telemetry", None
@@ -102,16 +98,19 @@ class ObservabilityMiddleware:
                 response.end()
 
     async def _pass_through(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the app inside an exchange that another instance has begun."""
+        """Run the app inside an exchange that another instance has begun; a scope that is a copy is routed here."""
+        exchange: Exchange = scope[CARRIED_AS]
+        if not exchange.is_finished:
+            exchange.routed = scope
         try:
             await self.app(scope, receive, send)
         except Exception as error:
-            exchange: Exchange = scope[_EXCHANGE]
             exchange.note_error(error)
             raise
 
     async def _reply(self, info: RequestInfo, path: str, send: Send) -> None:
-        reply = await in_thread(self._threads, self.observer.reply, info, path)
+        self.observer.started(loop=running_loop())  # a check runs in the loop of the probe that asks for it
+        reply = await in_thread(self.observer.threads(path), self.observer.reply, info, path)
         headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in reply.headers.items()]
         headers.append((b"content-length", str(len(reply.body)).encode()))
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
@@ -122,7 +121,7 @@ class ObservabilityMiddleware:
             await refuse(self._error, receive, send)
         self._set_up(scope)
         self.observer.starting()
-        lifespan = Lifespan(self.observer, self._threads, receive, send)
+        lifespan = Lifespan(self.observer, receive, send)
         await self.app(scope, lifespan.receive, lifespan.send)
 
     def _begin(self, scope: Scope) -> ASGIApp:

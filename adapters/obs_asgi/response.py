@@ -9,7 +9,7 @@ from obs_middleware import Exchange
 
 Message = MutableMapping[str, Any]
 
-_NORMAL_CLOSURES = (1000, 1001, 1005)  # RFC 6455, section 7.4.1
+_ABNORMAL_CLOSURE = 1006  # no close frame was seen (RFC 6455, section 7.4.1)
 _ERROR = b"Internal Server Error"
 
 
@@ -46,8 +46,8 @@ class Response:
         elif kind == "http.disconnect":
             exchange.is_client_gone = True
         elif kind == "websocket.disconnect":
+            exchange.is_client_gone = not self._has_closed and message.get("code") == _ABNORMAL_CLOSURE
             self._has_closed = True
-            exchange.is_client_gone = (message.get("code") or 1005) not in _NORMAL_CLOSURES
         return message
 
     async def send(self, message: Message) -> None:
@@ -61,6 +61,7 @@ class Response:
             message = self._with_headers(message)
         elif kind == "websocket.accept":
             message = self._with_headers(message)
+        was_client_gone = exchange.is_client_gone  # servers take what is sent then, and drop it
         try:
             await self._send(message)
         except Exception as error:
@@ -76,7 +77,7 @@ class Response:
         elif kind.startswith("websocket.") and not kind.startswith("websocket.http"):
             self._note_websocket(kind, message)
         else:
-            self._note_body(kind, message)
+            self._note_body(kind, message, is_seen=not was_client_gone)
 
     async def answer_error(self) -> None:
         """Answer an exception that nobody has answered, so that the 500 carries the request ID."""
@@ -100,10 +101,11 @@ class Response:
         if exchange.is_finished:
             return
         if self._scope["type"] == "websocket" and exchange.status == 101:
-            is_complete = not exchange.is_client_gone and (exchange.error is None or self._has_closed)
+            is_failed = exchange.is_client_gone or exchange.is_cancelled
+            is_complete = not is_failed and (exchange.error is None or self._has_closed)
         if exchange.route is None:
             try:
-                exchange.route = self._template(self._scope)
+                exchange.route = self._template(exchange.routed or self._scope)
             except Exception as error:
                 exchange.report("route", error)
         exchange.finish(is_complete=is_complete)
@@ -118,7 +120,7 @@ class Response:
             added = []
         return {**message, "headers": headers + added}
 
-    def _note_body(self, kind: str, message: Message) -> None:
+    def _note_body(self, kind: str, message: Message, *, is_seen: bool) -> None:
         exchange = self._exchange
         if kind.endswith(("response.body", "response.zerocopysend")):
             if exchange.has_body:
@@ -130,7 +132,7 @@ class Response:
         else:
             is_last = kind == "http.response.trailers" and not message.get("more_trailers", False)
         if is_last:
-            self.end(is_complete=True)
+            self.end(is_complete=is_seen)
 
     def _note_websocket(self, kind: str, message: Message) -> None:
         exchange = self._exchange

@@ -15,6 +15,7 @@ from typing import Any
 Template = tuple[re.Pattern[str], str]
 
 _group_name = re.compile(r"\?P<\w+>")
+_UNKNOWN_MOUNT = "/{mount}"  # a path is made of values
 _MOUNT_REST = "/(?P<path>.*)$"
 
 
@@ -26,10 +27,9 @@ class Routes:
     """
 
     def __init__(self, app: Any) -> None:
-        while not hasattr(app, "routes") and hasattr(app, "app"):  # inside other middlewares
-            app = app.app
-        self._app = app
+        self._app = _router(app)
         self._mounts: list[Template] | None = None
+        self._literal: set[str] = set()
         self._endpoints: dict[int, list[Template]] | None = None
 
     def below(self, scope: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], str | None]:
@@ -59,10 +59,11 @@ class Routes:
             return path
         if self._mounts is None:
             found = _walk(getattr(self._app, "routes", ()))
-            self._mounts = [
-                (pattern, text) for pattern, text, _, is_mount in found if is_mount and "{" in text
-            ]
-        return next((text for pattern, text in self._mounts if pattern.fullmatch(path)), path)
+            self._mounts = [(pattern, text) for pattern, text, _, is_mount in found if is_mount]
+            self._literal = {text for _, text in self._mounts if "{" not in text}
+        if path in self._literal:
+            return path
+        return next((text for pattern, text in self._mounts if pattern.fullmatch(path)), _UNKNOWN_MOUNT)
 
     def _of_endpoint(self, scope: Mapping[str, Any], root: str, shown: str) -> str | None:
         if "endpoint" not in scope:
@@ -77,6 +78,13 @@ class Routes:
             path = scope["path"].removeprefix(root)
             candidates = [(pattern, text) for pattern, text in candidates if pattern.fullmatch(path)]
         return f"{shown}{candidates[0][1]}" if candidates else None
+
+
+def _router(app: Any) -> Any:
+    """Return the app that has routes, inside other middlewares."""
+    while not hasattr(app, "routes") and hasattr(app, "app"):
+        app = app.app
+    return app
 
 
 def _walk(
@@ -96,4 +104,4 @@ def _walk(
             path = text + (route.path_format.removesuffix("/{path}") if is_mount else route.path_format)
             yield re.compile(pattern), path, getattr(route, "app" if is_mount else "endpoint", None), is_mount
             if is_mount:
-                yield from _walk(route.routes or (), pattern, path)
+                yield from _walk(getattr(_router(route.app), "routes", None) or (), pattern, path)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -17,12 +17,11 @@ from obs_django.observer import get_observer
 from obs_django.stream import watch
 from obs_middleware import Exchange, Observer, Reply, RequestInfo, current_exchange
 from obs_middleware.cgi import request_info
+from obs_middleware.exchange import CARRIED_AS
 
 GetResponse = Callable[[HttpRequest], Any]
 
 _anchor = re.compile(r"(?<![\[\\])\^|(?<!\\)\$|\\Z")
-_EXCHANGE = "obs.exchange"
-_REPLY_THREADS = 4  # of our own, so that an app that fills the default ones still answers its probes
 
 
 class ObservabilityMiddleware:
@@ -41,8 +40,6 @@ class ObservabilityMiddleware:
         self.observer.set_up(debug=settings.DEBUG)
         self.observer.started()
         self._is_async = iscoroutinefunction(get_response)
-        self._knows_loop = False
-        self._threads = ThreadPoolExecutor(_REPLY_THREADS, thread_name_prefix="obs-reply")
         if self._is_async:
             markcoroutinefunction(self)
 
@@ -68,15 +65,12 @@ class ObservabilityMiddleware:
         return _finish(exchange, request, response)
 
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
-        if not self._knows_loop:
-            self._meet_loop()
         outer = _exchange_outside(request)
         if outer is not None:
             return _routed(outer, request, await self.get_response(request))
         info = _request_info(request)
         if request.path_info in self.observer.paths:
-            reply = sync_to_async(self.observer.reply, thread_sensitive=False, executor=self._threads)
-            return _response(await reply(info, request.path_info))
+            return _response(await self._reply_async(info, request.path_info))
         exchange = self._start(request, info)
         if exchange is None:
             return await self.get_response(request)
@@ -91,15 +85,16 @@ class ObservabilityMiddleware:
     def _start(self, request: HttpRequest, info: RequestInfo) -> Exchange | None:
         exchange = self.observer.start(info)
         if exchange is not None:
-            request.exchange = exchange  # pyright: ignore[reportAttributeAccessIssue]
+            request.obs_exchange = exchange  # pyright: ignore[reportAttributeAccessIssue]
             exchange.request_bytes = _content_length(info)
         return exchange
 
-    def _meet_loop(self) -> None:
-        import asyncio
-
-        self.observer.started(loop=asyncio.get_running_loop())
-        self._knows_loop = True
+    async def _reply_async(self, info: RequestInfo, path: str) -> Reply:
+        loop, threads = asyncio.get_running_loop(), self.observer.threads(path)
+        self.observer.started(loop=loop)  # a check runs in the loop of the probe that asks for it
+        if threads is None:
+            return self.observer.reply(info, path)
+        return await loop.run_in_executor(threads, self.observer.reply, info, path)
 
 
 def note_exception(sender: object, request: HttpRequest | None = None, **_: Any) -> None:
@@ -111,10 +106,11 @@ def note_exception(sender: object, request: HttpRequest | None = None, **_: Any)
 
 def _exchange_outside(request: HttpRequest) -> Exchange | None:
     """Return the exchange that another instance, or obs_wsgi or obs_asgi around Django, has begun."""
-    here = getattr(request, "exchange", None) or request.META.get(_EXCHANGE)
-    here = here or getattr(request, "scope", {}).get(_EXCHANGE)
+    scope = getattr(request, "scope", {})
+    places = (vars(request).get("obs_exchange"), request.META.get(CARRIED_AS), scope.get(CARRIED_AS))
+    here = next((place for place in places if isinstance(place, Exchange)), None)
     if here is not None:
-        request.exchange = here  # pyright: ignore[reportAttributeAccessIssue]
+        request.obs_exchange = here  # pyright: ignore[reportAttributeAccessIssue]
     return here
 
 
@@ -148,6 +144,7 @@ def _fail(exchange: Exchange, request: HttpRequest, error: BaseException) -> Non
         exchange.note_error(error)
     else:
         exchange.is_cancelled = True
+        exchange.is_client_gone = isinstance(error, asyncio.CancelledError)  # Django cancels for nothing else
     exchange.route = exchange.route or _route_of(request)
     exchange.finish(is_complete=False)
 

@@ -39,6 +39,9 @@ class _Stream:
         self._content = content
         self._exchange = exchange
 
+    def __del__(self) -> None:
+        self._exchange.closed()  # Django closes no response whose sending has failed
+
     def _count(self, piece: bytes) -> bytes:
         if self._exchange.has_body:
             self._exchange.response_bytes += len(piece)

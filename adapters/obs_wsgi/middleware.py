@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from obs_middleware import Exchange, Observer, Reply, RequestInfo
 from obs_middleware.cgi import request_info
+from obs_middleware.exchange import CARRIED_AS
 from obs_wsgi.body import Body, CountedInput, SizedBody, watch_file
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ StartResponse = Callable[..., Callable[[bytes], object]]
 WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 RouteOf = Callable[[Environ], "str | None"]
 
-_EXCHANGE = "obs.exchange"
 _ERROR = b"Internal Server Error"
 _PHRASES = {200: "OK", 401: "Unauthorized", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
@@ -58,7 +58,7 @@ class ObservabilityMiddleware:
         self._route_of = route_of
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if _EXCHANGE in environ:  # another instance, outside, observes already
+        if CARRIED_AS in environ:  # another instance, outside, observes already
             return self.app(environ, start_response)
         if not self._is_serving:
             self._is_serving = True
@@ -79,7 +79,7 @@ class ObservabilityMiddleware:
 
     def _serve(self, response: _Response) -> Iterable[bytes]:
         exchange, environ = response.exchange, response.environ
-        environ[_EXCHANGE] = exchange
+        environ[CARRIED_AS], exchange.carrier = exchange, environ
         if environ.get("CONTENT_LENGTH") not in (None, "", "0") or "HTTP_TRANSFER_ENCODING" in environ:
             environ["wsgi.input"] = CountedInput(environ["wsgi.input"], exchange)
         with exchange:

@@ -19,7 +19,7 @@ import msgspec
 from obs_middleware.settings import ConfigError
 
 Function = Callable[[], Any] | Callable[[], Awaitable[Any]]
-Await = Callable[[Coroutine[Any, Any, Any]], Any]  # run a coroutine from a thread and return its result
+Await = Callable[[Coroutine[Any, Any, Any], float], Any]  # run a coroutine from a thread, for so many seconds
 
 PASS, WARN, FAIL = "pass", "warn", "fail"
 
@@ -102,7 +102,7 @@ class Check:
         try:
             answer = self._function()
             if inspect.isawaitable(answer):
-                answer = run_async(answer if inspect.iscoroutine(answer) else _awaited(answer))
+                answer = run_async(answer if inspect.iscoroutine(answer) else _awaited(answer), self._timeout)
             if answer is False:
                 error = CheckFailed("returned False")
         except BaseException as caught:
@@ -123,24 +123,27 @@ class Check:
         return TimeoutError(f"no answer after {self._timeout:g} s")
 
 
-def run_in_new_loop(coroutine: Coroutine[Any, Any, Any]) -> Any:
+def run_in_new_loop(coroutine: Coroutine[Any, Any, Any], seconds: float) -> Any:
     """Run a coroutine where no event loop serves the app (WSGI)."""
     import asyncio  # what it costs, only those pay who have async checks
 
-    return asyncio.run(coroutine)
+    return asyncio.run(asyncio.wait_for(coroutine, seconds))
 
 
 def run_in(loop: Any) -> Await:
     """Return a function that runs a coroutine from a thread in the app's own event loop, where its connections are."""
     import asyncio
 
-    def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    def run(coroutine: Coroutine[Any, Any, Any], seconds: float) -> Any:
         try:
             future = asyncio.run_coroutine_threadsafe(coroutine, loop)
         except RuntimeError:  # the loop is closed
             coroutine.close()
             raise
-        return future.result()
+        try:
+            return future.result(seconds)
+        finally:
+            future.cancel()  # where it is late; a loop that has stopped never ends it
 
     return run
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from obs_middleware.exchange import Outcome
 from obs_middleware.logs.context import stamp
+from obs_middleware.redaction import one_line
 
 if TYPE_CHECKING:
     from obs_middleware.exchange import Exchange
@@ -44,7 +45,7 @@ def write(exchange: Exchange) -> None:
         request_bytes=exchange.request_bytes,
         response_bytes=exchange.response_bytes,
         client=info.peer[0] if info.peer else None,
-        user_agent=user_agent[:_USER_AGENT_CHARACTERS] if user_agent else None,
+        user_agent=one_line(user_agent[:_USER_AGENT_CHARACTERS]) if user_agent else None,
         error_type=exchange.error_type or None,
     )
     _logger.handle(record)

@@ -95,7 +95,7 @@ class RedactingFilter(logging.Filter):
 def _of_request(known: Mapping[str, Any]) -> Exchange | None:
     """Return the exchange of a record's `request`, which Django's own lines carry when they are written outside us."""
     try:
-        exchange = getattr(known.get("request"), "exchange", None)
+        exchange = getattr(known.get("request"), "obs_exchange", None)
     except Exception:  # a proxy of no object
         return None
     return exchange if isinstance(exchange, Exchange) else None

@@ -15,16 +15,27 @@ from obs_middleware.logs.formatter import JsonFormatter, PrettyFormatter
 if TYPE_CHECKING:
     from obs_middleware.settings import Settings
 
+_OURS = ("obs", "obs.access")
+_HANDLER = "obs"
 _SERVERS = ("uvicorn", "gunicorn.error")
 _SERVER_ACCESS = "uvicorn.access"
 
 
 def set_up(settings: Settings, *, environment: str) -> None:
-    """Install the handler on the root logger, once in a process."""
+    """Install the handler on the root logger; told again of another environment, format as it wants."""
+    for name in _OURS:
+        logging.getLogger(name).disabled = False  # by a dictConfig that came after our import
     root = logging.getLogger()
-    if not settings.log_setup or root.handlers:
-        return
+    ours = next((handler for handler in root.handlers if handler.name == _HANDLER), None)
+    if ours is not None:
+        ours.setFormatter(_formatter(settings, environment))
+    elif settings.log_setup and not root.handlers and sys.stdout is not None:
+        _install(root, settings, environment)
+
+
+def _install(root: logging.Logger, settings: Settings, environment: str) -> None:
     handler = logging.StreamHandler(sys.stdout)
+    handler.name = _HANDLER
     handler.setFormatter(_formatter(settings, environment))
     root.addHandler(handler)
     root.setLevel(settings.log_level)
@@ -37,13 +48,14 @@ def set_up(settings: Settings, *, environment: str) -> None:
 
 
 def _formatter(settings: Settings, environment: str) -> logging.Formatter:
-    is_terminal = sys.stdout.isatty()
+    is_terminal = bool(getattr(sys.stdout, "isatty", bool)())
     is_pretty = settings.log_format == "pretty" or (
         settings.log_format == "auto" and is_terminal and environment == "development"
     )
     if is_pretty:
         return PrettyFormatter(settings, has_colour=is_terminal)
-    is_ascii = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    encoding = getattr(sys.stdout, "encoding", None) or ""
+    is_ascii = encoding.lower().replace("-", "") != "utf8"
     return JsonFormatter(settings, environment=environment, is_ascii=is_ascii)
 
 

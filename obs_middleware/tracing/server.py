@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.propagate import get_global_textmap
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode, TraceFlags
 
+from obs_middleware.exchange import current_exchange
 from obs_middleware.request_id import random_bits
 from obs_middleware.tracing.propagation import is_w3c, remote_parent, with_baggage, with_propagators
 
 if TYPE_CHECKING:
-    from opentelemetry.context import Context
     from opentelemetry.propagators.textmap import TextMapPropagator
 
     from obs_middleware.exchange import Exchange, RequestInfo
@@ -44,9 +45,14 @@ class ServerSpans:
 
     def start(self, exchange: Exchange) -> None:
         """Give the exchange its span, its context and its IDs."""
-        context = otel_context.get_current()
+        outer = current_exchange()
+        # A server may start a request's task inside the one before it, whose context is then no concern of this one.
+        context = Context() if outer is not None and outer.is_finished else otel_context.get_current()
         span = trace.get_current_span(context)
-        if not _is_servers_own(span):
+        is_of_outer = (
+            outer is not None and outer.span is span
+        )  # a call in process, from a request that we serve
+        if is_of_outer or not _is_servers_own(span, exchange.info):
             span, context = self._start(exchange, context)
             exchange.is_span_ours = True
         here = span.get_span_context()
@@ -133,12 +139,18 @@ class ServerSpans:
         )
 
 
-def _is_servers_own(span: Span) -> bool:
-    """Tell whether an instrumentation outside us has made this request's server span already."""
+def _is_servers_own(span: Span, info: RequestInfo) -> bool:
+    """Tell whether an instrumentation outside us has made this request's server span already.
+
+    An unsampled span has no kind: it is the request's when it continues the trace that the request came with.
+    """
     here = span.get_span_context()
     if not here.is_valid or here.is_remote:
         return False
-    return not span.is_recording() or getattr(span, "kind", None) is SpanKind.SERVER
+    if span.is_recording():
+        return getattr(span, "kind", None) is SpanKind.SERVER
+    parent = remote_parent(info.header)
+    return parent is not None and parent.trace_id == here.trace_id
 
 
 def _own_context(parent: SpanContext) -> SpanContext:

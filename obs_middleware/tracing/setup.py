@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 
 from obs_middleware.request_id import new
 from obs_middleware.settings import ConfigError
+from obs_middleware.sources import OTLP_ENDPOINTS
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -24,11 +26,17 @@ _OURS = "_is_of_obs_middleware"
 def check(settings: Settings) -> None:
     """Check that what the settings want is installed.
 
+    An endpoint of `OTEL_*` may be meant for other programs: what it needs is not missed here.
+
     Raises:
         ConfigError: an endpoint is set, but the exporter is not installed.
     """
-    if _is_wanted(settings) and isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-        _import_sdk()
+    if (
+        _is_wanted(settings)
+        and not _is_standard(settings)
+        and isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+    ):
+        _import_sdk(settings)
 
 
 def set_up(settings: Settings, *, environment: str) -> TracerProvider | None:
@@ -41,7 +49,7 @@ def set_up(settings: Settings, *, environment: str) -> TracerProvider | None:
     present: Any = trace.get_tracer_provider()
     if not isinstance(present, trace.ProxyTracerProvider):
         return present if hasattr(present, _OURS) else None
-    exporter, sdk, sampling = _import_sdk()
+    exporter, sdk, sampling = _import_sdk(settings)
     provider: TracerProvider = sdk.TracerProvider(
         resource=_resource(settings, environment), sampler=_sampler(settings, environment, sampling)
     )
@@ -55,16 +63,27 @@ def _is_wanted(settings: Settings) -> bool:
     return settings.otlp_endpoint is not None and settings.tracing_enabled
 
 
-def _import_sdk() -> tuple[Any, Any, Any]:
+def _is_standard(settings: Settings) -> bool:
+    """Tell whether the endpoint is that of `OTEL_*`, which the exporter reads itself, path rules and all."""
+    return settings.otlp_endpoint in {os.environ.get(name) for name in OTLP_ENDPOINTS}
+
+
+def _import_sdk(settings: Settings) -> tuple[Any, Any, Any]:
+    protocol = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or os.environ.get(
+        "OTEL_EXPORTER_OTLP_PROTOCOL"
+    )
+    kind = "grpc" if protocol == "grpc" and _is_standard(settings) else "http"
     try:
         import opentelemetry.sdk.trace.export
         import opentelemetry.sdk.trace.sampling
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+        exporter = import_module(f"opentelemetry.exporter.otlp.proto.{kind}.trace_exporter").OTLPSpanExporter
     except ImportError as error:
+        package = "'obs-middleware[otlp]'" if kind == "http" else "opentelemetry-exporter-otlp-proto-grpc"
         raise ConfigError(
-            f"otlp_endpoint is set, but the exporter is not installed ({error}): pip install 'obs-middleware[otlp]'"
+            f"otlp_endpoint is set, but the exporter is not installed ({error}): pip install {package}"
         ) from None
-    return OTLPSpanExporter, opentelemetry.sdk.trace, opentelemetry.sdk.trace.sampling
+    return exporter, opentelemetry.sdk.trace, opentelemetry.sdk.trace.sampling
 
 
 def _resource(settings: Settings, environment: str) -> Any:
@@ -92,11 +111,8 @@ def _sampler(settings: Settings, environment: str, sampling: Any) -> Any:
 
 
 def _endpoint(settings: Settings) -> dict[str, str]:
-    """Return the exporter's arguments; an endpoint from `OTEL_*` it reads itself, path rules and all."""
+    """Return the exporter's arguments."""
     endpoint = settings.otlp_endpoint or ""
-    if endpoint in (
-        os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"),
-        os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
-    ):
+    if _is_standard(settings):
         return {}
     return {"endpoint": endpoint if endpoint.endswith("/v1/traces") else f"{endpoint.rstrip('/')}/v1/traces"}

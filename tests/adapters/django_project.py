@@ -24,11 +24,11 @@ MIDDLEWARE = "obs_django.middleware.ObservabilityMiddleware"
 
 closed: list[str] = []  # streams whose generator has run its `finally`
 threads: list[int] = []  # of views
-seen: list[Any] = []  # exchanges, as `request.exchange`
+seen: list[Any] = []  # exchanges, as `request.obs_exchange`
 
 
 def item(request: HttpRequest, i: int = 0, **_: Any) -> HttpResponse:
-    seen.append(request.exchange)
+    seen.append(request.obs_exchange)
     return HttpResponse(f"item {i}", content_type="text/plain")
 
 

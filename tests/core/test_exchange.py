@@ -382,16 +382,16 @@ def test_length_that_the_app_declares_is_noted_when_it_is_one(length: str, decla
 
 
 def test_group_of_one_exception_is_that_one() -> None:
-    class Group(Exception):
-        """As ExceptionGroup, which Python 3.10 has not."""
+    class ExceptionGroup(Exception):
+        """As the one that Python 3.10 has not."""
 
         def __init__(self, *exceptions: Exception) -> None:
             self.exceptions = exceptions
 
     told = []
-    for error in (Group(Group(ValueError())), Group(ValueError(), KeyError())):
+    for error in (ExceptionGroup(ExceptionGroup(ValueError())), ExceptionGroup(ValueError(), KeyError())):
         exchange = started(observer())
         exchange.note_error(error)
         exchange.finish(is_complete=False)
         told.append(exchange.error_type.rpartition(".")[2])
-    assert told == ["ValueError", "Group"]
+    assert told == ["ValueError", "ExceptionGroup"]

@@ -208,13 +208,13 @@ def test_line_of_a_child_span_has_the_childs_id() -> None:
 
 def test_line_that_names_its_request_belongs_to_its_exchange() -> None:
     class Request:
-        exchange = started(observer())
+        obs_exchange = started(observer())
 
     with caught("shop", formatter=JsonFormatter(Settings())) as handler:
         logging.getLogger("shop").warning("Not Found", extra={"request": Request()})
         logging.getLogger("shop").warning("Not Found", extra={"request": object()})
     first, second = map(strict_json, handler.lines)
-    assert (first["request_id"], second["request_id"]) == (Request.exchange.request_id, None)
+    assert (first["request_id"], second["request_id"]) == (Request.obs_exchange.request_id, None)
 
 
 # The access line
