@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import random
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 
-from obs_middleware import current_exchange
+from obs_middleware import Exchange, current_exchange
 from tests.conformance.front_ends import FrontEnd
 from tests.conformance.messages import Request, Response, environ_of, through_asgi, through_wsgi
 from tests.conformance.probes import ACTIVE, Probe
@@ -157,3 +159,39 @@ def _saw_itself(response: Response) -> None:
     seen = json.loads(response.body)
     assert seen
     assert set(seen.values()) == {response.request_id}, seen
+
+
+def test_nothing_of_a_request_stays_in_memory(make: Any, front_end: FrontEnd) -> None:
+    """When a request has ended nothing keeps its exchange alive, whatever it was; no cycle waits for the collector."""
+    app = make()
+    targets = (b"/items/1", b"/nothing", b"/own-id", b"/handled", b"/stream")
+    front_end.call_all(app.app, [Request(target) for target in targets])
+    gc.collect()
+    gc.disable()
+    try:
+        front_end.call_all(app.app, [Request(b"/items/1")] * 20)
+        kept = sum(type(thing) is Exchange for thing in gc.get_objects())
+        front_end.call_all(app.app, [Request(target) for target in targets * 4])
+    finally:
+        gc.enable()
+    gc.collect()
+    left = sum(type(thing) is Exchange for thing in gc.get_objects())
+    assert (kept <= 1, left <= 1) == (True, True), (kept, left)
+
+
+@pytest.mark.needs("asgi")
+def test_pipelined_requests_do_not_share_a_trace(app: Probe) -> None:
+    """Requests that a client pipelines on one connection each continue their own trace."""
+    traces = [f"{number:032x}" for number in (1, 2, 3)]
+    asked = [
+        f"GET /items/{number} HTTP/1.1\r\nHost: x\r\ntraceparent: 00-{trace_id}-00f067aa0ba902b7-01\r\n"
+        + ("Connection: close\r\n\r\n" if number == 2 else "\r\n")
+        for number, trace_id in enumerate(traces)
+    ]
+    with socket.create_connection(app.address, timeout=10) as connection:
+        connection.sendall("".join(asked).encode())
+        while connection.recv(65536):
+            pass
+    lines = app.access_lines(3)
+    assert sorted(line["trace_id"] for line in lines) == traces
+    assert len({line["span_id"] for line in lines}) == 3

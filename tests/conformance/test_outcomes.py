@@ -139,10 +139,12 @@ def test_a_cancelled_request_is_recorded_and_stays_cancelled(make: Any, front_en
 
     assert front_end.run(app.app, cancelled)
     line = app.access_line()
-    assert (line["outcome"], line["status"]) == ("cancelled", None)
+    # Django cancels a view when the client has left; that it was cancelled for another reason can't be told there.
+    outcome = "client_disconnect" if front_end.name == "django_asgi" else "cancelled"
+    assert (line["outcome"], line["status"]) == (outcome, None)
     assert 80 < line["duration_ms"] < 500
-    assert [labels[2:] for labels in app.counted(1)] == [("", "cancelled")]
-    assert (app.span().attributes or {}).get("error.type") == "cancelled"
+    assert [labels[2:] for labels in app.counted(1)] == [("", outcome)]
+    assert (app.span().attributes or {}).get("error.type") == outcome
     assert app.value(ACTIVE) == 0
 
 

@@ -395,3 +395,14 @@ def test_group_of_one_exception_is_that_one() -> None:
         exchange.finish(is_complete=False)
         told.append(exchange.error_type.rpartition(".")[2])
     assert told == ["ValueError", "ExceptionGroup"]
+
+
+@pytest.mark.parametrize("inner", [None, [], ["text"], "text", (ValueError(), 7)])
+def test_exception_with_exceptions_of_its_own_is_itself(inner: object) -> None:
+    class Mine(Exception):
+        exceptions = inner
+
+    exchange = started(observer())
+    exchange.note_error(Mine())
+    exchange.finish(is_complete=False)
+    assert exchange.error_type.endswith("Mine")

@@ -436,3 +436,20 @@ def test_auto_format_is_pretty_on_a_terminal_in_development_alone() -> None:
 
     assert "\033[32mINFO" in on_terminal(debug=True)
     assert strict_json(on_terminal(debug=False).strip())["message"] == "paid"
+
+
+def test_client_begins_no_line_of_its_own_in_a_plain_log() -> None:
+    with caught("obs.access", formatter=logging.Formatter("%(message)s %(path)s %(user_agent)s")) as handler:
+        serve(
+            observer(),
+            request("GET", "/x\nCRITICAL root admin\x1b[2J\u2028\x85", headers={"user-agent": "a\rb\x9b"}),
+        )
+    (line,) = handler.lines
+    assert line.isprintable()
+    assert r"/x\x0aCRITICAL" in line
+
+
+def test_logging_that_is_configured_after_our_import_does_not_silence_us() -> None:
+    configure = "import logging.config; logging.config.dictConfig({'version': 1, 'root': {'handlers': [], 'level': 'INFO'}})"
+    state = "print([logging.getLogger(name).disabled for name in ('obs', 'obs.access')])"
+    assert printed(before=configure, after=state) == "[False, False]\n"

@@ -320,12 +320,33 @@ def test_server_span_of_an_instrumentation_outside_is_adopted_and_not_ended(trac
     assert exchange.trace_id != TRACE
 
 
-def test_unsampled_local_span_outside_is_adopted() -> None:
+def test_unsampled_span_outside_is_adopted_where_it_continues_the_callers_trace() -> None:
     traced = Traced(ALWAYS_OFF)
-    with traced.tracer.start_as_current_span("theirs", kind=SpanKind.SERVER) as outside:
+    remote = trace.SpanContext(int(TRACE, 16), int(PARENT, 16), True, trace.TraceFlags(0))
+    context = trace.set_span_in_context(trace.NonRecordingSpan(remote))
+    theirs = traced.tracer.start_span("theirs", context, kind=SpanKind.SERVER)
+    with trace.use_span(theirs):
         exchange = serve(traced.observer, caller())
-    assert exchange.span_id == f"{outside.get_span_context().span_id:016x}"
+    assert exchange.span is theirs
     assert not traced.exporter.get_finished_spans()
+
+
+def test_unsampled_span_outside_that_knows_nothing_of_the_caller_is_none_of_the_requests() -> None:
+    """A server that was started inside a span: requests must not share its trace and forget their callers."""
+    traced = Traced(ALWAYS_OFF)
+    with traced.tracer.start_as_current_span("main"):
+        exchange = serve(traced.observer, caller())
+    assert exchange.trace_id == TRACE
+
+
+def test_span_of_the_request_before_is_not_adopted(traced: Traced) -> None:
+    """A server that starts a pipelined request inside the one before it hands that one's context on."""
+    first = started(traced.observer)
+    with first:
+        first.finish()
+        second = serve(traced.observer)
+    assert second.trace_id != first.trace_id
+    assert [span.parent for span in traced.exporter.get_finished_spans()] == [None, None]
 
 
 def test_context_of_the_caller_that_is_current_already_is_no_span_of_the_servers(traced: Traced) -> None:
@@ -346,14 +367,16 @@ def test_span_of_another_kind_outside_is_the_parent(traced: Traced) -> None:
     assert ours.parent.span_id == outside.get_span_context().span_id
 
 
-def test_second_middleware_in_the_same_app_makes_no_second_span(traced: Traced) -> None:
+def test_call_in_process_from_a_request_has_a_span_of_its_own(traced: Traced) -> None:
     outer = started(traced.observer)
     with outer:
         inner = serve(traced.observer)
     outer.status = 200
     outer.finish()
-    assert inner.span_id == outer.span_id
-    assert len(traced.exporter.get_finished_spans()) == 1
+    child, parent = traced.exporter.get_finished_spans()
+    assert inner.span_id != outer.span_id
+    assert child.parent is not None
+    assert child.parent.span_id == parent.context.span_id
 
 
 def test_span_that_the_app_has_ended_or_renamed_does_no_harm(traced: Traced) -> None:

@@ -350,3 +350,27 @@ def test_every_setting_is_a_keyword_that_type_checkers_know() -> None:
 def test_settings_are_frozen() -> None:
     with pytest.raises(AttributeError):
         Settings().log_level = "DEBUG"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "name", ["OBS_PORT", "OBS_COLLECTOR_SERVICE_HOST", "OBS_SECRET_ACCESS_KEY", "OBS_SERVICE_PORT_HTTP"]
+)
+def test_variable_of_another_that_begins_as_ours_is_no_error(name: str) -> None:
+    """Kubernetes makes such names of a service that is called obs; clouds have an OBS of their own."""
+    assert from_env(**{name: "10.0.0.1"}) == DEFAULTS
+
+
+def test_name_in_a_frameworks_config_is_ours_however_odd() -> None:
+    with pytest.raises(ConfigError, match="OBS_PORT is not a setting"):
+        Settings.load(env={}, config={"OBS_PORT": 1})
+
+
+@pytest.mark.parametrize(("name", "level"), [("warn", "WARNING"), ("fatal", "CRITICAL"), ("trace", "DEBUG")])
+def test_level_may_have_the_name_that_other_tools_give_it(name: str, level: str) -> None:
+    assert from_env(LOG_LEVEL=name).log_level == level
+
+
+def test_standard_endpoint_is_not_taken_where_the_standard_exporter_is_none() -> None:
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
+    assert from_env(**endpoint, OTEL_TRACES_EXPORTER="none").otlp_endpoint is None
+    assert from_env(**endpoint, OTEL_TRACES_EXPORTER="otlp").otlp_endpoint == "http://collector:4318"
