@@ -450,6 +450,7 @@ def test_client_begins_no_line_of_its_own_in_a_plain_log() -> None:
 
 
 def test_logging_that_is_configured_after_our_import_does_not_silence_us() -> None:
-    configure = "import logging.config; logging.config.dictConfig({'version': 1, 'root': {'handlers': [], 'level': 'INFO'}})"
+    config = "{'version': 1, 'root': {'handlers': [], 'level': 'INFO'}}"
+    configure = f"import logging.config; logging.config.dictConfig({config})"
     state = "print([logging.getLogger(name).disabled for name in ('obs', 'obs.access')])"
     assert printed(before=configure, after=state) == "[False, False]\n"
