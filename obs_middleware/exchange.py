@@ -155,9 +155,8 @@ class Exchange:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.context = (
-            otel_context.get_current()
-        )  # a body goes on where it was, inside a span of the app's own
+        # A body goes on where it was, inside a span of the app's own.
+        self.context = otel_context.get_current()
         exchange, context, self._before = self._before
         _current.set(exchange)
         otel_context.attach(context)  # by value: a token is good in its own context alone

@@ -22,11 +22,8 @@ from obs_middleware import sources
 SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 
 _userinfo = re.compile(r"://[^/\s]*@")
-_LEVEL_NAMES = {
-    "warn": "WARNING",
-    "fatal": "CRITICAL",
-    "trace": "DEBUG",
-}  # of other tools that read LOG_LEVEL
+# The names that other tools which read LOG_LEVEL give to levels.
+_LEVEL_NAMES = {"warn": "WARNING", "fatal": "CRITICAL", "trace": "DEBUG"}
 _MISSPELT = 0.8  # how alike a name must be to be taken for a misspelt one
 _FLAGS = {
     "1": True,

@@ -79,9 +79,8 @@ class ObservabilityMiddleware:
             return
         scope[CARRIED_AS] = exchange
         if exchange.is_span_ours:
-            scope.setdefault(
-                "fastapi.telemetry", None
-            )  # FastAPI's native telemetry would make a second server span
+            # FastAPI's native telemetry, inside us, would make a second server span.
+            scope.setdefault("fastapi.telemetry", None)
         response = Response(exchange, self._routes.below(scope), scope, receive, send)
         with exchange:
             try:

@@ -65,10 +65,8 @@ class Response:
         try:
             await self._send(message)
         except Exception as error:
-            if isinstance(
-                error, OSError
-            ):  # the client has gone (ASGI specification 2.4, "Disconnected client")
-                exchange.is_client_gone = True
+            # The client has gone (ASGI specification 2.4, "Disconnected client").
+            exchange.is_client_gone = exchange.is_client_gone or isinstance(error, OSError)
             if is_start:
                 exchange.status = None
             raise

@@ -120,9 +120,8 @@ def _routed(exchange: Exchange, request: HttpRequest, response: HttpResponseBase
 
 
 def _request_info(request: HttpRequest) -> RequestInfo:
-    scope = getattr(
-        request, "scope", {}
-    )  # of ASGI: META has the method in upper case, and no protocol version
+    # Of ASGI, where META has the method in upper case and no protocol version.
+    scope = getattr(request, "scope", {})
     return request_info(
         request.META,
         method=scope.get("method"),

@@ -69,6 +69,5 @@ def _note_exception(sender: Flask, exception: BaseException, **_: Any) -> None:
     exchange = current_exchange()
     if exchange is not None:
         exchange.note_error(exception)
-        exchange.route = exchange.route or _route_of(
-            request.environ
-        )  # no response may follow that could tell it
+        # No response may follow that could tell the route.
+        exchange.route = exchange.route or _route_of(request.environ)

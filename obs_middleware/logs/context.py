@@ -105,8 +105,10 @@ def _of_traceback(record: logging.LogRecord) -> Exchange | None:
     """Return the exchange that an exception has passed through; servers log it when the request is over."""
     trace = record.exc_info[2] if isinstance(record.exc_info, tuple) else None
     while trace is not None:
-        exchange = trace.tb_frame.f_locals.get("exchange")
-        if isinstance(exchange, Exchange):
-            return exchange
+        frame = trace.tb_frame
+        if str(frame.f_globals.get("__name__")).startswith("obs_"):  # one of our adapters
+            exchange = frame.f_locals.get("exchange")
+            if isinstance(exchange, Exchange):
+                return exchange
         trace = trace.tb_next
     return None

@@ -49,9 +49,8 @@ class ServerSpans:
         # A server may start a request's task inside the one before it, whose context is then no concern of this one.
         context = Context() if outer is not None and outer.is_finished else otel_context.get_current()
         span = trace.get_current_span(context)
-        is_of_outer = (
-            outer is not None and outer.span is span
-        )  # a call in process, from a request that we serve
+        # A call in process, from a request that we serve, gets a span of its own.
+        is_of_outer = outer is not None and outer.span is span
         if is_of_outer or not _is_servers_own(span, exchange.info):
             span, context = self._start(exchange, context)
             exchange.is_span_ours = True
