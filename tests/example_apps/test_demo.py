@@ -80,7 +80,7 @@ def test_ctrl_c_in_the_middle_stops_the_servers_and_leaves_nothing(port_base: in
     with demo("--port-base", str(port_base), temporary=tmp_path) as process:
         read_until(process, "Traffic")
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=15)
+        _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (130, "")
     assert_nothing_is_left(port_base, tmp_path)
 
@@ -91,7 +91,7 @@ def test_the_demo_serves_until_it_is_told_to_end(port_base: int, tmp_path: Path)
         time.sleep(0.6)
         with socket.create_connection((services.HOST, port_base)):
             process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=15)
+        _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (128 + signal.SIGTERM, "")
     assert_nothing_is_left(port_base, tmp_path)
 
