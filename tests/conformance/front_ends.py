@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
+
+from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from tests.apps import probe
 from tests.conformance.messages import Request, Response, through_asgi, through_wsgi
@@ -76,15 +80,9 @@ def _is_older(package: str, bound: tuple[int, ...]) -> bool:
     return tuple(int("".join(filter(str.isdigit, number)) or 0) for number in numbers) < bound
 
 
-def _limits_bodies(package: str) -> bool:
+def _limits_bodies(app: type) -> bool:
     """Tell whether the framework itself can refuse a large body."""
-    if package == "fastapi" and _is_older("fastapi", (0, 140)):
-        return False
-    try:
-        importlib.import_module("starlette.middleware.body_limit")
-    except ImportError:
-        return False
-    return True
+    return "max_body_size" in inspect.signature(app).parameters
 
 
 TOO_LARGE = Request(b"/echo", b"POST", body=b"x" * 2000)
@@ -144,7 +142,7 @@ FRONT_ENDS = (
         "tests.apps.starlette_app",
         True,
         _ROUTES,
-        {**_ASGI, **_NOT_FASTAPI, **({} if _limits_bodies("starlette") else _NO_BODY_LIMIT)},
+        {**_ASGI, **_NOT_FASTAPI, **({} if _limits_bodies(Starlette) else _NO_BODY_LIMIT)},
         (TOO_LARGE, 413),
     ),
     FrontEnd(
@@ -155,7 +153,7 @@ FRONT_ENDS = (
         _ROUTES,
         {
             **_ASGI,
-            **({} if _limits_bodies("fastapi") else _NO_BODY_LIMIT),
+            **({} if _limits_bodies(FastAPI) else _NO_BODY_LIMIT),
             **(
                 {"native telemetry": "FastAPI before 0.142 has none"}
                 if _is_older("fastapi", (0, 142))
