@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from obs_middleware.exchange import RequestInfo
@@ -24,20 +25,25 @@ def request_info(
     """
 
     def header(name: str) -> str | None:
-        key = name.upper().replace("-", "_")
-        value: str | None = variables.get(key if key in _NOT_PREFIXED else f"HTTP_{key}")
+        value: str | None = variables.get(_variable(name))
         return value
 
-    address, port = variables.get("REMOTE_ADDR"), str(variables.get("REMOTE_PORT"))
+    address, port = variables.get("REMOTE_ADDR"), variables.get("REMOTE_PORT")
     return RequestInfo(
         method or variables.get("REQUEST_METHOD") or "",
         _path(variables) if path is None else path,
         variables.get("QUERY_STRING") or "",
         scheme or variables.get("wsgi.url_scheme") or "http",
         header,
-        (address, int(port) if port.isdecimal() else None) if address else None,
+        (address, int(port) if port and str(port).isdecimal() else None) if address else None,
         http_version or (variables.get("SERVER_PROTOCOL") or "").removeprefix("HTTP/"),
     )
+
+
+@cache  # code names headers, not clients
+def _variable(name: str) -> str:
+    key = name.upper().replace("-", "_")
+    return key if key in _NOT_PREFIXED else f"HTTP_{key}"
 
 
 def _path(variables: Mapping[str, Any]) -> str:

@@ -24,10 +24,10 @@ from obs_middleware.endpoints import Endpoints, Reply
 from obs_middleware.exchange import Exchange, Recorder, RequestInfo
 from obs_middleware.health.checks import Function, run_in
 from obs_middleware.health.probes import Probes
-from obs_middleware.logs import access
 from obs_middleware.logs import setup as logs_setup
+from obs_middleware.logs.access import AccessLog
 from obs_middleware.metrics.http import HttpMetrics
-from obs_middleware.redaction import Redactor, one_line
+from obs_middleware.redaction import Redactor
 from obs_middleware.settings import ConfigError, Settings
 from obs_middleware.tracing import setup as tracing_setup
 from obs_middleware.tracing.server import ServerSpans
@@ -86,12 +86,16 @@ class Observer:
         self._spans = ServerSpans(settings, self._redactor, tracer_provider=tracer_provider)
         self._probes = Probes(self._describe)
         self._endpoints = Endpoints(settings, self._probes, self.registry)
+        self.paths = self._endpoints.paths  # what is answered here and never reaches the app
         self._recorders = self._choose_recorders()
         methods = os.environ.get("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "").replace(",", " ") or _METHODS
         self._methods = frozenset(methods.split())
+        self._request_id_header = settings.request_id_header
+        self._correlation_id_header = settings.correlation_id_header
         self._request_id = settings.request_id_header.lower()
         self._correlation_id = settings.correlation_id_header.lower()
         self._provider: Any = None
+        self._is_provider_given = tracer_provider is not None
         self._starting = Lock()
         self._environment: str | None = None  # known once set up
         self.is_development = False  # known once set up
@@ -183,6 +187,8 @@ class Observer:
             self._try("log_setup", logs_setup.set_up, environment)
             if is_first:
                 self._provider = self._try("trace_setup", tracing_setup.set_up, environment)
+                if not self._is_provider_given:
+                    self._spans.sampling = tracing_setup.sampling_of(self._provider)
 
     def _try(self, component: str, set_up: Callable[..., Any], environment: str) -> Any:
         try:
@@ -207,9 +213,9 @@ class Observer:
         return self._provider is not None
 
     @property
-    def paths(self) -> frozenset[str]:
-        """The paths that are answered here and never reach the app."""
-        return self._endpoints.paths
+    def response_header_names(self) -> tuple[str, str]:
+        """The names of an exchange's `response_headers`, in their order."""
+        return self._request_id_header, self._correlation_id_header
 
     def threads(self, path: str) -> Executor | None:
         """Return the threads to answer one of `paths` in under an event loop; None where the answer takes no time."""
@@ -226,15 +232,23 @@ class Observer:
     def start(self, info: RequestInfo) -> Exchange | None:
         """Begin an exchange; None when we fail, and the app is to be run without us."""
         try:
-            exchange = Exchange(info, self._recorders, self._report)
-            exchange.method = info.method if info.method in self._methods else "_OTHER"
-            exchange.path = one_line(self._redactor.text(info.path, limit=_PATH_CHARACTERS))
-            own = request_id.accept(info.header(self._request_id)) or request_id.new()
-            exchange.request_id = own
-            exchange.correlation_id = request_id.accept(info.header(self._correlation_id)) or own
-            exchange.response_headers = (
-                (self.settings.request_id_header, own),
-                (self.settings.correlation_id_header, exchange.correlation_id),
+            now = time.time_ns()
+            header = info.header
+            given, related = header(self._request_id), header(self._correlation_id)
+            given, related = given and request_id.accept(given), related and request_id.accept(related)
+            own = given or request_id.new(now)
+            exchange = Exchange(
+                info,
+                [self._recorders],
+                self._report,
+                info.method if info.method in self._methods else "_OTHER",
+                self._redactor.line(info.path, limit=_PATH_CHARACTERS),
+                own,
+                related or own,
+                ((self._request_id_header, own), (self._correlation_id_header, related or own)),
+                now,
+                time.perf_counter(),
+                bool(given or related),
             )
             self._spans.start(exchange)
             self._metrics.start(exchange)
@@ -245,7 +259,11 @@ class Observer:
 
     def _choose_recorders(self) -> tuple[Recorder, ...]:
         recorders: tuple[Recorder, ...] = (("metrics", self._metrics.end), ("tracing", self._spans.end))
-        return (*recorders, ("access_log", access.write)) if self.settings.access_log else recorders
+        return (
+            (*recorders, ("access_log", AccessLog(self._redactor).write))
+            if self.settings.access_log
+            else recorders
+        )
 
     def _describe(self, error: BaseException) -> str:
         kind, message, _ = self._redactor.error(error)

@@ -10,6 +10,7 @@ from random import Random
 # Safe in a header, a log line, a URL and a shell; a comma, which joins repeated headers, is not among them.
 _is_safe = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}").fullmatch
 
+_UUID7 = "%08x-%04x-7%03x-%04x-%012x"
 
 # Of our own: an app that seeds the shared generator must neither repeat our IDs nor find its numbers changed.
 _random = Random()
@@ -23,12 +24,19 @@ def accept(value: str | None) -> str | None:
     return value if value and len(value) <= 128 and _is_safe(value) else None
 
 
-def new() -> str:
+def new(now_ns: int | None = None) -> str:
     """Return a UUID of version 7: milliseconds since 1970, then 74 random bits (RFC 9562, section 5.7).
 
     The random bits name a request, they protect nothing: no secret may be derived from them.
+
+    Args:
+        now_ns: nanoseconds since 1970, the clock's unless given.
     """
-    ms = time.time_ns() // 1_000_000 & 0xFFFF_FFFF_FFFF
-    bits = random_bits(74)
-    text = f"{ms << 80 | 0x7000 << 64 | (bits >> 62) << 64 | 1 << 63 | bits & 0x3FFF_FFFF_FFFF_FFFF:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    ms = (now_ns or time.time_ns()) // 1_000_000
+    return _UUID7 % (
+        ms >> 16 & 0xFFFF_FFFF,
+        ms & 0xFFFF,
+        random_bits(12),
+        0x8000 | random_bits(14),
+        random_bits(48),
+    )

@@ -50,6 +50,9 @@ class ObservabilityMiddleware:
         self._routes = Routes(app)
         try:
             self.observer = Observer.chosen(observer, settings)
+            self._own_paths = self.observer.paths
+            request_id, correlation_id = self.observer.response_header_names
+            self._names = request_id.lower().encode(), correlation_id.lower().encode()
         except ConfigError as error:
             # Starlette builds its stack at the first event, where servers take an exception for "no lifespan here".
             if not _is_built_by_starlette():
@@ -57,20 +60,16 @@ class ObservabilityMiddleware:
             self._error = error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._live(scope, receive, send)
-        elif scope["type"] not in ("http", "websocket"):
-            await self.app(scope, receive, send)
-        elif CARRIED_AS in scope:
+        if scope["type"] not in ("http", "websocket"):
+            await (self._live if scope["type"] == "lifespan" else self.app)(scope, receive, send)
+            return
+        if CARRIED_AS in scope:
             await self._pass_through(scope, receive, send)
-        else:
-            await self._serve(scope, receive, send)
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+            return
         app = self.app if self._is_serving else self._begin(scope)
         info = request_info(scope)
         path = own_path(scope)
-        if path in self.observer.paths and scope["type"] == "http":
+        if path in self._own_paths and scope["type"] == "http":
             await self._reply(info, path, send)
             return
         exchange = self.observer.start(info)
@@ -81,7 +80,7 @@ class ObservabilityMiddleware:
         if exchange.is_span_ours:
             # FastAPI's native telemetry, inside us, would make a second server span.
             scope.setdefault("fastapi.telemetry", None)
-        response = Response(exchange, self._routes.below(scope), scope, receive, send)
+        response = Response(exchange, self._names, self._routes, scope, receive, send)
         with exchange:
             try:
                 await app(scope, response.receive, response.send)

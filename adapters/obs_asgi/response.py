@@ -2,43 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from obs_asgi.routes import Routes
 from obs_middleware import Exchange
 
 Message = MutableMapping[str, Any]
 
 _ABNORMAL_CLOSURE = 1006  # no close frame was seen (RFC 6455, section 7.4.1)
 _ERROR = b"Internal Server Error"
+_STARTS = ("http.response.start", "websocket.http.response.start")
 
 
 class Response:
-    """The response of one exchange, seen from between app and server."""
+    """The response of one exchange, seen from between app and server.
 
-    __slots__ = ("_exchange", "_has_closed", "_has_trailers", "_receive", "_scope", "_send", "_template")
+    Args:
+        exchange: the exchange.
+        names: the lower-case names of its `response_headers`.
+        routes: the app's route templates.
+        scope, receive, send: what the server called with.
+    """
+
+    __slots__ = (
+        "before",
+        "exchange",
+        "has_body",
+        "has_closed",
+        "has_trailers",
+        "length",
+        "names",
+        "routes",
+        "scope",
+        "server_receive",
+        "server_send",
+    )
 
     def __init__(
         self,
         exchange: Exchange,
-        template: Callable[[Mapping[str, Any]], str | None],
+        names: tuple[bytes, bytes],
+        routes: Routes,
         scope: MutableMapping[str, Any],
         receive: Callable[[], Awaitable[Message]],
         send: Callable[[Message], Awaitable[None]],
     ) -> None:
-        self._exchange = exchange
-        self._template = template
-        self._scope = scope
-        self._receive = receive
-        self._send = send
-        self._has_trailers = False
-        self._has_closed = False  # a websocket, by either side
+        self.exchange = exchange
+        self.names = names
+        self.routes = routes
+        self.before = routes.before(scope)
+        self.scope = scope
+        self.server_receive = receive
+        self.server_send = send
+        self.has_body = True
+        self.has_trailers = False
+        self.has_closed = False  # a websocket, by either side
+        self.length: bytes | None = None  # the Content-Length
 
     async def receive(self) -> Message:
         """Hand the app the server's next message."""
-        message = await self._receive()
+        message = await self.server_receive()
         kind = message["type"]
-        exchange = self._exchange
+        exchange = self.exchange
         if kind == "http.request":
             exchange.request_bytes += len(message.get("body", b""))
         elif kind == "websocket.receive":
@@ -46,32 +73,35 @@ class Response:
         elif kind == "http.disconnect":
             exchange.is_client_gone = True
         elif kind == "websocket.disconnect":
-            exchange.is_client_gone = not self._has_closed and message.get("code") == _ABNORMAL_CLOSURE
-            self._has_closed = True
+            exchange.is_client_gone = not self.has_closed and message.get("code") == _ABNORMAL_CLOSURE
+            self.has_closed = True
         return message
 
     async def send(self, message: Message) -> None:
         """Hand the server the app's next message."""
         kind = message["type"]
-        exchange = self._exchange
-        is_start = kind.endswith("response.start")
-        if is_start:
-            exchange.status = int(message["status"])  # an HTTPStatus too is its number
-            self._has_trailers = message.get("trailers", False)
+        exchange = self.exchange
+        was_client_gone = exchange.is_client_gone  # servers take what is sent then, and drop it
+        if kind in _STARTS:
+            self._note_start(message)
             message = self._with_headers(message)
         elif kind == "websocket.accept":
             message = self._with_headers(message)
-        was_client_gone = exchange.is_client_gone  # servers take what is sent then, and drop it
         try:
-            await self._send(message)
+            await self.server_send(message)
         except Exception as error:
             # The client has gone (ASGI specification 2.4, "Disconnected client").
-            exchange.is_client_gone = exchange.is_client_gone or isinstance(error, OSError)
-            if is_start:
+            exchange.is_client_gone = was_client_gone or isinstance(error, OSError)
+            if kind in _STARTS:
                 exchange.status = None
             raise
-        if is_start:
-            exchange.first_byte()
+        if kind == "http.response.body":  # written here, a stream's chunk takes a third less
+            if self.has_body:
+                exchange.response_bytes += len(message.get("body", b""))
+            if not message.get("more_body", False) and not self.has_trailers:
+                self.end(is_complete=not was_client_gone)
+        elif kind in _STARTS:
+            exchange.time_to_first_byte = time.perf_counter() - exchange.started
         elif kind.startswith("websocket.") and not kind.startswith("websocket.http"):
             self._note_websocket(kind, message)
         else:
@@ -79,11 +109,7 @@ class Response:
 
     async def answer_error(self) -> None:
         """Answer an exception that nobody has answered, so that the 500 carries the request ID."""
-        if (
-            self._exchange.status is not None
-            or self._scope["type"] != "http"
-            or self._exchange.is_client_gone
-        ):
+        if self.exchange.status is not None or self.scope["type"] != "http" or self.exchange.is_client_gone:
             return
         headers = [
             (b"content-type", b"text/plain; charset=utf-8"),
@@ -95,36 +121,49 @@ class Response:
 
     def end(self, *, is_complete: bool = False) -> None:
         """Finish the exchange, now that its route is known."""
-        exchange = self._exchange
+        exchange = self.exchange
         if exchange.is_finished:
             return
-        if self._scope["type"] == "websocket" and exchange.status == 101:
+        if self.scope["type"] == "websocket" and exchange.status == 101:
             is_failed = exchange.is_client_gone or exchange.is_cancelled
-            is_complete = not is_failed and (exchange.error is None or self._has_closed)
+            is_complete = not is_failed and (exchange.error is None or self.has_closed)
         if exchange.route is None:
             try:
-                exchange.route = self._template(exchange.routed or self._scope)
+                exchange.route = self.routes.template(exchange.routed or self.scope, *self.before)
             except Exception as error:
                 exchange.report("route", error)
         exchange.finish(is_complete=is_complete)
 
+    def _note_start(self, message: Message) -> None:
+        exchange = self.exchange
+        exchange.status = int(message["status"])  # an HTTPStatus too is its number
+        self.has_body = exchange.has_body
+        self.has_trailers = message.get("trailers", False)
+
     def _with_headers(self, message: Message) -> Message:
         headers = [*(message.get("headers") or ())]
+        exchange = self.exchange
+        request_id, correlation_id = self.names
+        added = []
         try:
-            own = self._exchange.added_headers((_text(name).lower(), _text(value)) for name, value in headers)
-            added = [(name.lower().encode(), value.encode()) for name, value in own]
+            present = _by_name(headers)
+            self.length = present.get(b"content-length")
+            if request_id not in present:
+                added.append((request_id, exchange.request_id.encode()))
+            if correlation_id not in present:
+                added.append((correlation_id, exchange.correlation_id.encode()))
         except Exception as error:
-            self._exchange.report("response_headers", error)
-            added = []
+            exchange.report("response_headers", error)
         return {**message, "headers": headers + added}
 
     def _note_body(self, kind: str, message: Message, *, is_seen: bool) -> None:
-        exchange = self._exchange
+        exchange = self.exchange
         if kind.endswith(("response.body", "response.zerocopysend")):
-            if exchange.has_body:
+            if self.has_body:
                 exchange.response_bytes += message.get("count") or len(message.get("body", b""))
-            is_last = not message.get("more_body", False) and not self._has_trailers
+            is_last = not message.get("more_body", False) and not self.has_trailers
         elif kind == "http.response.pathsend":
+            exchange.declare(None if self.length is None else bytes(self.length).decode("latin-1"))
             exchange.sent_unseen()
             is_last = True
         else:
@@ -133,21 +172,28 @@ class Response:
             self.end(is_complete=is_seen)
 
     def _note_websocket(self, kind: str, message: Message) -> None:
-        exchange = self._exchange
+        exchange = self.exchange
         if kind == "websocket.accept":
             exchange.status = 101
             exchange.first_byte()
         elif kind == "websocket.send":
             exchange.response_bytes += _size(message)
         elif kind == "websocket.close":
-            self._has_closed = True
+            self.has_closed = True
             if exchange.status is None:
                 exchange.status = 403
                 self.end(is_complete=True)
 
 
-def _text(field: Any) -> str:
-    return bytes(field).decode("latin-1")
+def _by_name(headers: Any) -> dict[bytes, bytes]:
+    """Return the headers by their name in lower case, as ASGI wants names; an app may write it otherwise."""
+    try:
+        fields = dict(headers)
+        if b"".join(fields).islower():  # all names at once: 0.5 µs less
+            return fields
+    except TypeError:  # bytearrays
+        pass
+    return {bytes(name).lower(): value for name, value in headers}
 
 
 def _size(message: Message) -> int:

@@ -8,8 +8,7 @@ part is full of values, and is matched against the templates of those mounts.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 Template = tuple[re.Pattern[str], str]
@@ -32,16 +31,16 @@ class Routes:
         self._literal: set[str] = set()
         self._endpoints: dict[int, list[Template]] | None = None
 
-    def below(self, scope: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], str | None]:
-        """Return what gives the template of a scope, once it has been routed; for a scope that comes in now.
+    def before(self, scope: Mapping[str, Any]) -> tuple[str, str]:
+        """Return the part of `root_path` that a scope comes in with, and the part of it that a template shows.
 
         Mounts around us are not ours to know: one with parameters is left out, since its path is made of values.
         """
-        root = scope.get("root_path", "")
-        shown = scope.get("app_root_path", root) if scope.get("path_params") else root
-        return partial(self._template, root, shown)
+        root: str = scope.get("root_path", "")
+        return root, scope.get("app_root_path", root) if scope.get("path_params") else root
 
-    def _template(self, root: str, shown: str, scope: Mapping[str, Any]) -> str | None:
+    def template(self, scope: Mapping[str, Any], root: str, shown: str) -> str | None:
+        """Return the template of a scope that has been routed; `root` and `shown` are what `before` gave."""
         mounted = scope.get("root_path", "")[len(root) :]
         route = scope.get("route")
         if route is None:

@@ -6,6 +6,7 @@ import asyncio
 import re
 import sys
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -21,6 +22,7 @@ from obs_middleware.exchange import CARRIED_AS
 
 GetResponse = Callable[[HttpRequest], Any]
 
+_NOTHING: dict[str, Any] = {}
 _anchor = re.compile(r"(?<![\[\\])\^|(?<!\\)\$|\\Z")
 
 
@@ -106,11 +108,13 @@ def note_exception(sender: object, request: HttpRequest | None = None, **_: Any)
 
 def _exchange_outside(request: HttpRequest) -> Exchange | None:
     """Return the exchange that another instance, or obs_wsgi or obs_asgi around Django, has begun."""
-    scope = getattr(request, "scope", {})
-    places = (vars(request).get("obs_exchange"), request.META.get(CARRIED_AS), scope.get(CARRIED_AS))
-    here = next((place for place in places if isinstance(place, Exchange)), None)
-    if here is not None:
-        request.obs_exchange = here  # pyright: ignore[reportAttributeAccessIssue]
+    own = vars(request)
+    here = (
+        own.get("obs_exchange") or request.META.get(CARRIED_AS) or own.get("scope", _NOTHING).get(CARRIED_AS)
+    )
+    if not isinstance(here, Exchange):
+        return None
+    request.obs_exchange = here  # pyright: ignore[reportAttributeAccessIssue]
     return here
 
 
@@ -153,7 +157,7 @@ def _finish(exchange: Exchange, request: HttpRequest, response: HttpResponseBase
     try:
         exchange.status = response.status_code
         exchange.route = exchange.route or _route_of(request)
-        for name, value in exchange.added_headers((name.lower(), value) for name, value in response.items()):
+        for name, value in exchange.added_headers({name.lower(): value for name, value in response.items()}):
             response.headers[name] = value
         if isinstance(response, StreamingHttpResponse):
             watch(response, exchange, is_sent_by_kernel="wsgi.file_wrapper" in request.META)
@@ -172,8 +176,12 @@ def _route_of(request: HttpRequest) -> str | None:
     match = request.resolver_match
     if match is None or match.route is None:
         return None
-    route = _anchor.sub("", match.route)
-    return f"{request.META.get('SCRIPT_NAME', '').rstrip('/')}/{route}"
+    return f"{request.META.get('SCRIPT_NAME', '').rstrip('/')}/{_without_anchors(match.route)}"
+
+
+@cache  # as many as there are patterns
+def _without_anchors(route: str) -> str:
+    return _anchor.sub("", route)
 
 
 def _response(reply: Reply) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""A streaming response: bytes counted, and the exchange ended when Django closes the response."""
+"""A streaming response: bytes counted, and the exchange ended when Django closes it."""
 
 from __future__ import annotations
 
@@ -17,21 +17,13 @@ def watch(response: StreamingHttpResponse, exchange: Exchange, *, is_sent_by_ker
         is_sent_by_kernel: the server offers `wsgi.file_wrapper`; a FileResponse's file then stays as it is, and its
             bytes are those of Content-Length.
     """
-    is_file = is_sent_by_kernel and getattr(response, "file_to_stream", None) is not None
-    if is_file:
+    if is_sent_by_kernel and getattr(response, "file_to_stream", None) is not None:
         exchange.sent_unseen()
+        response._resource_closers.append(exchange.closed)
     else:
+        # Django closes what it streams.
         stream = (_AsyncStream if response.is_async else _SyncStream)(response.streaming_content, exchange)
         response.streaming_content = stream
-    close = response.close
-
-    def closed() -> None:
-        try:
-            close()
-        finally:
-            exchange.closed()
-
-    response.close = closed
 
 
 class _Stream:
@@ -41,6 +33,11 @@ class _Stream:
 
     def __del__(self) -> None:
         self._exchange.closed()  # Django closes no response whose sending has failed
+
+    def close(self) -> None:
+        """End the exchange, and let go of the content, which holds the response that holds this."""
+        self._exchange.closed()
+        self._content = None
 
     def _count(self, piece: bytes) -> bytes:
         if self._exchange.has_body:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from obs_middleware import Exchange, Observer, Reply, RequestInfo
 from obs_middleware.cgi import request_info
 from obs_middleware.exchange import CARRIED_AS
-from obs_wsgi.body import Body, CountedInput, SizedBody, watch_file
+from obs_wsgi.body import Body, CountedInput, Pieces, SizedBody, watch_file
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -70,18 +70,13 @@ class ObservabilityMiddleware:
         exchange = self.observer.start(info)
         if exchange is None:
             return self.app(environ, start_response)
-        answers_errors = not self.observer.is_development
-        return self._serve(
-            _Response(
-                exchange, environ, start_response, route_of=self._route_of, answers_errors=answers_errors
-            )
-        )
-
-    def _serve(self, response: _Response) -> Iterable[bytes]:
-        exchange, environ = response.exchange, response.environ
         environ[CARRIED_AS], exchange.carrier = exchange, environ
         if environ.get("CONTENT_LENGTH") not in (None, "", "0") or "HTTP_TRANSFER_ENCODING" in environ:
             environ["wsgi.input"] = CountedInput(environ["wsgi.input"], exchange)
+        return self._serve(_Response(exchange, environ, start_response, self._route_of, self.observer))
+
+    def _serve(self, response: _Response) -> Iterable[bytes]:
+        exchange, environ = response.exchange, response.environ
         with exchange:
             try:
                 body = self.app(environ, response.start)
@@ -92,6 +87,8 @@ class ObservabilityMiddleware:
                 exchange.is_cancelled = True
                 exchange.finish(is_complete=False)
                 raise
+        if type(body) is list or type(body) is tuple:
+            return Pieces(body, exchange)
         if _is_wrapped_file(body, environ):
             return watch_file(body, exchange)
         return (SizedBody if hasattr(body, "__len__") else Body)(body, exchange, response.fail)
@@ -100,22 +97,22 @@ class ObservabilityMiddleware:
 class _Response:
     """The response of one exchange, seen from between app and server."""
 
-    __slots__ = ("_answers_errors", "_route_of", "_start_response", "environ", "exchange")
+    __slots__ = ("environ", "exchange", "observer", "route_of", "server_start", "server_write")
 
     def __init__(
         self,
         exchange: Exchange,
         environ: Environ,
-        start_response: StartResponse,
-        *,
+        start: StartResponse,
         route_of: RouteOf | None,
-        answers_errors: bool,
+        observer: Observer,
     ) -> None:
         self.exchange = exchange
         self.environ = environ
-        self._start_response = start_response
-        self._route_of = route_of
-        self._answers_errors = answers_errors
+        self.server_start = start
+        self.server_write: Any = None  # the server's answer
+        self.route_of = route_of
+        self.observer = observer
 
     def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
@@ -124,23 +121,25 @@ class _Response:
         exchange = self.exchange
         self._note_route()  # Werkzeug forgets its request once the app has returned
         own, code = self._noted(status, headers)
-        if exc_info is not None:
+        if exc_info is None:
+            self.server_write = self.server_start(status, [*headers, *own])
+        else:
             exchange.note_error(exc_info[1])
-        rest = () if exc_info is None else (exc_info,)
-        write = self._start_response(status, [*headers, *own], *rest)
+            self.server_write = self.server_start(status, [*headers, *own], exc_info)
         exchange.status = code
+        return self.write
 
-        def counted_write(data: bytes) -> object:
-            exchange.first_byte()
-            try:
-                written = write(data)
-            except OSError:
-                exchange.is_client_gone = True
-                raise
-            exchange.response_bytes += len(data) if exchange.has_body else 0
-            return written
-
-        return counted_write
+    def write(self, data: bytes) -> object:
+        """Stand for the server's `write`."""
+        exchange = self.exchange
+        exchange.first_byte()
+        try:
+            written = self.server_write(data)
+        except OSError:
+            exchange.is_client_gone = True
+            raise
+        exchange.response_bytes += len(data) if exchange.has_body else 0
+        return written
 
     def fail(self, error: Exception) -> None:
         """End the exchange with an exception; where nothing was sent yet, a 500 that carries the request ID goes out.
@@ -152,7 +151,7 @@ class _Response:
         if exchange.time_to_first_byte is None:
             exchange.status = 500  # every server's answer
             headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(_ERROR)))]
-            if self._answers_errors:
+            if not self.observer.is_development:
                 with suppress(Exception):
                     self.start("500 Internal Server Error", headers, sys.exc_info())(_ERROR)
         self._note_route()
@@ -161,16 +160,16 @@ class _Response:
     def _noted(self, status: str, headers: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], int | None]:
         exchange = self.exchange
         try:
-            return exchange.added_headers((name.lower(), value) for name, value in headers), int(status[:3])
+            return exchange.added_headers({name.lower(): value for name, value in headers}), int(status[:3])
         except Exception as error:
             exchange.report("response_headers", error)
             return [], None
 
     def _note_route(self) -> None:
         exchange = self.exchange
-        if exchange.route is None and self._route_of is not None:
+        if exchange.route is None and self.route_of is not None:
             try:
-                exchange.route = self._route_of(self.environ)
+                exchange.route = self.route_of(self.environ)
             except Exception as error:
                 exchange.report("route", error)
 

@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from obs_middleware.logs.formatter import JsonFormatter, PrettyFormatter
+from obs_middleware.logs.handler import LineHandler
 
 if TYPE_CHECKING:
     from obs_middleware.settings import Settings
@@ -34,7 +35,7 @@ def set_up(settings: Settings, *, environment: str) -> None:
 
 
 def _install(root: logging.Logger, settings: Settings, environment: str) -> None:
-    handler = logging.StreamHandler(sys.stdout)
+    handler = LineHandler(sys.stdout)
     handler.name = _HANDLER
     handler.setFormatter(_formatter(settings, environment))
     root.addHandler(handler)

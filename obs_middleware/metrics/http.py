@@ -6,45 +6,48 @@ known ones or `_OTHER`, routes are templates, and past a cap every further label
 
 from __future__ import annotations
 
+import time
+from bisect import bisect_left
+from collections.abc import Iterator
 from threading import Lock
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
+from obs_middleware.metrics.series import Histogram, Series
 from obs_middleware.settings import ConfigError
 
 if TYPE_CHECKING:
     from obs_middleware.exchange import Exchange
 
-_LABELS = ("http_request_method", "http_route", "http_response_status_code", "error_type")
 _BYTES_BUCKETS = (100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 _SCHEMES = ("http", "https", "ws", "wss")
 _OVERFLOW = ("_OTHER", "overflow", "", "overflow")
+_ACTIVE = (
+    "http_server_active_requests",
+    "Requests that are being served.",
+    ("http_request_method", "url_scheme"),
+)
 
-Key = tuple[str, str, str, str]
-Children = tuple[Histogram, Histogram, Histogram, Histogram]
+Key = tuple[str, str, "int | str | None", str]
 
 
-class Instruments:
+class Instruments(Collector):
     """The metrics of one registry and their series; made once for it, shared by all Observers that use it."""
 
     def __init__(self, registry: CollectorRegistry, buckets: tuple[float, ...]) -> None:
         self.buckets = buckets
-        self.children: dict[Key, Children] = {}
-        self.timed = (
-            _histogram("http_server_request_duration_seconds", "Duration of HTTP server requests.", buckets),
-            _histogram("http_server_time_to_first_byte_seconds", "Time until the response starts.", buckets),
-        )
-        self.sized = (
-            _histogram("http_server_request_body_size_bytes", "Size of request bodies.", _BYTES_BUCKETS),
-            _histogram("http_server_response_body_size_bytes", "Size of response bodies.", _BYTES_BUCKETS),
-        )
-        self.active = Gauge(
-            "http_server_active_requests",
-            "Requests that are being served.",
-            ("http_request_method", "url_scheme"),
-            registry=None,
+        self.lock = Lock()  # held for plain additions alone: no call, so that no finalizer can meet it
+        self.series: dict[Key, Series] = {}
+        self.active: dict[tuple[str, str], list[int]] = {}
+        self.histograms = (
+            Histogram("http_server_request_duration_seconds", "Duration of HTTP server requests.", buckets),
+            Histogram("http_server_time_to_first_byte_seconds", "Time until the response starts.", buckets),
+            Histogram("http_server_request_body_size_bytes", "Size of request bodies.", _BYTES_BUCKETS),
+            Histogram("http_server_response_body_size_bytes", "Size of response bodies.", _BYTES_BUCKETS),
         )
         self.internal_errors = Counter(
             "obs_internal_errors", "Failures inside obs-middleware itself.", ("component",), registry=None
@@ -54,15 +57,44 @@ class Instruments:
         )
         self._register(registry)
 
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families, as every collector of prometheus-client does."""
+        series = list(self.series.values())
+        for index, histogram in enumerate(self.histograms):
+            yield histogram.family((one.labels, one.tallies()[index]) for one in series)
+        active = self._active_family()
+        for labels, cell in list(self.active.items()):
+            active.add_metric(labels, cell[0])
+        yield active
+
+    def describe(self) -> Iterator[Metric]:
+        """Yield the families with no samples: the names that the registry keeps for us."""
+        for histogram in self.histograms:
+            yield histogram.family(())
+        yield self._active_family()
+
+    def new_series(self, key: Key) -> Series:
+        """Return the series of a key that has none yet."""
+        method, route, status, error = key
+        labels = (method, route, "" if status is None else str(status), error)
+        texts = tuple(label.encode("utf-8", "backslashreplace").decode("utf-8") for label in labels)
+        one = Series(texts, time_buckets=len(self.buckets) + 1, size_buckets=len(_BYTES_BUCKETS) + 1)
+        return self.series.setdefault(key, one)
+
+    def _active_family(self) -> GaugeMetricFamily:
+        name, about, labels = _ACTIVE
+        return GaugeMetricFamily(name, about, labels=labels)
+
     def _register(self, registry: CollectorRegistry) -> None:
-        done: list[Histogram | Gauge | Counter] = []
+        done: list[Collector] = []
         try:
-            for metric in (*self.timed, *self.sized, self.active, self.internal_errors, self.overflow):
-                registry.register(metric)
-                done.append(metric)
+            collectors: tuple[Collector, ...] = (self, self.internal_errors, self.overflow)
+            for collector in collectors:
+                registry.register(collector)
+                done.append(collector)
         except ValueError:
-            for metric in done:
-                registry.unregister(metric)
+            for collector in done:
+                registry.unregister(collector)
             raise
 
 
@@ -79,53 +111,62 @@ class HttpMetrics:
 
     def start(self, exchange: Exchange) -> None:
         """Count a request in."""
-        self._active(exchange).inc()
+        own = self.instruments
+        key = (exchange.method, exchange.info.scheme)
+        exchange.active = active = own.active.get(key) or self._new_active(key)
+        with own.lock:
+            active[0] += 1
 
     def end(self, exchange: Exchange) -> None:
         """Count a request out and observe it; a websocket that was accepted is a connection, not a request."""
-        self._active(exchange).dec()
-        if exchange.status == 101:
-            return
-        duration, first_byte, request_size, response_size = self._observed(exchange)
-        exemplar = (
-            {"trace_id": exchange.trace_id, "span_id": exchange.span_id} if exchange.is_sampled else None
-        )
-        duration.observe(exchange.duration, exemplar)
-        if exchange.time_to_first_byte is not None:
-            first_byte.observe(exchange.time_to_first_byte, exemplar)
-        request_size.observe(exchange.request_bytes)
-        response_size.observe(exchange.response_bytes)
-
-    def _active(self, exchange: Exchange) -> Gauge:
-        scheme = exchange.info.scheme
-        return self.instruments.active.labels(exchange.method, scheme if scheme in _SCHEMES else "_OTHER")
-
-    def _observed(self, exchange: Exchange) -> Children:
-        key = (
-            exchange.method,
-            exchange.route or "",
-            "" if exchange.status is None else str(exchange.status),
-            exchange.error_type,
-        )
-        known = self.instruments.children
-        children = known.get(key)
-        if children is None:
-            if len(known) >= self._max_series:
-                self.instruments.overflow.labels("http_server").inc()
-                key = _OVERFLOW
-            children = known[key] = self._labelled(key)
-        return children
-
-    def _labelled(self, key: Key) -> Children:
         own = self.instruments
-        labels = [label.encode("utf-8", "backslashreplace").decode("utf-8") for label in key]
-        duration, first_byte = (metric.labels(*labels) for metric in own.timed)
-        request_size, response_size = (metric.labels(*labels) for metric in own.sized)
-        return duration, first_byte, request_size, response_size
+        active = exchange.active or self._new_active((exchange.method, exchange.info.scheme))
+        if exchange.status == 101:
+            with own.lock:
+                active[0] -= 1
+            return
+        key = (exchange.method, exchange.route or "", exchange.status, exchange.error_type)
+        series = own.series.get(key) or self._new_series(key)
+        seconds, first_byte = exchange.duration, exchange.time_to_first_byte
+        received, sent = exchange.request_bytes, exchange.response_bytes
+        times, sizes = own.buckets, _BYTES_BUCKETS
+        at = bisect_left(times, seconds)
+        first_at = -1 if first_byte is None else bisect_left(times, first_byte)
+        received_at, sent_at = bisect_left(sizes, received), bisect_left(sizes, sent)
+        duration, first, request, response = (
+            series.duration,
+            series.first_byte,
+            series.request_size,
+            series.response_size,
+        )
+        with own.lock:
+            active[0] -= 1
+            duration.counts[at] += 1
+            duration.sum += seconds
+            request.counts[received_at] += 1
+            request.sum += received
+            response.counts[sent_at] += 1
+            response.sum += sent
+            if first_byte is not None:
+                first.counts[first_at] += 1
+                first.sum += first_byte
+        if exchange.is_sampled:
+            ids, now = (exchange.trace_id, exchange.span_id), time.time()
+            duration.example(at, (*ids, seconds, now))
+            if first_byte is not None:
+                first.example(first_at, (*ids, first_byte, now))
 
+    def _new_active(self, key: tuple[str, str]) -> list[int]:
+        method, scheme = key
+        known = (method, scheme if scheme in _SCHEMES else "_OTHER")
+        return self.instruments.active.setdefault(known, [0])
 
-def _histogram(name: str, about: str, bounds: tuple[float, ...]) -> Histogram:
-    return Histogram(name, about, _LABELS, buckets=bounds, registry=None)
+    def _new_series(self, key: Key) -> Series:
+        own = self.instruments
+        if len(own.series) < self._max_series:
+            return own.new_series(key)
+        own.overflow.labels("http_server").inc()
+        return own.series.get(_OVERFLOW) or own.new_series(_OVERFLOW)
 
 
 _made: WeakKeyDictionary[CollectorRegistry, Instruments] = WeakKeyDictionary()

@@ -64,7 +64,8 @@ def parse_tracestate(value: str | None) -> TraceState:
 
 def remote_parent(header: Header) -> SpanContext | None:
     """Return the caller's span, or None when a new trace begins here."""
-    parent = parse_traceparent(header("traceparent"))
+    value = header("traceparent")
+    parent = None if value is None else parse_traceparent(value)
     if parent is None:
         return None  # a tracestate without its traceparent says nothing (section 3.3)
     trace_id, span_id, flags = parent

@@ -13,11 +13,21 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.propagate import get_global_textmap
-from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode, TraceFlags
+from opentelemetry.trace import (
+    INVALID_SPAN_CONTEXT,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    TraceFlags,
+    TraceState,
+    set_span_in_context,
+)
 
 from obs_middleware.exchange import current_exchange
 from obs_middleware.request_id import random_bits
-from obs_middleware.tracing.propagation import is_w3c, remote_parent, with_baggage, with_propagators
+from obs_middleware.tracing.propagation import Header, is_w3c, remote_parent, with_baggage, with_propagators
 
 if TYPE_CHECKING:
     from opentelemetry.propagators.textmap import TextMapPropagator
@@ -25,18 +35,31 @@ if TYPE_CHECKING:
     from obs_middleware.exchange import Exchange, RequestInfo
     from obs_middleware.redaction import Redactor
     from obs_middleware.settings import Settings
+    from obs_middleware.tracing.sampling import Sampling
 
 _SCHEMA = "https://opentelemetry.io/schemas/1.41.0"
 _CHARACTERS = 1024  # of one attribute
 _RANDOM = TraceFlags(0x02)  # trace-context-2, section 3.2.2.5.2
+_SAMPLED = TraceFlags.SAMPLED
+_HEX32, _HEX16 = "%032x", "%016x"
+_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+_NOTHING = Context()
+(_SPAN,) = set_span_in_context(
+    NonRecordingSpan(INVALID_SPAN_CONTEXT), _NOTHING
+)  # the key of a context's span
 
 
 class ServerSpans:
-    """Start and end the server span of each exchange."""
+    """Start and end the server span of each exchange.
+
+    `sampling` is set where the provider is one that we have set up: the SDK is then asked for kept spans alone
+    (2.9 µs less for every other request).
+    """
 
     def __init__(
         self, settings: Settings, redactor: Redactor, *, tracer_provider: trace.TracerProvider | None = None
     ) -> None:
+        self.sampling: Sampling | None = None
         self._redactor = redactor
         self._is_enabled = settings.tracing_enabled
         self._tracer = trace.get_tracer("obs_middleware", tracer_provider=tracer_provider, schema_url=_SCHEMA)
@@ -47,17 +70,17 @@ class ServerSpans:
         """Give the exchange its span, its context and its IDs."""
         outer = current_exchange()
         # A server may start a request's task inside the one before it, whose context is then no concern of this one.
-        context = Context() if outer is not None and outer.is_finished else otel_context.get_current()
-        span = trace.get_current_span(context)
-        # A call in process, from a request that we serve, gets a span of its own.
-        is_of_outer = outer is not None and outer.span is span
-        if is_of_outer or not _is_servers_own(span, exchange.info):
-            span, context = self._start(exchange, context)
-            exchange.is_span_ours = True
-        here = span.get_span_context()
-        exchange.span, exchange.context = span, context
-        exchange.trace_id, exchange.span_id = f"{here.trace_id:032x}", f"{here.span_id:016x}"
-        exchange.is_sampled = bool(here.trace_flags & TraceFlags.SAMPLED)
+        context = _NOTHING if outer is not None and outer.is_finished else otel_context.get_current()
+        if context:
+            span = trace.get_current_span(context)
+            # A call in process, from a request that we serve, gets a span of its own.
+            is_of_outer = outer is not None and outer.span is span
+            if not is_of_outer and _is_servers_own(span, exchange.info):
+                exchange.context = context
+                _note(exchange, span)
+                return
+        exchange.is_span_ours = True
+        self._begin(exchange, self._continued(context, exchange.info.header))
 
     def end(self, exchange: Exchange) -> None:
         """Name the span, write what is known and end it with the duration that every other signal shows."""
@@ -65,70 +88,96 @@ class ServerSpans:
         if span is None or not exchange.is_span_ours or not span.is_recording():
             return
         method = "HTTP" if exchange.method == "_OTHER" else exchange.method
-        span.update_name(f"{method} {self._redactor.text(exchange.route)}" if exchange.route else method)
-        for name, value in self._attributes(exchange).items():
-            shown = self._redactor.text(value, limit=_CHARACTERS) if isinstance(value, str) else value
-            if shown is not None and shown != "":
-                span.set_attribute(name, shown)
-        if exchange.info.query:
-            span.set_attribute("url.query", self._redactor.query(exchange.info.query))
+        span.update_name(f"{method} {self._redactor.known(exchange.route)}" if exchange.route else method)
+        span.set_attributes(self._attributes(exchange))
         if exchange.error_type:
             span.set_status(StatusCode.ERROR)
             if exchange.error is not None:
                 self._add_exception(span, exchange.error)
         span.end(exchange.started_ns + round(exchange.duration * 1e9))
 
-    def _start(self, exchange: Exchange, context: Context) -> tuple[Span, Context]:
-        info = exchange.info
-        context = self._continued(context, info)
-        parent = trace.get_current_span(context).get_span_context()
-        if self._is_enabled:
-            span = self._tracer.start_span(
-                exchange.method,
-                context,
-                SpanKind.SERVER,
-                {
-                    "http.request.method": exchange.method,
-                    "url.scheme": info.scheme,
-                    "url.path": exchange.path,
-                },
-                start_time=exchange.started_ns,
-            )
+    def _begin(self, exchange: Exchange, context: Context) -> None:
+        """Give the exchange a span of the SDK, or one that records nothing and has IDs alone."""
+        parent = trace.get_current_span(context).get_span_context() if context else INVALID_SPAN_CONTEXT
+        trace_id = parent.trace_id if parent.is_valid else random_bits(128) or 1
+        if self._is_enabled and self._may_be_kept(parent, trace_id):
+            span = self._recorded(exchange, context)
             here = span.get_span_context()
-            if here.is_valid and here.span_id != parent.span_id:
-                return span, trace.set_span_in_context(span, context)
-        span = NonRecordingSpan(_own_context(parent))
-        return span, trace.set_span_in_context(span, context)
+            if here.is_valid and here.span_id != parent.span_id:  # else there is no SDK
+                exchange.context = Context({**context, _SPAN: span})
+                _note(exchange, span)
+                return
+        flags, state = (parent.trace_flags, parent.trace_state) if parent.is_valid else (_RANDOM, None)
+        span_id = random_bits(64) or 1
+        exchange.span = span = _Unrecorded(trace_id, span_id, flags, state)
+        exchange.context = Context({**context, _SPAN: span})
+        exchange.trace_id, exchange.span_id = _HEX32 % trace_id, _HEX16 % span_id  # half the time of format()
+        exchange.is_sampled = flags & _SAMPLED != 0
 
-    def _continued(self, context: Context, info: RequestInfo) -> Context:
+    def _recorded(self, exchange: Exchange, context: Context) -> Span:
+        return self._tracer.start_span(
+            exchange.method,
+            context,
+            SpanKind.SERVER,
+            {
+                "http.request.method": exchange.method,
+                "url.scheme": exchange.info.scheme,
+                "url.path": exchange.path,
+            },
+            start_time=exchange.started_ns,
+        )
+
+    def _may_be_kept(self, parent: SpanContext, trace_id: int) -> bool:
+        """Tell whether the SDK has to be asked for a span; where its sampler is not ours it always has."""
+        if self.sampling is None:
+            return True
+        if parent.is_valid:
+            return parent.trace_flags & _SAMPLED != 0
+        return self.sampling.keeps(trace_id)
+
+    def _continued(self, context: Context, header: Header) -> Context:
         propagator = get_global_textmap()
         if propagator is not self._propagator:
             self._propagator, self._is_w3c = propagator, is_w3c(propagator)
         if not self._is_w3c:
-            return with_propagators(context, info.header)
-        parent = remote_parent(info.header)
+            return with_propagators(context, header)
+        traceparent = header("traceparent")
+        parent = None if traceparent is None else remote_parent(header)
         if parent is not None:
             context = trace.set_span_in_context(NonRecordingSpan(parent), context)
-        return with_baggage(context, info.header)
+        return context if header("baggage") is None else with_baggage(context, header)
 
-    def _attributes(self, exchange: Exchange) -> dict[str, str | int | None]:
+    def _attributes(self, exchange: Exchange) -> dict[str, str | int]:
+        """Return what is known at the end; texts without secrets."""
         info = exchange.info
-        host, port = _server_address(info)
-        address, peer_port = info.peer or (None, None)
-        return {
-            "http.request.method_original": info.method if info.method != exchange.method else None,
-            "http.route": exchange.route,
-            "http.response.status_code": exchange.status,
-            "error.type": exchange.error_type,
-            "server.address": host,
-            "server.port": port,
-            "client.address": address,
-            "network.peer.address": address,
-            "network.peer.port": peer_port,
-            "network.protocol.name": "websocket" if info.is_websocket else None,
-            "network.protocol.version": info.http_version,
-            "user_agent.original": info.header("user-agent"),
-        }
+        known = self._redactor.known
+        attributes: dict[str, str | int] = {}
+        if info.method != exchange.method:
+            attributes["http.request.method_original"] = known(info.method, limit=_CHARACTERS)
+        if exchange.route:
+            attributes["http.route"] = known(exchange.route, limit=_CHARACTERS)
+        if exchange.status is not None:
+            attributes["http.response.status_code"] = exchange.status
+        if exchange.error_type:
+            attributes["error.type"] = known(exchange.error_type, limit=_CHARACTERS)
+        host = info.header("host")
+        if host:
+            attributes.update(_server_address(known(host, limit=_CHARACTERS), info.scheme))
+        if info.peer is not None:
+            address, port = info.peer
+            attributes["client.address"] = attributes["network.peer.address"] = known(address)
+            if port is not None:
+                attributes["network.peer.port"] = port
+        if info.is_websocket:
+            attributes["network.protocol.name"] = "websocket"
+        if info.http_version:
+            attributes["network.protocol.version"] = known(info.http_version, limit=_CHARACTERS)
+        user_agent = info.header("user-agent")
+        if user_agent:
+            attributes["user_agent.original"] = known(user_agent, limit=_CHARACTERS)
+        if info.query:
+            attributes["url.query"] = self._redactor.query(info.query)
+        return attributes
 
     def _add_exception(self, span: Span, error: BaseException) -> None:
         """Write the exception as an event; its text is the app's, so it is redacted (and not `record_exception`)."""
@@ -136,6 +185,13 @@ class ServerSpans:
         span.add_event(
             "exception", {"exception.type": kind, "exception.message": message, "exception.stacktrace": stack}
         )
+
+
+def _note(exchange: Exchange, span: Span) -> None:
+    here = span.get_span_context()
+    exchange.span = span
+    exchange.trace_id, exchange.span_id = f"{here.trace_id:032x}", f"{here.span_id:016x}"
+    exchange.is_sampled = here.trace_flags & _SAMPLED != 0
 
 
 def _is_servers_own(span: Span, info: RequestInfo) -> bool:
@@ -152,19 +208,24 @@ def _is_servers_own(span: Span, info: RequestInfo) -> bool:
     return parent is not None and parent.trace_id == here.trace_id
 
 
-def _own_context(parent: SpanContext) -> SpanContext:
-    """Return a span context of this request, in the caller's trace or in a new one."""
-    span_id = random_bits(64) or 1
-    if parent.is_valid:
-        return SpanContext(parent.trace_id, span_id, False, parent.trace_flags, parent.trace_state)
-    return SpanContext(random_bits(128) or 1, span_id, False, _RANDOM)
-
-
-def _server_address(info: RequestInfo) -> tuple[str, int | None]:
-    host = (info.header("host") or "").strip().rpartition("@")[2]
+def _server_address(field: str, scheme: str) -> dict[str, str | int]:
+    """Return the attributes that a Host field tells; the port of the scheme where it names none."""
+    host = field.strip().rpartition("@")[2]
     name, colon, port = host.rpartition(":")
     if colon and port.isdecimal() and len(port) <= 5 and not name.endswith(":"):
-        return name.strip("[]"), int(port)
-    return host.strip("[]"), {"http": 80, "https": 443, "ws": 80, "wss": 443}.get(
-        info.scheme
-    ) if host else None
+        return {"server.address": name.strip("[]"), "server.port": int(port)}
+    default = _PORTS.get(scheme) if host else None
+    return {"server.address": host.strip("[]"), **({} if default is None else {"server.port": default})}
+
+
+class _Unrecorded(NonRecordingSpan):
+    """A span that records nothing; its SpanContext is made when somebody asks (0.3 µs less)."""
+
+    def __init__(self, trace_id: int, span_id: int, flags: TraceFlags, state: TraceState | None) -> None:
+        self._ids = trace_id, span_id, False, flags, state
+
+    def get_span_context(self) -> SpanContext:
+        return SpanContext(*self._ids)
+
+    def __repr__(self) -> str:
+        return f"NonRecordingSpan({self.get_span_context()!r})"

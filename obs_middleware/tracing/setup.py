@@ -12,6 +12,7 @@ from opentelemetry import trace
 from obs_middleware.request_id import new
 from obs_middleware.settings import ConfigError
 from obs_middleware.sources import OTLP_ENDPOINTS
+from obs_middleware.tracing.sampling import Sampling
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_RATIO = {"development": 1.0}
 _OTHER_RATIO = 0.1
-_OURS = "_is_of_obs_middleware"
+_OURS = "_obs_sampling"
 
 
 def check(settings: Settings) -> None:
@@ -49,14 +50,23 @@ def set_up(settings: Settings, *, environment: str) -> TracerProvider | None:
     present: Any = trace.get_tracer_provider()
     if not isinstance(present, trace.ProxyTracerProvider):
         return present if hasattr(present, _OURS) else None
-    exporter, sdk, sampling = _import_sdk(settings)
+    exporter, sdk = _import_sdk(settings)
+    root = _root_sampler(settings, environment, sdk.sampling)
+    own = None if root is None else Sampling(root.bound)
     provider: TracerProvider = sdk.TracerProvider(
-        resource=_resource(settings, environment), sampler=_sampler(settings, environment, sampling)
+        resource=_resource(settings, environment),
+        sampler=None if root is None else sdk.sampling.ParentBased(root),
+        id_generator=own,
     )
     provider.add_span_processor(sdk.export.BatchSpanProcessor(exporter(**_endpoint(settings))))
-    setattr(provider, _OURS, True)
+    setattr(provider, _OURS, own)
     trace.set_tracer_provider(provider)
     return provider
+
+
+def sampling_of(provider: TracerProvider | None) -> Sampling | None:
+    """Return how a provider of ours samples; None where the provider is another's, or the SDK alone knows."""
+    return getattr(provider, _OURS, None)
 
 
 def _is_wanted(settings: Settings) -> bool:
@@ -68,7 +78,7 @@ def _is_standard(settings: Settings) -> bool:
     return settings.otlp_endpoint in {os.environ.get(name) for name in OTLP_ENDPOINTS}
 
 
-def _import_sdk(settings: Settings) -> tuple[Any, Any, Any]:
+def _import_sdk(settings: Settings) -> tuple[Any, Any]:
     protocol = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or os.environ.get(
         "OTEL_EXPORTER_OTLP_PROTOCOL"
     )
@@ -83,7 +93,7 @@ def _import_sdk(settings: Settings) -> tuple[Any, Any, Any]:
         raise ConfigError(
             f"otlp_endpoint is set, but the exporter is not installed ({error}): pip install {package}"
         ) from None
-    return exporter, opentelemetry.sdk.trace, opentelemetry.sdk.trace.sampling
+    return exporter, opentelemetry.sdk.trace
 
 
 def _resource(settings: Settings, environment: str) -> Any:
@@ -101,13 +111,13 @@ def _resource(settings: Settings, environment: str) -> Any:
     )
 
 
-def _sampler(settings: Settings, environment: str, sampling: Any) -> Any:
+def _root_sampler(settings: Settings, environment: str, sampling: Any) -> Any:
     ratio = settings.trace_sample_ratio
     if ratio is None and os.environ.get("OTEL_TRACES_SAMPLER"):
         return None  # one that Settings has no word for: the SDK reads it itself
     if ratio is None:
         ratio = _DEFAULT_RATIO.get(environment, _OTHER_RATIO)
-    return sampling.ParentBased(sampling.TraceIdRatioBased(ratio))
+    return sampling.TraceIdRatioBased(ratio)
 
 
 def _endpoint(settings: Settings) -> dict[str, str]:

@@ -7,6 +7,7 @@ import contextvars
 import io
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,7 +29,19 @@ def exchange(
     *recorders: Recorder, info: RequestInfo | None = None
 ) -> tuple[Exchange, list[tuple[str, Exception]]]:
     reported: list[tuple[str, Exception]] = []
-    return Exchange(info or request(), recorders, lambda *told: reported.append(told)), reported
+    own = Exchange(
+        info or request(),
+        [recorders],
+        lambda *told: reported.append(told),
+        method="GET",
+        path="/items/7",
+        request_id="1",
+        correlation_id="1",
+        response_headers=(("X-Request-ID", "1"), ("X-Correlation-ID", "1")),
+        started_ns=time.time_ns(),
+        started=time.perf_counter(),
+    )
+    return own, reported
 
 
 # Finished
@@ -357,9 +370,9 @@ def test_bound_fields_belong_to_the_current_request_alone() -> None:
 
 def test_headers_of_the_app_win_and_ours_fill_in() -> None:
     own = started(observer(), request(headers={"x-request-id": "r", "x-correlation-id": "c"}))
-    assert own.added_headers([]) == [("X-Request-ID", "r"), ("X-Correlation-ID", "c")]
-    assert own.added_headers([("x-request-id", "own"), ("a", "b")]) == [("X-Correlation-ID", "c")]
-    assert own.added_headers([("x-request-id", "own"), ("x-correlation-id", "own")]) == []
+    assert own.added_headers({}) == [("X-Request-ID", "r"), ("X-Correlation-ID", "c")]
+    assert own.added_headers({"x-request-id": "own", "a": "b"}) == [("X-Correlation-ID", "c")]
+    assert own.added_headers({"x-request-id": "own", "x-correlation-id": "own"}) == []
 
 
 @pytest.mark.parametrize(
@@ -377,7 +390,7 @@ def test_headers_of_the_app_win_and_ours_fill_in() -> None:
 )
 def test_length_that_the_app_declares_is_noted_when_it_is_one(length: str, declared: int | None) -> None:
     own = started(observer())
-    own.added_headers([("content-length", length)])
+    own.added_headers({"content-length": length})
     assert own.declared_bytes == declared
 
 

@@ -1,0 +1,54 @@
+"""Our handler on the root logger, and whether it is all that would see a record."""
+
+from __future__ import annotations
+
+import logging
+from typing import TextIO
+
+_Logger = logging.Logger
+# Error trackers put methods of their own in the place of these two; a logger is then theirs too.
+_STOCK = _Logger.makeRecord.__code__.co_filename
+
+
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Write each record as one line, and hand it to the system at once."""
+
+    def write(self, line: bytes) -> None:
+        """Write a finished line in UTF-8."""
+        self.acquire()
+        try:
+            output = getattr(self.stream, "buffer", None)
+            if output is None:  # a stream of text alone
+                self.stream.write(f"{line.decode()}\n")
+                self.stream.flush()
+            else:
+                output.write(line + b"\n")  # in one piece: other processes may share the output
+                output.flush()
+        finally:
+            self.release()
+
+
+def sole_handler(logger: logging.Logger, level: int) -> LineHandler | None:
+    """Return our handler when nobody else has a say in a record of the logger, a child of a child of the root.
+
+    That is: no other handler, no filter, no record factory, and no method of `logging.Logger` replaced.
+    """
+    handlers, parent = logging.root.handlers, logger.parent
+    if (
+        len(handlers) != 1
+        or type(handler := handlers[0]) is not LineHandler
+        or handler.filters
+        or handler.level > level
+        or logger.filters
+        or logger.handlers
+        or not logger.propagate
+        or parent is None
+        or parent.handlers
+        or not parent.propagate
+        or parent.parent is not logging.root
+        or logging.getLogRecordFactory() is not logging.LogRecord
+        or _Logger.handle.__code__.co_filename != _STOCK
+        or _Logger.callHandlers.__code__.co_filename != _STOCK
+    ):
+        return None
+    return handler

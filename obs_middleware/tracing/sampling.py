@@ -1,0 +1,46 @@
+"""Which new traces are kept: decided before the SDK is asked, so that a request that is not kept costs no SDK call.
+
+The rule is that of the SDK's `ParentBased(TraceIdRatioBased(ratio))`, with which the provider that we set up
+samples: the caller's decision, else a bound on the lower 64 bits of the trace ID
+(https://opentelemetry.io/docs/specs/otel/trace/sdk/#traceidratiobased). The ID of a new trace that is kept was drawn
+here, and reaches the SDK as the answer of its ID generator.
+"""
+
+from __future__ import annotations
+
+from threading import local
+
+from obs_middleware.request_id import random_bits
+
+_DECIDING_BITS = (1 << 64) - 1
+
+
+class Sampling:
+    """The decision for one TracerProvider, and the provider's ID generator (`opentelemetry.sdk.trace.id_generator`).
+
+    Args:
+        bound: new traces whose ID has lower 64 bits below it are kept.
+    """
+
+    def __init__(self, bound: int) -> None:
+        self._bound = bound
+        self._drawn = local()
+
+    def keeps(self, trace_id: int) -> bool:
+        """Tell whether a new trace is kept; the next root span that this thread starts then has its ID."""
+        if trace_id & _DECIDING_BITS >= self._bound:
+            return False
+        self._drawn.trace_id = trace_id
+        return True
+
+    def generate_trace_id(self) -> int:
+        """Return the ID that was drawn last, once, or a new one."""
+        return self._drawn.__dict__.pop("trace_id", 0) or random_bits(128) or 1
+
+    def generate_span_id(self) -> int:
+        """Return a new ID."""
+        return random_bits(64) or 1
+
+    def is_trace_id_random(self) -> bool:
+        """Tell that the IDs are random (https://www.w3.org/TR/trace-context-2/, section 3.2.2.5.2)."""
+        return True
