@@ -1,0 +1,62 @@
+"""A process of its own for each measurement: everything on, lines to a file, spans to an exporter that drops them."""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+from tests.installed import OURS
+
+# Imported once for all; each process is a fork of one that has imported these and has done nothing else.
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(
+    [
+        "django.core.handlers.asgi",
+        "flask",
+        "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+        "opentelemetry.sdk.trace.export",
+        "tests.conformance.front_ends",
+        __name__,
+    ]
+)
+
+
+def run_alone(function: Callable[..., Any], *arguments: Any, ratio: float) -> Any:
+    """Return what a function of a module returns in a new process in which this ratio of traces is sampled."""
+    with ProcessPoolExecutor(1, mp_context=_processes) as pool:
+        return pool.submit(_run, function, arguments, ratio).result()
+
+
+def _run(function: Callable[..., Any], arguments: tuple[Any, ...], ratio: float) -> Any:
+    for name in [name for name in os.environ if name.startswith(OURS)]:
+        del os.environ[name]
+    os.environ["OBS_OTLP_ENDPOINT"] = "http://127.0.0.1:9"
+    os.environ["OBS_TRACE_SAMPLE_RATIO"] = str(ratio)
+    module = importlib.import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+    module.OTLPSpanExporter = DroppingExporter  # type: ignore[attr-defined]
+    with tempfile.TemporaryFile("w", encoding="utf-8") as sys.stdout:
+        return function(*arguments)
+
+
+class DroppingExporter:
+    """Take spans and drop them."""
+
+    def __init__(self, **arguments: Any) -> None:
+        pass
+
+    def export(self, spans: Any) -> Any:
+        from opentelemetry.sdk.trace.export import SpanExportResult
+
+        return SpanExportResult.SUCCESS
+
+    def shutdown(self) -> None:
+        pass
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return True
