@@ -7,11 +7,17 @@ import multiprocessing
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 from tests.installed import OURS
+
+QUEUE, BATCH = 512, 128  # spans that the SDK holds at most
+
+EXPORTS = threading.Event()  # cleared, the exporter hangs
+EXPORTS.set()
 
 # Imported once for all; each process is a fork of one that has imported these and has done nothing else.
 _processes = multiprocessing.get_context("forkserver")
@@ -38,13 +44,15 @@ def _run(function: Callable[..., Any], arguments: tuple[Any, ...], ratio: float)
         del os.environ[name]
     os.environ["OBS_OTLP_ENDPOINT"] = "http://127.0.0.1:9"
     os.environ["OBS_TRACE_SAMPLE_RATIO"] = str(ratio)
-    module = importlib.import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
-    module.OTLPSpanExporter = DroppingExporter  # type: ignore[attr-defined]
-    with tempfile.TemporaryFile("w", encoding="utf-8") as sys.stdout:
+    os.environ["OTEL_BSP_MAX_QUEUE_SIZE"] = str(QUEUE)
+    os.environ["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"] = str(BATCH)
+    module: Any = importlib.import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+    module.OTLPSpanExporter = _DroppingExporter
+    with open(os.devnull, "w") as sys.stderr, tempfile.TemporaryFile("w", encoding="utf-8") as sys.stdout:
         return function(*arguments)
 
 
-class DroppingExporter:
+class _DroppingExporter:
     """Take spans and drop them."""
 
     def __init__(self, **arguments: Any) -> None:
@@ -53,6 +61,7 @@ class DroppingExporter:
     def export(self, spans: Any) -> Any:
         from opentelemetry.sdk.trace.export import SpanExportResult
 
+        EXPORTS.wait()
         return SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:

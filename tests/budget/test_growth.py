@@ -1,0 +1,18 @@
+"""Memory does not grow with what clients send; that the series don't is in the conformance list."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.budget.alone import run_alone
+from tests.budget.growth import grown
+
+FIRST = 4_000  # after which whatever is bounded is full
+BLOCKS = 500
+
+
+@pytest.mark.parametrize(
+    ("name", "many"), [("asgi", 20_000), ("wsgi", 4_000), ("flask", 4_000), ("django_wsgi", 4_000)]
+)
+def test_nothing_is_kept_of_requests_never_seen_before(name: str, many: int) -> None:
+    assert run_alone(grown, name, FIRST, many, ratio=0.1) < BLOCKS
