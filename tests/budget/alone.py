@@ -40,6 +40,8 @@ def run_alone(function: Callable[..., Any], *arguments: Any, ratio: float) -> An
 
 
 def _run(function: Callable[..., Any], arguments: tuple[Any, ...], ratio: float) -> Any:
+    sys.settrace(None)  # coverage keeps objects of its own for each thread
+    threading.settrace(None)
     for name in [name for name in os.environ if name.startswith(OURS)]:
         del os.environ[name]
     os.environ["OBS_OTLP_ENDPOINT"] = "http://127.0.0.1:9"
