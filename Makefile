@@ -10,7 +10,7 @@ READY := $(VENV)/.installed
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1 # do not look for a newer pyright over the network
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-oldest $(VERSIONS:%=test-%) conformance settings coverage check fmt build clean
+.PHONY: help demo test test-all test-oldest $(VERSIONS:%=test-%) bench conformance settings coverage check fmt build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ test-oldest: ## run the tests on the oldest Python found, with the oldest suppor
 	@scripts/make-venv "$$(scripts/find-python $(VERSIONS) || echo $(PYTHON))" .venv-oldest constraints/oldest.txt
 	@echo "Oldest supported releases:"
 	@.venv-oldest/bin/python -m pytest $(ARGS)
+
+bench: ## measure ours against the peers and write the tables, ten minutes (ARGS=--full: an hour; ARGS=--help: a part)
+	@scripts/make-venv $(PYTHON) .venv-bench "" bench
+	@.venv-bench/bin/python -m benchmarks $(ARGS)
 
 conformance: $(READY) ## run the conformance list and write its table into README.md and docs/conformance.md
 	@$(BIN)/python -m pytest tests/conformance --conformance-table=docs/conformance.md --conformance-readme=README.md

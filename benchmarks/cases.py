@@ -1,0 +1,58 @@
+"""Which rows there are: framework, routes, kind of response, exporter, variant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from benchmarks.apps import names
+from benchmarks.variants import METRICS_PEERS, VARIANTS
+
+
+class Case(NamedTuple):
+    """One row."""
+
+    framework: str
+    routes: int
+    kind: str  # item: a small JSON answer · stream: 100 chunks
+    exporter: str  # drop: spans end in the batch processor · otlp: they are encoded and sent to a sink
+    variant: str
+
+
+_SCALED = {*METRICS_PEERS, "assembled-10", "ours-10"} - {"starlette-exporter"}
+_STREAMED = {
+    "no-op",
+    "request-id",
+    "instrumentator",
+    "otel-100",
+    "native-10",
+    "assembled-10",
+    "ours-10",
+    "ours-100",
+}
+_SENT = {"native-100", "assembled-10", "assembled-100", "ours-10", "ours-100"}
+
+
+def cases(frameworks: Iterable[str], *, is_full: bool, variants: Iterable[str] = ()) -> Iterator[Case]:
+    """Yield all rows, those that are measured together next to each other.
+
+    Args:
+        is_full: every variant everywhere, and 30 routes; else what the tables need.
+        variants: these alone.
+    """
+    wanted = set(variants)
+    for framework in frameworks:
+        has = [name for name in names(framework)[1:] if name != "ours-no-sdk"]  # a row of the memory table
+        chosen = [name for name in has if not wanted or name in wanted]
+
+        def among(some: set[str], chosen: list[str] = chosen) -> list[str]:
+            return [name for name in chosen if is_full or wanted or name in some]
+
+        yield from (Case(framework, 1, "item", "drop", name) for name in chosen)
+        for routes in (30, 200) if is_full else (200,):
+            yield from (Case(framework, routes, "item", "drop", name) for name in among(_SCALED))
+        if framework == "fastapi":
+            yield from (Case(framework, 1, "stream", "drop", name) for name in among(_STREAMED))
+        if framework == "fastapi" or is_full:
+            sent = [name for name in among(_SENT) if VARIANTS[name].ratio > 0]
+            yield from (Case(framework, 1, "item", "otlp", name) for name in sent)

@@ -1,0 +1,95 @@
+"""What an app holds in memory, and how many series its metrics page has, before and after all sorts of requests."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.drive import HEADERS, Driver
+
+ROUTES = 1000
+UNKNOWN = 10_000
+REQUESTS = 100_000
+
+
+def resident() -> dict[str, float]:
+    """Return megabytes of this process: resident, proportional, its own alone."""
+    status = Path("/proc/self/status").read_text()
+    rollup = Path("/proc/self/smaps_rollup").read_text()
+    own = sum(int(kb) for kb in re.findall(r"^Private_(?:Clean|Dirty): *(\d+)", rollup, re.MULTILINE))
+    return {
+        "rss": _kilobytes("VmRSS", status) / 1024,
+        "pss": _kilobytes("Pss", rollup) / 1024,
+        "uss": own / 1024,
+    }
+
+
+def walk(driver: Driver, *, count: int, routes: int, unknown: int) -> None:
+    """Make `count` requests over all routes; `unknown` of them to paths that nobody has."""
+    step = max(1, count // unknown) if unknown else count + 1
+    for number in range(count):
+        if number % step == 0:
+            driver.ask(f"/unknown-{number}/x{number}")
+        else:
+            driver.repeat(f"/r{number % routes}/{number}", 1)
+
+
+def series(driver: Driver, *, unknown: int) -> dict[str, int]:
+    """Return the lines of the metrics page before and after unknown paths and methods."""
+    driver.ask("/r0/42")
+    before = _lines(driver)
+    for number in range(unknown):
+        driver.ask(f"/unknown-{number}/x")
+        driver.ask("/r0/42", method=f"X{number}")
+    return {"before": before, "after": _lines(driver)}
+
+
+def measure(pairs: Iterable[tuple[str, str]], *, count: int, unknown: int = UNKNOWN) -> list[dict[str, Any]]:
+    """Return one row for each framework and variant: megabytes at three moments."""
+    from benchmarks.workers import Process
+
+    rows = []
+    for framework, variant in pairs:
+        with Process(framework, variant, routes=ROUTES) as worker:
+            built = worker.ask("memory")
+            worker.ask("repeat", count=1)
+            first = worker.ask("memory")
+            worker.ask("walk", count=count, routes=ROUTES, unknown=min(unknown, count // 10))
+            after = worker.ask("memory")
+        rows.append(
+            {
+                "framework": framework,
+                "variant": variant,
+                "requests": count,
+                "import": built,
+                "first": first,
+                "after": after,
+            }
+        )
+    return rows
+
+
+def measure_series(pairs: Iterable[tuple[str, str]], *, unknown: int = UNKNOWN) -> list[dict[str, Any]]:
+    """Return one row for each framework and variant: lines of the page, before and after."""
+    from benchmarks.workers import Process
+
+    rows = []
+    for framework, variant in pairs:
+        with Process(framework, variant) as worker:
+            counted = worker.ask("series", unknown=unknown)
+        rows.append({"framework": framework, "variant": variant, "unknown": unknown, **counted})
+    return rows
+
+
+def _kilobytes(name: str, text: str) -> int:
+    found = re.search(rf"^{name}: *(\d+)", text, re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def _lines(driver: Driver) -> int:
+    page = driver.ask("/metrics", headers={**HEADERS, "accept-encoding": "identity"})
+    body = gzip.decompress(page.body) if page.headers.get("content-encoding") == "gzip" else page.body
+    return sum(1 for line in body.splitlines() if not line.startswith(b"#"))

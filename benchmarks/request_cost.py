@@ -1,0 +1,107 @@
+"""CPU time that a variant adds to a request, in process, with no socket in between.
+
+The bare app and every variant of it live in processes of their own and take turns on one core, some hundred requests
+each, the bare app before every variant: what else the machine does meanwhile falls on all of them alike.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from itertools import groupby
+from typing import Any
+
+from benchmarks.cases import Case
+from benchmarks.sink import Sink
+from benchmarks.summary import summary
+from benchmarks.variants import VARIANTS
+from benchmarks.workers import Process
+
+_WARM_UP = 1000
+_CHUNK = 200
+_STREAM_CHUNK = 40
+_BATCH = 512  # spans in a batch of the SDK
+_LEAST_ROUNDS = 9
+
+Pair = tuple[float, float]
+
+
+def measure(
+    chosen: Iterable[Case], *, seconds: float, report: Callable[[str], None] = print
+) -> list[dict[str, Any]]:
+    """Return one row for each case.
+
+    Args:
+        seconds: how long to measure each case, at least.
+    """
+    rows = []
+    for _, group in groupby(chosen, key=lambda case: case[:4]):
+        for row in _together(list(group), seconds):
+            rows.append(row)
+            report(told(row))
+    return rows
+
+
+def _together(group: list[Case], seconds: float) -> list[dict[str, Any]]:
+    framework, routes, kind, exporter, _ = group[0]
+    path = "/stream" if kind == "stream" else ""
+    with ExitStack() as stack:
+        sink = Sink(stack) if exporter == "otlp" else None
+        bare = _ready(stack, Case(framework, routes, kind, exporter, "bare"), path, None)
+        others = [(case, _ready(stack, case, path, sink)) for case in group]
+        times = _take_turns(bare, others, seconds * len(others), path=path, has_flush=sink is not None)
+    return [{**case._asdict(), **_row(times[case]), "chunk": _chunk(case)} for case in group]
+
+
+def _ready(stack: ExitStack, case: Case, path: str, sink: Sink | None) -> Process:
+    """Return the process of a case: seen to do what it stands for, and warm."""
+    endpoint = sink.endpoint() if sink and case.variant != "bare" else None
+    worker = stack.enter_context(Process(case.framework, case.variant, routes=case.routes, endpoint=endpoint))
+    worker.ask("prove")
+    if sink and endpoint and sink.received() == 0:
+        raise AssertionError(f"{case}: nothing has come to the sink")
+    worker.ask("repeat", count=_WARM_UP if case.kind == "item" else _WARM_UP // 5, path=path)
+    return worker
+
+
+def _take_turns(
+    bare: Process, others: list[tuple[Case, Process]], seconds: float, **what: Any
+) -> dict[Case, list[Pair]]:
+    times: dict[Case, list[Pair]] = {case: [] for case, _ in others}
+    end, rounds = time.monotonic() + seconds, 0
+    bare.ask("repeat", count=_chunk(others[0][0]), **what)
+    for case, other in others:
+        other.ask("repeat", count=_chunk(case), **what)
+    while rounds < _LEAST_ROUNDS or time.monotonic() < end:
+        rounds += 1
+        for case, other in others if rounds % 2 else reversed(others):
+            first = bare.ask("repeat", count=_chunk(case), **what)
+            times[case].append((first, other.ask("repeat", count=_chunk(case), **what)))
+    return times
+
+
+def _chunk(case: Case) -> int:
+    if case.exporter == "otlp":  # one batch for each chunk, so that each chunk has its part of the encoding
+        return int(_BATCH * 0.95 / VARIANTS[case.variant].ratio)
+    return _STREAM_CHUNK if case.kind == "stream" else _CHUNK
+
+
+def _row(pairs: list[Pair]) -> dict[str, Any]:
+    return {
+        "bare_us": summary([bare for bare, _ in pairs])["median"],
+        "added_us": summary([other - bare for bare, other in pairs]),
+        "pairs": len(pairs),
+    }
+
+
+def told(row: dict[str, Any]) -> str:
+    """Return a row for people."""
+    where = (
+        f"{row['framework']:<12}{row['routes']:>4} {row['kind']:<7}{row['exporter']:<5}{row['variant']:<19}"
+    )
+    added = row["added_us"]
+    return (
+        f"{where}+{added['median']:7.1f} µs  ({added['low']:.1f} to {added['high']:.1f})  "
+        f"bare {row['bare_us']:.1f}, {row['pairs']} pairs"
+    )
