@@ -1,56 +1,116 @@
-"""Run the benchmark, or a part of it: `python -m benchmarks --help`."""
+"""Run the benchmark, or a part of it: `python -m benchmarks --help`. A whole run is written, a part is printed."""
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
-from benchmarks import request_cost
+from benchmarks import end_to_end, garbage, memory, request_cost, scrape, written
 from benchmarks.apps import FRAMEWORKS
 from benchmarks.cases import cases
+from benchmarks.machine import machine
+from benchmarks.report import whole
+from benchmarks.servers import NoWrk, check
+from benchmarks.summary import rounded
 from benchmarks.variants import VARIANTS
-
-_SECONDS = {False: 0.5, True: 4.0}  # for each row, short and full
 
 Part = Callable[[argparse.Namespace], dict[str, Any]]
 
 
 def main() -> None:
-    """Run the parts that are asked for."""
+    """Run the parts that are asked for.
+
+    Raises:
+        SystemExit: what they need is not installed.
+    """
     given = _arguments()
+    if {"server", "scrape"} & set(given.only):
+        try:
+            check()
+        except NoWrk as missing:
+            raise SystemExit(f"{missing}; without it: --only request,memory,garbage") from missing
     started = time.monotonic()
-    results: dict[str, Any] = {}
+    results: dict[str, Any] = {"machine": machine(), "form": "full" if given.full else "short"}
     for name in given.only:
+        print(f"-- {name}, after {time.monotonic() - started:.0f} s", flush=True)
         results |= PARTS[name](given)
-    print(f"{time.monotonic() - started:.0f} s")
+    results["seconds"] = time.monotonic() - started
+    results = rounded(results)
+    if _is_whole(given):
+        written.write(results)
+    else:
+        print(whole(results))
+
+
+def _is_whole(given: argparse.Namespace) -> bool:
+    is_all = set(given.only) == set(PARTS) and set(given.frameworks) == set(FRAMEWORKS)
+    return is_all and not given.variants and not given.routes
 
 
 def _request(given: argparse.Namespace) -> dict[str, Any]:
     chosen = cases(given.frameworks, is_full=given.full, variants=given.variants)
     if given.routes:
         chosen = (case for case in chosen if case.routes in given.routes)
-    return {"request": request_cost.measure(chosen, seconds=given.seconds or _SECONDS[given.full])}
+    return {"request": request_cost.measure(chosen, seconds=given.seconds or (4.0 if given.full else 0.5))}
 
 
-PARTS: dict[str, Part] = {"request": _request}
+def _server(given: argparse.Namespace) -> dict[str, Any]:
+    how = {"rounds": 7, "seconds": 5.0} if given.full else {"rounds": 3, "seconds": 2.0}
+    asked = [name for name in ("fastapi", "flask") if name in given.frameworks]
+    return {"server": [row for name in asked for row in end_to_end.measure(name, **how)]}  # type: ignore[arg-type]
+
+
+def _scrape(given: argparse.Namespace) -> dict[str, Any]:
+    scraped = end_to_end.measure_scraped(rounds=5 if given.full else 2, seconds=5 if given.full else 2)
+    return {**scrape.measure(scrapes=5 if given.full else 1), "scraped": scraped}
+
+
+def _memory(given: argparse.Namespace) -> dict[str, Any]:
+    names = ("bare", "assembled-10", "ours-no-sdk", "ours-10")
+    asked = [name for name in ("flask", "fastapi") if name in given.frameworks]
+    pairs = [(framework, name) for framework in (asked if given.full else asked[:1]) for name in names]
+    observed = [(framework, name) for framework in asked for name in ("assembled-10", "ours-10")]
+    return {
+        "memory": memory.measure(pairs, count=memory.REQUESTS if given.full else 30_000),
+        "series": memory.measure_series(observed, unknown=memory.UNKNOWN if given.full else 2000),
+    }
+
+
+def _garbage(given: argparse.Namespace) -> dict[str, Any]:
+    names = ("bare", "otel-100", "assembled-100", "ours-0", "ours-10", "ours-100")
+    asked = [name for name in FRAMEWORKS if name in given.frameworks] if given.full else ["fastapi"]
+    return {"garbage": garbage.measure([(framework, name) for framework in asked for name in names])}
+
+
+PARTS: dict[str, Part] = {
+    "request": _request,
+    "server": _server,
+    "scrape": _scrape,
+    "memory": _memory,
+    "garbage": _garbage,
+}
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
     parser.add_argument("--full", action="store_true", help="every row, and longer")
     parser.add_argument("--only", type=_some_of(PARTS), default=list(PARTS), help=f"of {','.join(PARTS)}")
     parser.add_argument(
         "--frameworks", type=_some_of(FRAMEWORKS), default=list(FRAMEWORKS), help=f"of {','.join(FRAMEWORKS)}"
     )
     parser.add_argument("--variants", type=_some_of(VARIANTS), default=[], help=f"of {','.join(VARIANTS)}")
-    parser.add_argument("--routes", type=lambda text: [int(part) for part in text.split(",")], default=[])
-    parser.add_argument("--seconds", type=float, help="how long to measure each row")
+    parser.add_argument("--routes", type=_numbers, default=[], help="of 1,30,200")
+    parser.add_argument("--seconds", type=float, help="how long to measure each row of the requests")
     return parser.parse_args()
 
 
-def _some_of(known: Any) -> Callable[[str], list[str]]:
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def _some_of(known: Collection[str]) -> Callable[[str], list[str]]:
     def parse(text: str) -> list[str]:
         names = text.split(",")
         for name in names:

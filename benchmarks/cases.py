@@ -19,6 +19,7 @@ class Case(NamedTuple):
     variant: str
 
 
+_ELSEWHERE = ("exposed", "ours-no-sdk")  # rows of other tables
 _SCALED = {*METRICS_PEERS, "assembled-10", "ours-10"} - {"starlette-exporter"}
 _STREAMED = {
     "no-op",
@@ -42,7 +43,7 @@ def cases(frameworks: Iterable[str], *, is_full: bool, variants: Iterable[str] =
     """
     wanted = set(variants)
     for framework in frameworks:
-        has = [name for name in names(framework)[1:] if name != "ours-no-sdk"]  # a row of the memory table
+        has = [name for name in names(framework)[1:] if name not in _ELSEWHERE]
         chosen = [name for name in has if not wanted or name in wanted]
 
         def among(some: set[str], chosen: list[str] = chosen) -> list[str]:

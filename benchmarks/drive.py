@@ -71,6 +71,12 @@ class Asgi:
         body = b"".join(message.get("body", b"") for message in messages[1:])
         return Answer(messages[0]["status"], sent, body)
 
+    def close(self) -> None:
+        """End the loop; the app is not told."""
+        self._lifespan.cancel()
+        self._loop.run_until_complete(asyncio.gather(self._lifespan, return_exceptions=True))
+        self._loop.close()
+
     def run(self, coroutine: Any) -> Any:
         """Run something else in the loop."""
         return self._loop.run_until_complete(coroutine)

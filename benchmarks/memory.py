@@ -38,8 +38,10 @@ def walk(driver: Driver, *, count: int, routes: int, unknown: int) -> None:
 
 
 def series(driver: Driver, *, unknown: int) -> dict[str, int]:
-    """Return the lines of the metrics page before and after unknown paths and methods."""
-    driver.ask("/r0/42")
+    """Return the lines of the metrics page after one unknown path and method, and after many."""
+    for method in ("GET", "X"):
+        driver.ask("/r0/42", method=method)
+        driver.ask("/unknown/x", method=method)
     before = _lines(driver)
     for number in range(unknown):
         driver.ask(f"/unknown-{number}/x")
@@ -57,7 +59,7 @@ def measure(pairs: Iterable[tuple[str, str]], *, count: int, unknown: int = UNKN
             built = worker.ask("memory")
             worker.ask("repeat", count=1)
             first = worker.ask("memory")
-            worker.ask("walk", count=count, routes=ROUTES, unknown=min(unknown, count // 10))
+            worker.ask("walk", count=count, routes=ROUTES, unknown=unknown)
             after = worker.ask("memory")
         rows.append(
             {
@@ -85,7 +87,7 @@ def measure_series(pairs: Iterable[tuple[str, str]], *, unknown: int = UNKNOWN) 
 
 
 def _kilobytes(name: str, text: str) -> int:
-    found = re.search(rf"^{name}: *(\d+)", text, re.MULTILINE)
+    found = re.search(rf"^{name}:\s*(\d+)", text, re.MULTILINE)
     return int(found[1]) if found else 0
 
 

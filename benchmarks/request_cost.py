@@ -20,9 +20,9 @@ from benchmarks.workers import Process
 
 _WARM_UP = 1000
 _CHUNK = 200
-_STREAM_CHUNK = 40
+_SLOW_CHUNK = 50
 _BATCH = 512  # spans in a batch of the SDK
-_LEAST_ROUNDS = 9
+_LEAST_ROUNDS = {"drop": 9, "otlp": 5}
 
 Pair = tuple[float, float]
 
@@ -73,7 +73,7 @@ def _take_turns(
     bare.ask("repeat", count=_chunk(others[0][0]), **what)
     for case, other in others:
         other.ask("repeat", count=_chunk(case), **what)
-    while rounds < _LEAST_ROUNDS or time.monotonic() < end:
+    while rounds < _LEAST_ROUNDS[others[0][0].exporter] or time.monotonic() < end:
         rounds += 1
         for case, other in others if rounds % 2 else reversed(others):
             first = bare.ask("repeat", count=_chunk(case), **what)
@@ -84,7 +84,8 @@ def _take_turns(
 def _chunk(case: Case) -> int:
     if case.exporter == "otlp":  # one batch for each chunk, so that each chunk has its part of the encoding
         return int(_BATCH * 0.95 / VARIANTS[case.variant].ratio)
-    return _STREAM_CHUNK if case.kind == "stream" else _CHUNK
+    is_slow = case.kind == "stream" or case.framework == "django-asgi"
+    return _SLOW_CHUNK if is_slow else _CHUNK
 
 
 def _row(pairs: list[Pair]) -> dict[str, Any]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import http.client
-import os
 import subprocess
 import sys
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from benchmarks.workers import ROOT, cores
+from benchmarks.workers import ROOT, cores, on_core
 
 
 class Sink:
@@ -22,9 +21,10 @@ class Sink:
     def endpoint(self) -> str:
         """Return its base URL; what it had received before is forgotten."""
         if not self._port:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.sink"], stdout=subprocess.PIPE, cwd=ROOT, text=True
-            )
+            with on_core(cores()[0]):
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "benchmarks.sink"], stdout=subprocess.PIPE, cwd=ROOT, text=True
+                )
             self._stack.callback(process.wait)
             self._stack.callback(process.terminate)
             assert process.stdout is not None
@@ -69,8 +69,6 @@ class _Handler(BaseHTTPRequestHandler):
 
 def main() -> None:
     """Say the port, then serve until terminated."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {cores()[0]})
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     print(server.server_port, flush=True)
     server.serve_forever()

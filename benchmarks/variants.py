@@ -44,6 +44,7 @@ VARIANTS = {
     "native-100": Variant("FastAPI's own telemetry without operation spans, 100 %", _tells("spans"), 1.0),
     "assembled-10": Variant("assembled stack, 10 %", _ALL, 0.1),
     "assembled-100": Variant("assembled stack, 100 %", _ALL, 1.0),
+    "exposed": Variant("prometheus_client.make_asgi_app"),  # for the scrape
     "ours-metrics": Variant("ours, IDs and metrics", _tells("id metrics")),
     "ours-line": Variant("ours, IDs, metrics, access line", _tells("id metrics line")),
     "ours-spans-10": Variant("ours, IDs, metrics, traces 10 %", _tells("id metrics spans"), 0.1),

@@ -1,6 +1,6 @@
 """A process that holds one app and does with it what its parent asks; the parent's side is `workers.py`.
 
-    python -m benchmarks.worker '{"framework": "flask", "variant": "bare", "routes": 1, "answers": 5}'
+    python -m benchmarks.worker '{"framework": "flask", "variant": "bare", "routes": 1, "fill": "", "answers": 5}'
 
 Questions come as lines of JSON on standard input and are answered on the descriptor named; standard output is the log.
 """
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import garbage, memory, scrape, telemetry
+from benchmarks import garbage, memory, registries, scrape, telemetry
 from benchmarks.apps import build, is_asgi
 from benchmarks.drive import driver
 from benchmarks.proof import prove
@@ -28,13 +28,16 @@ class Worker:
 
     Args:
         routes: how many there are; the last one is hit.
+        fill: what the registry holds besides, see `registries`; nothing if empty.
     """
 
-    def __init__(self, framework: str, variant: str, routes: int) -> None:
+    def __init__(self, framework: str, variant: str, routes: int, fill: str) -> None:
         if "spans" in VARIANTS[variant].tells:
             telemetry.drop_spans()
         self.variant = variant
         self.driver = driver(build(framework, variant, routes=routes), is_asgi=is_asgi(framework))
+        if fill:
+            registries.fill(fill)
         self.path = f"/r{routes - 1}/42"
         self._spent = 0
         self.tasks: dict[str, Callable[..., Any]] = {
@@ -45,6 +48,7 @@ class Worker:
             "series": lambda **given: memory.series(self.driver, **given),
             "garbage": lambda count: garbage.collections(lambda: self.driver.repeat(self.path, count)),
             "stall": lambda **given: scrape.stall(self.driver, **given),
+            "pages": scrape.pages,
         }
 
     def _prove(self) -> None:
@@ -65,10 +69,8 @@ class Worker:
 def main() -> None:
     """Answer until there is no more question."""
     given = json.loads(sys.argv[1])
-    if given.get("core") is not None:
-        os.sched_setaffinity(0, {given["core"]})
     answers = os.fdopen(given["answers"], "w")
-    worker = Worker(given["framework"], given["variant"], given["routes"])
+    worker = Worker(given["framework"], given["variant"], given["routes"], given["fill"])
     print("null", file=answers, flush=True)
     for line in sys.stdin:
         question = json.loads(line)

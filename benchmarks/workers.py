@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,10 +25,14 @@ class Process:
     """One worker; ends with its `with` block.
 
     Args:
+        routes: how many the app has.
+        fill: what its registry holds besides, see `registries`.
         endpoint: an OTLP sink; without one spans are dropped where they would be encoded.
     """
 
-    def __init__(self, framework: str, variant: str, *, routes: int = 1, endpoint: str | None = None) -> None:
+    def __init__(
+        self, framework: str, variant: str, *, routes: int = 1, fill: str = "", endpoint: str | None = None
+    ) -> None:
         self.name = f"{framework} {variant}"
         self._output = tempfile.TemporaryFile()
         self._errors = tempfile.TemporaryFile()
@@ -35,19 +41,20 @@ class Process:
             "framework": framework,
             "variant": variant,
             "routes": routes,
+            "fill": fill,
             "answers": writing,
-            "core": cores()[-1],
         }
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", json.dumps(given)],
-            stdin=subprocess.PIPE,
-            stdout=self._output,
-            stderr=self._errors,
-            pass_fds=(writing,),
-            env=environment(**({"BENCH_OTLP_ENDPOINT": endpoint} if endpoint else {})),
-            cwd=ROOT,
-            text=True,
-        )
+        with on_core(cores()[-1]):
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.worker", json.dumps(given)],
+                stdin=subprocess.PIPE,
+                stdout=self._output,
+                stderr=self._errors,
+                pass_fds=(writing,),
+                env=environment(**({"BENCH_OTLP_ENDPOINT": endpoint} if endpoint else {})),
+                cwd=ROOT,
+                text=True,
+            )
         os.close(writing)
         self._answers = os.fdopen(reading)
         self._answer()
@@ -95,9 +102,23 @@ class Process:
         self.close()
 
 
-def cores() -> list[int]:
+def cores() -> list[int | None]:
     """Return the cores that we may use: what is measured runs on the last one, what drives it on the first."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [None]  # type: ignore[list-item]
+    return [*sorted(os.sched_getaffinity(0))] if hasattr(os, "sched_getaffinity") else [None]
+
+
+@contextmanager
+def on_core(core: int | None) -> Iterator[None]:
+    """Let what is started in the block run on this core alone, where the system can do that."""
+    if core is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -36,6 +36,7 @@ def variants(framework: str) -> dict[str, Add]:
         adds |= {
             "instrumentator": _instrumentator,
             "starlette-exporter": _starlette_exporter,
+            "exposed": _exposed,
             "assembled-10": lambda app: _assembled(app, 0.1),
             "assembled-100": lambda app: _assembled(app, 1.0),
         }
@@ -138,6 +139,13 @@ def _starlette_exporter(app: Any) -> Any:
 
     app.add_route("/metrics", handle_metrics)
     return _add(app, PrometheusMiddleware)
+
+
+def _exposed(app: Any) -> Any:
+    from prometheus_client import make_asgi_app
+
+    app.mount("/metrics", make_asgi_app())
+    return app
 
 
 def _opentelemetry(app: Any, ratio: float, **keywords: Any) -> Any:

@@ -1,0 +1,105 @@
+"""Requests per second and p99 behind real servers: all of them up at once, loaded in turn, in interleaved rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+from benchmarks import servers
+from benchmarks.scrape import SCRAPED
+from benchmarks.scraper import Scraper
+from benchmarks.servers import Server
+from benchmarks.summary import summary
+from benchmarks.variants import VARIANTS
+
+
+class Contender(NamedTuple):
+    """One server."""
+
+    framework: str
+    variant: str
+    has_access_log: bool = False
+
+
+_METRICS = {"fastapi": "instrumentator", "flask": "flask-exporter"}
+
+
+def contenders(framework: str) -> list[Contender]:
+    """Return whom we load; ours replaces the server's access log, the assembled stack writes its own."""
+    return [
+        Contender(framework, "bare"),
+        Contender(framework, "bare", has_access_log=True),
+        Contender(framework, _METRICS[framework]),
+        Contender(framework, "assembled-10"),
+        Contender(framework, "ours-10"),
+    ]
+
+
+def measure(
+    framework: str, *, rounds: int, seconds: float, report: Callable[[str], None] = print
+) -> list[dict[str, Any]]:
+    """Return one row for each contender: medians of the rounds."""
+    servers.check()
+    chosen = contenders(framework)
+    with ExitStack() as stack:
+        running = [
+            stack.enter_context(Server(one.framework, one.variant, has_access_log=one.has_access_log))
+            for one in chosen
+        ]
+        for server in running:
+            servers.load(server, seconds=1)
+        runs = [[servers.load(server, seconds=seconds) for server in running] for _ in range(rounds)]
+        for contender, server in zip(chosen, running, strict=True):
+            _prove_log(contender, server)
+    rows = []
+    for number, contender in enumerate(chosen):
+        row = {**contender._asdict(), **_medians([run[number] for run in runs])}
+        rows.append(row)
+        report(f"{running[number].name:<32}{row['rps']:8.0f} requests/s   p99 {row['p99_ms']:6.1f} ms")
+    return rows
+
+
+def measure_scraped(
+    *, rounds: int, seconds: float, report: Callable[[str], None] = print
+) -> list[dict[str, Any]]:
+    """Return one row for each way to serve a full registry: quiet, and while scraped back to back."""
+    servers.check()
+    rows = []
+    with ExitStack() as stack:
+        running = [stack.enter_context(Server("fastapi", variant, fill=fill)) for variant, fill, _ in SCRAPED]
+        runs: list[list[dict[str, Any]]] = [[] for _ in SCRAPED]
+        for _ in range(rounds):
+            for (_, _, path), server, own in zip(SCRAPED, running, runs, strict=True):
+                quiet = servers.load(server, seconds=seconds)
+                with Scraper(server.port, path) as scraper:
+                    scraped = servers.load(server, seconds=seconds)
+                own.append({"quiet": quiet, "scraped": scraped, "scrapes": scraper.count})
+        for (variant, fill, _), own in zip(SCRAPED, runs, strict=True):
+            quiet, scraped = (_medians([run[when] for run in own]) for when in ("quiet", "scraped"))
+            rows.append(
+                {
+                    "variant": variant,
+                    "fill": fill,
+                    "quiet": quiet,
+                    "scraped": scraped,
+                    "scrapes": summary([run["scrapes"] for run in own])["median"],
+                }
+            )
+            report(
+                f"{variant:<14}{fill:<16}quiet {quiet['rps']:.0f}/s p99 {quiet['p99_ms']:.1f} ms, "
+                f"scraped {scraped['rps']:.0f}/s p99 {scraped['p99_ms']:.1f} ms, {rows[-1]['scrapes']:.0f} scrapes"
+            )
+    return rows
+
+
+def _medians(runs: list[dict[str, float]]) -> dict[str, float]:
+    return {name: summary([run[name] for run in runs])["median"] for name in ("rps", "p99_ms", "cpu_us")}
+
+
+def _prove_log(contender: Contender, server: Server) -> None:
+    """Raise where lines are missing, or are there and should not be."""
+    lines = sum(1 for line in server.log.open("rb") if b"/r0/42" in line)
+    wanted = contender.has_access_log or "line" in VARIANTS[contender.variant].tells
+    if wanted != (lines > 1000):
+        raise AssertionError(f"{server.name} has written {lines} access lines")

@@ -1,0 +1,259 @@
+"""The benchmark: what it makes of its numbers, and that what it measures is really there. No time is asserted."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from benchmarks import written
+from benchmarks.apps import FRAMEWORKS, build, names
+from benchmarks.cases import cases
+from benchmarks.chart import Group, svg
+from benchmarks.drive import Asgi
+from benchmarks.machine import machine
+from benchmarks.markdown import number, table
+from benchmarks.proof import NotSeen, prove
+from benchmarks.report import main_table, targets, whole
+from benchmarks.results import added, cheapest, grown
+from benchmarks.servers import parse
+from benchmarks.summary import ratio, rounded, summary
+from benchmarks.targets import TARGETS, Target, verdict
+from benchmarks.variants import VARIANTS, settings
+from benchmarks.workers import ROOT, Process, WorkerFailed
+from obs_middleware import Settings
+
+
+def request_row(framework: str, variant: str, microseconds: float, **where: Any) -> dict[str, Any]:
+    return {
+        "framework": framework,
+        "variant": variant,
+        "routes": 1,
+        "kind": "item",
+        "exporter": "drop",
+        "bare_us": 50.0,
+        "added_us": summary([microseconds]),
+        "pairs": 9,
+        "chunk": 200,
+        **where,
+    }
+
+
+def served_row(variant: str, rps: float, *, has_access_log: bool = False) -> dict[str, Any]:
+    return {
+        "framework": "fastapi",
+        "variant": variant,
+        "has_access_log": has_access_log,
+        "rps": rps,
+        "p99_ms": 5.0,
+        "cpu_us": 100.0,
+    }
+
+
+RESULTS: dict[str, Any] = {
+    "machine": machine(),
+    "form": "short",
+    "seconds": 540.0,
+    "request": [
+        request_row("fastapi", "no-op", 1.0),
+        request_row("fastapi", "instrumentator", 40.0),
+        request_row("fastapi", "starlette-exporter", 55.0),
+        request_row("fastapi", "assembled-10", 180.0),
+        request_row("fastapi", "ours-10", 10.0),
+        request_row("fastapi", "ours-10", 12.0, routes=200),
+        request_row("flask", "flask-exporter", 25.0),
+        request_row("flask", "ours-10", 17.0),
+    ],
+    "server": [
+        served_row("bare", 8000),
+        served_row("bare", 6000, has_access_log=True),
+        served_row("assembled-10", 2400),
+        served_row("ours-10", 6600),
+    ],
+    "memory": [
+        {
+            "framework": "flask",
+            "variant": name,
+            "requests": 100,
+            **{when: {"rss": size} for when in ("import", "first", "after")},
+        }
+        for name, size in (("bare", 30.0), ("ours-10", 36.5))
+    ],
+}
+
+
+def readings() -> dict[str, str]:
+    """Return the verdict on each target."""
+    return {target.text: verdict(target, target.ours(RESULTS)) for target in TARGETS}
+
+
+def test_a_summary_is_the_median_with_its_quartiles() -> None:
+    assert summary([5, 1, 2, 3, 4]) == {"median": 3, "low": 2, "high": 4, "mean": 3}
+    assert summary([7.0])["low"] == 7.0
+
+
+def test_a_ratio_needs_both_numbers() -> None:
+    assert ratio(1.0, 4.0) == 0.25
+    assert ratio(None, 4.0) is None
+    assert ratio(1.0, None) is None
+    assert ratio(1.0, 0.0) is None
+
+
+def test_results_keep_four_digits() -> None:
+    assert rounded({"a": [1.23456, 3], "b": "x"}) == {"a": [1.235, 3], "b": "x"}
+
+
+def test_numbers_have_no_more_digits_than_they_deserve() -> None:
+    assert [number(None), number(1234.5), number(12.34), number(0.256, digits=2)] == [
+        "–",
+        "1234",
+        "12.3",
+        "0.26",
+    ]
+
+
+def test_a_table_is_markdown() -> None:
+    assert table(["", "µs"], [["ours", "1"]]) == "|  | µs |\n| :-- | --: |\n| ours | 1 |"
+
+
+def test_results_are_found_by_what_was_measured() -> None:
+    assert added(RESULTS, "fastapi", "ours-10") == 10
+    assert added(RESULTS, "fastapi", "ours-10", routes=200) == 12
+    assert added(RESULTS, "fastapi", "ours-10", exporter="otlp") is None
+    assert cheapest(RESULTS, "fastapi") == 40
+    assert cheapest(RESULTS, "asgi") is None
+    assert grown(RESULTS, "flask", "ours-10") == 6.5
+
+
+def test_targets_are_read_from_the_run() -> None:
+    said = readings()
+    assert said["FastAPI, all on, 10 %: ÷ instrumentator alone"] == "as wanted"
+    assert said["Flask: ÷ prometheus-flask-exporter alone"] == "held"
+    assert said["FastAPI, all on, 10 %: with 200 routes ÷ with 1 route"] == "missed"
+    assert said["uvicorn + FastAPI: requests/s ÷ bare without access log"] == "held"
+    assert said["the same ÷ bare with uvicorn's access log, which ours replaces"] == "held"
+    assert said["Flask, memory over the bare app after the requests"] == "held"
+    assert said["Starlette: ÷ instrumentator alone"] == "not measured"
+
+
+def test_a_floor_is_held_from_above() -> None:
+    floor = Target("", lambda _: None, None, 0.8, 0.9, is_floor=True)
+    assert [verdict(floor, got) for got in (0.7, 0.8, 0.9)] == ["missed", "held", "as wanted"]
+
+
+def test_the_targets_show_the_peers_beside_ours() -> None:
+    assert (
+        "| FastAPI, all on, 10 %: ÷ instrumentator alone | 4.50 | 0.25 | ≤ 0.45 | ≤ 0.28 | as wanted |"
+        in targets(RESULTS)
+    )
+
+
+def test_the_main_table_has_the_frameworks_that_were_measured() -> None:
+    head, _, bare, *_ = main_table(RESULTS).splitlines()
+    assert head == "| µs of CPU per request | FastAPI | Flask |"
+    assert bare == "| *the bare app itself* | 50 | 50 |"
+    assert "| cheapest metrics middleware alone | 40 | 25 |" in main_table(RESULTS)
+    assert "| **ours, all on, 10 %** | **10** | **17** |" in main_table(RESULTS)
+
+
+def test_the_page_tells_the_class_of_the_machine_and_not_its_name() -> None:
+    page = whole(RESULTS)
+    assert "CPython" in page
+    assert "### FastAPI, 200 routes, the last one hit" in page
+    assert socket.gethostname() not in page
+    assert str(ROOT) not in page
+
+
+def test_the_chart_is_svg_with_every_bar_and_cuts_what_dwarfs_the_others() -> None:
+    drawn = svg(
+        "a < b",
+        ("them", "ours"),
+        [Group("A", [10, 2]), Group("B", [900, None]), Group("C", [9, 8])],
+        unit="µs",
+    )
+    root = ElementTree.fromstring(drawn)
+    texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"a < b", "them", "ours", "A", "B", "C", "2.0 µs", "900 µs"} <= set(texts)
+    bars = [
+        element for element in root.iter("{http://www.w3.org/2000/svg}rect") if element.get("height") == "14"
+    ]
+    assert len(bars) == 5
+    assert drawn.count('class="cut"') == 1
+    assert "prefers-color-scheme: dark" in drawn
+
+
+def test_the_readme_gets_the_block_between_its_marks(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- benchmark:begin -->\nold\n<!-- benchmark:end -->\nafter\n")
+    written.write(RESULTS, folder=tmp_path / "results", readme=readme)
+    text = readme.read_text()
+    assert "old" not in text
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "with uvicorn's access log 75 %, with the assembled stack 30 %, with ours 82 %" in text
+    assert sorted(path.name for path in (tmp_path / "results").iterdir()) == [
+        "chart.svg",
+        "results.json",
+        "results.md",
+    ]
+
+
+def test_a_readme_without_marks_is_told() -> None:
+    with pytest.raises(ValueError, match="benchmark:begin"):
+        written.in_readme("nothing", RESULTS)
+
+
+def test_what_wrk_prints_is_read() -> None:
+    text = "     99%    1.50ms\n  4563 requests in 1.10s, 1.09MB read\nRequests/sec:   4145.40\n"
+    assert parse(text, name="x") == {"rps": 4145.4, "p99_ms": 1.5, "requests": 4563}
+    with pytest.raises(RuntimeError, match="x answers with errors"):
+        parse(text + "Non-2xx or 3xx responses: 3", name="x")
+    with pytest.raises(RuntimeError, match="no rate"):
+        parse("", name="x")
+
+
+def test_the_short_form_is_a_part_of_the_full_one() -> None:
+    short, full = (set(cases(FRAMEWORKS, is_full=is_full)) for is_full in (False, True))
+    assert short < full
+    assert {case.variant for case in cases(FRAMEWORKS, is_full=True, variants=["ours-10"])} == {"ours-10"}
+
+
+def test_ours_are_set_up_by_settings() -> None:
+    for name in VARIANTS:
+        if name.startswith("ours"):
+            Settings(**settings(name))
+    assert settings("ours-10")["trace_sample_ratio"] == 0.1
+    assert "otlp_endpoint" not in settings("ours-no-sdk")
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("variant", ["bare", "no-op", "ours-10"])
+def test_a_worker_serves_rightly_and_tells_what_its_variant_stands_for(framework: str, variant: str) -> None:
+    """Without the peers: the answer, and ID, series, lines and spans, or none of them."""
+    assert variant in names(framework)
+    with Process(framework, variant, routes=2) as worker:
+        worker.ask("prove")
+        worker.ask("repeat", count=1)
+
+
+@pytest.mark.parametrize("variant", ["request-id", "instrumentator", "line"])
+def test_a_variant_that_does_not_do_what_it_stands_for_is_not_timed(
+    variant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Asgi(build("asgi", "bare"))) as bare, (tmp_path / "log").open("w+") as log:
+        monkeypatch.setattr("sys.stdout", log)
+        prove(bare, "bare", "/r0/42")
+        with pytest.raises(NotSeen):
+            prove(bare, variant, "/r0/42")
+
+
+def test_a_worker_that_ends_says_why() -> None:
+    with (
+        Process("asgi", "bare") as worker,
+        pytest.raises(WorkerFailed, match=r"asgi bare: (?s:.*)KeyError: 'sing'"),
+    ):
+        worker.ask("sing")
