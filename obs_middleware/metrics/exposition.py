@@ -1,13 +1,23 @@
-"""The metrics page: Prometheus text or OpenMetrics on one URL, as the scraper accepts."""
+"""The metrics page: Prometheus text or OpenMetrics on one URL, as the scraper accepts, made beside other work."""
 
 from __future__ import annotations
 
-import gzip
+import threading
+import time
+import zlib
+from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
+
+from obs_middleware.metrics.form import choose
+from obs_middleware.metrics.page import blocks
 
 _GZIP_LEVEL = 1  # higher ones cost more time than the scraper's network saves
+_GZIP_WINDOW = 31  # zlib's word for gzip
+
+_SLICE_SECONDS = 0.00025
+_PAUSE_SECONDS = 0.001
+_PAUSES_SECONDS = 2.0  # all of a page's together: a scraper does not wait for ever
 
 
 def render(registry: CollectorRegistry, *, accept: str, accept_encoding: str) -> tuple[bytes, dict[str, str]]:
@@ -17,15 +27,41 @@ def render(registry: CollectorRegistry, *, accept: str, accept_encoding: str) ->
         accept: the Accept header; `application/openmetrics-text` gives OpenMetrics, with exemplars.
         accept_encoding: the Accept-Encoding header.
     """
-    try:
-        encode, content_type = choose_encoder(accept)
-    except Exception:  # a version that is no number
-        encode, content_type = choose_encoder("")
-    page = encode(registry)
+    form, content_type = choose(accept)
     headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
+    pieces = _pieces(blocks(registry, form))
     if _takes_gzip(accept_encoding):
-        return gzip.compress(page, _GZIP_LEVEL), {**headers, "Content-Encoding": "gzip"}
-    return page, headers
+        return b"".join(_zipped(pieces)), {**headers, "Content-Encoding": "gzip"}
+    return b"".join([*pieces]), headers
+
+
+def _pieces(texts: Iterable[str]) -> Iterator[bytes]:
+    """Join text to pieces that take a slice of time, and pause after each, so that other threads run meanwhile.
+
+    A thread that computes keeps the others waiting for sys.getswitchinterval(), 5 ms, each time they want to go on.
+    In the main thread, of a server that has no other, nobody waits.
+    """
+    is_alone = threading.current_thread() is threading.main_thread()
+    pauses = 0 if is_alone else int(_PAUSES_SECONDS / _PAUSE_SECONDS)
+    clock = time.perf_counter
+    own: list[str] = []
+    end = clock() + _SLICE_SECONDS
+    for text in texts:
+        own.append(text)
+        if clock() >= end:
+            yield "".join(own).encode()
+            own.clear()
+            if pauses:
+                pauses -= 1
+                time.sleep(_PAUSE_SECONDS)
+            end = clock() + _SLICE_SECONDS
+    yield "".join(own).encode()
+
+
+def _zipped(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
+    yield from map(compressor.compress, pieces)
+    yield compressor.flush()
 
 
 def _takes_gzip(accept_encoding: str) -> bool:

@@ -1,0 +1,244 @@
+"""prometheus-client's own counters, gauges, summaries and histograms, read from the inside.
+
+This is the one place that knows private attributes of prometheus-client's metrics. Nothing is believed: a class is read
+so only after specimens of it came out byte for byte as prometheus-client writes them, and a series that is not as
+expected (a gauge with a function, a value of another class) is left to prometheus-client's own encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import accumulate
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from prometheus_client import Counter, Gauge, Histogram, Summary, metrics, values
+from prometheus_client.metrics_core import Metric
+
+from obs_middleware.metrics.form import OPENMETRICS, TEXT, Form
+from obs_middleware.metrics.text import (
+    AFTER,
+    BEFORE,
+    Labels,
+    Line,
+    add_exemplars,
+    bucket_lines,
+    is_plain,
+    number,
+    template,
+)
+
+_METHODS = ("collect", "describe", "_samples", "_multi_samples", "_child_samples")
+
+
+def blocks(metric: Any, form: Form) -> Iterator[str] | None:
+    """Return the text of a metric, a series at a time; None for one that we do not know."""
+    kind: Any = type(metric)
+    if kind not in _KINDS or values.ValueClass is not values.MutexValue:
+        return None
+    try:
+        if not _is_plain(metric, form):
+            return None
+        code = tuple(getattr(kind, name) for name in _METHODS)
+        if not _is_alike(kind, code, form.is_openmetrics, _uses_created()):
+            return None
+        return _Walk(metric, form).blocks()
+    except Exception:  # another release
+        return None
+
+
+def _is_plain(metric: Any, form: Form) -> bool:
+    names = metric._labelnames
+    return (
+        form.is_plain
+        and is_plain(metric._name, *names)
+        and len(set(names)) == len(names)
+        and all(_is_untouched(metric, method) for method in _METHODS)
+    )
+
+
+def _is_untouched(metric: Any, method: str) -> bool:
+    """Tell whether a method is its class's; without `__dict__`, which would be made for it and stay."""
+    return getattr(getattr(metric, method), "__func__", None) is getattr(type(metric), method)
+
+
+def _uses_created() -> bool:
+    return bool(getattr(metrics, "_use_created", True))
+
+
+@lru_cache(maxsize=64)
+def _is_alike(kind: Hashable, code: tuple[Any, ...], is_openmetrics: bool, uses_created: bool) -> bool:
+    """Tell whether a class, with this code for methods, comes out as prometheus-client writes it."""
+    form = OPENMETRICS if is_openmetrics else TEXT
+    return all(
+        "".join(_Walk(specimen, form).blocks()) == form.text(*specimen.collect())
+        for specimen in _specimens(kind)
+    )
+
+
+def _specimens(kind: Any) -> Iterator[Any]:
+    for names in ((), ("a", "z")):
+        specimen = kind("specimen", 'A "specimen".', names, registry=None)
+        _KINDS[kind].fill(specimen.labels('"', "\\") if names else specimen)
+        yield specimen
+
+
+class _Walk:
+    """One metric on one page."""
+
+    def __init__(self, metric: Any, form: Form) -> None:
+        self._metric = metric
+        self._form = form
+        self._kind = kind = _KINDS[type(metric)]
+        names = metric._labelnames
+        before, after = [name for name in names if name < "le"], [name for name in names if name >= "le"]
+        self._before, self._after = Labels(names, before.__contains__), Labels(names, after.__contains__)
+        self._has_after = bool(after)
+        self._has_created = kind.has_created and _uses_created()
+        lines = kind.lines(metric)
+        if self._has_created and form.is_openmetrics:
+            lines.append(("_created", ""))
+        self._holes = len(lines) * (bool(before) + bool(after))
+        holes = {"has_before": bool(before), "has_after": bool(after)}
+        self._template = template(metric._name, lines, **holes)
+        self._created = template(metric._name, [("_created", "")], **holes)
+
+    def blocks(self) -> Iterator[str]:
+        """Yield the text."""
+        head = self._form.text(self._metric.describe()[0])
+        yield head
+        children = self._children()
+        for labels, child in children.items():
+            try:
+                block = self._block(labels, child)
+            except Exception:  # whatever is not as expected
+                block = self._unusual(labels, child, is_late=False).removeprefix(head)
+            yield block
+        if self._has_created and not self._form.is_openmetrics:
+            yield from self._late(children)
+
+    def _children(self) -> Mapping[Sequence[str], Any]:
+        if not self._metric._labelnames:
+            return {(): self._metric}
+        with self._metric._lock:
+            children: Mapping[Sequence[str], Any] = self._metric._metrics.copy()
+        return children
+
+    def _block(self, labels: Sequence[str], child: Any) -> str:
+        if type(child) is not type(self._metric) or not _is_untouched(child, "_child_samples"):
+            raise _UnusualError
+        numbers = self._kind.read(child)
+        if not self._form.is_openmetrics:
+            return self._labelled(self._template % tuple(numbers), labels)
+        if self._has_created:
+            numbers.append(number(child._created))
+        exemplars = self._kind.exemplars(child)
+        if not any(exemplars):
+            return self._labelled(self._template % tuple(numbers), labels)
+        add_exemplars(numbers, exemplars)
+        block = self._template % tuple(numbers)
+        if block.count(BEFORE) + block.count(AFTER) != self._holes:  # some are an exemplar's own
+            raise _UnusualError
+        return self._labelled(block, labels)
+
+    def _labelled(self, block: str, labels: Sequence[str]) -> str:
+        before = self._before(labels)
+        if not self._has_after:
+            return block.replace(BEFORE, before)
+        if AFTER in before:
+            raise _UnusualError
+        return block.replace(BEFORE, before).replace(AFTER, self._after(labels))
+
+    def _late(self, children: Mapping[Sequence[str], Any]) -> Iterator[str]:
+        """Yield the times of creation, which Prometheus text has as a gauge of their own."""
+        metric = self._metric
+        head = self._form.text(Metric(f"{metric._name}_created", metric._documentation, "gauge"))
+        yield head if children else ""
+        for labels, child in children.items():
+            try:
+                block = self._labelled(self._created % number(child._created), labels)
+            except Exception:
+                block = self._unusual(labels, child, is_late=True).partition(head)[2]
+            yield block
+
+    def _unusual(self, labels: Sequence[str], child: Any, *, is_late: bool) -> str:
+        """Return a series as prometheus-client collects and writes it, its head included."""
+        metric = self._metric
+        family = metric.describe()[0]
+        own = dict(zip(metric._labelnames, labels, strict=True))
+        for sample in child._samples():
+            if self._form.is_openmetrics or (sample.name == "_created") is is_late:
+                family.samples.append(
+                    sample._replace(name=metric._name + sample.name, labels=own | sample.labels)
+                )
+        return self._form.text(family)
+
+
+class _UnusualError(Exception):
+    """A series is not as we know them."""
+
+
+class _Kind(NamedTuple):
+    """What there is to know of a class."""
+
+    lines: Callable[[Any], list[Line]]
+    read: Callable[[Any], list[Any]]  # a child's values, in the order of its lines
+    exemplars: Callable[[Any], list[Any]]  # a child's exemplars, of the first of its lines
+    fill: Callable[[Any], None]  # a specimen
+    has_created: bool = True
+
+
+_value, _exemplar = attrgetter("_value"), attrgetter("_exemplar")
+
+
+def _read(*cells: Any) -> list[Any]:
+    if any(type(cell) is not values.MutexValue for cell in cells):
+        raise _UnusualError
+    return [number(cell._value) for cell in cells]
+
+
+def _read_histogram(child: Any) -> list[Any]:
+    (total,) = _read(child._sum)
+    counts: list[Any] = [*accumulate(map(_value, child._buckets))]
+    counts.append(counts[-1])
+    if not (type(counts[-1]) is float and counts[-1] < 1e6):
+        counts = [*map(number, counts)]
+    if child._upper_bounds[0] >= 0:
+        counts.append(total)
+    return counts
+
+
+def _histogram_lines(metric: Any) -> list[Line]:
+    bounds = metric._upper_bounds
+    return [*bucket_lines(bounds), ("_count", ""), *([("_sum", "")] if bounds[0] >= 0 else [])]
+
+
+_EXEMPLAR = {"trace_id": "a", "b": '"'}
+_KINDS: dict[type[Any], _Kind] = {
+    Counter: _Kind(
+        lines=lambda _: [("_total", "")],
+        read=lambda child: _read(child._value),
+        exemplars=lambda child: [child._value._exemplar],
+        fill=lambda child: child.inc(2.5, _EXEMPLAR),
+    ),
+    Gauge: _Kind(
+        lines=lambda _: [("", "")],
+        read=lambda child: _read(child._value),
+        exemplars=lambda _: [],
+        fill=lambda child: child.set(-2.5),
+        has_created=False,
+    ),
+    Summary: _Kind(
+        lines=lambda _: [("_count", ""), ("_sum", "")],
+        read=lambda child: _read(child._count, child._sum),
+        exemplars=lambda _: [],
+        fill=lambda child: child.observe(2.5),
+    ),
+    Histogram: _Kind(
+        lines=_histogram_lines,
+        read=_read_histogram,
+        exemplars=lambda child: [*map(_exemplar, child._buckets)],
+        fill=lambda child: child.observe(2.5, _EXEMPLAR),
+    ),
+}
