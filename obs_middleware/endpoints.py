@@ -11,7 +11,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from obs_middleware.health.checks import FAIL
-from obs_middleware.metrics.exposition import render
+from obs_middleware.metrics.exposition import Exposition
 
 if TYPE_CHECKING:
     from obs_middleware.exchange import RequestInfo
@@ -35,7 +35,7 @@ class Endpoints:
 
     def __init__(self, settings: Settings, probes: Probes, registry: CollectorRegistry) -> None:
         self._settings = settings
-        self._registry = registry
+        self._exposition = Exposition(registry)
         self.are_details_open = False
         self._by_path: dict[str, Callable[[RequestInfo], Reply]] = {
             settings.metrics_path: self._metrics,
@@ -47,7 +47,7 @@ class Endpoints:
         # What takes time runs in threads of our own, so that neither an app that fills the default ones nor a slow
         # collector keeps a probe waiting.
         self._threads = {
-            settings.metrics_path: ThreadPoolExecutor(2, thread_name_prefix="obs-scrape"),
+            settings.metrics_path: ThreadPoolExecutor(4, thread_name_prefix="obs-scrape"),
             settings.ready_path: ThreadPoolExecutor(4, thread_name_prefix="obs-ready"),
         }
 
@@ -65,8 +65,7 @@ class Endpoints:
         token = self._settings.metrics_token
         if token is not None and not _bears(info, token):
             return Reply(401, {**_TEXT, "WWW-Authenticate": "Bearer"}, b"Unauthorized\n")
-        body, headers = render(
-            self._registry,
+        body, headers = self._exposition.page(
             accept=info.header("accept") or "",
             accept_encoding=info.header("accept-encoding") or "",
         )

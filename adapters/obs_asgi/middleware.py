@@ -17,6 +17,7 @@ from obs_asgi.native import settle
 from obs_asgi.request import own_path, request_info
 from obs_asgi.response import Response
 from obs_asgi.routes import Routes
+from obs_asgi.sending import send_reply
 from obs_middleware import ConfigError, Exchange, Observer, RequestInfo
 from obs_middleware.exchange import CARRIED_AS
 
@@ -109,10 +110,7 @@ class ObservabilityMiddleware:
     async def _reply(self, info: RequestInfo, path: str, send: Send) -> None:
         self.observer.started(loop=running_loop())  # a check runs in the loop of the probe that asks for it
         reply = await in_thread(self.observer.threads(path), self.observer.reply, info, path)
-        headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in reply.headers.items()]
-        headers.append((b"content-length", str(len(reply.body)).encode()))
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if info.method == "HEAD" else reply.body})
+        await send_reply(reply, send, has_body=info.method != "HEAD")
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._error is not None:

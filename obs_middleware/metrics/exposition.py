@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry
 
-from obs_middleware.metrics.form import choose
+from obs_middleware.metrics.form import Form, choose
 from obs_middleware.metrics.page import blocks
+from obs_middleware.metrics.sharing import Shared
 
-_GZIP_LEVEL = 1  # higher ones cost more time than the scraper's network saves
+_GZIP_LEVEL = 1  # of 7.2 MB it makes 322 kB in 13 ms; level 4 282 kB in 25, level 6 259 kB in 40
 _GZIP_WINDOW = 31  # zlib's word for gzip
 
 _SLICE_SECONDS = 0.00025
@@ -20,19 +21,31 @@ _PAUSE_SECONDS = 0.001
 _PAUSES_SECONDS = 2.0  # all of a page's together: a scraper does not wait for ever
 
 
-def render(registry: CollectorRegistry, *, accept: str, accept_encoding: str) -> tuple[bytes, dict[str, str]]:
-    """Return the page and its headers.
+class Exposition:
+    """The page of one registry."""
 
-    Args:
-        accept: the Accept header; `application/openmetrics-text` gives OpenMetrics, with exemplars.
-        accept_encoding: the Accept-Encoding header.
-    """
-    form, content_type = choose(accept)
-    headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
-    pieces = _pieces(blocks(registry, form))
-    if _takes_gzip(accept_encoding):
-        return b"".join(_zipped(pieces)), {**headers, "Content-Encoding": "gzip"}
-    return b"".join([*pieces]), headers
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._pages = Shared[bytes]()
+
+    def page(self, *, accept: str, accept_encoding: str) -> tuple[bytes, dict[str, str]]:
+        """Return the page and its headers.
+
+        Args:
+            accept: the Accept header; `application/openmetrics-text` gives OpenMetrics, with exemplars.
+            accept_encoding: the Accept-Encoding header.
+        """
+        form, content_type = choose(accept)
+        headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
+        is_zipped = _takes_gzip(accept_encoding)
+        if is_zipped:
+            headers["Content-Encoding"] = "gzip"
+        page = self._pages.get((content_type, is_zipped), lambda: self._make(form, is_zipped))
+        return page, headers
+
+    def _make(self, form: Form, is_zipped: bool) -> bytes:
+        pieces = _pieces(blocks(self._registry, form))
+        return b"".join([*(_zipped(pieces) if is_zipped else pieces)])  # a join of megabytes lets others run
 
 
 def _pieces(texts: Iterable[str]) -> Iterator[bytes]:

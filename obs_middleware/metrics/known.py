@@ -90,7 +90,8 @@ class _Walk:
     def __init__(self, metric: Any, form: Form) -> None:
         self._metric = metric
         self._form = form
-        self._kind = kind = _KINDS[type(metric)]
+        self._class: Any = type(metric)
+        self._kind = kind = _KINDS[self._class]
         names = metric._labelnames
         before, after = [name for name in names if name < "le"], [name for name in names if name >= "le"]
         self._before, self._after = Labels(names, before.__contains__), Labels(names, after.__contains__)
@@ -126,7 +127,10 @@ class _Walk:
         return children
 
     def _block(self, labels: Sequence[str], child: Any) -> str:
-        if type(child) is not type(self._metric) or not _is_untouched(child, "_child_samples"):
+        if (
+            child.__class__ is not self._class
+            or child._child_samples.__func__ is not self._class._child_samples
+        ):
             raise _UnusualError
         numbers = self._kind.read(child)
         if not self._form.is_openmetrics:
@@ -192,21 +196,20 @@ class _Kind(NamedTuple):
 _value, _exemplar = attrgetter("_value"), attrgetter("_exemplar")
 
 
-def _read(*cells: Any) -> list[Any]:
-    if any(type(cell) is not values.MutexValue for cell in cells):
+def _read(cell: Any) -> float | str:
+    if cell.__class__ is not values.MutexValue:
         raise _UnusualError
-    return [number(cell._value) for cell in cells]
+    return number(cell._value)
 
 
 def _read_histogram(child: Any) -> list[Any]:
-    (total,) = _read(child._sum)
+    total = _read(child._sum)
     counts: list[Any] = [*accumulate(map(_value, child._buckets))]
-    counts.append(counts[-1])
-    if not (type(counts[-1]) is float and counts[-1] < 1e6):
+    count = counts[-1]
+    if count.__class__ is not float or not count < 1e6:
         counts = [*map(number, counts)]
-    if child._upper_bounds[0] >= 0:
-        counts.append(total)
-    return counts
+        count = counts[-1]
+    return [*counts, count, total] if child._upper_bounds[0] >= 0 else [*counts, count]
 
 
 def _histogram_lines(metric: Any) -> list[Line]:
@@ -218,20 +221,20 @@ _EXEMPLAR = {"trace_id": "a", "b": '"'}
 _KINDS: dict[type[Any], _Kind] = {
     Counter: _Kind(
         lines=lambda _: [("_total", "")],
-        read=lambda child: _read(child._value),
+        read=lambda child: [_read(child._value)],
         exemplars=lambda child: [child._value._exemplar],
         fill=lambda child: child.inc(2.5, _EXEMPLAR),
     ),
     Gauge: _Kind(
         lines=lambda _: [("", "")],
-        read=lambda child: _read(child._value),
+        read=lambda child: [_read(child._value)],
         exemplars=lambda _: [],
         fill=lambda child: child.set(-2.5),
         has_created=False,
     ),
     Summary: _Kind(
         lines=lambda _: [("_count", ""), ("_sum", "")],
-        read=lambda child: _read(child._count, child._sum),
+        read=lambda child: [_read(child._count), _read(child._sum)],
         exemplars=lambda _: [],
         fill=lambda child: child.observe(2.5),
     ),
