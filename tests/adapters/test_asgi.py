@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry, Gauge
 
 from obs_asgi import ObservabilityMiddleware
 from obs_middleware import ConfigError, Observer, RequestInfo
@@ -515,3 +516,28 @@ def test_a_websocket_to_a_probes_path_is_the_apps(observer: Observer, access: li
         "websocket.close",
     ]
     assert len(access) == 1
+
+
+def test_big_page_goes_out_in_pieces() -> None:
+    registry = CollectorRegistry()
+    gauge = Gauge("shop_items", "About.", ("a",), registry=registry)
+    for number in range(10_000):
+        gauge.labels(f"item {number}").set(number)
+    app = ObservabilityMiddleware(sends(), observer=Observer(registry=registry))
+    answer = get(app, "/metrics")
+    pieces = answer.messages[1:]
+    assert answer.all("content-length") == [str(len(answer.body))]
+    assert answer.body.count(b"\nshop_items{") == 10_000
+    assert max(len(piece["body"]) for piece in pieces) <= 65536
+    assert [piece.get("more_body", False) for piece in pieces] == [True] * (len(pieces) - 1) + [False]
+    assert len(get(app, "/metrics", method="HEAD").messages) == 2
+    sent = without_a_loop(app, request("/metrics"))
+    assert b"".join(message.get("body", b"") for message in sent) == answer.body
+
+
+def test_client_that_leaves_in_the_middle_of_a_page_is_no_error() -> None:
+    async def refuse(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            raise OSError("the client has gone")
+
+    assert get(ObservabilityMiddleware(sends(), observer=Observer()), "/metrics", send=refuse).error is None

@@ -37,11 +37,12 @@ from prometheus_client.core import (
     UnknownMetricFamily,
 )
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.samples import Exemplar
 
-from obs_middleware.metrics import known
+from obs_middleware.metrics import exposition, known
 from obs_middleware.metrics.exposition import Exposition
 from obs_middleware.metrics.form import OPENMETRICS, TEXT
 from obs_middleware.metrics.text import HistogramText, SeriesText
@@ -198,6 +199,13 @@ def hostile_labels(registry: CollectorRegistry) -> None:
             histogram.labels(one, other).observe(2, {"trace_id": one})
 
 
+def large_counts(registry: CollectorRegistry) -> None:
+    histogram = Histogram("histogram", "About.", ("a",), registry=registry)
+    histogram.labels("x").observe(0.3)
+    for bucket in histogram.labels("x")._buckets:
+        bucket.inc(400_000)
+
+
 def every_number(registry: CollectorRegistry) -> None:
     gauge = Gauge("gauge", "About.", ("a",), registry=registry)
     histogram = Histogram("histogram", "About.", ("a",), registry=registry)
@@ -273,7 +281,7 @@ def collectors(registry: CollectorRegistry) -> None:
 
 
 FILLS = [counters, gauges, summaries, histograms, infos_and_enums, hostile_help, hostile_labels, every_number]
-FILLS += [resets, odd_names, target_info, collectors]
+FILLS += [large_counts, resets, odd_names, target_info, collectors]
 
 
 @pytest.mark.parametrize("fill", FILLS)
@@ -414,11 +422,18 @@ def test_value_of_another_class_is_left_to_prometheus_client(registry: Collector
 
 
 def test_registry_without_the_attributes_that_we_know_is_asked_itself(registry: CollectorRegistry) -> None:
-    class Other:
-        collect = registry.collect
-
     counters(registry)
-    same(Other())
+    registry.get_target_info = None  # type: ignore[assignment,method-assign]
+    same(registry)
+
+
+def test_metric_without_the_methods_that_we_know_is_left_to_prometheus_client(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gauges(registry)
+    registry.unregister(registry._names_to_collectors["labelled_seconds"])
+    monkeypatch.delattr(MetricWrapperBase, "_multi_samples")
+    same(registry)
 
 
 # Any value, at any time
@@ -501,7 +516,7 @@ def test_page_stays_whole_while_metrics_and_series_come_and_go(registry: Collect
 # Our own collectors
 
 BOUNDS = (0.1, 1.0, 2_500_000.0)
-EXEMPLAR = ({"trace_id": "ab", "span_id": '"'}, 0.05, 1_700_000_000.25)
+EXEMPLAR = ({"trace_id": "ab", "span_id": "cd"}, 0.05, 1_700_000_000.25)
 
 
 class Own:
@@ -540,7 +555,7 @@ class Own:
 @given(
     series=st.dictionaries(
         st.tuples(st.text(), st.text()),
-        st.tuples(st.lists(st.integers(0, 10**9), min_size=4, max_size=4), st.floats()),
+        st.tuples(st.lists(st.integers(0, 10**9), min_size=4, max_size=4), st.floats(min_value=0)),
         max_size=4,
     ),
     accept=st.sampled_from(ACCEPTS),
@@ -555,14 +570,23 @@ def test_collector_of_ours_writes_what_it_collects(series: Any, accept: str) -> 
     assert meaning(ours(registry, accept)) == read
 
 
-def test_collector_of_ours_is_asked_for_text_and_anybody_elses_is_not(registry: CollectorRegistry) -> None:
+@pytest.mark.parametrize("accept", ["", PLAIN, OPEN, OPEN + ESCAPING[0], OPEN + ESCAPING[1]])
+def test_collector_of_ours_has_exemplars_in_openmetrics(accept: str, registry: CollectorRegistry) -> None:
+    registry.register(Own({("x", "y"): ([1, 2, 0, 4], 5.0)}))
+    page = ours(registry, accept)
+    assert meaning(page) == meaning(theirs(registry, accept))
+    assert page.count(" # {") == accept.startswith(OPEN[:20])
+
+
+def test_collector_of_ours_is_asked_for_text_and_anybody_elses_is_not() -> None:
     class Foreign(Own):
         __module__ = "shop.metrics"
 
     own, foreign = Own({}), Foreign({})
     own.collect = foreign.blocks = None  # type: ignore[assignment,method-assign]
     for collector in (own, foreign):
-        registry._collector_to_names = {collector: []}
+        registry = CollectorRegistry()
+        registry.register(collector)
         assert "duration_seconds" in ours(registry)
 
 
@@ -629,6 +653,22 @@ def test_compressed_page_is_the_page(accept: str, registry: CollectorRegistry) -
         assert headers["Content-Encoding"] == "gzip"
         assert gzip.decompress(page).decode() == theirs(registry, accept)
         registry = CollectorRegistry()
+
+
+def test_pauses_of_a_page_come_to_an_end(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the main thread there are none, where nobody waits; in another one as many as a scraper can wait for."""
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    monkeypatch.setattr(exposition, "_SLICE_SECONDS", 0.0)
+    hostile_labels(registry)
+    ours(registry)
+    assert not pauses
+    monkeypatch.setattr(exposition, "_PAUSES_SECONDS", 0.01)
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(ours, registry).result()
+    assert len(pauses) == 10
 
 
 def test_page_made_in_a_thread_beside_others_is_the_same(registry: CollectorRegistry) -> None:
