@@ -29,6 +29,7 @@ from obs_middleware.metrics.text import (
     template,
 )
 
+_LATE = 50  # lines that are joined at a time
 _METHODS = ("collect", "describe", "_samples", "_multi_samples", "_child_samples")
 
 
@@ -97,27 +98,33 @@ class _Walk:
         self._before, self._after = Labels(names, before.__contains__), Labels(names, after.__contains__)
         self._has_after = bool(after)
         self._has_created = kind.has_created and _uses_created()
-        lines = kind.lines(metric)
-        if self._has_created and form.is_openmetrics:
-            lines.append(("_created", ""))
+        self._is_created_late = self._has_created and not form.is_openmetrics
+        lines = [*kind.lines(metric), *([("_created", "")] if self._has_created else [])]
         self._holes = len(lines) * (bool(before) + bool(after))
-        holes = {"has_before": bool(before), "has_after": bool(after)}
-        self._template = template(metric._name, lines, **holes)
-        self._created = template(metric._name, [("_created", "")], **holes)
+        self._template = template(metric._name, lines, has_before=bool(before), has_after=bool(after))
+        self._head = form.text(metric.describe()[0])
+        created = Metric(f"{metric._name}_created", metric._documentation, "gauge")
+        self._late_head = form.text(created) if self._is_created_late else ""
 
     def blocks(self) -> Iterator[str]:
-        """Yield the text."""
-        head = self._form.text(self._metric.describe()[0])
-        yield head
-        children = self._children()
-        for labels, child in children.items():
+        """Yield the text; of its series the last line, the time of creation, comes late in Prometheus text."""
+        yield self._head
+        late: list[str] = []
+        for labels, child in self._children().items():
             try:
                 block = self._block(labels, child)
             except Exception:  # whatever is not as expected
-                block = self._unusual(labels, child, is_late=False).removeprefix(head)
+                block, created = self._unusual(labels, child)
+                late.append(created)
+            else:
+                if self._is_created_late:
+                    end = block.rindex("\n", 0, -1) + 1
+                    late.append(block[end:])
+                    block = block[:end]
             yield block
-        if self._has_created and not self._form.is_openmetrics:
-            yield from self._late(children)
+        if late:
+            yield self._late_head
+            yield from ("".join(late[start : start + _LATE]) for start in range(0, len(late), _LATE))
 
     def _children(self) -> Mapping[Sequence[str], Any]:
         if not self._metric._labelnames:
@@ -133,10 +140,10 @@ class _Walk:
         ):
             raise _UnusualError
         numbers = self._kind.read(child)
-        if not self._form.is_openmetrics:
-            return self._labelled(self._template % tuple(numbers), labels)
         if self._has_created:
             numbers.append(number(child._created))
+        if not self._form.is_openmetrics:
+            return self._labelled(self._template % tuple(numbers), labels)
         exemplars = self._kind.exemplars(child)
         if not any(exemplars):
             return self._labelled(self._template % tuple(numbers), labels)
@@ -154,29 +161,18 @@ class _Walk:
             raise _UnusualError
         return block.replace(BEFORE, before).replace(AFTER, self._after(labels))
 
-    def _late(self, children: Mapping[Sequence[str], Any]) -> Iterator[str]:
-        """Yield the times of creation, which Prometheus text has as a gauge of their own."""
-        metric = self._metric
-        head = self._form.text(Metric(f"{metric._name}_created", metric._documentation, "gauge"))
-        yield head if children else ""
-        for labels, child in children.items():
-            try:
-                block = self._labelled(self._created % number(child._created), labels)
-            except Exception:
-                block = self._unusual(labels, child, is_late=True).partition(head)[2]
-            yield block
-
-    def _unusual(self, labels: Sequence[str], child: Any, *, is_late: bool) -> str:
-        """Return a series as prometheus-client collects and writes it, its head included."""
-        metric = self._metric
-        family = metric.describe()[0]
-        own = dict(zip(metric._labelnames, labels, strict=True))
+    def _unusual(self, labels: Sequence[str], child: Any) -> tuple[str, str]:
+        """Return a series as prometheus-client collects and writes it, the time of creation apart if it comes late."""
+        name = self._metric._name
+        family = self._metric.describe()[0]
+        own = dict(zip(self._metric._labelnames, labels, strict=True))
         for sample in child._samples():
-            if self._form.is_openmetrics or (sample.name == "_created") is is_late:
-                family.samples.append(
-                    sample._replace(name=metric._name + sample.name, labels=own | sample.labels)
-                )
-        return self._form.text(family)
+            family.samples.append(sample._replace(name=name + sample.name, labels=own | sample.labels))
+        text = self._form.text(family).removeprefix(self._head)
+        if not self._is_created_late:
+            return text, ""
+        first, _, late = text.partition(self._late_head)
+        return first, late
 
 
 class _UnusualError(Exception):
@@ -196,14 +192,17 @@ class _Kind(NamedTuple):
 _value, _exemplar = attrgetter("_value"), attrgetter("_exemplar")
 
 
-def _read(cell: Any) -> float | str:
-    if cell.__class__ is not values.MutexValue:
-        raise _UnusualError
-    return number(cell._value)
+def _read(*cells: Any) -> list[Any]:
+    numbers = []
+    for cell in cells:
+        if cell.__class__ is not values.MutexValue:
+            raise _UnusualError
+        numbers.append(number(cell._value))
+    return numbers
 
 
 def _read_histogram(child: Any) -> list[Any]:
-    total = _read(child._sum)
+    (total,) = _read(child._sum)
     counts: list[Any] = [*accumulate(map(_value, child._buckets))]
     count = counts[-1]
     if count.__class__ is not float or not count < 1e6:
@@ -221,20 +220,20 @@ _EXEMPLAR = {"trace_id": "a", "b": '"'}
 _KINDS: dict[type[Any], _Kind] = {
     Counter: _Kind(
         lines=lambda _: [("_total", "")],
-        read=lambda child: [_read(child._value)],
+        read=lambda child: _read(child._value),
         exemplars=lambda child: [child._value._exemplar],
         fill=lambda child: child.inc(2.5, _EXEMPLAR),
     ),
     Gauge: _Kind(
         lines=lambda _: [("", "")],
-        read=lambda child: [_read(child._value)],
+        read=lambda child: _read(child._value),
         exemplars=lambda _: [],
         fill=lambda child: child.set(-2.5),
         has_created=False,
     ),
     Summary: _Kind(
         lines=lambda _: [("_count", ""), ("_sum", "")],
-        read=lambda child: [_read(child._count), _read(child._sum)],
+        read=lambda child: _read(child._count, child._sum),
         exemplars=lambda _: [],
         fill=lambda child: child.observe(2.5),
     ),
