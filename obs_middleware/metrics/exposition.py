@@ -46,9 +46,7 @@ class Exposition:
 
     def _make(self, form: Form, is_zipped: bool) -> bytes:
         pieces = _pieces(blocks(self._registry, form))
-        page = (
-            BytesIO()
-        )  # grows in its place and hands out what it holds: no copy of megabytes, no heap left behind
+        page = BytesIO()  # grows in its place and hands out what it holds: megabytes are not copied
         page.writelines(_zipped(pieces) if is_zipped else pieces)
         return page.getvalue()
 

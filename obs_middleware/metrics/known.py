@@ -1,33 +1,22 @@
 """prometheus-client's own counters, gauges, summaries and histograms, read from the inside.
 
-This is the one place that knows private attributes of prometheus-client's metrics. Nothing is believed: a class is read
-so only after specimens of it came out byte for byte as prometheus-client writes them, and a series that is not as
+This and kinds.py alone know private attributes of prometheus-client's metrics. Nothing is believed: a class is read so
+only after specimens of it came out byte for byte as prometheus-client writes them, and a series that is not as
 expected (a gauge with a function, a value of another class) is left to prometheus-client's own encoder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import accumulate
-from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
-from prometheus_client import Counter, Gauge, Histogram, Summary, metrics, values
+from prometheus_client import metrics, values
 from prometheus_client.metrics_core import Metric
 
 from obs_middleware.metrics.form import OPENMETRICS, TEXT, Form
-from obs_middleware.metrics.text import (
-    AFTER,
-    BEFORE,
-    Labels,
-    Line,
-    add_exemplars,
-    bucket_lines,
-    is_plain,
-    number,
-    template,
-)
+from obs_middleware.metrics.kinds import KINDS, UnusualError
+from obs_middleware.metrics.text import AFTER, BEFORE, Labels, add_exemplars, is_plain, number, template
 
 _LATE = 50  # lines that are joined at a time
 _METHODS = ("collect", "describe", "_samples", "_multi_samples", "_child_samples")
@@ -36,7 +25,7 @@ _METHODS = ("collect", "describe", "_samples", "_multi_samples", "_child_samples
 def blocks(metric: Any, form: Form) -> Iterator[str] | None:
     """Return the text of a metric, a series at a time; None for one that we do not know."""
     kind: Any = type(metric)
-    if kind not in _KINDS or values.ValueClass is not values.MutexValue:
+    if kind not in KINDS or values.ValueClass is not values.MutexValue:
         return None
     try:
         if not _is_plain(metric, form):
@@ -81,7 +70,7 @@ def _is_alike(kind: Hashable, code: tuple[Any, ...], is_openmetrics: bool, uses_
 def _specimens(kind: Any) -> Iterator[Any]:
     for names in ((), ("a", "z")):
         specimen = kind("specimen", 'A "specimen".', names, registry=None)
-        _KINDS[kind].fill(specimen.labels('"', "\\") if names else specimen)
+        KINDS[kind].fill(specimen.labels('"', "\\") if names else specimen)
         yield specimen
 
 
@@ -92,7 +81,7 @@ class _Walk:
         self._metric = metric
         self._form = form
         self._class: Any = type(metric)
-        self._kind = kind = _KINDS[self._class]
+        self._kind = kind = KINDS[self._class]
         names = metric._labelnames
         before, after = [name for name in names if name < "le"], [name for name in names if name >= "le"]
         self._before, self._after = Labels(names, before.__contains__), Labels(names, after.__contains__)
@@ -115,7 +104,7 @@ class _Walk:
                 block = self._block(labels, child)
             except Exception:  # whatever is not as expected
                 block, created = self._unusual(labels, child)
-                late.append(created)
+                late += [created] if created else []
             else:
                 if self._is_created_late:
                     end = block.rindex("\n", 0, -1) + 1
@@ -138,7 +127,7 @@ class _Walk:
             child.__class__ is not self._class
             or child._child_samples.__func__ is not self._class._child_samples
         ):
-            raise _UnusualError
+            raise UnusualError
         numbers = self._kind.read(child)
         if self._has_created:
             numbers.append(number(child._created))
@@ -150,7 +139,7 @@ class _Walk:
         add_exemplars(numbers, exemplars)
         block = self._template % tuple(numbers)
         if block.count(BEFORE) + block.count(AFTER) != self._holes:  # some are an exemplar's own
-            raise _UnusualError
+            raise UnusualError
         return self._labelled(block, labels)
 
     def _labelled(self, block: str, labels: Sequence[str]) -> str:
@@ -158,7 +147,7 @@ class _Walk:
         if not self._has_after:
             return block.replace(BEFORE, before)
         if AFTER in before:
-            raise _UnusualError
+            raise UnusualError
         return block.replace(BEFORE, before).replace(AFTER, self._after(labels))
 
     def _unusual(self, labels: Sequence[str], child: Any) -> tuple[str, str]:
@@ -173,74 +162,3 @@ class _Walk:
             return text, ""
         first, _, late = text.partition(self._late_head)
         return first, late
-
-
-class _UnusualError(Exception):
-    """A series is not as we know them."""
-
-
-class _Kind(NamedTuple):
-    """What there is to know of a class."""
-
-    lines: Callable[[Any], list[Line]]
-    read: Callable[[Any], list[Any]]  # a child's values, in the order of its lines
-    exemplars: Callable[[Any], list[Any]]  # a child's exemplars, of the first of its lines
-    fill: Callable[[Any], None]  # a specimen
-    has_created: bool = True
-
-
-_value, _exemplar = attrgetter("_value"), attrgetter("_exemplar")
-
-
-def _read(*cells: Any) -> list[Any]:
-    numbers = []
-    for cell in cells:
-        if cell.__class__ is not values.MutexValue:
-            raise _UnusualError
-        numbers.append(number(cell._value))
-    return numbers
-
-
-def _read_histogram(child: Any) -> list[Any]:
-    (total,) = _read(child._sum)
-    counts: list[Any] = [*accumulate(map(_value, child._buckets))]
-    count = counts[-1]
-    if count.__class__ is not float or not count < 1e6:
-        counts = [*map(number, counts)]
-        count = counts[-1]
-    return [*counts, count, total] if child._upper_bounds[0] >= 0 else [*counts, count]
-
-
-def _histogram_lines(metric: Any) -> list[Line]:
-    bounds = metric._upper_bounds
-    return [*bucket_lines(bounds), ("_count", ""), *([("_sum", "")] if bounds[0] >= 0 else [])]
-
-
-_EXEMPLAR = {"trace_id": "a", "b": '"'}
-_KINDS: dict[type[Any], _Kind] = {
-    Counter: _Kind(
-        lines=lambda _: [("_total", "")],
-        read=lambda child: _read(child._value),
-        exemplars=lambda child: [child._value._exemplar],
-        fill=lambda child: child.inc(2.5, _EXEMPLAR),
-    ),
-    Gauge: _Kind(
-        lines=lambda _: [("", "")],
-        read=lambda child: _read(child._value),
-        exemplars=lambda _: [],
-        fill=lambda child: child.set(-2.5),
-        has_created=False,
-    ),
-    Summary: _Kind(
-        lines=lambda _: [("_count", ""), ("_sum", "")],
-        read=lambda child: _read(child._count, child._sum),
-        exemplars=lambda _: [],
-        fill=lambda child: child.observe(2.5),
-    ),
-    Histogram: _Kind(
-        lines=_histogram_lines,
-        read=_read_histogram,
-        exemplars=lambda child: [*map(_exemplar, child._buckets)],
-        fill=lambda child: child.observe(2.5, _EXEMPLAR),
-    ),
-}

@@ -421,6 +421,14 @@ def test_value_of_another_class_is_left_to_prometheus_client(registry: Collector
     assert 'mine_total{a="y"} 5.0' in ours(registry)
 
 
+def test_series_that_has_no_time_of_creation_makes_no_family_for_it(registry: CollectorRegistry) -> None:
+    counter = Counter("mine", "About.", ("a",), registry=registry)
+    real = counter.labels("x")._child_samples
+    counter.labels("x")._child_samples = lambda: [*real()][:1]  # type: ignore[method-assign]
+    same(registry)
+    assert "_created" not in ours(registry)
+
+
 def test_registry_without_the_attributes_that_we_know_is_asked_itself(registry: CollectorRegistry) -> None:
     counters(registry)
     registry.get_target_info = None  # type: ignore[assignment,method-assign]
