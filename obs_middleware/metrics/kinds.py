@@ -43,7 +43,10 @@ def _read_histogram(child: Any) -> list[Any]:
     counts: list[Any] = [*accumulate(map(_value, child._buckets))]
     count = counts[-1]
     if count.__class__ is not float or not count < 1e6:
-        counts = [*map(number, counts)]
+        spelled = {
+            count: number(count) for count in set(counts)
+        }  # added up, many are the same: 60 → 35 ms for 43 000 samples
+        counts = [spelled[count] for count in counts]
         count = counts[-1]
     return [*counts, count, total] if child._upper_bounds[0] >= 0 else [*counts, count]
 
