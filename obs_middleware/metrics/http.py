@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from prometheus_client import CollectorRegistry, Counter
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from obs_middleware.metrics.series import Histogram, Series
+from obs_middleware.metrics.text import SeriesText
 from obs_middleware.settings import ConfigError
 
 if TYPE_CHECKING:
@@ -26,11 +27,9 @@ if TYPE_CHECKING:
 _BYTES_BUCKETS = (100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 _SCHEMES = ("http", "https", "ws", "wss")
 _OVERFLOW = ("_OTHER", "overflow", "", "overflow")
-_ACTIVE = (
-    "http_server_active_requests",
-    "Requests that are being served.",
-    ("http_request_method", "url_scheme"),
-)
+_ACTIVE = "http_server_active_requests"
+_ABOUT_ACTIVE = "Requests that are being served."
+_ACTIVE_LABELS = ("http_request_method", "url_scheme")
 
 Key = tuple[str, str, "int | str | None", str]
 
@@ -49,6 +48,7 @@ class Instruments(Collector):
             Histogram("http_server_request_body_size_bytes", "Size of request bodies.", _BYTES_BUCKETS),
             Histogram("http_server_response_body_size_bytes", "Size of response bodies.", _BYTES_BUCKETS),
         )
+        self._active_text = SeriesText(_ACTIVE, _ABOUT_ACTIVE, "gauge", _ACTIVE_LABELS)
         self.internal_errors = Counter(
             "obs_internal_errors", "Failures inside obs-middleware itself.", ("component",), registry=None
         )
@@ -59,13 +59,22 @@ class Instruments(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families, as every collector of prometheus-client does."""
-        series = list(self.series.values())
         for index, histogram in enumerate(self.histograms):
-            yield histogram.family((one.labels, one.tallies()[index]) for one in series)
+            yield histogram.family((one, one.tallies()[index]) for one in list(self.series.values()))
         active = self._active_family()
         for labels, cell in list(self.active.items()):
             active.add_metric(labels, cell[0])
         yield active
+
+    def blocks(self, is_openmetrics: bool) -> Iterator[str]:
+        """Yield the same as the text of the page, a series at a time."""
+        for index, histogram in enumerate(self.histograms):
+            yield histogram.head(is_openmetrics)
+            for one in list(self.series.values()):
+                yield histogram.lines(one, one.tallies()[index], is_openmetrics=is_openmetrics)
+        yield self._active_text.head(is_openmetrics)
+        for labels, cell in list(self.active.items()):
+            yield self._active_text.child(self._active_text.labels(labels), float(cell[0]))
 
     def describe(self) -> Iterator[Metric]:
         """Yield the families with no samples: the names that the registry keeps for us."""
@@ -82,8 +91,7 @@ class Instruments(Collector):
         return self.series.setdefault(key, one)
 
     def _active_family(self) -> GaugeMetricFamily:
-        name, about, labels = _ACTIVE
-        return GaugeMetricFamily(name, about, labels=labels)
+        return GaugeMetricFamily(_ACTIVE, _ABOUT_ACTIVE, labels=_ACTIVE_LABELS)
 
     def _register(self, registry: CollectorRegistry) -> None:
         done: list[Collector] = []

@@ -1,4 +1,4 @@
-"""The counts behind the HTTP histograms, kept in plain lists, and what prometheus-client sees of them.
+"""The counts behind the HTTP histograms, kept in plain lists, and how they are shown.
 
 An exchange is observed in all four histograms at once: one look-up, one lock, plain additions (1.0 µs, where four of
 prometheus-client's `observe` take 2.5 µs and keep an object with a lock for every bucket).
@@ -6,45 +6,50 @@ prometheus-client's `observe` take 2.5 µs and keep an object with a lock for ev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import accumulate
 from typing import Any
 
-from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.metrics_core import HistogramMetricFamily
 from prometheus_client.samples import Exemplar
-from prometheus_client.utils import floatToGoString
+
+from obs_middleware.metrics.text import HistogramText, as_in_go
 
 LABELS = ("http_request_method", "http_route", "http_response_status_code", "error_type")
 
-Labels = tuple[str, ...]
-# Trace ID, span ID, value, time in seconds since 1970; one for each bucket.
-Exemplars = dict[int, tuple[str, str, float, float]]
-
 
 class Tally:
-    """One label set's observations in one histogram: how many in each bucket, not cumulated, and their sum."""
+    """One label set's observations in one histogram: how many in each bucket, not added up, and their sum."""
 
     __slots__ = ("counts", "exemplars", "sum")
 
     def __init__(self, buckets: int) -> None:
         self.counts = [0] * buckets
         self.sum = 0.0
-        self.exemplars: Exemplars | None = None
+        self.exemplars: dict[int, tuple[str, str, float, float]] | None = None
 
     def example(self, bucket: int, exemplar: tuple[str, str, float, float]) -> None:
-        """Keep the exemplar of a bucket."""
+        """Keep a bucket's exemplar: trace ID, span ID, value, time in seconds since 1970."""
         if self.exemplars is None:
             self.exemplars = {}
         self.exemplars[bucket] = exemplar
+
+    def shown_exemplars(self) -> list[Exemplar | None] | None:
+        """Return the exemplar of each bucket; None where there is none at all."""
+        known = self.exemplars
+        if known is None:
+            return None
+        return [_shown(known[bucket]) if bucket in known else None for bucket in range(len(self.counts))]
 
 
 class Series:
     """One label set in the four histograms."""
 
-    __slots__ = ("duration", "first_byte", "labels", "request_size", "response_size")
+    __slots__ = ("duration", "first_byte", "labels", "request_size", "response_size", "text")
 
-    def __init__(self, labels: Labels, *, time_buckets: int, size_buckets: int) -> None:
+    def __init__(self, labels: tuple[str, ...], *, time_buckets: int, size_buckets: int) -> None:
         self.labels = labels
+        self.text = ""  # the labels on the page, once it was made
         self.duration = Tally(time_buckets)
         self.first_byte = Tally(time_buckets)
         self.request_size = Tally(size_buckets)
@@ -56,30 +61,37 @@ class Series:
 
 
 class Histogram:
-    """One histogram's name and bounds, and its families as prometheus-client has them."""
+    """One histogram's name and bounds, and what it shows of its tallies; one that has counted nothing is left out."""
 
     def __init__(self, name: str, about: str, bounds: Iterable[float]) -> None:
-        self.name = name
-        self.about = about
-        self.bounds = tuple(float(bound) for bound in bounds)
-        self._marks = [*map(floatToGoString, self.bounds), "+Inf"]
+        self._name = name
+        self._about = about
+        bounds = tuple(map(float, bounds))
+        self._marks = [*map(as_in_go, bounds), "+Inf"]
+        self._text = HistogramText(name, about, LABELS, bounds)
+        self.head = self._text.head
 
-    def family(self, tallies: Iterable[tuple[Labels, Tally]]) -> HistogramMetricFamily:
-        """Return the family of these label sets; one with no observation is left out."""
-        family = HistogramMetricFamily(self.name, self.about, labels=LABELS)
-        for labels, tally in tallies:
+    def family(self, tallies: Iterable[tuple[Series, Tally]]) -> HistogramMetricFamily:
+        """Return the family, as prometheus-client has them."""
+        family = HistogramMetricFamily(self._name, self._about, labels=LABELS)
+        for series, tally in tallies:
             counts, total = list(tally.counts), tally.sum
             if any(counts):
-                family.add_metric(labels, list(self._buckets(counts, tally.exemplars)), total)
+                exemplars = tally.shown_exemplars() or [None] * len(counts)
+                buckets: list[Any] = list(zip(self._marks, accumulate(counts), exemplars, strict=True))
+                family.add_metric(series.labels, buckets, total)
         return family
 
-    def _buckets(self, counts: list[int], exemplars: Exemplars | None) -> Iterator[Any]:
-        for index, (mark, count) in enumerate(zip(self._marks, accumulate(counts), strict=True)):
-            yield (mark, float(count), _exemplar(exemplars.get(index))) if exemplars else (mark, float(count))
+    def lines(self, series: Series, tally: Tally, *, is_openmetrics: bool) -> str:
+        """Return one series' part of the page."""
+        counts, total = list(tally.counts), tally.sum
+        if not any(counts):
+            return ""
+        series.text = series.text or self._text.labels(series.labels)
+        exemplars = tally.shown_exemplars() if is_openmetrics else None
+        return self._text.child(series.text, map(float, counts), total, exemplars)
 
 
-def _exemplar(known: tuple[str, str, float, float] | None) -> Exemplar | None:
-    if known is None:
-        return None
-    trace_id, span_id, value, seconds = known
+def _shown(exemplar: tuple[str, str, float, float]) -> Exemplar:
+    trace_id, span_id, value, seconds = exemplar
     return Exemplar({"trace_id": trace_id, "span_id": span_id}, value, seconds)

@@ -52,7 +52,7 @@ class HistogramText:
     def child(
         self,
         labels: str,
-        counts: Iterable[int],
+        counts: Iterable[float],
         total: float,
         exemplars: Iterable[Exemplar | None] | None = None,
     ) -> str:

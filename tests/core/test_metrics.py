@@ -9,7 +9,8 @@ import weakref
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -323,3 +324,14 @@ def test_any_accept_header_gets_a_page(accept: str) -> None:
     own = observer(access_log=False)
     assert "http_server_active_requests" in page(own, accept)
     assert internal_errors(own, "endpoints") == 0
+
+
+@pytest.mark.parametrize("accept", ["", OPENMETRICS])
+def test_page_is_what_prometheus_client_makes_of_our_families(accept: str) -> None:
+    own = observer(access_log=False)
+    for route in ("/a", '/"quoted"', "/back\\slash", "/ü"):
+        for status in (200, 404, None):
+            serve(own, request(headers=SAMPLED), route=route, status=status, request_bytes=10**8)
+    serve(own, request("BREW", scheme="odd"), route="/a", status=500, error=ValueError())
+    encode = generate_openmetrics if accept else generate_latest
+    assert page(own, accept) == encode(own.registry).decode()
