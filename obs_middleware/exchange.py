@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from opentelemetry import context as otel_context
 
+from obs_middleware.ledger import Entry, Report
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 Recorder = tuple[str, Callable[["Exchange"], None]]  # the component's name, for our own errors
 Recorders = tuple[Recorder, ...]
-Report = Callable[[str, Exception], None]
 
 CARRIED_AS = "obs.exchange"  # the key in scope and environ
 
@@ -92,7 +93,6 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
     span: Span | None = None
     is_span_ours: bool = False
     context: Context | None = None
-    active: list[int] | None = None  # the cell of the active gauge that counts this exchange
     # Set by the adapter while the app runs.
     route: str | None = None
     status: int | None = None
@@ -187,6 +187,32 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         if self.error is None:
             return str(self.status)
         return error_name(self.error)
+
+    def entry(self) -> Entry:
+        """Return what is kept of it, once it is finished."""
+        info = self.info
+        return Entry(
+            self.method,
+            info.scheme,
+            self.path,
+            self.route,
+            self.status,
+            "" if self.outcome is None else self.outcome.value,
+            self.error_type,
+            self.duration,
+            self.time_to_first_byte,
+            self.request_bytes,
+            self.response_bytes,
+            self.request_id,
+            self.correlation_id,
+            self.are_ids_given,
+            self.trace_id,
+            self.span_id,
+            self.is_sampled,
+            info.peer[0] if info.peer else None,
+            info.header("user-agent"),
+            self.started_ns / 1e9 + self.duration,
+        )
 
     def note_error(self, error: BaseException) -> None:
         """Keep the first exception seen, until the exchange is finished; a group of one is that one (task groups)."""

@@ -21,9 +21,10 @@ import prometheus_client
 
 from obs_middleware import request_id
 from obs_middleware.endpoints import Endpoints, Reply
-from obs_middleware.exchange import Exchange, Recorder, RequestInfo
+from obs_middleware.exchange import Exchange, Recorders, RequestInfo
 from obs_middleware.health.checks import Function, run_in
 from obs_middleware.health.probes import Probes
+from obs_middleware.ledger import Entry, Ledger
 from obs_middleware.logs import setup as logs_setup
 from obs_middleware.logs.access import AccessLog
 from obs_middleware.metrics.http import HttpMetrics
@@ -87,7 +88,10 @@ class Observer:
         self._probes = Probes(self._describe)
         self._endpoints = Endpoints(settings, self._probes, self.registry)
         self.paths = self._endpoints.paths  # what is answered here and never reaches the app
-        self._recorders = self._choose_recorders()
+        self._access_log = AccessLog(self._redactor) if settings.access_log else None
+        self._ledger = Ledger(self._record, self._report)
+        self._metrics.instruments.ledgers.add(self._ledger)
+        self._recorders: Recorders = (("tracing", self._spans.end), ("ledger", self._enter))
         methods = os.environ.get("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "").replace(",", " ") or _METHODS
         self._methods = frozenset(methods.split())
         self._request_id_header = settings.request_id_header
@@ -169,8 +173,9 @@ class Observer:
         self._probes.is_draining = True
 
     def close(self) -> None:
-        """Drain, and send what the exporter still holds; it takes up to five seconds."""
+        """Drain, write the lines and send the spans that still wait; it takes up to five seconds."""
         self.drain()
+        self._ledger.settle()
         if self._provider is not None:
             self._provider.force_flush(_FLUSH_MS)  # the SDK itself shuts down at exit
 
@@ -184,16 +189,16 @@ class Observer:
                 return
             is_first, self._environment = self._environment is None, environment
             self._endpoints.are_details_open = self.is_development = environment == "development"
-            self._try("log_setup", logs_setup.set_up, environment)
+            self._try("log_setup", logs_setup.set_up, self.settings, environment)
             if is_first:
-                self._provider = self._try("trace_setup", tracing_setup.set_up, environment)
+                self._provider = self._try("trace_setup", tracing_setup.set_up, self.settings, environment)
                 if not self._is_provider_given:
                     self._spans.sampling = tracing_setup.sampling_of(self._provider)
 
-    def _try(self, component: str, set_up: Callable[..., Any], environment: str) -> Any:
+    def _try(self, component: str, function: Callable[..., Any], *args: Any) -> Any:
         try:
-            return set_up(self.settings, environment=environment)
-        except Exception as error:  # the settings are checked; whatever it is, the app can do without
+            return function(*args)
+        except Exception as error:
             self._report(component, error)
             return None
 
@@ -257,13 +262,18 @@ class Observer:
             return None
         return exchange
 
-    def _choose_recorders(self) -> tuple[Recorder, ...]:
-        recorders: tuple[Recorder, ...] = (("metrics", self._metrics.end), ("tracing", self._spans.end))
-        return (
-            (*recorders, ("access_log", AccessLog(self._redactor).write))
-            if self.settings.access_log
-            else recorders
-        )
+    def _enter(self, exchange: Exchange) -> None:
+        """Write the exchange down in the ledger, and its line where that can't wait."""
+        entry = exchange.entry()
+        if self._access_log is not None:
+            self._try("access_log", self._access_log.note, entry, exchange)
+        self._ledger.add(entry)
+
+    def _record(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            self._try("metrics", self._metrics.end, entry)
+        if self._access_log is not None:
+            self._try("access_log", self._access_log.write, entries)
 
     def _describe(self, error: BaseException) -> str:
         kind, message, _ = self._redactor.error(error)

@@ -94,9 +94,9 @@ class JsonFormatter(BaseJsonFormatter):
             line = _encode(self._rescue(record, error)).decode()
         return _non_ascii.sub(_escape, line) if self._is_ascii else line
 
-    def access_line(self, created: float, level: int, message: str, values: tuple[Any, ...]) -> bytes:
+    def access_line(self, created: float, message: str, values: tuple[Any, ...]) -> bytes:
         """Return the line that `format` makes of an access record; `values`, of ACCESS_FIELDS, hold no secrets."""
-        clock, name = self._clock.text(created), logging.getLevelName(level)
+        clock, name = self._clock.text(created), logging.getLevelName(logging.INFO)
         line = _encode(_AccessLine(clock, name, "obs.access", message, *self._every_line, *values))
         return _non_ascii.sub(_escape, line.decode()).encode() if self._is_ascii else line
 

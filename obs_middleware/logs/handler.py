@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import TextIO
 
 _Logger = logging.Logger
@@ -13,17 +14,18 @@ _STOCK = _Logger.makeRecord.__code__.co_filename
 class LineHandler(logging.StreamHandler[TextIO]):
     """Write each record as one line, and hand it to the system at once."""
 
-    def write(self, line: bytes) -> None:
-        """Write a finished line in UTF-8."""
+    def write(self, lines: Iterable[bytes]) -> None:
+        """Write finished lines in UTF-8, all at once: other processes may share the output."""
+        text = b"".join([line + b"\n" for line in lines])
         self.acquire()
         try:
             output = getattr(self.stream, "buffer", None)
             if output is None:  # a stream of text alone
-                self.stream.write(f"{line.decode()}\n")
-                self.stream.flush()
+                self.stream.write(text.decode())
             else:
-                output.write(line + b"\n")  # in one piece: other processes may share the output
-                output.flush()
+                self.stream.flush()
+                output.write(text)
+            self.stream.flush()
         finally:
             self.release()
 

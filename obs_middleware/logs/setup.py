@@ -22,7 +22,7 @@ _SERVERS = ("uvicorn", "gunicorn.error")
 _SERVER_ACCESS = "uvicorn.access"
 
 
-def set_up(settings: Settings, *, environment: str) -> None:
+def set_up(settings: Settings, environment: str) -> None:
     """Install the handler on the root logger; told again of another environment, format as it wants."""
     for name in _OURS:
         logging.getLogger(name).disabled = False  # by a dictConfig that came after our import

@@ -6,23 +6,23 @@ known ones or `_OTHER`, routes are templates, and past a cap every further label
 
 from __future__ import annotations
 
-import time
 from bisect import bisect_left
 from collections.abc import Iterator
 from threading import Lock
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from obs_middleware.metrics.series import Histogram, Series
+from obs_middleware.metrics.series import Example, Histogram, Series, Tally
 from obs_middleware.metrics.text import SeriesText
 from obs_middleware.settings import ConfigError
 
 if TYPE_CHECKING:
     from obs_middleware.exchange import Exchange
+    from obs_middleware.ledger import Entry, Ledger
 
 _BYTES_BUCKETS = (100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 _SCHEMES = ("http", "https", "ws", "wss")
@@ -39,6 +39,7 @@ class Instruments(Collector):
 
     def __init__(self, registry: CollectorRegistry, buckets: tuple[float, ...]) -> None:
         self.buckets = buckets
+        self.ledgers: WeakSet[Ledger] = WeakSet()  # settled before anybody looks
         self.lock = Lock()  # held for plain additions alone: no call, so that no finalizer can meet it
         self.series: dict[Key, Series] = {}
         self.active: dict[tuple[str, str], list[int]] = {}
@@ -59,6 +60,7 @@ class Instruments(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families, as every collector of prometheus-client does."""
+        self._settle()
         for index, histogram in enumerate(self.histograms):
             yield histogram.family((one, one.tallies()[index]) for one in list(self.series.values()))
         active = self._active_family()
@@ -68,6 +70,7 @@ class Instruments(Collector):
 
     def blocks(self, is_openmetrics: bool) -> Iterator[str]:
         """Yield the same as the text of the page, a series at a time."""
+        self._settle()
         for index, histogram in enumerate(self.histograms):
             yield histogram.head(is_openmetrics)
             for one in list(self.series.values()):
@@ -89,6 +92,10 @@ class Instruments(Collector):
         texts = tuple(label.encode("utf-8", "backslashreplace").decode("utf-8") for label in labels)
         one = Series(texts, time_buckets=len(self.buckets) + 1, size_buckets=len(_BYTES_BUCKETS) + 1)
         return self.series.setdefault(key, one)
+
+    def _settle(self) -> None:
+        for ledger in list(self.ledgers):
+            ledger.settle()
 
     def _active_family(self) -> GaugeMetricFamily:
         return GaugeMetricFamily(_ACTIVE, _ABOUT_ACTIVE, labels=_ACTIVE_LABELS)
@@ -121,60 +128,65 @@ class HttpMetrics:
         """Count a request in."""
         own = self.instruments
         key = (exchange.method, exchange.info.scheme)
-        exchange.active = active = own.active.get(key) or self._new_active(key)
+        cell = own.active.get(key) or self._new_active(key)
         with own.lock:
-            active[0] += 1
+            cell[0] += 1
 
-    def end(self, exchange: Exchange) -> None:
+    def end(self, entry: Entry) -> None:
         """Count a request out and observe it; a websocket that was accepted is a connection, not a request."""
         own = self.instruments
-        active = exchange.active or self._new_active((exchange.method, exchange.info.scheme))
-        if exchange.status == 101:
+        key = (entry.method, entry.scheme)
+        active = own.active.get(key) or self._new_active(key)
+        if entry.status == 101:
             with own.lock:
                 active[0] -= 1
             return
-        key = (exchange.method, exchange.route or "", exchange.status, exchange.error_type)
-        series = own.series.get(key) or self._new_series(key)
-        seconds, first_byte = exchange.duration, exchange.time_to_first_byte
-        received, sent = exchange.request_bytes, exchange.response_bytes
-        times, sizes = own.buckets, _BYTES_BUCKETS
-        at = bisect_left(times, seconds)
-        first_at = -1 if first_byte is None else bisect_left(times, first_byte)
-        received_at, sent_at = bisect_left(sizes, received), bisect_left(sizes, sent)
-        duration, first, request, response = (
-            series.duration,
-            series.first_byte,
-            series.request_size,
-            series.response_size,
+        series = self._series(entry)
+        duration, request, response = series.duration, series.request_size, series.response_size
+        seconds, received, sent = entry.duration, entry.request_bytes, entry.response_bytes
+        bucket = bisect_left(own.buckets, seconds)
+        received_bucket, sent_bucket = (
+            bisect_left(_BYTES_BUCKETS, received),
+            bisect_left(_BYTES_BUCKETS, sent),
         )
         with own.lock:
             active[0] -= 1
-            duration.counts[at] += 1
+            duration.counts[bucket] += 1
             duration.sum += seconds
-            request.counts[received_at] += 1
+            request.counts[received_bucket] += 1
             request.sum += received
-            response.counts[sent_at] += 1
+            response.counts[sent_bucket] += 1
             response.sum += sent
-            if first_byte is not None:
-                first.counts[first_at] += 1
-                first.sum += first_byte
-        if exchange.is_sampled:
-            ids, now = (exchange.trace_id, exchange.span_id), time.time()
-            duration.example(at, (*ids, seconds, now))
-            if first_byte is not None:
-                first.example(first_at, (*ids, first_byte, now))
+        exemplar = (entry.trace_id, entry.span_id, seconds, entry.ended) if entry.is_sampled else None
+        if exemplar is not None:
+            duration.example(bucket, exemplar)
+        if entry.time_to_first_byte is not None:
+            self._observe_first_byte(series.first_byte, entry.time_to_first_byte, exemplar)
+
+    def _observe_first_byte(self, tally: Tally, seconds: float, exemplar: Example | None) -> None:
+        bucket = bisect_left(self.instruments.buckets, seconds)
+        with self.instruments.lock:
+            tally.counts[bucket] += 1
+            tally.sum += seconds
+        if exemplar is not None:
+            trace_id, span_id, _, ended = exemplar
+            tally.example(bucket, (trace_id, span_id, seconds, ended))
+
+    def _series(self, entry: Entry) -> Series:
+        own = self.instruments
+        key = (entry.method, entry.route or "", entry.status, entry.error_type)
+        known = own.series.get(key)
+        if known is not None:
+            return known
+        if len(own.series) < self._max_series:
+            return own.new_series(key)
+        own.overflow.labels("http_server").inc()
+        return own.series.get(_OVERFLOW) or own.new_series(_OVERFLOW)
 
     def _new_active(self, key: tuple[str, str]) -> list[int]:
         method, scheme = key
         known = (method, scheme if scheme in _SCHEMES else "_OTHER")
         return self.instruments.active.setdefault(known, [0])
-
-    def _new_series(self, key: Key) -> Series:
-        own = self.instruments
-        if len(own.series) < self._max_series:
-            return own.new_series(key)
-        own.overflow.labels("http_server").inc()
-        return own.series.get(_OVERFLOW) or own.new_series(_OVERFLOW)
 
 
 _made: WeakKeyDictionary[CollectorRegistry, Instruments] = WeakKeyDictionary()

@@ -40,7 +40,7 @@ def check(settings: Settings) -> None:
         _import_sdk(settings)
 
 
-def set_up(settings: Settings, *, environment: str) -> TracerProvider | None:
+def set_up(settings: Settings, environment: str) -> TracerProvider | None:
     """Install a global TracerProvider that exports over OTLP/HTTP, once, and return it.
 
     None where nothing is to be exported, or the user has a provider already, which stays.
