@@ -29,7 +29,22 @@ Recorders = tuple[Recorder, ...]
 
 CARRIED_AS = "obs.exchange"  # the key in scope and environ
 
-_current: ContextVar[Exchange | None] = ContextVar("obs_exchange", default=None)
+CURRENT: ContextVar[Exchange | None] = ContextVar("obs_exchange", default=None)
+
+
+def _context_calls() -> tuple[Callable[[], Context], Callable[[Context], object]]:
+    """Return what gets and sets OpenTelemetry's current context.
+
+    Its own functions are two calls deep each, five times a request; the variable below them is asked where it is one
+    (0.4 µs less for each time an exchange becomes current).
+    """
+    variable = getattr(getattr(otel_context, "_RUNTIME_CONTEXT", None), "_current_context", None)
+    if isinstance(variable, ContextVar):
+        return variable.get, variable.set
+    return otel_context.get_current, otel_context.attach
+
+
+get_context, attach = _context_calls()
 
 # No body follows these, whatever the app hands over (RFC 9110, sections 15.3.5 and 15.4.5).
 _BODILESS = (204, 304)
@@ -116,20 +131,20 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         return f"<Exchange {self.method} {self.path} {self.request_id}>"
 
     def __enter__(self) -> Exchange:
-        self._before = (_current.get(), otel_context.get_current(), self._before)
-        _current.set(self)
+        self._before = (CURRENT.get(), get_context(), self._before)
+        CURRENT.set(self)
         if self.context is not None:
-            otel_context.attach(self.context)
+            attach(self.context)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._recorders:  # a body goes on where it was, inside a span of the app's own
-            self.context = otel_context.get_current()
+            self.context = get_context()
         exchange, context, self._before = self._before
-        _current.set(exchange)
-        otel_context.attach(context)  # by value: a token is good in its own context alone
+        CURRENT.set(exchange)
+        attach(context)  # by value: a token is good in its own context alone
 
     def first_byte(self) -> None:
         """Note that the response begins now."""
@@ -279,11 +294,11 @@ def current_exchange() -> Exchange | None:
 
     Seen in sync and async code, in the tasks it starts and in threads that run in a copied context.
     """
-    return _current.get()
+    return CURRENT.get()
 
 
 def bind(**fields: Any) -> None:
     """Add fields to every further log line of the current request, its access line included; outside one do nothing."""
-    exchange = _current.get()
+    exchange = CURRENT.get()
     if exchange is not None:
         exchange.fields.update(fields)

@@ -265,8 +265,12 @@ class Observer:
     def _enter(self, exchange: Exchange) -> None:
         """Write the exchange down in the ledger, and its line where that can't wait."""
         entry = exchange.entry()
-        if self._access_log is not None:
-            self._try("access_log", self._access_log.note, entry, exchange)
+        access_log = self._access_log
+        if access_log is not None:
+            if access_log.may_wait and not exchange.error_type and not exchange.fields:
+                entry.is_line_due = True
+            else:
+                self._try("access_log", access_log.note, entry, exchange)
         self._ledger.add(entry)
 
     def _record(self, entries: list[Entry]) -> None:

@@ -69,9 +69,8 @@ class ObservabilityMiddleware:
             return
         app = self.app if self._is_serving else self._begin(scope)
         info = request_info(scope)
-        path = own_path(scope)
-        if path in self._own_paths and scope["type"] == "http":
-            await self._reply(info, path, send)
+        if info.path.removeprefix(scope.get("root_path", "")) in self._own_paths and scope["type"] == "http":
+            await self._reply(info, own_path(scope), send)
             return
         exchange = self.observer.start(info)
         if exchange is None:

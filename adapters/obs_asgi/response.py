@@ -13,6 +13,7 @@ Message = MutableMapping[str, Any]
 
 _ABNORMAL_CLOSURE = 1006  # no close frame was seen (RFC 6455, section 7.4.1)
 _ERROR = b"Internal Server Error"
+_AT_ROOT = ("", "")
 _STARTS = ("http.response.start", "websocket.http.response.start")
 
 
@@ -52,7 +53,7 @@ class Response:
         self.exchange = exchange
         self.names = names
         self.routes = routes
-        self.before = routes.before(scope)
+        self.before = routes.before(scope) if scope.get("root_path") else _AT_ROOT
         self.scope = scope
         self.server_receive = receive
         self.server_send = send
@@ -83,7 +84,9 @@ class Response:
         exchange = self.exchange
         was_client_gone = exchange.is_client_gone  # servers take what is sent then, and drop it
         if kind in _STARTS:
-            self._note_start(message)
+            exchange.status = int(message["status"])  # an HTTPStatus too is its number
+            self.has_body = exchange.has_body
+            self.has_trailers = message.get("trailers", False)
             message = self._with_headers(message)
         elif kind == "websocket.accept":
             message = self._with_headers(message)
@@ -133,12 +136,6 @@ class Response:
             except Exception as error:
                 exchange.report("route", error)
         exchange.finish(is_complete=is_complete)
-
-    def _note_start(self, message: Message) -> None:
-        exchange = self.exchange
-        exchange.status = int(message["status"])  # an HTTPStatus too is its number
-        self.has_body = exchange.has_body
-        self.has_trailers = message.get("trailers", False)
 
     def _with_headers(self, message: Message) -> Message:
         headers = [*(message.get("headers") or ())]

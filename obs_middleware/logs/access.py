@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from obs_middleware.exchange import Outcome
 from obs_middleware.logs.context import stamp
 from obs_middleware.logs.formatter import ACCESS_FIELDS, JsonFormatter
-from obs_middleware.logs.handler import sole_handler
+from obs_middleware.logs.handler import LineHandler, sole_handler
 from obs_middleware.redaction import one_line
 
 if TYPE_CHECKING:
@@ -32,34 +32,38 @@ class AccessLog:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
+        self.may_wait = False  # as logging was configured when it was last looked at, a batch ago at most
 
     def note(self, entry: Entry, exchange: Exchange) -> None:
         """Write the line of an exchange, or leave it to `write` when nobody would know the difference."""
+        self.look()
         level = logging.ERROR if entry.outcome == Outcome.ERROR else logging.INFO
-        if not _logger.isEnabledFor(level):
-            return
-        if level == logging.INFO and not exchange.fields and sole_handler(_logger, level) is not None:
+        if level == logging.INFO and not exchange.fields and self.may_wait:
             entry.is_line_due = True
-            return
-        record = _logger.makeRecord(_logger.name, level, "", 0, _message(entry), (), None)
-        stamp(record, exchange, **dict(zip(ACCESS_FIELDS, self._values(entry), strict=True)))
-        _logger.handle(record)
+        elif _logger.isEnabledFor(level):
+            record = _logger.makeRecord(_logger.name, level, "", 0, _message(entry), (), None)
+            stamp(record, exchange, **dict(zip(ACCESS_FIELDS, self._values(entry), strict=True)))
+            _logger.handle(record)
+
+    def look(self) -> LineHandler | None:
+        """Look how logging is configured now, and return our handler where lines may wait for it."""
+        handler = sole_handler(_logger, logging.INFO) if _logger.isEnabledFor(logging.INFO) else None
+        self.may_wait = handler is not None and isinstance(handler.formatter, JsonFormatter)
+        return handler
 
     def write(self, entries: list[Entry]) -> None:
         """Write the lines that are due, in one piece."""
+        handler = self.look()
         due = [entry for entry in entries if entry.is_line_due]
-        handler = sole_handler(_logger, logging.INFO) if due else None
-        formatter = None if handler is None else handler.formatter
-        if handler is not None and isinstance(formatter, JsonFormatter):
-            handler.write(
-                [formatter.access_line(entry.ended, _message(entry), self._values(entry)) for entry in due]
-            )
-            return
-        for entry in due:  # logging was configured anew in between, or lines are for people
-            record = _logger.makeRecord(_logger.name, logging.INFO, "", 0, _message(entry), (), None)
-            record.created = entry.ended
-            vars(record).update(zip(ACCESS_FIELDS, self._values(entry), strict=True))
-            _logger.handle(record)
+        if due and handler is not None and isinstance(handler.formatter, JsonFormatter):
+            line = handler.formatter.access_line
+            handler.write([line(entry.ended, _message(entry), self._values(entry)) for entry in due])
+        elif due and _logger.isEnabledFor(logging.INFO):  # logging was configured anew in between
+            for entry in due:
+                record = _logger.makeRecord(_logger.name, logging.INFO, "", 0, _message(entry), (), None)
+                record.created = entry.ended
+                vars(record).update(zip(ACCESS_FIELDS, self._values(entry), strict=True))
+                _logger.handle(record)
 
     def _values(self, entry: Entry) -> tuple[str | int | float | None, ...]:
         """Return the values of ACCESS_FIELDS, without secrets."""

@@ -58,7 +58,9 @@ def set_up(settings: Settings, environment: str) -> TracerProvider | None:
         sampler=None if root is None else sdk.sampling.ParentBased(root),
         id_generator=own,
     )
-    provider.add_span_processor(sdk.export.BatchSpanProcessor(exporter(**_endpoint(settings))))
+    from obs_middleware.tracing.batch import PackedBatches
+
+    provider.add_span_processor(PackedBatches(exporter(**_endpoint(settings))))
     setattr(provider, _OURS, own)
     trace.set_tracer_provider(provider)
     return provider

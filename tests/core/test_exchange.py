@@ -301,7 +301,7 @@ def own_context() -> Iterator[None]:
     otel_context.detach(token)
     from obs_middleware import exchange as module
 
-    module._current.set(None)
+    module.CURRENT.set(None)
 
 
 def test_exchange_ends_in_a_thread_that_knows_nothing_of_it() -> None:
