@@ -1,7 +1,8 @@
 """CPU time that a variant adds to a request, in process, with no socket in between.
 
-The bare app and every variant of it live in processes of their own and take turns on one core, some hundred requests
-each, the bare app before every variant: what else the machine does meanwhile falls on all of them alike.
+The bare app and every variant of it, with few routes and with many, live in processes of their own and take turns on
+one core, some hundred requests each, the bare app before every variant: what else the machine does meanwhile falls on
+all of them alike.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def measure(
         seconds: how long to measure each case, at least.
     """
     rows = []
-    for _, group in groupby(chosen, key=lambda case: case[:4]):
+    for _, group in groupby(chosen, key=lambda case: (case.framework, case.kind, case.exporter)):
         for row in _together(list(group), seconds):
             rows.append(row)
             report(told(row))
@@ -44,11 +45,11 @@ def measure(
 
 
 def _together(group: list[Case], seconds: float) -> list[dict[str, Any]]:
-    framework, routes, kind, exporter, _ = group[0]
-    path = "/stream" if kind == "stream" else ""
+    path = "/stream" if group[0].kind == "stream" else ""
     with ExitStack() as stack:
-        sink = Sink(stack) if exporter == "otlp" else None
-        bare = _ready(stack, Case(framework, routes, kind, exporter, "bare"), path, None)
+        sink = Sink(stack) if group[0].exporter == "otlp" else None
+        first = {case.routes: case._replace(variant="bare") for case in group}
+        bare = {routes: _ready(stack, case, path, None) for routes, case in first.items()}
         others = [(case, _ready(stack, case, path, sink)) for case in group]
         times = _take_turns(bare, others, seconds * len(others), path=path, has_flush=sink is not None)
     return [{**case._asdict(), **_row(times[case]), "chunk": _chunk(case)} for case in group]
@@ -66,17 +67,16 @@ def _ready(stack: ExitStack, case: Case, path: str, sink: Sink | None) -> Proces
 
 
 def _take_turns(
-    bare: Process, others: list[tuple[Case, Process]], seconds: float, **what: Any
+    bare: dict[int, Process], others: list[tuple[Case, Process]], seconds: float, **what: Any
 ) -> dict[Case, list[Pair]]:
     times: dict[Case, list[Pair]] = {case: [] for case, _ in others}
     end, rounds = time.monotonic() + seconds, 0
-    bare.ask("repeat", count=_chunk(others[0][0]), **what)
-    for case, other in others:
-        other.ask("repeat", count=_chunk(case), **what)
+    for worker in (*bare.values(), *(other for _, other in others)):
+        worker.ask("repeat", count=_SLOW_CHUNK, **what)
     while rounds < _LEAST_ROUNDS[others[0][0].exporter] or time.monotonic() < end:
         rounds += 1
         for case, other in others if rounds % 2 else reversed(others):
-            first = bare.ask("repeat", count=_chunk(case), **what)
+            first = bare[case.routes].ask("repeat", count=_chunk(case), **what)
             times[case].append((first, other.ask("repeat", count=_chunk(case), **what)))
     return times
 

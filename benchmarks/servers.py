@@ -150,8 +150,8 @@ def _gunicorn(port: int, has_access_log: bool) -> list[str]:
         "benchmarks.served:app",
         "--worker-class=gthread",
         "--threads=1",
+        "--workers=1",
         f"--bind=127.0.0.1:{port}",
-        "--worker-tmp-dir=/dev/shm" if os.path.isdir("/dev/shm") else "--workers=1",
         *own,
     ]
 

@@ -16,8 +16,8 @@ def summary(values: Sequence[float]) -> dict[str, float]:
 
 
 def ratio(value: float | None, to: float | None) -> float | None:
-    """Return the quotient, None where one of the two was not measured."""
-    return None if value is None or not to else value / to
+    """Return the quotient, None where one of the two was not measured, or the second is lost in the noise."""
+    return None if value is None or to is None or to <= 0 else value / to
 
 
 def rounded(value: Any) -> Any:

@@ -9,7 +9,7 @@ from benchmarks.apps import FRAMEWORKS
 from benchmarks.markdown import number, table
 from benchmarks.results import Results, added, cheapest, grown, value
 from benchmarks.summary import ratio
-from benchmarks.variants import VARIANTS
+from benchmarks.variants import METRICS_PEERS, VARIANTS
 
 _FILLS = {
     "ours": "our metrics, 200 routes × 3 methods × 4 statuses",
@@ -36,7 +36,8 @@ def request_tables(results: Results) -> list[str]:
 def _request_table(
     results: Results, framework: str, rows: list[dict[str, Any]], where: dict[str, Any]
 ) -> str:
-    no_op, metrics = added(results, framework, "no-op", **where), cheapest(results, framework, **where)
+    to = {**where, "exporter": "drop"}  # they make no spans
+    no_op, metrics = added(results, framework, "no-op", **to), cheapest(results, framework, **to)
     lines = []
     for row in rows:
         spread = row["added_us"]
@@ -46,7 +47,10 @@ def _request_table(
                 number(spread["median"]),
                 f"{number(spread['low'])} to {number(spread['high'])}",
                 number(row["bare_us"]),
-                *(number(ratio(spread["median"], to), digits=2) for to in (row["bare_us"], no_op, metrics)),
+                *(
+                    number(ratio(spread["median"], other), digits=2)
+                    for other in (row["bare_us"], no_op, metrics)
+                ),
             ]
         )
     return table(["", "adds µs", "quartiles", "bare µs", "÷ bare", "÷ no-op", "÷ cheapest metrics"], lines)
@@ -55,6 +59,7 @@ def _request_table(
 def other_tables(results: Results) -> list[str]:
     """Return what else was measured."""
     makers = {
+        "request": ("With 200 routes ÷ with 1 route", _flat_table),
         "server": ("Behind a server, one worker, under wrk", _server_table),
         "pages": ("The metrics page", _page_table),
         "stalls": ("The event loop while the page is scraped", _stall_table),
@@ -63,7 +68,28 @@ def other_tables(results: Results) -> list[str]:
         "series": ("Series after unknown paths and methods", _series_table),
         "garbage": ("The garbage collector in 10 000 requests", _garbage_table),
     }
-    return [f"## {title}\n\n{make(results)}" for part, (title, make) in makers.items() if results.get(part)]
+    made = ((title, make(results)) for part, (title, make) in makers.items() if results.get(part))
+    return [f"## {title}\n\n{text}" for title, text in made if text]
+
+
+def _flat_table(results: Results) -> str:
+    shown = {
+        framework: label
+        for framework, label in FRAMEWORKS.items()
+        if _flatness(results, framework, "ours-10")
+    }
+    rows = [
+        [
+            VARIANTS[name].label,
+            *(number(_flatness(results, framework, name), digits=2) for framework in shown),
+        ]
+        for name in (*METRICS_PEERS, "assembled-10", "ours-10")
+    ]
+    return table(["what is added", *shown.values()], rows)
+
+
+def _flatness(results: Results, framework: str, variant: str) -> float | None:
+    return ratio(added(results, framework, variant, routes=200), added(results, framework, variant))
 
 
 def _server_table(results: Results) -> str:

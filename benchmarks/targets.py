@@ -148,7 +148,7 @@ TARGETS = (
         unit=" MB",
     ),
     Target(
-        "the same, no SDK installed",
+        "the same, without the SDK",
         partial(grown, framework="flask", variant="ours-no-sdk"),
         None,
         4,

@@ -14,7 +14,19 @@ from types import TracebackType
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-_FOREIGN = ("OTEL_", "OBS_", "PROMETHEUS_", "FASTAPI_", "DJANGO_", "FLASK_", "COV", "BENCH_")
+_FOREIGN = (
+    *(
+        "OTEL_",
+        "OBS_",
+        "SERVICE_",
+        "LOG_LEVEL",
+        "REDACT_PII",
+        "TRACING_ENABLED",
+        "OTLP_ENDPOINT",
+        "PROMETHEUS_",
+    ),
+    *("FASTAPI_", "DJANGO_", "FLASK_", "UVICORN_", "GUNICORN_", "WEB_CONCURRENCY", "COV", "BENCH_"),
+)
 
 
 class WorkerFailed(RuntimeError):
@@ -57,7 +69,11 @@ class Process:
             )
         os.close(writing)
         self._answers = os.fdopen(reading)
-        self._answer()
+        try:
+            self._answer()
+        except WorkerFailed:
+            self.close()
+            raise
 
     def ask(self, do: str, **given: Any) -> Any:
         """Return the answer of one of the worker's tasks.

@@ -101,6 +101,7 @@ def test_a_ratio_needs_both_numbers() -> None:
     assert ratio(None, 4.0) is None
     assert ratio(1.0, None) is None
     assert ratio(1.0, 0.0) is None
+    assert ratio(1.0, -0.1) is None
 
 
 def test_results_keep_four_digits() -> None:
@@ -164,6 +165,7 @@ def test_the_page_tells_the_class_of_the_machine_and_not_its_name() -> None:
     page = whole(RESULTS)
     assert "CPython" in page
     assert "### FastAPI, 200 routes, the last one hit" in page
+    assert "| ours, all on, 10 % | 1.20 |" in page.partition("## With 200 routes ÷ with 1 route")[2]
     assert socket.gethostname() not in page
     assert str(ROOT) not in page
 
