@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -15,6 +14,7 @@ _ABNORMAL_CLOSURE = 1006  # no close frame was seen (RFC 6455, section 7.4.1)
 _ERROR = b"Internal Server Error"
 _AT_ROOT = ("", "")
 _STARTS = ("http.response.start", "websocket.http.response.start")
+_WITH_HEADERS = (*_STARTS, "websocket.accept")
 
 
 class Response:
@@ -80,35 +80,46 @@ class Response:
 
     async def send(self, message: Message) -> None:
         """Hand the server the app's next message."""
+        if message["type"] != "http.response.body":
+            await self._send_other(message)
+            return
+        # Written for the chunks of a stream: nothing is looked up that only the last one needs.
+        exchange = self.exchange
+        is_last = not message.get("more_body", False) and not self.has_trailers
+        is_seen = not exchange.is_client_gone  # servers take what is sent when it has gone, and drop it
+        try:
+            await self.server_send(message)
+        except OSError:  # the client has gone (ASGI specification 2.4, "Disconnected client")
+            exchange.is_client_gone = True
+            raise
+        if self.has_body:
+            exchange.response_bytes += len(message.get("body", b""))
+        if is_last:
+            self.end(is_complete=is_seen)
+
+    async def _send_other(self, message: Message) -> None:
         kind = message["type"]
         exchange = self.exchange
-        was_client_gone = exchange.is_client_gone  # servers take what is sent then, and drop it
+        is_seen = not exchange.is_client_gone
         if kind in _STARTS:
             exchange.status = int(message["status"])  # an HTTPStatus too is its number
             self.has_body = exchange.has_body
             self.has_trailers = message.get("trailers", False)
-            message = self._with_headers(message)
-        elif kind == "websocket.accept":
+        if kind in _WITH_HEADERS:
             message = self._with_headers(message)
         try:
             await self.server_send(message)
         except Exception as error:
-            # The client has gone (ASGI specification 2.4, "Disconnected client").
-            exchange.is_client_gone = was_client_gone or isinstance(error, OSError)
+            exchange.is_client_gone = exchange.is_client_gone or isinstance(error, OSError)
             if kind in _STARTS:
                 exchange.status = None
             raise
-        if kind == "http.response.body":  # written here, a stream's chunk takes a third less
-            if self.has_body:
-                exchange.response_bytes += len(message.get("body", b""))
-            if not message.get("more_body", False) and not self.has_trailers:
-                self.end(is_complete=not was_client_gone)
-        elif kind in _STARTS:
-            exchange.time_to_first_byte = time.perf_counter() - exchange.started
+        if kind in _STARTS:
+            exchange.first_byte()
         elif kind.startswith("websocket.") and not kind.startswith("websocket.http"):
             self._note_websocket(kind, message)
         else:
-            self._note_body(kind, message, is_seen=not was_client_gone)
+            self._note_body(kind, message, is_seen=is_seen)
 
     async def answer_error(self) -> None:
         """Answer an exception that nobody has answered, so that the 500 carries the request ID."""

@@ -6,13 +6,20 @@ import logging
 from collections.abc import Iterable
 from typing import TextIO
 
+from obs_middleware.ledger import settle_all
+
 _Logger = logging.Logger
 # Error trackers put methods of their own in the place of these two; a logger is then theirs too.
 _STOCK = _Logger.makeRecord.__code__.co_filename
 
 
 class LineHandler(logging.StreamHandler[TextIO]):
-    """Write each record as one line, and hand it to the system at once."""
+    """Write each record as one line, after the access lines that waited before it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record."""
+        settle_all()
+        super().emit(record)
 
     def write(self, lines: Iterable[bytes]) -> None:
         """Write finished lines in UTF-8, all at once: other processes may share the output."""
