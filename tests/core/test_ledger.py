@@ -1,0 +1,337 @@
+"""What finished exchanges leave waits a moment, and nobody can tell: no page, no reader of the log, no child."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from obs_middleware import Observer, current_exchange
+from obs_middleware.logs.formatter import JsonFormatter
+from obs_middleware.logs.handler import LineHandler, sole_handler
+from tests.core.support import internal_errors, observer, python, serve, started, strict_json
+
+COUNT = "http_server_request_duration_seconds_count"
+LABELS = {
+    "http_request_method": "GET",
+    "http_route": "/a",
+    "http_response_status_code": "200",
+    "error_type": "",
+}
+
+
+class Output:
+    """Our handler as the root logger's only one, and what it has written."""
+
+    def __init__(self) -> None:
+        self.bytes = io.BytesIO()
+        self.handler = LineHandler(io.TextIOWrapper(self.bytes, encoding="utf-8"))
+        self.handler.setFormatter(JsonFormatter())
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [strict_json(line) for line in self.bytes.getvalue().decode().splitlines()]
+
+    def messages(self) -> list[str]:
+        return [line["message"] for line in self.lines()]
+
+    def wait_for(self, count: int) -> list[str]:
+        deadline = time.monotonic() + 10
+        while len(self.lines()) < count and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return self.messages()
+
+
+class WithoutPytest(list[logging.Handler]):
+    """The root logger's handlers, which pytest's own join for each test; here they would change what is tested."""
+
+    def append(self, handler: logging.Handler) -> None:
+        if not type(handler).__module__.startswith("_pytest"):
+            super().append(handler)
+
+
+@pytest.fixture
+def output(monkeypatch: pytest.MonkeyPatch) -> Iterator[Output]:
+    own, root = Output(), logging.getLogger()
+    monkeypatch.setattr(root, "handlers", WithoutPytest([own.handler]))
+    monkeypatch.setattr(root, "level", logging.INFO)
+    logging.getLogger("obs.access").manager._clear_cache()  # type: ignore[attr-defined]
+    yield own
+    logging.getLogger("obs.access").manager._clear_cache()  # type: ignore[attr-defined]
+
+
+def measured(own: Observer) -> float:
+    return own.registry.get_sample_value(COUNT, LABELS) or 0.0
+
+
+# Waiting
+
+
+def test_line_comes_soon_though_nobody_follows(output: Output) -> None:
+    serve(observer(), route="/a")
+    assert output.wait_for(1) == ["GET /items/7 200"]
+
+
+def test_lines_of_many_are_written_at_once_and_all_of_them(output: Output) -> None:
+    own = observer()
+    for _ in range(500):
+        serve(own, route="/a")
+    own.close()
+    assert output.messages() == ["GET /items/7 200"] * 500
+    assert measured(own) == 500
+
+
+def test_line_tells_the_moment_its_exchange_ended(output: Output) -> None:
+    own = observer()
+    before = time.time()
+    serve(own)
+    after = time.time()
+    time.sleep(0.2)
+    own.close()
+    (line,) = output.lines()
+    moment = line["timestamp"]
+    assert stamp_of(before - 0.002) <= moment <= stamp_of(after + 0.002)
+
+
+def stamp_of(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1000):03d}Z"
+
+
+def test_whoever_looks_at_the_metrics_sees_all_that_is_finished(output: Output) -> None:
+    own = observer()
+    for count in range(1, 40):
+        serve(own, route="/a")
+        assert measured(own) == count
+
+
+def test_threads_lose_nothing_and_count_nothing_twice(output: Output) -> None:
+    own = observer()
+
+    def work() -> None:
+        for _ in range(400):
+            serve(own, route="/a")
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for _ in range(20):
+        measured(own)
+    for thread in threads:
+        thread.join()
+    assert measured(own) == 3200
+    own.close()
+    assert len(output.lines()) == 3200
+
+
+def test_failure_to_record_one_leaves_the_others(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = observer()
+    end = own._metrics.end
+
+    def fail_once(entry: Any) -> None:
+        if entry.route == "/broken":
+            raise RuntimeError
+        end(entry)
+
+    monkeypatch.setattr(own._metrics, "end", fail_once)
+    for route in ("/a", "/broken", "/a"):
+        serve(own, route=route)
+    assert measured(own) == 2
+    assert internal_errors(own, "metrics") == 1
+    assert "GET /items/7 200" in output.messages()
+
+
+# Order
+
+
+def test_line_of_the_app_follows_the_access_lines_before_it(output: Output) -> None:
+    own = observer()
+    serve(own)
+    logging.getLogger("shop").info("later")
+    assert output.messages() == ["GET /items/7 200", "later"]
+
+
+def test_line_of_an_error_follows_those_that_waited(output: Output) -> None:
+    own = observer()
+    serve(own)
+    serve(own, status=500)
+    assert output.messages() == ["GET /items/7 200", "GET /items/7 500"]
+
+
+# Handlers of the user's own
+
+
+def test_another_handler_has_its_record_at_once_and_inside_the_request(output: Output) -> None:
+    seen: list[tuple[str, Any]] = []
+
+    class Listening(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append((record.getMessage(), current_exchange()))
+
+    own = observer()
+    exchange = started(own)
+    exchange.status = 200
+    logging.getLogger().handlers.append(Listening())
+    with exchange:
+        exchange.finish()
+    assert seen == [("GET /items/7 200", exchange)]
+    assert output.messages() == ["GET /items/7 200"]
+
+
+def test_handler_that_joins_while_a_line_waits_has_it_too(output: Output) -> None:
+    seen: list[str] = []
+
+    class Listening(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append(f"{record.getMessage()} {record.__dict__['route']}")
+
+    own = observer()
+    serve(own, route="/a")
+    logging.getLogger().handlers.append(Listening())
+    own.close()
+    assert seen == ["GET /items/7 200 /a"]
+    assert output.messages() == ["GET /items/7 200"]
+
+
+def test_line_that_waits_while_its_level_is_switched_off_is_not_written(output: Output) -> None:
+    own = observer()
+    serve(own)
+    serve(own)
+    assert output.messages() == []
+    logging.getLogger("obs.access").setLevel(logging.ERROR)
+    try:
+        own.close()
+    finally:
+        logging.getLogger("obs.access").setLevel(logging.NOTSET)
+    assert output.messages() == []
+
+
+def record_factory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging, "_logRecordFactory", lambda *args, **kw: logging.LogRecord(*args, **kw))
+
+
+def error_tracker(monkeypatch: pytest.MonkeyPatch) -> None:
+    call_handlers = logging.Logger.callHandlers
+    monkeypatch.setattr(logging.Logger, "callHandlers", lambda self, record: call_handlers(self, record))
+
+
+def handle_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    handle = logging.Logger.handle
+    monkeypatch.setattr(logging.Logger, "handle", lambda self, record: handle(self, record))
+
+
+def filter_of_the_logger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger("obs.access"), "filters", [lambda record: True])
+
+
+def filter_of_the_handler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger().handlers[0], "filters", [lambda record: True])
+
+
+def handler_of_the_logger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger("obs.access"), "handlers", [logging.NullHandler()])
+
+
+def handler_of_the_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger("obs"), "handlers", [logging.NullHandler()])
+
+
+def handler_of_a_class_of_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Theirs(LineHandler):
+        pass
+
+    theirs = Theirs(io.StringIO())
+    monkeypatch.setattr(logging.getLogger(), "handlers", [theirs])
+
+
+def logger_that_does_not_propagate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger("obs"), "propagate", False)
+
+
+@pytest.mark.parametrize(
+    "arrange",
+    [
+        record_factory,
+        error_tracker,
+        handle_replaced,
+        filter_of_the_logger,
+        filter_of_the_handler,
+        handler_of_the_logger,
+        handler_of_the_parent,
+        handler_of_a_class_of_theirs,
+        logger_that_does_not_propagate,
+    ],
+)
+def test_line_waits_for_nobody_but_our_own_handler(
+    arrange: Any, output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    access = logging.getLogger("obs.access")
+    assert sole_handler(access, logging.INFO) is output.handler
+    arrange(monkeypatch)
+    assert sole_handler(access, logging.INFO) is None
+
+
+def test_stream_of_text_alone_is_written_too(output: Output) -> None:
+    text = io.StringIO()
+    output.handler.setStream(text)
+    own = observer()
+    serve(own)
+    own.close()
+    assert strict_json(text.getvalue().strip())["message"] == "GET /items/7 200"
+
+
+# Processes
+
+
+END = """
+import sys
+from obs_middleware import Observer, RequestInfo
+own = Observer()
+own.set_up()
+for _ in range(3):
+    exchange = own.start(RequestInfo("GET", "/last", "", "http", {}.get))
+    exchange.status = 200
+    exchange.finish()
+"""
+
+
+def test_lines_that_wait_at_the_end_of_the_process_are_written() -> None:
+    assert python(END).count('"GET /last 200"') == 3
+
+
+FORK = (
+    END
+    + """
+import os, time
+child = os.fork()
+exchange = own.start(RequestInfo("GET", f"/{'parent' if child else 'child'}", "", "http", {}.get))
+exchange.status = 200
+exchange.finish()
+if child:
+    os.waitpid(child, 0)
+else:
+    time.sleep(1)  # its own thread writes: no exit handler runs after this
+    os._exit(0)
+"""
+)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_forked_child_writes_its_own_lines_and_none_of_its_parents() -> None:
+    written = python(FORK)
+    assert [written.count(f'"GET /{path} 200"') for path in ("last", "parent", "child")] == [3, 1, 1]
+
+
+def test_thread_that_settles_is_a_daemon_and_one_for_the_process(output: Output) -> None:
+    for _ in range(3):
+        serve(observer())
+    output.wait_for(3)
+    threads = [thread for thread in threading.enumerate() if thread.name == "obs-ledger"]
+    assert len(threads) == 1
+    assert threads[0].daemon
+    assert sys.is_finalizing() is False
