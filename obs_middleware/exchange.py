@@ -101,7 +101,6 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
     response_headers: tuple[tuple[str, str], ...]
     started_ns: int
     started: float
-    are_ids_given: bool = False  # at least one of the two was, by the caller
     trace_id: str = ""
     span_id: str = ""
     is_sampled: bool = False
@@ -220,7 +219,6 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
             self.response_bytes,
             self.request_id,
             self.correlation_id,
-            self.are_ids_given,
             self.trace_id,
             self.span_id,
             self.is_sampled,

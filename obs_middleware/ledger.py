@@ -41,7 +41,6 @@ class Entry(msgspec.Struct, gc=False):
     response_bytes: int
     request_id: str
     correlation_id: str
-    are_ids_given: bool
     trace_id: str
     span_id: str
     is_sampled: bool

@@ -253,7 +253,6 @@ class Observer:
                 ((self._request_id_header, own), (self._correlation_id_header, related or own)),
                 now,
                 time.perf_counter(),
-                bool(given or related),
             )
             self._spans.start(exchange)
             self._metrics.start(exchange)

@@ -13,7 +13,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from obs_middleware.exchange import Outcome
-from obs_middleware.logs.context import stamp
+from obs_middleware.logs.context import mark_plain, stamp
 from obs_middleware.logs.formatter import ACCESS_FIELDS, JsonFormatter
 from obs_middleware.logs.handler import LineHandler, sole_handler
 from obs_middleware.redaction import one_line
@@ -41,9 +41,7 @@ class AccessLog:
         if level == logging.INFO and not exchange.fields and self.may_wait:
             entry.is_line_due = True
         elif _logger.isEnabledFor(level):
-            record = _logger.makeRecord(_logger.name, level, "", 0, _message(entry), (), None)
-            stamp(record, exchange, **dict(zip(ACCESS_FIELDS, self._values(entry), strict=True)))
-            _logger.handle(record)
+            self._hand_on(entry, level, exchange)
 
     def look(self) -> LineHandler | None:
         """Look how logging is configured now, and return our handler where lines may wait for it."""
@@ -60,21 +58,27 @@ class AccessLog:
             handler.write([line(entry.ended, _message(entry), self._values(entry)) for entry in due])
         elif due and _logger.isEnabledFor(logging.INFO):  # logging was configured anew in between
             for entry in due:
-                record = _logger.makeRecord(_logger.name, logging.INFO, "", 0, _message(entry), (), None)
-                record.created = entry.ended
-                vars(record).update(zip(ACCESS_FIELDS, self._values(entry), strict=True))
-                _logger.handle(record)
+                self._hand_on(entry, logging.INFO, None)
+
+    def _hand_on(self, entry: Entry, level: int, exchange: Exchange | None) -> None:
+        """Hand the line to everybody who listens, as a record."""
+        fields = dict(zip(ACCESS_FIELDS, self._values(entry), strict=True))
+        record = _logger.makeRecord(_logger.name, level, "", 0, _message(entry), (), None)
+        record.created = entry.ended
+        mark_plain(record, fields)
+        if exchange is None:
+            vars(record).update(fields)
+        else:
+            stamp(record, exchange, **fields)
+        _logger.handle(record)
 
     def _values(self, entry: Entry) -> tuple[str | int | float | None, ...]:
         """Return the values of ACCESS_FIELDS, without secrets."""
         known = self._redactor.known
-        request_id, correlation_id = entry.request_id, entry.correlation_id
-        if entry.are_ids_given:
-            request_id, correlation_id = self._redactor.text(request_id), self._redactor.text(correlation_id)
         first_byte = entry.time_to_first_byte
         return (
-            request_id,
-            correlation_id,
+            entry.request_id,
+            entry.correlation_id,
             entry.trace_id or None,
             entry.span_id or None,
             entry.method,

@@ -16,12 +16,14 @@ from obs_middleware.settings import Settings
 IDS = ("request_id", "correlation_id", "trace_id", "span_id")
 
 _STAMP = "_obs_stamp"
+_PLAIN = "_obs_plain"
 _PLAIN_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
     "asctime",
     "taskName",
     "color_message",  # uvicorn's copy of the message for terminals
     _STAMP,
+    _PLAIN,
 }
 
 
@@ -46,6 +48,17 @@ def stamp(record: logging.LogRecord, exchange: Exchange | None = None, **own: An
         known.update(trace_id=f"{span.trace_id:032x}", span_id=f"{span.span_id:016x}")
     for name, value in theirs.items():
         known[f"field_{name}" if name in known or name in _PLAIN_RECORD else name] = value
+
+
+def mark_plain(record: logging.LogRecord, fields: dict[str, Any]) -> None:
+    """Note values that need no look any more, as long as they stay what they are."""
+    vars(record)[_PLAIN] = fields
+
+
+def plain_of(record: logging.LogRecord) -> dict[str, Any]:
+    """Return the values that `mark_plain` has noted."""
+    noted = vars(record).get(_PLAIN)
+    return noted if isinstance(noted, dict) else {}
 
 
 def extras(record: logging.LogRecord) -> dict[str, Any]:
