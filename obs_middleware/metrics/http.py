@@ -89,7 +89,7 @@ class Instruments(Collector):
         """Return the series of a key that has none yet."""
         method, route, status, error = key
         labels = (method, route, "" if status is None else str(status), error)
-        texts = tuple(label.encode("utf-8", "backslashreplace").decode("utf-8") for label in labels)
+        texts = tuple(label if label.isascii() else _encodable(label) for label in labels)
         one = Series(texts, time_buckets=len(self.buckets) + 1, size_buckets=len(_BYTES_BUCKETS) + 1)
         return self.series.setdefault(key, one)
 
@@ -187,6 +187,11 @@ class HttpMetrics:
         method, scheme = key
         known = (method, scheme if scheme in _SCHEMES else "_OTHER")
         return self.instruments.active.setdefault(known, [0])
+
+
+def _encodable(label: str) -> str:
+    """Make a label fit for UTF-8: lone surrogates become escapes."""
+    return label.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 _made: WeakKeyDictionary[CollectorRegistry, Instruments] = WeakKeyDictionary()
