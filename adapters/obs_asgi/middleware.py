@@ -65,7 +65,14 @@ class ObservabilityMiddleware:
             await (self._live if scope["type"] == "lifespan" else self.app)(scope, receive, send)
             return
         if CARRIED_AS in scope:
-            await self._pass_through(scope, receive, send)
+            # Inside an exchange that another instance has begun; a scope that is a copy is routed here.
+            outer: Exchange = scope[CARRIED_AS]
+            outer.routed = None if outer.is_finished else scope
+            try:
+                await self.app(scope, receive, send)
+            except Exception as error:
+                outer.note_error(error)
+                raise
             return
         app = self.app if self._is_serving else self._begin(scope)
         info = request_info(scope)
@@ -94,17 +101,6 @@ class ObservabilityMiddleware:
                 raise
             finally:
                 response.end()
-
-    async def _pass_through(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the app inside an exchange that another instance has begun; a scope that is a copy is routed here."""
-        exchange: Exchange = scope[CARRIED_AS]
-        if not exchange.is_finished:
-            exchange.routed = scope
-        try:
-            await self.app(scope, receive, send)
-        except Exception as error:
-            exchange.note_error(error)
-            raise
 
     async def _reply(self, info: RequestInfo, path: str, send: Send) -> None:
         self.observer.started(loop=running_loop())  # a check runs in the loop of the probe that asks for it

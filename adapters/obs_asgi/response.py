@@ -80,36 +80,25 @@ class Response:
 
     async def send(self, message: Message) -> None:
         """Hand the server the app's next message."""
-        if message["type"] != "http.response.body":
-            await self._send_other(message)
-            return
-        # Written for the chunks of a stream: nothing is looked up that only the last one needs.
-        exchange = self.exchange
-        is_last = not message.get("more_body", False) and not self.has_trailers
-        is_seen = not exchange.is_client_gone  # servers take what is sent when it has gone, and drop it
-        try:
-            await self.server_send(message)
-        except OSError:  # the client has gone (ASGI specification 2.4, "Disconnected client")
-            exchange.is_client_gone = True
-            raise
-        if self.has_body:
-            exchange.response_bytes += len(message.get("body", b""))
-        if is_last:
-            self.end(is_complete=is_seen)
-
-    async def _send_other(self, message: Message) -> None:
         kind = message["type"]
         exchange = self.exchange
-        is_seen = not exchange.is_client_gone
-        if kind in _STARTS:
-            exchange.status = int(message["status"])  # an HTTPStatus too is its number
-            self.has_body = exchange.has_body
-            self.has_trailers = message.get("trailers", False)
+        if kind == "http.response.body" and message.get("more_body", False):
+            # A chunk of a stream, and nothing else to look at (a third less for each).
+            try:
+                await self.server_send(message)
+            except OSError:
+                exchange.is_client_gone = True
+                raise
+            if self.has_body:
+                exchange.response_bytes += len(message.get("body", b""))
+            return
+        is_seen = not exchange.is_client_gone  # servers take what is sent when it has gone, and drop it
         if kind in _WITH_HEADERS:
-            message = self._with_headers(message)
+            message = self._begun(kind, message)
         try:
             await self.server_send(message)
         except Exception as error:
+            # The client has gone (ASGI specification 2.4, "Disconnected client").
             exchange.is_client_gone = exchange.is_client_gone or isinstance(error, OSError)
             if kind in _STARTS:
                 exchange.status = None
@@ -148,7 +137,12 @@ class Response:
                 exchange.report("route", error)
         exchange.finish(is_complete=is_complete)
 
-    def _with_headers(self, message: Message) -> Message:
+    def _begun(self, kind: str, message: Message) -> Message:
+        """Note how the response begins, and return the message with the headers of ours that it lacks."""
+        if kind in _STARTS:
+            self.exchange.status = int(message["status"])  # an HTTPStatus too is its number
+            self.has_body = self.exchange.has_body
+            self.has_trailers = message.get("trailers", False)
         headers = [*(message.get("headers") or ())]
         exchange = self.exchange
         request_id, correlation_id = self.names

@@ -46,16 +46,14 @@ class Routes:
         if route is None:
             return self._of_endpoint(scope, root, shown)
         if hasattr(route, "routes"):  # a mount of what is no router, or of one that knows no such path
-            return f"{shown}{self._mount(mounted)}/{{path}}"
+            return f"{shown}{self._mount(mounted) if mounted else ''}/{{path}}"
         included = (scope.get("fastapi") or {}).get("effective_route_context")
         if included is not None and included.original_route is route:
             route = included.starlette_route or included
         path = getattr(route, "path_format", None)
-        return None if path is None else f"{shown}{self._mount(mounted)}{path}"
+        return None if path is None else f"{shown}{self._mount(mounted) if mounted else ''}{path}"
 
     def _mount(self, path: str) -> str:
-        if not path:
-            return path
         if self._mounts is None:
             found = _walk(getattr(self._app, "routes", ()))
             self._mounts = [(pattern, text) for pattern, text, _, is_mount in found if is_mount]
