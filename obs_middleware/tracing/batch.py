@@ -8,6 +8,7 @@ Imported with the SDK only.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import msgspec
@@ -15,7 +16,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-_pack, _unpack = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
+pack, _unpack = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
 
 
 class PackedBatches(BatchSpanProcessor):
@@ -29,13 +30,15 @@ class PackedBatches(BatchSpanProcessor):
         if span.context is not None and span.context.trace_flags.sampled:
             super().on_end(_packed(span))
 
+    def put(self, span: Packed) -> None:
+        """Take in a span that is packed already."""
+        super().on_end(span)  # type: ignore[arg-type]
 
-class _Packed(msgspec.Struct, gc=False):
+
+class Packed(msgspec.Struct, gc=False):
     """A span; `resource` and `scope` are shared, the rest is its own."""
 
-    context: ClassVar[SpanContext] = SpanContext(
-        1, 1, False, TraceFlags(TraceFlags.SAMPLED)
-    )  # the SDK looks at it
+    context: ClassVar[Any] = SimpleNamespace(trace_flags=SimpleNamespace(sampled=True))  # the SDK looks at it
 
     name: str
     kind: SpanKind
@@ -103,7 +106,7 @@ class _Batch(Sequence[ReadableSpan]):
         span = self._spans[index]
         if isinstance(index, slice):
             return _Batch(span)
-        return span.unpacked() if type(span) is _Packed else span
+        return span.unpacked() if type(span) is Packed else span
 
     def __iter__(self) -> Iterator[ReadableSpan]:
         return map(self.__getitem__, range(len(self._spans)))
@@ -111,15 +114,15 @@ class _Batch(Sequence[ReadableSpan]):
 
 def _packed(span: ReadableSpan) -> Any:
     """Return the span packed; as it is where it has links, has dropped something or does not fit."""
-    here, parent, status = span.context, span.parent, span.status
+    here: Any = span.context
+    parent, status = span.parent, span.status
     if span.links or span.dropped_attributes or span.dropped_events or span.dropped_links:
         return span
     try:
-        attributes = _pack(dict(span.attributes or {}))
-        events = _pack([(event.name, dict(event.attributes or {}), event.timestamp) for event in span.events])
-    except Exception:  # a number of more than 64 bits, a lone surrogate
+        attributes, events = pack(dict(span.attributes or {})), pack_events(span.events)
+    except Exception:  # a number of more than 64 bits, a lone surrogate, an event that has dropped something
         return span
-    return _Packed(
+    return Packed(
         span.name,
         span.kind,
         here.trace_id,
@@ -140,5 +143,23 @@ def _packed(span: ReadableSpan) -> Any:
     )
 
 
+def pack_events(events: Sequence[Event]) -> bytes:
+    """Return the events packed.
+
+    Raises:
+        Exception: they can't be, or some were dropped, or some of their attributes.
+    """
+    if getattr(events, "dropped", 0) or any(event.dropped_attributes for event in events):
+        raise ValueError("the count of what was dropped would be lost")
+    return pack([(event.name, dict(event.attributes or {}), event.timestamp) for event in events])
+
+
 def _attributes(own: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if type(value) is list else value for name, value in own.items()}
+    return {name: _value(value) if type(value) in (list, dict) else value for name, value in own.items()}
+
+
+def _value(value: Any) -> Any:
+    """Return a value with tuples for lists, as the SDK keeps them, however deep."""
+    if type(value) is dict:
+        return _attributes(value)
+    return tuple(map(_value, value)) if type(value) is list else value
