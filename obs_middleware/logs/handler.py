@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from obs_middleware.ledger import settle_all
+
+if TYPE_CHECKING:
+    _StreamHandler = logging.StreamHandler[TextIO]
+else:
+    _StreamHandler = logging.StreamHandler  # no subscript before Python 3.11
 
 _Logger = logging.Logger
 # Error trackers put methods of their own in the place of these two; a logger is then theirs too.
 _STOCK = _Logger.makeRecord.__code__.co_filename
 
 
-class LineHandler(logging.StreamHandler[TextIO]):
+class LineHandler(_StreamHandler):
     """Write each record as one line, after the access lines that waited before it."""
 
     def emit(self, record: logging.LogRecord) -> None:

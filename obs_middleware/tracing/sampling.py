@@ -3,14 +3,18 @@
 The rule is that of the SDK's `ParentBased(TraceIdRatioBased(ratio))`, with which the provider that we set up
 samples: the caller's decision, else a bound on the lower 64 bits of the trace ID
 (https://opentelemetry.io/docs/specs/otel/trace/sdk/#traceidratiobased). The ID of a new trace that is kept was drawn
-here, and reaches the SDK as the answer of its ID generator.
+here; where the SDK makes the span, it reaches it as the answer of its ID generator.
 """
 
 from __future__ import annotations
 
 from threading import local
+from typing import TYPE_CHECKING
 
 from obs_middleware.request_id import random_bits
+
+if TYPE_CHECKING:
+    from obs_middleware.tracing.direct import DirectTracer
 
 _DECIDING_BITS = (1 << 64) - 1
 
@@ -23,15 +27,17 @@ class Sampling:
     """
 
     def __init__(self, bound: int) -> None:
+        self.direct: DirectTracer | None = None  # makes the spans where the SDK need not
         self._bound = bound
         self._drawn = local()
 
     def keeps(self, trace_id: int) -> bool:
-        """Tell whether a new trace is kept; the next root span that this thread starts then has its ID."""
-        if trace_id & _DECIDING_BITS >= self._bound:
-            return False
+        """Tell whether a new trace is kept."""
+        return trace_id & _DECIDING_BITS < self._bound
+
+    def draw(self, trace_id: int) -> None:
+        """Give the next root span that this thread starts this trace ID; with 0 any, where none has been started."""
         self._drawn.trace_id = trace_id
-        return True
 
     def generate_trace_id(self) -> int:
         """Return the ID that was drawn last, once, or a new one."""

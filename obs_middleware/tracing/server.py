@@ -7,6 +7,7 @@ has a span context of its own: trace and span ID reach the logs and the calls ma
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
@@ -36,8 +37,9 @@ if TYPE_CHECKING:
     from obs_middleware.settings import Settings
     from obs_middleware.tracing.sampling import Sampling
 
-_SCHEMA = "https://opentelemetry.io/schemas/1.41.0"
+SCOPE, SCHEMA = "obs_middleware", "https://opentelemetry.io/schemas/1.41.0"  # of the tracer
 _CHARACTERS = 1024  # of one attribute
+_HOSTS = 256  # remembered, of those that clients name
 _RANDOM = TraceFlags(0x02)  # trace-context-2, section 3.2.2.5.2
 _SAMPLED = TraceFlags.SAMPLED
 _HEX32, _HEX16 = "%032x", "%016x"
@@ -51,8 +53,8 @@ _NOTHING = Context()
 class ServerSpans:
     """Start and end the server span of each exchange.
 
-    `sampling` is set where the provider is one that we have set up: the SDK is then asked for kept spans alone
-    (2.9 µs less for every other request).
+    `sampling` is set where the provider is one that we have set up: what is not kept then costs nothing (2.9 µs less),
+    and what is kept is made past the SDK where it can be (25 µs less).
     """
 
     def __init__(
@@ -61,7 +63,7 @@ class ServerSpans:
         self.sampling: Sampling | None = None
         self._redactor = redactor
         self._is_enabled = settings.tracing_enabled
-        self._tracer = trace.get_tracer("obs_middleware", tracer_provider=tracer_provider, schema_url=_SCHEMA)
+        self._tracer = trace.get_tracer(SCOPE, tracer_provider=tracer_provider, schema_url=SCHEMA)
         self._w3c: TextMapPropagator | None = None  # the global propagator, seen to be the default one
 
     def start(self, exchange: Exchange) -> None:
@@ -89,13 +91,18 @@ class ServerSpans:
         if span is None or not exchange.is_span_ours or not span.is_recording():
             return
         method = "HTTP" if exchange.method == "_OTHER" else exchange.method
-        span.update_name(f"{method} {self._redactor.known(exchange.route)}" if exchange.route else method)
-        span.set_attributes(self._attributes(exchange))
+        name = f"{method} {self._redactor.known(exchange.route)}" if exchange.route else method
+        attributes = self._attributes(exchange)
+        end_time = exchange.started_ns + round(exchange.duration * 1e9)
         if exchange.error_type:
             span.set_status(StatusCode.ERROR)
             if exchange.error is not None:
                 self._add_exception(span, exchange.error)
-        span.end(exchange.started_ns + round(exchange.duration * 1e9))
+        direct = None if self.sampling is None else self.sampling.direct
+        if direct is None or not direct.end(span, name, attributes, end_time):
+            span.update_name(name)
+            span.set_attributes(attributes)
+            span.end(end_time)
 
     def _may_be_kept(self, trace_id: int) -> bool:
         """Tell whether the SDK has to be asked for a new trace; where its sampler is not ours it always has."""
@@ -129,26 +136,51 @@ class ServerSpans:
             _carry(exchange, parent.trace_id, parent.trace_flags, parent.trace_state, context)
 
     def _record(self, exchange: Exchange, trace_id: int, parent: SpanContext, context: Context) -> None:
+        """Give the exchange a span that records, if there is one."""
+        attributes: dict[str, str | int] = {
+            "http.request.method": exchange.method,
+            "url.scheme": exchange.info.scheme,
+            "url.path": exchange.path,
+        }
+        direct = None if self.sampling is None else self.sampling.direct
+        if direct is not None:
+            span_id = random_bits(64) or 1
+            span = direct.start(
+                exchange.method, trace_id, span_id, parent, context, attributes, exchange.started_ns
+            )
+            if span is not None:
+                exchange.span, exchange.is_sampled = span, True
+                exchange.context = Context({**context, _SPAN: span})
+                exchange.trace_id, exchange.span_id = _HEX32 % trace_id, _HEX16 % span_id
+                return
+        self._ask(exchange, trace_id, parent, context, attributes)
+
+    def _ask(
+        self,
+        exchange: Exchange,
+        trace_id: int,
+        parent: SpanContext,
+        context: Context,
+        attributes: dict[str, str | int],
+    ) -> None:
         """Give the exchange a span of the SDK, if there is one."""
+        sampling, is_new = self.sampling, not parent.is_valid
+        if sampling is not None and is_new:
+            sampling.draw(trace_id)
         span = self._tracer.start_span(
-            exchange.method,
-            context,
-            SpanKind.SERVER,
-            {
-                "http.request.method": exchange.method,
-                "url.scheme": exchange.info.scheme,
-                "url.path": exchange.path,
-            },
-            start_time=exchange.started_ns,
+            exchange.method, context, SpanKind.SERVER, attributes, start_time=exchange.started_ns
         )
         here = span.get_span_context()
         if here.is_valid and here.span_id != parent.span_id:
             exchange.context = Context({**context, _SPAN: span})
             _note(exchange, span)
-        elif parent.is_valid:
-            _carry(exchange, trace_id, parent.trace_flags, parent.trace_state, context)
-        else:
+            return
+        if sampling is not None:
+            sampling.draw(0)
+        if is_new:
             _carry(exchange, trace_id, _RANDOM, None, context)
+        else:
+            _carry(exchange, trace_id, parent.trace_flags, parent.trace_state, context)
 
     def _incoming(self, context: Context, header: Header) -> Context:
         """Return the context with what the headers carry."""
@@ -234,6 +266,7 @@ def _is_servers_own(span: Span, info: RequestInfo) -> bool:
     return parent is not None and parent.trace_id == here.trace_id
 
 
+@lru_cache(_HOSTS)
 def _server_address(field: str, scheme: str) -> dict[str, str | int]:
     """Return the attributes that a Host field tells; the port of the scheme where it names none."""
     host = field.strip().rpartition("@")[2]

@@ -13,11 +13,14 @@ from obs_middleware.request_id import new
 from obs_middleware.settings import ConfigError
 from obs_middleware.sources import OTLP_ENDPOINTS
 from obs_middleware.tracing.sampling import Sampling
+from obs_middleware.tracing.server import SCHEMA, SCOPE
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
     from obs_middleware.settings import Settings
+    from obs_middleware.tracing.batch import PackedBatches
+    from obs_middleware.tracing.direct import DirectTracer
 
 _DEFAULT_RATIO = {"development": 1.0}
 _OTHER_RATIO = 0.1
@@ -60,7 +63,10 @@ def set_up(settings: Settings, environment: str) -> TracerProvider | None:
     )
     from obs_middleware.tracing.batch import PackedBatches
 
-    provider.add_span_processor(PackedBatches(exporter(**_endpoint(settings))))
+    batches = PackedBatches(exporter(**_endpoint(settings)))
+    provider.add_span_processor(batches)
+    if own is not None:
+        own.direct = _direct(provider, batches)
     setattr(provider, _OURS, own)
     trace.set_tracer_provider(provider)
     return provider
@@ -96,6 +102,15 @@ def _import_sdk(settings: Settings) -> tuple[Any, Any]:
             f"otlp_endpoint is set, but the exporter is not installed ({error}): pip install {package}"
         ) from None
     return exporter, opentelemetry.sdk.trace
+
+
+def _direct(provider: TracerProvider, batches: PackedBatches) -> DirectTracer | None:
+    try:
+        from obs_middleware.tracing.direct import DirectTracer
+
+        return DirectTracer(provider, batches, scope=SCOPE, schema=SCHEMA)
+    except Exception:  # an SDK of another kind: it makes the spans itself
+        return None
 
 
 def _resource(settings: Settings, environment: str) -> Any:

@@ -1,0 +1,208 @@
+"""Server spans that go straight into the exporter's queue, without the two spans that the SDK makes of one.
+
+Only for a provider that we have set up, whose one processor is ours: nobody else sees spans start and end then. What
+is known of the SDK is checked when the tracer is made, what may change with each span; if anything is not as it should
+be, or the app has added something to a span, the SDK's own way is taken. Imported with the SDK only.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as otel_context
+from opentelemetry.sdk import trace as sdk
+from opentelemetry.trace import (
+    INVALID_SPAN_CONTEXT,
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    TraceFlags,
+    set_span_in_context,
+)
+
+from obs_middleware.tracing.batch import Packed, PackedBatches, pack, pack_events
+from obs_middleware.tracing.span import MADE_LATE, ServerSpan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
+
+_SUPPRESSED = getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation")
+_SAMPLED, _RANDOM = TraceFlags.SAMPLED, 0x02  # trace-context-2, section 3.2.2.5.2
+_ATTRIBUTES = 32  # ours are 17 at most
+_NO_EVENTS = pack([])
+
+# What a span of the SDK consists of: what each has of its own, and what all those of a tracer share.
+_OWN = MADE_LATE | {"_end_time", "_lock", "_name", "_parent", "_resource", "_start_time"}
+_SHARED = {
+    "_instrumentation_info",
+    "_instrumentation_scope",
+    "_kind",
+    "_limits",
+    "_record_exception",
+    "_sampler",
+    "_set_status_on_exception",
+    "_span_processor",
+    "_status",
+    "_trace_config",
+}
+_SHARED_BY_SOME = {"_record_end_metrics"}
+
+_new = object.__new__
+
+
+class NotAsKnownError(Exception):
+    """The provider, or the SDK, is not one whose spans can be made here."""
+
+
+class DirectTracer:
+    """Start and end the server spans of a provider.
+
+    Args:
+        batches: the provider's only span processor.
+        scope: the instrumentation scope's name.
+        schema: its URL.
+
+    Raises:
+        NotAsKnownError: the SDK has to make the spans.
+    """
+
+    def __init__(
+        self, provider: sdk.TracerProvider, batches: PackedBatches, *, scope: str, schema: str
+    ) -> None:
+        tracer: Any = provider.get_tracer(scope, schema_url=schema)
+        _expect(type(tracer) is sdk.Tracer, "tracer")
+        parent = SpanContext(1, 1, True, TraceFlags(_SAMPLED | _RANDOM))
+        specimen: Any = tracer.start_span(
+            scope, set_span_in_context(NonRecordingSpan(parent)), SpanKind.SERVER
+        )
+        _expect(type(specimen) is sdk._Span, "span")
+        self._tracer, self._put = tracer, batches.put
+        self._alone = tracer.span_processor._span_processors
+        _expect(self._alone == (batches,), "span processors")
+        self._is_enabled = getattr(tracer, "_is_enabled", _yes)
+        _expect(callable(self._is_enabled), "switch of the tracer")
+        self._shared = _shared(specimen)
+        self._random = specimen.context.trace_flags & _RANDOM  # 0 where the SDK does not know that flag
+        self._flags = {random: TraceFlags(_SAMPLED | random) for random in (0, _RANDOM)}
+
+    def start(
+        self,
+        name: str,
+        trace_id: int,
+        span_id: int,
+        parent: SpanContext,
+        context: Context,
+        attributes: dict[str, str | int],
+        start_time: int,
+    ) -> ServerSpan | None:
+        """Start a span of a trace that is sampled; None where the SDK has to do it.
+
+        Args:
+            parent: the span that is current in the context, not valid where there is none.
+            attributes: few, and clean; they become the span's.
+        """
+        if not self._is_alone() or _SUPPRESSED in context or not self._is_enabled():
+            return None
+        span = _new(ServerSpan)
+        own: Any = span.__dict__
+        own.update(self._shared)
+        state, random = None, self._random
+        if parent is not INVALID_SPAN_CONTEXT and parent.is_valid:
+            own["_parent"] = parent
+            state, random = parent.trace_state, random & parent.trace_flags
+        own["_ids"] = trace_id, span_id, False, self._flags[random], state
+        own["_name"], own["_start_time"], own["_known"] = name, start_time, attributes
+        own["_resource"], own["_lock"] = self._tracer.resource, Lock()
+        return span
+
+    def end(self, span: Span, name: str, attributes: Mapping[str, str | int], end_time: int) -> bool:
+        """End a span with a name and further attributes of ours; False, and nothing done, where the SDK has to."""
+        if type(span) is not ServerSpan:
+            return False
+        own: Any = span.__dict__
+        with own["_lock"]:
+            if own["_end_time"] is not None or "_links" in own or not self._is_alone():
+                return False
+            known = _with(own, attributes)
+            if known is None:
+                return False
+            own["_name"], own["_end_time"], own["_known"] = name, end_time, known
+            own.pop("_attributes", None)  # it is made of all that is known when somebody asks again
+        try:
+            packed = _packed(
+                own, pack(known), pack_events(own["_events"]) if "_events" in own else _NO_EVENTS
+            )
+        except Exception:  # as in batch.py
+            self._tracer.span_processor.on_end(span._readable_span())
+        else:
+            self._put(packed)
+        return True
+
+    def _is_alone(self) -> bool:
+        """Tell whether there is still no span processor but ours; the SDK makes a new tuple for each that is added."""
+        return self._tracer.span_processor._span_processors is self._alone
+
+
+def _with(own: dict[str, Any], ours: Mapping[str, str | int]) -> dict[str, Any] | None:
+    """Return a span's attributes with ours last, as the SDK would; None where it would have dropped some."""
+    theirs = own.get("_attributes")
+    if theirs is None:
+        return {**own["_known"], **ours}
+    limit = theirs.maxlen
+    if theirs.dropped or (limit is not None and len(theirs) + len(ours) > limit):
+        return None
+    known: dict[str, Any] = theirs.copy()
+    for name in ours:
+        known.pop(name, None)
+    known.update(ours)
+    return known
+
+
+def _packed(own: dict[str, Any], attributes: bytes, events: bytes) -> Packed:
+    trace_id, span_id, _, flags, state = own["_ids"]
+    parent, status = own["_parent"], own["_status"]
+    return Packed(
+        own["_name"],
+        own["_kind"],
+        trace_id,
+        span_id,
+        flags,
+        state or None,
+        0 if parent is None else parent.span_id,
+        parent is not None and parent.is_remote,
+        None if parent is None else parent.trace_flags,
+        own["_start_time"],
+        own["_end_time"],
+        status.status_code,
+        status.description,
+        attributes,
+        events,
+        own["_resource"],
+        own["_instrumentation_scope"],
+    )
+
+
+def _shared(specimen: Any) -> dict[str, Any]:
+    """Return what all spans of the specimen's tracer have in common, and what of their own is nothing at first."""
+    present = vars(specimen).keys()
+    _expect(_OWN | _SHARED <= present <= _OWN | _SHARED | _SHARED_BY_SOME, f"attributes of a span: {present}")
+    metrics = getattr(specimen, "_record_end_metrics", None)
+    _expect(metrics is None or metrics.__name__ == "noop", "metrics of the SDK's own")
+    limits = specimen._limits
+    _expect(limits.max_span_attributes is None or limits.max_span_attributes >= _ATTRIBUTES, "few attributes")
+    _expect(limits.max_span_attribute_length is None, "short attributes")
+    shared = {name: value for name, value in vars(specimen).items() if name not in _OWN}
+    return {**shared, "_parent": None, "_end_time": None}
+
+
+def _yes() -> bool:
+    return True
+
+
+def _expect(is_known: bool, what: str) -> None:
+    if not is_known:
+        raise NotAsKnownError(what)
