@@ -28,7 +28,7 @@ def watch(response: StreamingHttpResponse, exchange: Exchange, *, is_sent_by_ker
 
 class _Stream:
     def __init__(self, content: Any, exchange: Exchange) -> None:
-        self._content = content
+        self._content: Any = content
         self._exchange = exchange
 
     def __del__(self) -> None:
