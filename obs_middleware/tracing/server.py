@@ -7,7 +7,6 @@ has a span context of its own: trace and span ID reach the logs and the calls ma
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
@@ -27,6 +26,7 @@ from opentelemetry.trace import (
 
 from obs_middleware.exchange import CURRENT, get_context
 from obs_middleware.request_id import random_bits
+from obs_middleware.tracing.attributes import Attributes, at_end, at_start, of_exception
 from obs_middleware.tracing.propagation import Header, is_w3c, remote_parent, with_baggage, with_propagators
 
 if TYPE_CHECKING:
@@ -38,16 +38,13 @@ if TYPE_CHECKING:
     from obs_middleware.tracing.sampling import Sampling
 
 SCOPE, SCHEMA = "obs_middleware", "https://opentelemetry.io/schemas/1.41.0"  # of the tracer
-_CHARACTERS = 1024  # of one attribute
-_HOSTS = 256  # remembered, of those that clients name
 _RANDOM = TraceFlags(0x02)  # trace-context-2, section 3.2.2.5.2
 _SAMPLED = TraceFlags.SAMPLED
 _HEX32, _HEX16 = "%032x", "%016x"
-_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _NOTHING = Context()
 (_SPAN,) = set_span_in_context(
     NonRecordingSpan(INVALID_SPAN_CONTEXT), _NOTHING
-)  # the key of a context's span
+)  # where a context has its span
 
 
 class ServerSpans:
@@ -92,12 +89,14 @@ class ServerSpans:
             return
         method = "HTTP" if exchange.method == "_OTHER" else exchange.method
         name = f"{method} {self._redactor.known(exchange.route)}" if exchange.route else method
-        attributes = self._attributes(exchange)
+        attributes = at_end(exchange, self._redactor)
         end_time = exchange.started_ns + round(exchange.duration * 1e9)
         if exchange.error_type:
             span.set_status(StatusCode.ERROR)
             if exchange.error is not None:
-                self._add_exception(span, exchange.error)
+                span.add_event(
+                    "exception", of_exception(exchange.error, self._redactor)
+                )  # `record_exception` hides nothing
         direct = None if self.sampling is None else self.sampling.direct
         if direct is None or not direct.end(span, name, attributes, end_time):
             span.update_name(name)
@@ -137,11 +136,7 @@ class ServerSpans:
 
     def _record(self, exchange: Exchange, trace_id: int, parent: SpanContext, context: Context) -> None:
         """Give the exchange a span that records, if there is one."""
-        attributes: dict[str, str | int] = {
-            "http.request.method": exchange.method,
-            "url.scheme": exchange.info.scheme,
-            "url.path": exchange.path,
-        }
+        attributes = at_start(exchange)
         direct = None if self.sampling is None else self.sampling.direct
         if direct is not None:
             span_id = random_bits(64) or 1
@@ -161,7 +156,7 @@ class ServerSpans:
         trace_id: int,
         parent: SpanContext,
         context: Context,
-        attributes: dict[str, str | int],
+        attributes: Attributes,
     ) -> None:
         """Give the exchange a span of the SDK, if there is one."""
         sampling, is_new = self.sampling, not parent.is_valid
@@ -194,45 +189,6 @@ class ServerSpans:
             context = trace.set_span_in_context(NonRecordingSpan(parent), context)
         return context if header("baggage") is None else with_baggage(context, header)
 
-    def _attributes(self, exchange: Exchange) -> dict[str, str | int]:
-        """Return what is known at the end; texts without secrets."""
-        info = exchange.info
-        known = self._redactor.known
-        attributes: dict[str, str | int] = {}
-        if info.method != exchange.method:
-            attributes["http.request.method_original"] = known(info.method, limit=_CHARACTERS)
-        if exchange.route:
-            attributes["http.route"] = known(exchange.route, limit=_CHARACTERS)
-        if exchange.status is not None:
-            attributes["http.response.status_code"] = exchange.status
-        if exchange.error_type:
-            attributes["error.type"] = known(exchange.error_type, limit=_CHARACTERS)
-        host = info.header("host")
-        if host:
-            attributes.update(_server_address(known(host, limit=_CHARACTERS), info.scheme))
-        if info.peer is not None:
-            address, port = info.peer
-            attributes["client.address"] = attributes["network.peer.address"] = known(address)
-            if port is not None:
-                attributes["network.peer.port"] = port
-        if info.is_websocket:
-            attributes["network.protocol.name"] = "websocket"
-        if info.http_version:
-            attributes["network.protocol.version"] = known(info.http_version, limit=_CHARACTERS)
-        user_agent = info.header("user-agent")
-        if user_agent:
-            attributes["user_agent.original"] = known(user_agent, limit=_CHARACTERS)
-        if info.query:
-            attributes["url.query"] = self._redactor.query(info.query)
-        return attributes
-
-    def _add_exception(self, span: Span, error: BaseException) -> None:
-        """Write the exception as an event; its text is the app's, so it is redacted (and not `record_exception`)."""
-        kind, message, stack = self._redactor.error(error)
-        span.add_event(
-            "exception", {"exception.type": kind, "exception.message": message, "exception.stacktrace": stack}
-        )
-
 
 def _carry(
     exchange: Exchange, trace_id: int, flags: TraceFlags, state: TraceState | None, context: Context
@@ -264,17 +220,6 @@ def _is_servers_own(span: Span, info: RequestInfo) -> bool:
         return getattr(span, "kind", None) is SpanKind.SERVER
     parent = remote_parent(info.header)
     return parent is not None and parent.trace_id == here.trace_id
-
-
-@lru_cache(_HOSTS)
-def _server_address(field: str, scheme: str) -> dict[str, str | int]:
-    """Return the attributes that a Host field tells; the port of the scheme where it names none."""
-    host = field.strip().rpartition("@")[2]
-    name, colon, port = host.rpartition(":")
-    if colon and port.isdecimal() and len(port) <= 5 and not name.endswith(":"):
-        return {"server.address": name.strip("[]"), "server.port": int(port)}
-    default = _PORTS.get(scheme) if host else None
-    return {"server.address": host.strip("[]"), **({} if default is None else {"server.port": default})}
 
 
 class _Unrecorded(NonRecordingSpan):
