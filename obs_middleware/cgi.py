@@ -23,20 +23,25 @@ def request_info(
 
     A path that is not given is decoded here, from the Latin-1 that PEP 3333 wants.
     """
+    get = variables.get
 
     def header(name: str) -> str | None:
-        value: str | None = variables.get(_variable(name))
+        value: str | None = get(_variable(name))
         return value
 
-    address, port = variables.get("REMOTE_ADDR"), variables.get("REMOTE_PORT")
+    if path is None:
+        path = f"{get('SCRIPT_NAME', '')}{get('PATH_INFO', '')}"
+        if not path.isascii():
+            path = path.encode("latin-1", "replace").decode("utf-8", "replace")
+    address, port = get("REMOTE_ADDR"), get("REMOTE_PORT")
     return RequestInfo(
-        method or variables.get("REQUEST_METHOD") or "",
-        _path(variables) if path is None else path,
-        variables.get("QUERY_STRING") or "",
-        scheme or variables.get("wsgi.url_scheme") or "http",
+        method or get("REQUEST_METHOD") or "",
+        path,
+        get("QUERY_STRING") or "",
+        scheme or get("wsgi.url_scheme") or "http",
         header,
         (address, int(port) if port and str(port).isdecimal() else None) if address else None,
-        http_version or (variables.get("SERVER_PROTOCOL") or "").removeprefix("HTTP/"),
+        http_version or (get("SERVER_PROTOCOL") or "").removeprefix("HTTP/"),
     )
 
 
@@ -44,8 +49,3 @@ def request_info(
 def _variable(name: str) -> str:
     key = name.upper().replace("-", "_")
     return key if key in _NOT_PREFIXED else f"HTTP_{key}"
-
-
-def _path(variables: Mapping[str, Any]) -> str:
-    path = f"{variables.get('SCRIPT_NAME', '')}{variables.get('PATH_INFO', '')}"
-    return path if path.isascii() else path.encode("latin-1", "replace").decode("utf-8", "replace")

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 try:
     from flask import Flask, request
     from flask.signals import got_request_exception
+
+    from obs_flask.pieces import pieces_of
 except ImportError as missing:
     raise ImportError(f"obs_flask needs Flask ({missing}): pip install 'obs-middleware[flask]'") from missing
 
@@ -52,7 +54,11 @@ class Observability:
             )
         self.observer = Observer.chosen(self._given, self._settings, config=app.config)
         app.wsgi_app = ObservabilityMiddleware(  # type: ignore[method-assign]
-            app.wsgi_app, self.observer, route_of=_route_of, is_debug=lambda: app.debug
+            app.wsgi_app,
+            self.observer,
+            route_of=_route_of,
+            pieces_of=pieces_of,
+            is_debug=lambda: app.debug,
         )
         app.extensions["obs"] = self.observer
         got_request_exception.connect(_note_exception, app)

@@ -57,7 +57,8 @@ class Body:
                 with exchange:
                     close()
         finally:
-            exchange.closed()
+            if exchange.outcome is None:
+                exchange.closed()
 
 
 class SizedBody(Body):
@@ -72,15 +73,12 @@ class SizedBody(Body):
 class Pieces:
     """A body of pieces that are all there: no code of the app runs, and nothing has to be current (3 µs less)."""
 
-    __slots__ = ("_count", "_exchange", "_next")
+    __slots__ = ("_exchange", "_next", "_pieces")
 
     def __init__(self, pieces: Sequence[bytes], exchange: Exchange) -> None:
-        self._count = len(pieces)
+        self._pieces = pieces
         self._next = iter(pieces).__next__
         self._exchange = exchange
-
-    def __len__(self) -> int:
-        return self._count
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -90,17 +88,29 @@ class Pieces:
         try:
             piece = self._next()
         except StopIteration:
-            exchange.first_byte()
+            if exchange.time_to_first_byte is None:
+                exchange.first_byte()
             exchange.finish()
             raise
         if piece:
-            exchange.first_byte()
+            if exchange.time_to_first_byte is None:
+                exchange.first_byte()
             exchange.response_bytes += len(piece) if exchange.has_body else 0
         return piece
 
     def close(self) -> None:
-        """End the exchange."""
-        self._exchange.closed()
+        """End the exchange, unless it has ended with the last piece."""
+        if self._exchange.outcome is None:
+            self._exchange.closed()
+
+
+class SizedPieces(Pieces):
+    """A list or a tuple of the app's own, whose length servers may ask."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(self._pieces)
 
 
 class CountedInput:

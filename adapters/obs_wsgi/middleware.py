@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from obs_middleware import Exchange, Observer, Reply, RequestInfo
 from obs_middleware.cgi import request_info
 from obs_middleware.exchange import CARRIED_AS
-from obs_wsgi.body import Body, CountedInput, Pieces, SizedBody, watch_file
+from obs_wsgi.body import Body, CountedInput, Pieces, SizedBody, SizedPieces, watch_file
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -21,6 +21,7 @@ Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
 WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 RouteOf = Callable[[Environ], "str | None"]
+PiecesOf = Callable[[Iterable[bytes]], "Sequence[bytes] | None"]
 
 _ERROR = b"Internal Server Error"
 _PHRASES = {200: "OK", 401: "Unauthorized", 405: "Method Not Allowed", 503: "Service Unavailable"}
@@ -34,6 +35,8 @@ class ObservabilityMiddleware:
         observer: an Observer made elsewhere; or give settings by name.
         route_of: reads the route template from the environ once the app has routed it; a raw app sets
             `current_exchange().route` itself.
+        pieces_of: returns the pieces of a body that needs no more code of the app, and None of any other; a list
+            and a tuple are known.
         is_debug: tells the framework's debug flag, which may be set later than this.
 
     Raises:
@@ -46,6 +49,7 @@ class ObservabilityMiddleware:
         observer: Observer | None = None,
         *,
         route_of: RouteOf | None = None,
+        pieces_of: PiecesOf | None = None,
         is_debug: Callable[[], bool] = bool,
         **settings: Unpack[Keywords],
     ) -> None:
@@ -55,7 +59,9 @@ class ObservabilityMiddleware:
         self.observer.started()
         self._is_debug = is_debug
         self._is_serving = False
-        self._route_of = route_of
+        self.route_of = route_of
+        self._pieces_of = pieces_of
+        self.own_names = frozenset(name.lower() for name in self.observer.response_header_names)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if CARRIED_AS in environ:  # another instance, outside, observes already
@@ -73,13 +79,15 @@ class ObservabilityMiddleware:
         environ[CARRIED_AS], exchange.carrier = exchange, environ
         if environ.get("CONTENT_LENGTH") not in (None, "", "0") or "HTTP_TRANSFER_ENCODING" in environ:
             environ["wsgi.input"] = CountedInput(environ["wsgi.input"], exchange)
-        return self._serve(_Response(exchange, environ, start_response, self._route_of, self.observer))
+        return self._serve(_Response(exchange, environ, start_response, self))
 
     def _serve(self, response: _Response) -> Iterable[bytes]:
-        exchange, environ = response.exchange, response.environ
+        exchange, environ, pieces = response.exchange, response.environ, None
         with exchange:
             try:
                 body = self.app(environ, response.start)
+                if self._pieces_of is not None:
+                    pieces = self._pieces_of(body)
             except Exception as error:
                 response.fail(error)
                 raise
@@ -87,8 +95,10 @@ class ObservabilityMiddleware:
                 exchange.is_cancelled = True
                 exchange.finish(is_complete=False)
                 raise
+        if pieces is not None:
+            return Pieces(pieces, exchange)
         if type(body) is list or type(body) is tuple:
-            return Pieces(body, exchange)
+            return SizedPieces(body, exchange)
         if _is_wrapped_file(body, environ):
             return watch_file(body, exchange)
         return (SizedBody if hasattr(body, "__len__") else Body)(body, exchange, response.fail)
@@ -97,30 +107,34 @@ class ObservabilityMiddleware:
 class _Response:
     """The response of one exchange, seen from between app and server."""
 
-    __slots__ = ("environ", "exchange", "observer", "route_of", "server_start", "server_write")
+    __slots__ = ("environ", "exchange", "middleware", "server_start", "server_write")
 
     def __init__(
         self,
         exchange: Exchange,
         environ: Environ,
         start: StartResponse,
-        route_of: RouteOf | None,
-        observer: Observer,
+        middleware: ObservabilityMiddleware,
     ) -> None:
         self.exchange = exchange
         self.environ = environ
         self.server_start = start
         self.server_write: Any = None  # the server's answer
-        self.route_of = route_of
-        self.observer = observer
+        self.middleware = middleware
 
     def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[[bytes], object]:
         """Stand for the server's `start_response`; an app may call it late, or twice with `exc_info`."""
         exchange = self.exchange
-        self._note_route()  # Werkzeug forgets its request once the app has returned
-        own, code = self._noted(status, headers)
+        own: Iterable[tuple[str, str]] = ()
+        code = None
+        if exchange.route is None and self.middleware.route_of is not None:
+            self._note_route()  # Werkzeug forgets its request once the app has returned
+        try:
+            own, code = self._own_headers(headers), int(status[:3])
+        except Exception as error:
+            exchange.report("response_headers", error)
         if exc_info is None:
             self.server_write = self.server_start(status, [*headers, *own])
         else:
@@ -151,25 +165,28 @@ class _Response:
         if exchange.time_to_first_byte is None:
             exchange.status = 500  # every server's answer
             headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(_ERROR)))]
-            if not self.observer.is_development:
+            if not self.middleware.observer.is_development:
                 with suppress(Exception):
                     self.start("500 Internal Server Error", headers, sys.exc_info())(_ERROR)
         self._note_route()
         exchange.finish(is_complete=False)
 
-    def _noted(self, status: str, headers: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], int | None]:
+    def _own_headers(self, headers: list[tuple[str, str]]) -> Iterable[tuple[str, str]]:
+        """Take note of the app's headers and return those of ours that it lacks."""
+        present = {}
+        for name, value in headers:  # up to Python 3.11 a comprehension is a call of its own
+            present[name.lower()] = value
         exchange = self.exchange
-        try:
-            return exchange.added_headers({name.lower(): value for name, value in headers}), int(status[:3])
-        except Exception as error:
-            exchange.report("response_headers", error)
-            return [], None
+        if not self.middleware.own_names.isdisjoint(present):
+            return exchange.added_headers(present)
+        exchange.declare(present.get("content-length"))  # nearly always: the app has set none of ours
+        return exchange.response_headers
 
     def _note_route(self) -> None:
-        exchange = self.exchange
-        if exchange.route is None and self.route_of is not None:
+        exchange, route_of = self.exchange, self.middleware.route_of
+        if exchange.route is None and route_of is not None:
             try:
-                exchange.route = self.route_of(self.environ)
+                exchange.route = route_of(self.environ)
             except Exception as error:
                 exchange.report("route", error)
 

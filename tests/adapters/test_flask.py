@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import flask
 import pytest
 from flask import Blueprint, Flask, abort, send_file
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -11,10 +13,12 @@ from werkzeug.debug import DebuggedApplication
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client
 from werkzeug.wrappers import Response
+from werkzeug.wsgi import ClosingIterator
 
 from obs_flask import Observability
+from obs_flask.pieces import pieces_of
 from obs_middleware import ConfigError, Observer, current_exchange
-from tests.adapters.wsgi import call
+from tests.adapters.wsgi import Call, call
 
 
 def bare(**config: Any) -> Flask:
@@ -295,3 +299,108 @@ def test_an_exception_outside_a_request_of_ours_is_flasks_alone(
     with app.test_request_context("/boom"):
         assert app.handle_exception(LookupError("x")).status_code == 500
     assert access == []
+
+
+# Bodies
+
+
+class Tiding(flask.Response):
+    """A response that makes its pieces as they are asked for."""
+
+    def iter_encoded(self) -> Iterator[bytes]:
+        yield from map(note, super().iter_encoded())
+
+
+class Locked(flask.Response):
+    """A response with an end of its own."""
+
+    def close(self) -> None:
+        note(b"")
+        super().close()
+
+
+class Lazy(list[bytes]):
+    """A list that makes its items as they are asked for."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from map(note, super().__iter__())
+
+
+def closing() -> flask.Response:
+    response = flask.Response("text")
+    response.call_on_close(lambda: note(b""))
+    return response
+
+
+seen: list[Any] = []  # the exchanges that were current where code of the app ran
+
+
+def note(piece: bytes) -> bytes:
+    seen.append(current_exchange())
+    return piece
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda: Tiding("text"),
+        lambda: Locked("text"),
+        lambda: flask.Response(Lazy([b"te", b"xt"])),
+        lambda: flask.Response(map(note, [b"te", b"xt"])),
+        closing,
+    ],
+    ids=["own pieces", "own close", "own list", "stream", "callback"],
+)
+def test_what_a_body_runs_waits_for_the_server_and_sees_the_exchange(
+    observer: Observer, access: list[Any], view: Any
+) -> None:
+    app = observed(observer)
+    app.add_url_rule("/text", "text", view)
+    asked = Call(app, "/text")
+    body = asked.begin()
+    seen.clear()
+    assert b"".join(body) == b"text"
+    body.close()
+    assert [exchange.request_id for exchange in seen] == asked.all("X-Request-ID") * len(seen) != []
+    assert [(*told(line), line.response_bytes) for line in access] == [("/text", 200, "ok", None, 4)]
+
+
+@pytest.mark.parametrize("wrap", [lambda body: ClosingIterator(map(note, body), body.close), ClosingIterator])
+def test_a_middleware_between_may_use_werkzeugs_iterator_too(
+    observer: Observer, access: list[Any], wrap: Any
+) -> None:
+    app, inner = bare(), bare()
+
+    def between(environ: Any, start_response: Any) -> Any:
+        return wrap(inner(environ, start_response))
+
+    app.wsgi_app = between  # type: ignore[method-assign]
+    Observability(app, observer=observer)
+    seen.clear()
+    done = call(app, "/items/1")
+    assert done.sent == b"item 1"
+    assert None not in seen
+    assert [(line.outcome, line.response_bytes) for line in access] == [("ok", 6)]
+
+
+def test_a_body_whose_pieces_are_there_is_known() -> None:
+    """What Werkzeug keeps where; of a release that keeps it elsewhere all bodies are taken for streams."""
+    environ = Call(None).environ
+    assert pieces_of(Response("text")(environ, start)) == [b"text"]
+    assert pieces_of(Response(["te", "xt"])(environ, start)) == [b"te", b"xt"]
+    assert pieces_of(Response("text")({**environ, "REQUEST_METHOD": "HEAD"}, start)) == []
+    for other in (ClosingIterator([b"x"]), ClosingIterator([b"x"], lambda: None), [b"x"]):
+        assert pieces_of(other) is None
+    response = Response("text")
+    other = ClosingIterator(map(note, response.iter_encoded()), [{}.clear, response.close])
+    assert pieces_of(other) is None
+
+
+def start(*_: Any) -> Any:
+    """Stand for a server's `start_response`."""
+
+
+def test_a_response_has_no_length_as_without_us(observer: Observer) -> None:
+    """A server must not be led to add a Content-Length that the app has taken away."""
+    app = observed(observer)
+    assert not hasattr(Call(app, "/items/1").begin(), "__len__")
