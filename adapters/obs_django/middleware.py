@@ -14,6 +14,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
+from obs_django.headers import add_headers
 from obs_django.observer import get_observer
 from obs_django.stream import watch
 from obs_middleware import Exchange, Observer, Reply, RequestInfo, current_exchange
@@ -22,7 +23,6 @@ from obs_middleware.exchange import CARRIED_AS
 
 GetResponse = Callable[[HttpRequest], Any]
 
-_NOTHING: dict[str, Any] = {}
 _anchor = re.compile(r"(?<![\[\\])\^|(?<!\\)\$|\\Z")
 
 
@@ -41,6 +41,9 @@ class ObservabilityMiddleware:
         self.observer = observer or get_observer()
         self.observer.set_up(debug=settings.DEBUG)
         self.observer.started()
+        first, second = self.observer.response_header_names
+        self._names = first.lower(), second.lower()
+        self._is_behind_proxy = settings.SECURE_PROXY_SSL_HEADER is not None
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
@@ -52,7 +55,7 @@ class ObservabilityMiddleware:
         outer = _exchange_outside(request)
         if outer is not None:
             return _routed(outer, request, self.get_response(request))
-        info = _request_info(request)
+        info = self._info(request)
         if request.path_info in self.observer.paths:
             return _response(self.observer.reply(info, request.path_info))
         exchange = self._start(request, info)
@@ -64,13 +67,13 @@ class ObservabilityMiddleware:
             except BaseException as error:
                 _fail(exchange, request, error)
                 raise
-        return _finish(exchange, request, response)
+        return self._finish(exchange, request, response)
 
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
         outer = _exchange_outside(request)
         if outer is not None:
             return _routed(outer, request, await self.get_response(request))
-        info = _request_info(request)
+        info = self._info(request)
         if request.path_info in self.observer.paths:
             return _response(await self._reply_async(info, request.path_info))
         exchange = self._start(request, info)
@@ -82,14 +85,50 @@ class ObservabilityMiddleware:
             except BaseException as error:
                 _fail(exchange, request, error)
                 raise
-        return _finish(exchange, request, response)
+        return self._finish(exchange, request, response)
+
+    def _info(self, request: HttpRequest) -> RequestInfo:
+        # `request.scheme` goes through the settings (0.8 µs) to say what only a proxy's header can make differ.
+        scheme = request.scheme if self._is_behind_proxy else None
+        scope = request.__dict__.get("scope")
+        if scope is None:
+            return request_info(request.META, path=request.path, scheme=scheme)
+        return request_info(  # META has the method in upper case and no protocol version
+            request.META,
+            method=scope["method"],
+            path=request.path,
+            scheme=scheme or scope.get("scheme"),
+            http_version=scope.get("http_version"),
+        )
 
     def _start(self, request: HttpRequest, info: RequestInfo) -> Exchange | None:
         exchange = self.observer.start(info)
         if exchange is not None:
             request.obs_exchange = exchange  # pyright: ignore[reportAttributeAccessIssue]
-            exchange.request_bytes = _content_length(info)
+            size = request.META.get("CONTENT_LENGTH")  # declared: Django has taken the stream before we run
+            if size and size.isdecimal() and len(size) < 16:
+                exchange.request_bytes = int(size)
         return exchange
+
+    def _finish(
+        self, exchange: Exchange, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        """Add the headers, and end the exchange now or, of a stream, when its response is closed."""
+        try:
+            exchange.status = response.status_code
+            if exchange.route is None:
+                exchange.route = _route_of(request)
+            add_headers(response, exchange, self._names)
+            if isinstance(response, StreamingHttpResponse):
+                watch(response, exchange, is_sent_by_kernel="wsgi.file_wrapper" in request.META)
+                return response
+            if isinstance(response, HttpResponse) and exchange.has_body:
+                exchange.response_bytes = len(response.content)
+            exchange.first_byte()
+        except Exception as error:
+            exchange.report("response", error)
+        exchange.finish()
+        return response
 
     async def _reply_async(self, info: RequestInfo, path: str) -> Reply:
         loop, threads = asyncio.get_running_loop(), self.observer.threads(path)
@@ -108,10 +147,15 @@ def note_exception(sender: object, request: HttpRequest | None = None, **_: Any)
 
 def _exchange_outside(request: HttpRequest) -> Exchange | None:
     """Return the exchange that another instance, or obs_wsgi or obs_asgi around Django, has begun."""
-    own = vars(request)
-    here = (
-        own.get("obs_exchange") or request.META.get(CARRIED_AS) or own.get("scope", _NOTHING).get(CARRIED_AS)
-    )
+    own = request.__dict__
+    if "obs_exchange" in own:
+        here = own["obs_exchange"]
+    elif CARRIED_AS in request.META:
+        here = request.META[CARRIED_AS]
+    elif "scope" in own and CARRIED_AS in own["scope"]:
+        here = own["scope"][CARRIED_AS]
+    else:
+        return None
     if not isinstance(here, Exchange):
         return None
     request.obs_exchange = here  # pyright: ignore[reportAttributeAccessIssue]
@@ -121,24 +165,6 @@ def _exchange_outside(request: HttpRequest) -> Exchange | None:
 def _routed(exchange: Exchange, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     exchange.route = exchange.route or _route_of(request)
     return response
-
-
-def _request_info(request: HttpRequest) -> RequestInfo:
-    # Of ASGI, where META has the method in upper case and no protocol version.
-    scope = getattr(request, "scope", {})
-    return request_info(
-        request.META,
-        method=scope.get("method"),
-        path=request.path,
-        scheme=request.scheme,
-        http_version=scope.get("http_version"),
-    )
-
-
-def _content_length(info: RequestInfo) -> int:
-    """Return the declared size: Django has taken the stream before the first middleware runs."""
-    value = info.header("content-length") or ""
-    return int(value) if value.isdecimal() and len(value) < 16 else 0
 
 
 def _fail(exchange: Exchange, request: HttpRequest, error: BaseException) -> None:
@@ -152,36 +178,18 @@ def _fail(exchange: Exchange, request: HttpRequest, error: BaseException) -> Non
     exchange.finish(is_complete=False)
 
 
-def _finish(exchange: Exchange, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    """Add the headers, and end the exchange now or, of a stream, when its response is closed."""
-    try:
-        exchange.status = response.status_code
-        exchange.route = exchange.route or _route_of(request)
-        for name, value in exchange.added_headers({name.lower(): value for name, value in response.items()}):
-            response.headers[name] = value
-        if isinstance(response, StreamingHttpResponse):
-            watch(response, exchange, is_sent_by_kernel="wsgi.file_wrapper" in request.META)
-            return response
-        if exchange.has_body and isinstance(response, HttpResponse):
-            exchange.response_bytes = len(response.content)
-        exchange.first_byte()
-    except Exception as error:
-        exchange.report("response", error)
-    exchange.finish()
-    return response
-
-
 def _route_of(request: HttpRequest) -> str | None:
     """Return the pattern that was matched, mount point included; the anchors of regular expressions are left out."""
     match = request.resolver_match
     if match is None or match.route is None:
         return None
-    return f"{request.META.get('SCRIPT_NAME', '').rstrip('/')}/{_without_anchors(match.route)}"
+    mount, route = request.META.get("SCRIPT_NAME"), _without_anchors(match.route)
+    return f"{mount.rstrip('/')}{route}" if mount else route
 
 
 @cache  # as many as there are patterns
 def _without_anchors(route: str) -> str:
-    return _anchor.sub("", route)
+    return f"/{_anchor.sub('', route)}"
 
 
 def _response(reply: Reply) -> HttpResponse:

@@ -72,6 +72,17 @@ def upload(request: HttpRequest) -> HttpResponse:
     return HttpResponse(str(len(request.body)), content_type="text/plain")
 
 
+def plain_headers(get_response: Any) -> Any:
+    """Be a middleware that keeps a response's headers in a dictionary of its own."""
+
+    def answer(request: HttpRequest) -> Any:
+        response = get_response(request)
+        response.headers = dict(response.headers)
+        return response
+
+    return answer
+
+
 inner = [
     path("lines/<int:line>/", item),
     re_path(r"^codes/(?P<code>[^/]+)/$", item),

@@ -177,6 +177,24 @@ def test_no_header_of_the_response_is_changed(ask_django: Any) -> None:
     assert all_("vary") == []
 
 
+def test_headers_of_another_kind_get_ours_too(ask_django: Any, access: list[Any]) -> None:
+    with project(MIDDLEWARE=[MIDDLEWARE, f"{django_project.__name__}.plain_headers"]):
+        status, body, all_ = ask_django("/items/7")
+    assert (status, body) == (200, b"item 7")
+    assert all_("x-request-id") == all_("x-correlation-id") == [line.request_id for line in access]
+    assert all_("content-type") == ["text/plain"]
+
+
+@pytest.mark.parametrize(("proxy", "scheme"), [(None, "http"), (("HTTP_X_SCHEME", "https"), "https")])
+def test_a_proxys_word_on_the_scheme_counts_where_the_settings_say_so(
+    access: list[Any], proxy: Any, scheme: str
+) -> None:
+    with project(SECURE_PROXY_SSL_HEADER=proxy):
+        call(wsgi_app(), "/items/7", HTTP_X_SCHEME="https")
+        get(asgi_app(), "/items/7", headers=[(b"host", b"shop.test"), (b"x-scheme", b"https")])
+    assert [exchange.info.scheme for exchange in django_project.seen[-2:]] == [scheme, scheme]
+
+
 # Routes
 
 
