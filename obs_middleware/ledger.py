@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from weakref import WeakSet
 
 import msgspec
@@ -21,7 +22,9 @@ import msgspec
 Report = Callable[[str, Exception], None]  # the component's name and what has happened to it
 
 _MOST = 32
+_BOUND = 8192  # of entries that wait while nobody can record them
 _SECONDS = 0.05
+_PATIENCE = 1.0
 _QUIET_TURNS = 20  # of the thread with nothing to do, after which it sleeps until it is woken
 
 
@@ -69,23 +72,36 @@ class Ledger:
         waiting = self._waiting
         waiting.append(entry)
         if len(waiting) >= _MOST:
-            self.settle()
+            self._make_room()
         elif _clerk.is_asleep:
             _clerk.wake()
 
-    def settle(self) -> None:
-        """Record what waits; from any thread, since each entry is taken out by one alone."""
+    def _make_room(self) -> None:
+        is_full = len(self._waiting) > _BOUND
+        self.settle(patience=_PATIENCE if is_full else 0)  # who can't have the turn leaves it to who has it
+        if is_full and len(self._waiting) > _BOUND:  # nobody reads the log, say
+            self._waiting.popleft()
+            self._report("ledger", BufferError(f"{_BOUND} entries wait; the oldest is dropped"))
+
+    def settle(self, *, patience: float = _PATIENCE) -> None:
+        """Record what waits, one thread after the other: when this returns it is seen.
+
+        Args:
+            patience: seconds to wait for one that is at it; where it can't be had what waits stays for the next.
+        """
+        turn = _turn
+        if not turn.acquire(timeout=patience):
+            return
         batch: list[Entry] = []
         try:
-            while True:
+            while self._waiting:
                 batch.append(self._waiting.popleft())
-        except IndexError:
-            pass
-        if batch:
-            try:
+            if batch:
                 self._record(batch)
-            except Exception as error:
-                self._report("ledger", error)
+        except Exception as error:
+            self._report("ledger", error)
+        finally:
+            turn.release()
 
     def has_waiting(self) -> bool:
         """Tell whether anything waits."""
@@ -128,24 +144,34 @@ class _Clerk:
             quiet = 0 if settle_all() else quiet + 1
 
 
-def settle_all() -> bool:
+def settle_all(*, patience: float = _PATIENCE) -> bool:
     """Record what waits anywhere; tell whether anything did."""
     waiting = [ledger for ledger in list(_all) if ledger.has_waiting()]
     for ledger in waiting:
-        ledger.settle()
+        ledger.settle(patience=patience)
     return bool(waiting)
+
+
+def _before_fork() -> None:
+    _turn.acquire(timeout=_PATIENCE)  # no child begins in the middle of a batch
+
+
+def _after_fork() -> None:
+    with suppress(RuntimeError):  # it could not be had
+        _turn.release()
 
 
 def _begin_anew() -> None:
     """Leave a forked child nothing of its parent's: neither what waits, which the parent records, nor a thread."""
-    global _clerk  # noqa: PLW0603
-    _clerk = _Clerk()
+    global _clerk, _turn
+    _clerk, _turn = _Clerk(), threading.Lock()
     for ledger in list(_all):
         ledger.forget()
 
 
 _all: WeakSet[Ledger] = WeakSet()
+_turn = threading.Lock()
 _clerk = _Clerk()
 atexit.register(settle_all)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_begin_anew)

@@ -269,7 +269,7 @@ class Observer:
             if access_log.may_wait and not exchange.error_type and not exchange.fields:
                 entry.is_line_due = True
             else:
-                self._ledger.settle()  # lines keep their order
+                self._ledger.settle(patience=0)  # lines keep their order
                 self._try("access_log", access_log.note, entry, exchange)
         self._ledger.add(entry)
 

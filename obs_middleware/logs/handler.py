@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from obs_middleware.ledger import settle_all
 
@@ -21,10 +21,10 @@ _STOCK = _Logger.makeRecord.__code__.co_filename
 class LineHandler(_StreamHandler):
     """Write each record as one line, after the access lines that waited before it."""
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write the record."""
-        settle_all()
-        super().emit(record)
+    def handle(self, record: logging.LogRecord) -> Any:
+        """Write the record; before our lock is taken, which whoever settles needs."""
+        settle_all(patience=0)
+        return super().handle(record)
 
     def write(self, lines: Iterable[bytes]) -> None:
         """Write finished lines in UTF-8, all at once: other processes may share the output."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from obs_middleware import Observer, current_exchange
+from obs_middleware import Observer, current_exchange, ledger
 from obs_middleware.logs.formatter import JsonFormatter
 from obs_middleware.logs.handler import LineHandler, sole_handler
 from tests.core.support import internal_errors, observer, python, serve, started, strict_json
@@ -110,6 +110,23 @@ def test_whoever_looks_at_the_metrics_sees_all_that_is_finished(output: Output) 
         assert measured(own) == count
 
 
+def test_whoever_looks_waits_for_the_batch_that_another_thread_is_at(
+    output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = observer()
+    end, is_at_it = own._metrics.end, threading.Event()
+
+    def slow(entry: Any) -> None:
+        is_at_it.set()
+        time.sleep(0.2)
+        end(entry)
+
+    monkeypatch.setattr(own._metrics, "end", slow)
+    serve(own, route="/a")
+    assert is_at_it.wait(10)  # in the ledger's own thread
+    assert measured(own) == 1
+
+
 def test_threads_lose_nothing_and_count_nothing_twice(output: Output) -> None:
     own = observer()
 
@@ -144,6 +161,19 @@ def test_failure_to_record_one_leaves_the_others(output: Output, monkeypatch: py
     assert measured(own) == 2
     assert internal_errors(own, "metrics") == 1
     assert "GET /items/7 200" in output.messages()
+
+
+def test_what_waits_while_the_log_is_stuck_is_bounded_and_told(
+    output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "_BOUND", 40)
+    monkeypatch.setattr(ledger, "_PATIENCE", 0.01)
+    own = observer()
+    with ledger._turn:  # as of a thread whose write does not return
+        for _ in range(100):
+            serve(own, route="/a")
+    assert measured(own) == 40
+    assert internal_errors(own, "ledger") == 60
 
 
 # Order
