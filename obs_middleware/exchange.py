@@ -211,7 +211,7 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
             self.path,
             self.route,
             self.status,
-            "" if self.outcome is None else self.outcome.value,
+            "" if self.outcome is None else self.outcome._value_,  # `value` is a call or two
             self.error_type,
             self.duration,
             self.time_to_first_byte,

@@ -82,23 +82,25 @@ class Response:
         """Hand the server the app's next message."""
         kind = message["type"]
         exchange = self.exchange
-        if kind == "http.response.body" and message.get("more_body", False):
-            # A chunk of a stream, and nothing else to look at (a third less for each).
+        is_seen = not exchange.is_client_gone  # servers take what is sent when it has gone, and drop it
+        if (
+            kind == "http.response.body" and not self.has_trailers
+        ):  # most messages, the chunks of streams above all
             try:
                 await self.server_send(message)
-            except OSError:
+            except OSError:  # the client has gone (ASGI specification 2.4, "Disconnected client")
                 exchange.is_client_gone = True
                 raise
             if self.has_body:
                 exchange.response_bytes += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                self.end(is_complete=is_seen)
             return
-        is_seen = not exchange.is_client_gone  # servers take what is sent when it has gone, and drop it
         if kind in _WITH_HEADERS:
             message = self._begun(kind, message)
         try:
             await self.server_send(message)
         except Exception as error:
-            # The client has gone (ASGI specification 2.4, "Disconnected client").
             exchange.is_client_gone = exchange.is_client_gone or isinstance(error, OSError)
             if kind in _STARTS:
                 exchange.status = None

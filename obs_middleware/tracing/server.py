@@ -85,7 +85,7 @@ class ServerSpans:
     def end(self, exchange: Exchange) -> None:
         """Name the span, write what is known and end it with the duration that every other signal shows."""
         span = exchange.span
-        if span is None or not exchange.is_span_ours or not span.is_recording():
+        if type(span) is _Unrecorded or span is None or not exchange.is_span_ours or not span.is_recording():
             return
         method = "HTTP" if exchange.method == "_OTHER" else exchange.method
         name = f"{method} {self._redactor.known(exchange.route)}" if exchange.route else method

@@ -176,6 +176,26 @@ def test_what_waits_while_the_log_is_stuck_is_bounded_and_told(
     assert internal_errors(own, "ledger") == 60
 
 
+def test_an_entry_costs_few_calls_when_its_batch_is_recorded(output: Output) -> None:
+    own, calls = observer(), [0]
+    for _ in range(100):
+        serve(own, route="/a")
+    own._ledger.settle()
+    for _ in range(31):
+        serve(own, route="/a")
+
+    def count(frame: Any, event: str, argument: Any) -> None:
+        calls[0] += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        own._ledger.settle()
+    finally:
+        sys.setprofile(None)
+    assert len(output.lines()) == 131
+    assert calls[0] / 31 <= 28  # measured and written
+
+
 # Order
 
 
