@@ -13,22 +13,22 @@ from tests.budget.calls import Calls, count
 
 # Calls of ours, Python's and C's, for one request with everything on; `%` is how many of the traces are sampled.
 BUDGET = {
-    ("raw ASGI", "0 %"): 678,
-    ("raw ASGI", "100 %"): 991,
-    ("Starlette", "0 %"): 696,
-    ("Starlette", "100 %"): 1009,
-    ("FastAPI", "0 %"): 692,
-    ("FastAPI", "100 %"): 1007,
-    ("FastAPI, 100 chunks", "0 %"): 1688,
-    ("FastAPI, 100 chunks", "100 %"): 2003,
-    ("raw WSGI", "0 %"): 707,
-    ("raw WSGI", "100 %"): 1020,
-    ("Flask", "0 %"): 736,
-    ("Flask", "100 %"): 1065,
-    ("Django sync", "0 %"): 731,
-    ("Django sync", "100 %"): 1060,
-    ("Django async", "0 %"): 767,
-    ("Django async", "100 %"): 1096,
+    ("raw ASGI", "0 %"): 93,
+    ("raw ASGI", "100 %"): 141,
+    ("Starlette", "0 %"): 103,
+    ("Starlette", "100 %"): 151,
+    ("FastAPI", "0 %"): 103,
+    ("FastAPI", "100 %"): 151,
+    ("FastAPI, 100 chunks", "0 %"): 511,
+    ("FastAPI, 100 chunks", "100 %"): 558,
+    ("raw WSGI", "0 %"): 88,
+    ("raw WSGI", "100 %"): 132,
+    ("Flask", "0 %"): 91,
+    ("Flask", "100 %"): 136,
+    ("Django sync", "0 %"): 92,
+    ("Django sync", "100 %"): 137,
+    ("Django async", "0 %"): 128,
+    ("Django async", "100 %"): 172,
 }
 
 _FRONT_ENDS = {
