@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from weakref import WeakSet
 
 import msgspec
 
@@ -51,65 +51,85 @@ class Entry(msgspec.Struct, gc=False):
     user_agent: str | None
     ended: float  # seconds since 1970
     is_line_due: bool = False
+    is_measured: bool = False
 
 
 class Ledger:
     """The entries of one Observer that are not yet recorded.
 
     Args:
-        record: records a batch of them.
-        report: is told when it fails.
+        record: records a batch of them; interrupted, it is called again with the same.
+        drop: forgets one that another process records.
+        report: is told when one of them fails.
     """
 
-    def __init__(self, record: Callable[[list[Entry]], None], report: Report) -> None:
+    def __init__(
+        self, record: Callable[[list[Entry]], None], drop: Callable[[Entry], None], report: Report
+    ) -> None:
         self._record = record
+        self._drop = drop
         self._report = report
         self._waiting: deque[Entry] = deque()
-        _all.add(self)
 
     def add(self, entry: Entry) -> None:
         """Take an entry in."""
         waiting = self._waiting
         waiting.append(entry)
+        _busy.add(self)
         if len(waiting) >= _MOST:
             self._make_room()
-        elif _clerk.is_asleep:
-            _clerk.wake()
+        elif _clerk.is_asleep and not _clerk.wake():
+            settle_all(patience=0)  # no thread can be had
 
-    def _make_room(self) -> None:
-        is_full = len(self._waiting) > _BOUND
-        self.settle(patience=_PATIENCE if is_full else 0)  # who can't have the turn leaves it to who has it
-        if is_full and len(self._waiting) > _BOUND:  # nobody reads the log, say
-            self._waiting.popleft()
-            self._report("ledger", BufferError(f"{_BOUND} entries wait; the oldest is dropped"))
-
-    def settle(self, *, patience: float = _PATIENCE) -> None:
-        """Record what waits, one thread after the other: when this returns it is seen.
-
-        Args:
-            patience: seconds to wait for one that is at it; where it can't be had what waits stays for the next.
-        """
-        turn = _turn
-        if not turn.acquire(timeout=patience):
-            return
+    def drain(self) -> None:
+        """Record what waits; for whoever has the turn."""
         batch: list[Entry] = []
+        while self._waiting:
+            batch.append(self._waiting.popleft())
+        if not batch:
+            return
         try:
-            while self._waiting:
-                batch.append(self._waiting.popleft())
-            if batch:
-                self._record(batch)
+            self._record(batch)
         except Exception as error:
             self._report("ledger", error)
-        finally:
-            turn.release()
-
-    def has_waiting(self) -> bool:
-        """Tell whether anything waits."""
-        return bool(self._waiting)
+        except BaseException:  # of a signal's handler
+            self._waiting.extendleft(reversed(batch))
+            _busy.add(self)
+            raise
 
     def forget(self) -> None:
         """Drop what waits."""
-        self._waiting.clear()
+        while self._waiting:
+            self._drop(self._waiting.popleft())
+
+    def _make_room(self) -> None:
+        is_full = len(self._waiting) > _BOUND
+        settle_all(patience=_PATIENCE if is_full else 0)  # who can't have the turn leaves it to who has it
+        if is_full and len(self._waiting) > _BOUND:  # nobody reads the log, say
+            self._drop(self._waiting.popleft())
+            self._report("ledger", BufferError(f"{_BOUND} entries wait; the oldest is dropped"))
+
+
+class _Turn:
+    """One thread records at a time; what it calls meanwhile, a handler or a finalizer, does not wait for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._owner = 0
+
+    def take(self, *, patience: float) -> bool:
+        """Return whether the turn was had within so many seconds."""
+        me = threading.get_ident()
+        if self._owner == me or not self._lock.acquire(timeout=patience):
+            return False
+        self._owner = me
+        return True
+
+    def give(self) -> None:
+        """Give the turn back."""
+        self._owner = 0
+        with suppress(RuntimeError):  # it was not had
+            self._lock.release()
 
 
 class _Clerk:
@@ -121,14 +141,19 @@ class _Clerk:
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def wake(self) -> None:
-        """Ring the bell; the first time, begin."""
+    def wake(self) -> bool:
+        """Ring the bell, the first time begin; False when there is no thread to be had."""
         with self._starting:
-            self.is_asleep = False
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="obs-ledger", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._work, name="obs-ledger", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:
+                    return False
+                self._thread = thread
+            self.is_asleep = False
         self._bell.set()
+        return True
 
     def _work(self) -> None:
         quiet = 0
@@ -137,40 +162,59 @@ class _Clerk:
                 quiet = 0
                 self._bell.clear()
                 self.is_asleep = True
-                if not settle_all():  # nobody has come in between
+                if not _busy:  # nobody has come in between
                     self._bell.wait()
                 self.is_asleep = False
             time.sleep(_SECONDS)
-            quiet = 0 if settle_all() else quiet + 1
+            with suppress(Exception):
+                quiet = 0 if settle_all() else quiet + 1
 
 
 def settle_all(*, patience: float = _PATIENCE) -> bool:
-    """Record what waits anywhere; tell whether anything did."""
-    waiting = [ledger for ledger in list(_all) if ledger.has_waiting()]
-    for ledger in waiting:
-        ledger.settle(patience=patience)
-    return bool(waiting)
+    """Record what waits anywhere; when this returns it can be seen. Tell whether anything waited.
+
+    Args:
+        patience: seconds to wait for a thread that is at it; where the turn can't be had what waits is left to it.
+    """
+    turn = _turn
+    if not turn.take(patience=patience):
+        return True
+    try:
+        ledgers = list(_busy)
+        for ledger in ledgers:
+            _busy.discard(ledger)  # before it is drained: what comes in meanwhile puts it back
+            ledger.drain()
+        return bool(ledgers)
+    finally:
+        turn.give()
 
 
 def _before_fork() -> None:
-    _turn.acquire(timeout=_PATIENCE)  # no child begins in the middle of a batch
+    _turn.take(patience=_PATIENCE)  # no child begins in the middle of a batch
 
 
 def _after_fork() -> None:
-    with suppress(RuntimeError):  # it could not be had
-        _turn.release()
+    _turn.give()
 
 
 def _begin_anew() -> None:
     """Leave a forked child nothing of its parent's: neither what waits, which the parent records, nor a thread."""
     global _clerk, _turn
-    _clerk, _turn = _Clerk(), threading.Lock()
-    for ledger in list(_all):
+    _clerk, _turn = _Clerk(), _Turn()
+    for ledger in list(_busy):
         ledger.forget()
+    _busy.clear()
+    processes = sys.modules.get("multiprocessing.util")
+    if processes is not None:  # its children end without exit handlers, and forget what was registered before
+        processes.register_after_fork(_clerk, _settle_at_the_end)
 
 
-_all: WeakSet[Ledger] = WeakSet()
-_turn = threading.Lock()
+def _settle_at_the_end(_: _Clerk) -> None:
+    sys.modules["multiprocessing.util"].Finalize(None, settle_all, exitpriority=100)
+
+
+_busy: set[Ledger] = set()  # those in which something waits, held until it is recorded
+_turn = _Turn()
 _clerk = _Clerk()
 atexit.register(settle_all)
 if hasattr(os, "register_at_fork"):

@@ -24,7 +24,7 @@ from obs_middleware.endpoints import Endpoints, Reply
 from obs_middleware.exchange import Exchange, Recorders, RequestInfo
 from obs_middleware.health.checks import Function, run_in
 from obs_middleware.health.probes import Probes
-from obs_middleware.ledger import Entry, Ledger
+from obs_middleware.ledger import Entry, Ledger, settle_all
 from obs_middleware.logs import setup as logs_setup
 from obs_middleware.logs.access import AccessLog
 from obs_middleware.metrics.http import HttpMetrics
@@ -89,8 +89,7 @@ class Observer:
         self._endpoints = Endpoints(settings, self._probes, self.registry)
         self.paths = self._endpoints.paths  # what is answered here and never reaches the app
         self._access_log = AccessLog(self._redactor) if settings.access_log else None
-        self._ledger = Ledger(self._record, self._report)
-        self._metrics.instruments.ledgers.add(self._ledger)
+        self._ledger = Ledger(self._record, self._metrics.drop, self._report)
         self._recorders: Recorders = (("tracing", self._spans.end), ("ledger", self._enter))
         methods = os.environ.get("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "").replace(",", " ") or _METHODS
         self._methods = frozenset(methods.split())
@@ -175,7 +174,7 @@ class Observer:
     def close(self) -> None:
         """Drain, write the lines and send the spans that still wait; it takes up to five seconds."""
         self.drain()
-        self._ledger.settle()
+        settle_all()
         if self._provider is not None:
             self._provider.force_flush(_FLUSH_MS)  # the SDK itself shuts down at exit
 
@@ -269,13 +268,15 @@ class Observer:
             if access_log.may_wait and not exchange.error_type and not exchange.fields:
                 entry.is_line_due = True
             else:
-                self._ledger.settle(patience=0)  # lines keep their order
+                settle_all(patience=0)  # lines keep their order
                 self._try("access_log", access_log.note, entry, exchange)
         self._ledger.add(entry)
 
     def _record(self, entries: list[Entry]) -> None:
         for entry in entries:
-            self._try("metrics", self._metrics.end, entry)
+            if not entry.is_measured:
+                entry.is_measured = True
+                self._try("metrics", self._metrics.end, entry)
         if self._access_log is not None:
             self._try("access_log", self._access_log.write, entries)
 

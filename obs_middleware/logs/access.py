@@ -10,7 +10,8 @@ everybody else's handlers, filters and record factories get a record of the logg
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
 
 from obs_middleware.exchange import Outcome
 from obs_middleware.logs.context import mark_plain, stamp
@@ -46,19 +47,28 @@ class AccessLog:
     def look(self) -> LineHandler | None:
         """Look how logging is configured now, and return our handler where lines may wait for it."""
         handler = sole_handler(_logger, logging.INFO) if _logger.isEnabledFor(logging.INFO) else None
-        self.may_wait = handler is not None and isinstance(handler.formatter, JsonFormatter)
-        return handler
+        self.may_wait = handler is not None and type(handler.formatter) is JsonFormatter
+        return handler if self.may_wait else None
 
     def write(self, entries: list[Entry]) -> None:
-        """Write the lines that are due, in one piece."""
-        handler = self.look()
+        """Write the lines that are due, many in one piece."""
         due = [entry for entry in entries if entry.is_line_due]
-        if due and handler is not None and isinstance(handler.formatter, JsonFormatter):
-            line = handler.formatter.access_line
-            handler.write([line(entry.ended, _message(entry), self._values(entry)) for entry in due])
+        for entry in due:
+            entry.is_line_due = False
+        handler = self.look()
+        if due and handler is not None:
+            handler.write(line for line in map(self._line, due, repeat(handler.formatter)) if line)
         elif due and _logger.isEnabledFor(logging.INFO):  # logging was configured anew in between
             for entry in due:
                 self._hand_on(entry, logging.INFO, None)
+
+    def _line(self, entry: Entry, formatter: Any) -> bytes:
+        try:
+            line: bytes = formatter.access_line(entry.ended, _message(entry), self._values(entry))
+        except Exception:  # a value that is no text: the long way has an answer to everything
+            self._hand_on(entry, logging.INFO, None)
+            return b""
+        return line
 
     def _hand_on(self, entry: Entry, level: int, exchange: Exchange | None) -> None:
         """Hand the line to everybody who listens, as a record."""
@@ -90,7 +100,7 @@ class AccessLog:
             None if first_byte is None else round(first_byte * 1e6) / 1e3,
             entry.request_bytes,
             entry.response_bytes,
-            known(entry.client) if entry.client else None,
+            known(str(entry.client)) if entry.client else None,  # a server may tell anything
             one_line(known(entry.user_agent[:_USER_AGENT_CHARACTERS])) if entry.user_agent else None,
             known(entry.error_type) if entry.error_type else None,
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from obs_middleware.ledger import settle_all
@@ -13,31 +15,31 @@ if TYPE_CHECKING:
 else:
     _StreamHandler = logging.StreamHandler  # no subscript before Python 3.11
 
+_ATOMIC = 4096  # bytes that a pipe takes in one piece, whoever else writes to it (POSIX, PIPE_BUF on Linux)
 _Logger = logging.Logger
-# Error trackers put methods of their own in the place of these two; a logger is then theirs too.
-_STOCK = _Logger.makeRecord.__code__.co_filename
+# Error trackers put methods of their own in the place of these; a logger is then theirs too.
+_METHODS = ("makeRecord", "handle", "callHandlers")
 
 
 class LineHandler(_StreamHandler):
     """Write each record as one line, after the access lines that waited before it."""
 
     def handle(self, record: logging.LogRecord) -> Any:
-        """Write the record; before our lock is taken, which whoever settles needs."""
+        """Write the record; what waits goes before our lock is taken, which whoever settles needs."""
         settle_all(patience=0)
         return super().handle(record)
 
     def write(self, lines: Iterable[bytes]) -> None:
-        """Write finished lines in UTF-8, all at once: other processes may share the output."""
-        text = b"".join([line + b"\n" for line in lines])
+        """Write finished lines in UTF-8, as many at once as no other process can write between."""
         self.acquire()
         try:
-            output = getattr(self.stream, "buffer", None)
-            if output is None:  # a stream of text alone
-                self.stream.write(text.decode())
-            else:
-                self.stream.flush()
-                output.write(text)
-            self.stream.flush()
+            stream = self.stream
+            for text in _pieces(lines):
+                if type(stream) is io.TextIOWrapper:
+                    stream.buffer.write(text)
+                else:  # one that may do more with text than write it
+                    stream.write(text.decode())
+                stream.flush()
         finally:
             self.release()
 
@@ -45,7 +47,8 @@ class LineHandler(_StreamHandler):
 def sole_handler(logger: logging.Logger, level: int) -> LineHandler | None:
     """Return our handler when nobody else has a say in a record of the logger, a child of a child of the root.
 
-    That is: no other handler, no filter, no record factory, and no method of `logging.Logger` replaced.
+    That is: no other handler, no filter, no record factory, no class of loggers and no method of `logging.Logger` but
+    the stock ones.
     """
     handlers, parent = logging.root.handlers, logger.parent
     if (
@@ -53,6 +56,7 @@ def sole_handler(logger: logging.Logger, level: int) -> LineHandler | None:
         or type(handler := handlers[0]) is not LineHandler
         or handler.filters
         or handler.level > level
+        or type(logger) is not _Logger
         or logger.filters
         or logger.handlers
         or not logger.propagate
@@ -61,8 +65,23 @@ def sole_handler(logger: logging.Logger, level: int) -> LineHandler | None:
         or not parent.propagate
         or parent.parent is not logging.root
         or logging.getLogRecordFactory() is not logging.LogRecord
-        or _Logger.handle.__code__.co_filename != _STOCK
-        or _Logger.callHandlers.__code__.co_filename != _STOCK
+        or not all(map(_is_stock, _METHODS))
     ):
         return None
     return handler
+
+
+def _is_stock(method: str) -> bool:
+    function = vars(_Logger)[method]
+    return type(function) is FunctionType and function.__globals__ is vars(logging)
+
+
+def _pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
+    piece = b""
+    for line in lines:
+        if piece and len(piece) + len(line) >= _ATOMIC:
+            yield piece
+            piece = b""
+        piece += line + b"\n"
+    if piece:
+        yield piece

@@ -10,19 +10,20 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from threading import Lock
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from obs_middleware.ledger import settle_all
 from obs_middleware.metrics.series import Example, Histogram, Series, Tally
 from obs_middleware.metrics.text import SeriesText
 from obs_middleware.settings import ConfigError
 
 if TYPE_CHECKING:
     from obs_middleware.exchange import Exchange
-    from obs_middleware.ledger import Entry, Ledger
+    from obs_middleware.ledger import Entry
 
 _BYTES_BUCKETS = (100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 _SCHEMES = ("http", "https", "ws", "wss")
@@ -39,7 +40,6 @@ class Instruments(Collector):
 
     def __init__(self, registry: CollectorRegistry, buckets: tuple[float, ...]) -> None:
         self.buckets = buckets
-        self.ledgers: WeakSet[Ledger] = WeakSet()  # settled before anybody looks
         self.lock = Lock()  # held for plain additions alone: no call, so that no finalizer can meet it
         self.series: dict[Key, Series] = {}
         self.active: dict[tuple[str, str], list[int]] = {}
@@ -60,7 +60,7 @@ class Instruments(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families, as every collector of prometheus-client does."""
-        self._settle()
+        settle_all()
         for index, histogram in enumerate(self.histograms):
             yield histogram.family((one, one.tallies()[index]) for one in list(self.series.values()))
         active = self._active_family()
@@ -70,7 +70,7 @@ class Instruments(Collector):
 
     def blocks(self, is_openmetrics: bool) -> Iterator[str]:
         """Yield the same as the text of the page, a series at a time."""
-        self._settle()
+        settle_all()
         for index, histogram in enumerate(self.histograms):
             yield histogram.head(is_openmetrics)
             for one in list(self.series.values()):
@@ -92,10 +92,6 @@ class Instruments(Collector):
         texts = tuple(label if label.isascii() else _encodable(label) for label in labels)
         one = Series(texts, time_buckets=len(self.buckets) + 1, size_buckets=len(_BYTES_BUCKETS) + 1)
         return self.series.setdefault(key, one)
-
-    def _settle(self) -> None:
-        for ledger in list(self.ledgers):
-            ledger.settle()
 
     def _active_family(self) -> GaugeMetricFamily:
         return GaugeMetricFamily(_ACTIVE, _ABOUT_ACTIVE, labels=_ACTIVE_LABELS)
@@ -162,6 +158,14 @@ class HttpMetrics:
             duration.example(bucket, exemplar)
         if entry.time_to_first_byte is not None:
             self._observe_first_byte(series.first_byte, entry.time_to_first_byte, exemplar)
+
+    def drop(self, entry: Entry) -> None:
+        """Count a request out that is measured elsewhere, or not at all."""
+        own = self.instruments
+        key = (entry.method, entry.scheme)
+        cell = own.active.get(key) or self._new_active(key)
+        with own.lock:
+            cell[0] -= 1
 
     def _observe_first_byte(self, tally: Tally, seconds: float, exemplar: Example | None) -> None:
         bucket = bisect_left(self.instruments.buckets, seconds)

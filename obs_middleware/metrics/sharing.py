@@ -5,10 +5,12 @@ What one gets was begun after one has asked, never before: no number on it is ol
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 _T = TypeVar("_T")
 
@@ -17,6 +19,11 @@ class Shared(Generic[_T]):
     """Make things one after the other, each for all who wait for it."""
 
     def __init__(self) -> None:
+        self._begin_anew()
+        _all.add(self)
+
+    def _begin_anew(self) -> None:
+        """Begin with nobody at it and nobody waiting, as in a child that was forked while a page was made."""
         self._turn = Lock()
         self._lock = Lock()
         self._awaited: dict[Hashable, Future[_T]] = {}  # not begun yet
@@ -55,3 +62,13 @@ class Shared(Generic[_T]):
         with self._lock:
             if self._awaited.get(key) is page:
                 del self._awaited[key]
+
+
+def _after_fork() -> None:
+    for shared in list(_all):
+        shared._begin_anew()
+
+
+_all: WeakSet[Shared[Any]] = WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

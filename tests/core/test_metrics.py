@@ -15,6 +15,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from obs_middleware import ConfigError, Observer
+from obs_middleware.ledger import settle_all
 from tests.core.support import internal_errors, observer, request, serve, started
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -229,6 +230,7 @@ def test_registry_of_an_app_that_is_gone_is_not_kept() -> None:
     serve(observer(registry=registry, access_log=False))
     gone = weakref.ref(registry)
     del registry
+    settle_all()
     gc.collect()
     assert gone() is None
 
