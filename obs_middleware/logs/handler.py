@@ -73,7 +73,7 @@ def sole_handler(logger: logging.Logger, level: int) -> LineHandler | None:
 
 def _is_stock(method: str) -> bool:
     function = vars(_Logger)[method]
-    return type(function) is FunctionType and function.__globals__ is vars(logging)
+    return type(function) is FunctionType and function.__globals__ is logging.__dict__
 
 
 def _pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
