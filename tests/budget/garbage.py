@@ -11,6 +11,7 @@ from typing import Any
 
 from opentelemetry import trace
 
+from obs_middleware.ledger import settle_all
 from tests.apps import probe
 from tests.budget.alone import EXPORTS
 from tests.budget.driven import BY_NAME, Visit, make_all
@@ -166,7 +167,8 @@ def _flushed() -> int:
 
 
 def flush() -> None:
-    """Have the spans exported that wait for it."""
+    """Have all recorded and exported that waits for it."""
+    settle_all()
     provider: Any = trace.get_tracer_provider()
     provider.force_flush()
 

@@ -8,7 +8,7 @@ from tests.budget.alone import run_alone
 from tests.budget.growth import grown
 
 FIRST = 4_000  # after which whatever is bounded is full
-BLOCKS = 500
+BLOCKS = 1_500  # 512 texts are remembered, more or fewer at the moment of looking; one block of each request is 4000
 
 
 @pytest.mark.parametrize(
