@@ -126,10 +126,9 @@ class _Turn:
         return True
 
     def give(self) -> None:
-        """Give the turn back."""
+        """Give the turn back, for whoever has taken it."""
         self._owner = 0
-        with suppress(RuntimeError):  # it was not had
-            self._lock.release()
+        self._lock.release()
 
 
 class _Clerk:
@@ -190,11 +189,12 @@ def settle_all(*, patience: float = _PATIENCE) -> bool:
 
 
 def _before_fork() -> None:
-    _turn.take(patience=_PATIENCE)  # no child begins in the middle of a batch
+    _forking.has_turn = _turn.take(patience=_PATIENCE)  # no child begins in the middle of a batch
 
 
 def _after_fork() -> None:
-    _turn.give()
+    if _forking.has_turn:
+        _turn.give()
 
 
 def _begin_anew() -> None:
@@ -215,6 +215,7 @@ def _settle_at_the_end(_: _Clerk) -> None:
 
 _busy: set[Ledger] = set()  # those in which something waits, held until it is recorded
 _turn = _Turn()
+_forking = threading.local()
 _clerk = _Clerk()
 atexit.register(settle_all)
 if hasattr(os, "register_at_fork"):

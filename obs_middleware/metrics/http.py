@@ -130,13 +130,12 @@ class HttpMetrics:
 
     def end(self, entry: Entry) -> None:
         """Count a request out and observe it; a websocket that was accepted is a connection, not a request."""
+        if entry.status == 101:
+            self.drop(entry)
+            return
         own = self.instruments
         key = (entry.method, entry.scheme)
         active = own.active.get(key) or self._new_active(key)
-        if entry.status == 101:
-            with own.lock:
-                active[0] -= 1
-            return
         series = self._series(entry)
         duration, request, response = series.duration, series.request_size, series.response_size
         seconds, received, sent = entry.duration, entry.request_bytes, entry.response_bytes

@@ -558,6 +558,22 @@ else:
 )
 
 
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_fork_takes_the_turn_from_nobody(is_ours: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    turn = ledger._Turn()
+    monkeypatch.setattr(ledger, "_turn", turn)
+    monkeypatch.setattr(ledger, "_PATIENCE", 0.01)
+    if is_ours:
+        turn.take(patience=1)
+    else:
+        taking = threading.Thread(target=turn.take, kwargs={"patience": 1})
+        taking.start()
+        taking.join()
+    ledger._before_fork()
+    ledger._after_fork()
+    assert turn._lock.locked()
+
+
 CHILD = """
 import multiprocessing, os
 from obs_middleware import Observer, RequestInfo
