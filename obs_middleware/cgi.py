@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from obs_middleware.exchange import RequestInfo
+from obs_middleware.request import RequestInfo
 
 _NOT_PREFIXED = ("CONTENT_TYPE", "CONTENT_LENGTH")
 

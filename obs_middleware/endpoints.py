@@ -14,8 +14,8 @@ from obs_middleware.health.checks import FAIL
 from obs_middleware.metrics.exposition import Exposition
 
 if TYPE_CHECKING:
-    from obs_middleware.exchange import RequestInfo
     from obs_middleware.health.probes import Health, Probes
+    from obs_middleware.request import RequestInfo
     from obs_middleware.settings import Settings
 
 _TEXT = {"Content-Type": "text/plain; charset=utf-8"}

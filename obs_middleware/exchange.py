@@ -17,6 +17,7 @@ import msgspec
 from opentelemetry import context as otel_context
 
 from obs_middleware.ledger import Entry, Report
+from obs_middleware.request import RequestInfo
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -60,28 +61,7 @@ class Outcome(str, Enum):
     INCOMPLETE = "incomplete"
 
 
-class RequestInfo(msgspec.Struct, frozen=True):
-    """What the core learns of a request.
-
-    `path` and `query` are as the server gave them, decoded and raw; `header(name)` looks a lower-case name up and joins
-    repeated fields with a comma; `peer` is (address, port) of the connection.
-    """
-
-    method: str
-    path: str
-    query: str
-    scheme: str
-    header: Callable[[str], str | None]
-    peer: tuple[str, int | None] | None = None
-    http_version: str = ""
-
-    @property
-    def is_websocket(self) -> bool:
-        """Tell whether the request opens a websocket."""
-        return self.scheme in ("ws", "wss")
-
-
-class Exchange(msgspec.Struct, eq=False, weakref=True):
+class Exchange(msgspec.Struct, eq=False):
     """One request and its response.
 
     An adapter sets `route`, `status` and the byte counts when it learns them. `fields` go to the log lines of the

@@ -21,7 +21,7 @@ import prometheus_client
 
 from obs_middleware import request_id
 from obs_middleware.endpoints import Endpoints, Reply
-from obs_middleware.exchange import Exchange, Recorders, RequestInfo
+from obs_middleware.exchange import Exchange, Recorders
 from obs_middleware.health.checks import Function, run_in
 from obs_middleware.health.probes import Probes
 from obs_middleware.ledger import Entry, Ledger, settle_all
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from obs_middleware.keywords import Keywords
+    from obs_middleware.request import RequestInfo
 
 _logger = logging.getLogger("obs")
 _F = TypeVar("_F", bound=Function)

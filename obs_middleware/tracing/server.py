@@ -32,8 +32,9 @@ from obs_middleware.tracing.propagation import Header, is_w3c, remote_parent, wi
 if TYPE_CHECKING:
     from opentelemetry.propagators.textmap import TextMapPropagator
 
-    from obs_middleware.exchange import Exchange, RequestInfo
+    from obs_middleware.exchange import Exchange
     from obs_middleware.redaction import Redactor
+    from obs_middleware.request import RequestInfo
     from obs_middleware.settings import Settings
     from obs_middleware.tracing.sampling import Sampling
 
