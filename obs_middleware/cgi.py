@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from functools import cache
 from typing import Any
 
@@ -13,6 +13,7 @@ _NOT_PREFIXED = ("CONTENT_TYPE", "CONTENT_LENGTH")
 
 def request_info(
     variables: Mapping[str, Any],
+    marks: Set[str],
     *,
     method: str | None = None,
     path: str | None = None,
@@ -22,6 +23,9 @@ def request_info(
     """Return what the variables say of the request, and what is known better than from them.
 
     A path that is not given is decoded here, from the Latin-1 that PEP 3333 wants.
+
+    Args:
+        marks: the variables of the Observer's `marks`.
     """
     get = variables.get
 
@@ -42,7 +46,13 @@ def request_info(
         header,
         (address, int(port) if port and str(port).isdecimal() else None) if address else None,
         http_version or (get("SERVER_PROTOCOL") or "").removeprefix("HTTP/"),
+        not variables.keys().isdisjoint(marks),
     )
+
+
+def variables_of(names: Iterable[str]) -> frozenset[str]:
+    """Return the variables that hold these headers, whose names are lower case."""
+    return frozenset(map(_variable, names))
 
 
 @cache  # code names headers, not clients

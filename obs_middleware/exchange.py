@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Mapping, MutableMapping
 from contextvars import ContextVar
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 from opentelemetry import context as otel_context
 
-from obs_middleware.ledger import Entry, Report
+from obs_middleware.ledger import Entry
 from obs_middleware.request import RequestInfo
 
 if TYPE_CHECKING:
@@ -27,6 +27,20 @@ if TYPE_CHECKING:
 
 Recorder = tuple[str, Callable[["Exchange"], None]]  # the component's name, for our own errors
 Recorders = tuple[Recorder, ...]
+
+
+class Owner(Protocol):
+    """What an exchange belongs to, the Observer."""
+
+    response_header_names: tuple[str, str]
+
+    def report(self, component: str, error: Exception) -> None:
+        """Count a failure of our own."""
+
+    def shown_path(self, path: str) -> str:
+        """Return a path without secrets."""
+        raise NotImplementedError
+
 
 CARRIED_AS = "obs.exchange"  # the key in scope and environ
 
@@ -72,17 +86,15 @@ class Exchange(msgspec.Struct, eq=False):
 
     info: RequestInfo
     _recorders: list[Recorders]  # one, taken out by the one call of finish() that counts
-    _report: Report
+    _owner: Owner
     # Set by the Observer before the app runs.
     method: str  # a known method or _OTHER
-    path: str  # without secrets
     request_id: str
     correlation_id: str
-    response_headers: tuple[tuple[str, str], ...]
     started_ns: int
     started: float
-    trace_id: str = ""
-    span_id: str = ""
+    ids: str = ""  # 32 hexadecimal digits of the trace ID and 16 of the span ID, or none
+    active: list[int] | None = None  # where the metrics have counted it in
     is_sampled: bool = False
     span: Span | None = None
     is_span_ours: bool = False
@@ -108,6 +120,27 @@ class Exchange(msgspec.Struct, eq=False):
 
     def __repr__(self) -> str:
         return f"<Exchange {self.method} {self.path} {self.request_id}>"
+
+    @property
+    def path(self) -> str:
+        """The request's path, without secrets."""
+        return self._owner.shown_path(self.info.path)
+
+    @property
+    def trace_id(self) -> str:
+        """The trace ID, 32 hexadecimal digits; empty where there is none."""
+        return self.ids[:32]
+
+    @property
+    def span_id(self) -> str:
+        """The server span's ID, 16 hexadecimal digits; empty where there is none."""
+        return self.ids[32:]
+
+    @property
+    def response_headers(self) -> tuple[tuple[str, str], tuple[str, str]]:
+        """The request ID and the correlation ID, as (name, value)."""
+        first, second = self._owner.response_header_names
+        return (first, self.request_id), (second, self.correlation_id)
 
     def __enter__(self) -> Exchange:
         self._before = (CURRENT.get(), get_context(), self._before)
@@ -155,7 +188,7 @@ class Exchange(msgspec.Struct, eq=False):
             try:
                 record(self)
             except Exception as error:
-                self._report(component, error)
+                self._owner.report(component, error)
         # No cycle is left behind: a traceback holds our own frames, what carries us holds this exchange.
         self.error = self.routed = None
         if self.carrier is not None:
@@ -186,9 +219,9 @@ class Exchange(msgspec.Struct, eq=False):
         """Return what is kept of it, once it is finished."""
         info = self.info
         return Entry(
+            self.active,
             self.method,
-            info.scheme,
-            self.path,
+            info.path,
             self.route,
             self.status,
             "" if self.outcome is None else self.outcome._value_,  # `value` is a call or two
@@ -199,8 +232,7 @@ class Exchange(msgspec.Struct, eq=False):
             self.response_bytes,
             self.request_id,
             self.correlation_id,
-            self.trace_id,
-            self.span_id,
+            self.ids,
             self.is_sampled,
             info.peer[0] if info.peer else None,
             info.header("user-agent"),
@@ -221,7 +253,7 @@ class Exchange(msgspec.Struct, eq=False):
 
     def report(self, component: str, error: Exception) -> None:
         """Count a failure of our own."""
-        self._report(component, error)
+        self._owner.report(component, error)
 
     @property
     def is_finished(self) -> bool:

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from threading import Lock
+from time import monotonic, perf_counter, time_ns
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import prometheus_client
@@ -26,7 +26,7 @@ from obs_middleware.health.checks import Function, run_in
 from obs_middleware.health.probes import Probes
 from obs_middleware.ledger import Entry, Ledger, settle_all
 from obs_middleware.logs import setup as logs_setup
-from obs_middleware.logs.access import AccessLog
+from obs_middleware.logs.access import PATH_CHARACTERS, AccessLog
 from obs_middleware.metrics.http import HttpMetrics
 from obs_middleware.redaction import Redactor
 from obs_middleware.settings import ConfigError, Settings
@@ -48,7 +48,6 @@ _F = TypeVar("_F", bound=Function)
 
 # https://opentelemetry.io/docs/specs/semconv/http/http-spans/ (`http.request.method`).
 _METHODS = "CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT TRACE QUERY"
-_PATH_CHARACTERS = 2048
 _FLUSH_MS = 5000
 _QUIET_SECONDS = 60.0  # between two log lines of our own failures
 
@@ -90,14 +89,15 @@ class Observer:
         self._endpoints = Endpoints(settings, self._probes, self.registry)
         self.paths = self._endpoints.paths  # what is answered here and never reaches the app
         self._access_log = AccessLog(self._redactor) if settings.access_log else None
-        self._ledger = Ledger(self._record, self._metrics.drop, self._report)
+        self._ledger = Ledger(self._record, self._metrics.drop, self.report)
         self._recorders: Recorders = (("tracing", self._spans.end), ("ledger", self._enter))
         methods = os.environ.get("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "").replace(",", " ") or _METHODS
         self._methods = frozenset(methods.split())
-        self._request_id_header = settings.request_id_header
-        self._correlation_id_header = settings.correlation_id_header
-        self._request_id = settings.request_id_header.lower()
-        self._correlation_id = settings.correlation_id_header.lower()
+        # The names of an exchange's `response_headers`, in their order.
+        self.response_header_names = settings.request_id_header, settings.correlation_id_header
+        self._ids = tuple(name.lower() for name in self.response_header_names)
+        # The headers by which a caller marks a request, in lower case.
+        self.marks = frozenset((*self._ids, "traceparent", "baggage"))
         self._provider: Any = None
         self._is_provider_given = tracer_provider is not None
         self._starting = Lock()
@@ -199,7 +199,7 @@ class Observer:
         try:
             return function(*args)
         except Exception as error:
-            self._report(component, error)
+            self.report(component, error)
             return None
 
     def starting(self) -> None:
@@ -217,11 +217,6 @@ class Observer:
         """Tell whether spans go to a TracerProvider that we have set up, and not to one of the user's."""
         return self._provider is not None
 
-    @property
-    def response_header_names(self) -> tuple[str, str]:
-        """The names of an exchange's `response_headers`, in their order."""
-        return self._request_id_header, self._correlation_id_header
-
     def threads(self, path: str) -> Executor | None:
         """Return the threads to answer one of `paths` in under an event loop; None where the answer takes no time."""
         return self._endpoints.threads(path)
@@ -231,35 +226,31 @@ class Observer:
         try:
             return self._endpoints.reply(info, path)
         except Exception as error:
-            self._report("endpoints", error)
+            self.report("endpoints", error)
             return Reply(503, {"Content-Type": "text/plain; charset=utf-8"}, b"Service Unavailable\n")
 
     def start(self, info: RequestInfo) -> Exchange | None:
         """Begin an exchange; None when we fail, and the app is to be run without us."""
         try:
-            now = time.time_ns()
-            header = info.header
-            given, related = header(self._request_id), header(self._correlation_id)
-            given, related = given and request_id.accept(given), related and request_id.accept(related)
-            own = given or request_id.new(now)
+            now, digits = time_ns(), request_id.draw()
+            given = related = None
+            if info.is_marked:
+                given, related = map(request_id.accept, map(info.header, self._ids))
+            own = given or request_id.new(now, digits[48:])
+            method = info.method if info.method in self._methods else "_OTHER"
             exchange = Exchange(
-                info,
-                [self._recorders],
-                self._report,
-                info.method if info.method in self._methods else "_OTHER",
-                self._redactor.line(info.path, limit=_PATH_CHARACTERS),
-                own,
-                related or own,
-                ((self._request_id_header, own), (self._correlation_id_header, related or own)),
-                now,
-                time.perf_counter(),
+                info, [self._recorders], self, method, own, related or own, now, perf_counter(), digits[:48]
             )
             self._spans.start(exchange)
-            self._metrics.start(exchange)
+            exchange.active = self._metrics.start(method, info.scheme)
         except Exception as error:
-            self._report("start", error)
+            self.report("start", error)
             return None
         return exchange
+
+    def shown_path(self, path: str) -> str:
+        """Return a path without secrets."""
+        return self._redactor.line(path, limit=PATH_CHARACTERS)
 
     def _enter(self, exchange: Exchange) -> None:
         """Write the exchange down in the ledger, and its line where that can't wait."""
@@ -274,10 +265,7 @@ class Observer:
         self._ledger.add(entry)
 
     def _record(self, entries: list[Entry]) -> None:
-        for entry in entries:
-            if not entry.is_measured:
-                entry.is_measured = True
-                self._try("metrics", self._metrics.end, entry)
+        self._metrics.record(entries, self.report)
         if self._access_log is not None:
             self._try("access_log", self._access_log.write, entries)
 
@@ -285,10 +273,10 @@ class Observer:
         kind, message, _ = self._redactor.error(error)
         return f"{kind}: {message}" if message else kind
 
-    def _report(self, component: str, error: Exception) -> None:
+    def report(self, component: str, error: Exception) -> None:
         """Count a failure of our own, and log one at most in a minute."""
         self._metrics.instruments.internal_errors.labels(component).inc()
-        now = time.monotonic()
+        now = monotonic()
         if now < self._quiet_until:
             return
         self._quiet_until = now + _QUIET_SECONDS

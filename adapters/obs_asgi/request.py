@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from obs_middleware import RequestInfo
 
 
-def request_info(scope: Mapping[str, Any]) -> RequestInfo:
-    """Return what the core learns of an http or websocket scope."""
+def request_info(scope: Mapping[str, Any], marks: Set[bytes]) -> RequestInfo:
+    """Return what the core learns of an http or websocket scope; `marks` are the Observer's."""
     raw = scope["headers"]
     fields = dict(raw)
     if len(fields) != len(raw):
@@ -19,16 +19,17 @@ def request_info(scope: Mapping[str, Any]) -> RequestInfo:
         value = fields.get(name.encode())
         return None if value is None else value.decode("latin-1")
 
-    is_http = scope["type"] == "http"
-    client = scope.get("client")
+    get = scope.get
+    is_http, client = scope["type"] == "http", get("client")
     return RequestInfo(
         scope["method"] if is_http else "GET",
         scope["path"],
-        scope.get("query_string", b"").decode("latin-1"),
-        scope.get("scheme") or ("http" if is_http else "ws"),
+        get("query_string", b"").decode("latin-1"),
+        get("scheme") or ("http" if is_http else "ws"),
         header,
         tuple(client) if client else None,
-        scope.get("http_version", ""),
+        get("http_version", ""),
+        not fields.keys().isdisjoint(marks),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from time import perf_counter
 from typing import Any
 
 from obs_asgi.routes import Routes
@@ -12,7 +13,8 @@ Message = MutableMapping[str, Any]
 
 _ABNORMAL_CLOSURE = 1006  # no close frame was seen (RFC 6455, section 7.4.1)
 _ERROR = b"Internal Server Error"
-_AT_ROOT = ("", "")
+_AT_ROOT = "", ""
+_NO_HEADERS: Mapping[bytes, bytes] = {}
 _STARTS = ("http.response.start", "websocket.http.response.start")
 _WITH_HEADERS = (*_STARTS, "websocket.accept")
 
@@ -33,8 +35,8 @@ class Response:
         "has_body",
         "has_closed",
         "has_trailers",
-        "length",
         "names",
+        "present",
         "routes",
         "scope",
         "server_receive",
@@ -60,7 +62,7 @@ class Response:
         self.has_body = True
         self.has_trailers = False
         self.has_closed = False  # a websocket, by either side
-        self.length: bytes | None = None  # the Content-Length
+        self.present: Mapping[bytes, bytes] = _NO_HEADERS  # the app's, by name in lower case
 
     async def receive(self) -> Message:
         """Hand the app the server's next message."""
@@ -85,15 +87,15 @@ class Response:
         is_seen = not exchange.is_client_gone  # servers take what is sent when it has gone, and drop it
         if (
             kind == "http.response.body" and not self.has_trailers
-        ):  # most messages, the chunks of streams above all
+        ):  # most messages, chunks of streams above all
             try:
                 await self.server_send(message)
             except OSError:  # the client has gone (ASGI specification 2.4, "Disconnected client")
                 exchange.is_client_gone = True
                 raise
-            if self.has_body:
-                exchange.response_bytes += len(message.get("body", b""))
-            if not message.get("more_body", False):
+            if self.has_body and "body" in message:
+                exchange.response_bytes += len(message["body"])
+            if "more_body" not in message or not message["more_body"]:
                 self.end(is_complete=is_seen)
             return
         if kind in _WITH_HEADERS:
@@ -106,7 +108,8 @@ class Response:
                 exchange.status = None
             raise
         if kind in _STARTS:
-            exchange.first_byte()
+            if exchange.time_to_first_byte is None:
+                exchange.time_to_first_byte = perf_counter() - exchange.started
         elif kind.startswith("websocket.") and not kind.startswith("websocket.http"):
             self._note_websocket(kind, message)
         else:
@@ -126,36 +129,38 @@ class Response:
 
     def end(self, *, is_complete: bool = False) -> None:
         """Finish the exchange, now that its route is known."""
-        exchange = self.exchange
-        if exchange.is_finished:
+        exchange, scope = self.exchange, self.scope
+        if exchange.outcome is not None:
             return
-        if self.scope["type"] == "websocket" and exchange.status == 101:
+        if exchange.status == 101 and scope["type"] == "websocket":
             is_failed = exchange.is_client_gone or exchange.is_cancelled
             is_complete = not is_failed and (exchange.error is None or self.has_closed)
         if exchange.route is None:
             try:
-                exchange.route = self.routes.template(exchange.routed or self.scope, *self.before)
+                exchange.route = self.routes.template(exchange.routed or scope, self.before)
             except Exception as error:
                 exchange.report("route", error)
         exchange.finish(is_complete=is_complete)
 
     def _begun(self, kind: str, message: Message) -> Message:
         """Note how the response begins, and return the message with the headers of ours that it lacks."""
-        if kind in _STARTS:
-            self.exchange.status = int(message["status"])  # an HTTPStatus too is its number
-            self.has_body = self.exchange.has_body
-            self.has_trailers = message.get("trailers", False)
-        headers = [*(message.get("headers") or ())]
         exchange = self.exchange
+        if kind in _STARTS:
+            exchange.status = int(message["status"])  # an HTTPStatus too is its number
+            if not exchange.has_body:
+                self.has_body = False
+            if "trailers" in message:
+                self.has_trailers = message["trailers"]
+        headers = [*(message.get("headers") or ())]
         request_id, correlation_id = self.names
-        added = []
+        given, related, added = exchange.request_id, exchange.correlation_id, []
         try:
-            present = _by_name(headers)
-            self.length = present.get(b"content-length")
+            self.present = present = _by_name(headers)
+            own = given.encode()
             if request_id not in present:
-                added.append((request_id, exchange.request_id.encode()))
+                added.append((request_id, own))
             if correlation_id not in present:
-                added.append((correlation_id, exchange.correlation_id.encode()))
+                added.append((correlation_id, own if related is given else related.encode()))
         except Exception as error:
             exchange.report("response_headers", error)
         return {**message, "headers": headers + added}
@@ -167,7 +172,8 @@ class Response:
                 exchange.response_bytes += message.get("count") or len(message.get("body", b""))
             is_last = not message.get("more_body", False) and not self.has_trailers
         elif kind == "http.response.pathsend":
-            exchange.declare(None if self.length is None else bytes(self.length).decode("latin-1"))
+            length = self.present.get(b"content-length")
+            exchange.declare(None if length is None else bytes(length).decode("latin-1"))
             exchange.sent_unseen()
             is_last = True
         else:

@@ -39,12 +39,12 @@ class Routes:
         root: str = scope.get("root_path", "")
         return root, scope.get("app_root_path", root) if scope.get("path_params") else root
 
-    def template(self, scope: Mapping[str, Any], root: str, shown: str) -> str | None:
-        """Return the template of a scope that has been routed; `root` and `shown` are what `before` gave."""
-        mounted = scope.get("root_path", "")[len(root) :]
-        route = scope.get("route")
+    def template(self, scope: Mapping[str, Any], before: tuple[str, str]) -> str | None:
+        """Return the template of a scope that has been routed; `before` is what the method of that name gave."""
+        route, (root, shown) = scope.get("route"), before
         if route is None:
-            return self._of_endpoint(scope, root, shown)
+            return self._of_endpoint(scope, root, shown) if "endpoint" in scope else None
+        mounted = scope.get("root_path", "")[len(root) :]
         if hasattr(route, "routes"):  # a mount of what is no router, or of one that knows no such path
             return f"{shown}{self._mount(mounted) if mounted else ''}/{{path}}"
         included = (scope.get("fastapi") or {}).get("effective_route_context")
@@ -63,8 +63,6 @@ class Routes:
         return next((text for pattern, text in self._mounts if pattern.fullmatch(path)), _UNKNOWN_MOUNT)
 
     def _of_endpoint(self, scope: Mapping[str, Any], root: str, shown: str) -> str | None:
-        if "endpoint" not in scope:
-            return None
         if self._endpoints is None:
             self._endpoints = {}
             for pattern, text, endpoint, is_mount in _walk(getattr(self._app, "routes", ())):

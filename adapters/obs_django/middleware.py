@@ -18,7 +18,7 @@ from obs_django.headers import add_headers
 from obs_django.observer import get_observer
 from obs_django.stream import watch
 from obs_middleware import Exchange, Observer, Reply, RequestInfo, current_exchange
-from obs_middleware.cgi import request_info
+from obs_middleware.cgi import request_info, variables_of
 from obs_middleware.exchange import CARRIED_AS
 
 GetResponse = Callable[[HttpRequest], Any]
@@ -43,6 +43,7 @@ class ObservabilityMiddleware:
         self.observer.started()
         first, second = self.observer.response_header_names
         self._names = first.lower(), second.lower()
+        self._marks = variables_of(self.observer.marks)
         self._is_behind_proxy = settings.SECURE_PROXY_SSL_HEADER is not None
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
@@ -92,9 +93,10 @@ class ObservabilityMiddleware:
         scheme = request.scheme if self._is_behind_proxy else None
         scope = request.__dict__.get("scope")
         if scope is None:
-            return request_info(request.META, path=request.path, scheme=scheme)
+            return request_info(request.META, self._marks, path=request.path, scheme=scheme)
         return request_info(  # META has the method in upper case and no protocol version
             request.META,
+            self._marks,
             method=scope["method"],
             path=request.path,
             scheme=scheme or scope.get("scheme"),

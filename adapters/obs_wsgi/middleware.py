@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from obs_middleware import Exchange, Observer, Reply, RequestInfo
-from obs_middleware.cgi import request_info
+from obs_middleware.cgi import request_info, variables_of
 from obs_middleware.exchange import CARRIED_AS
 from obs_wsgi.body import Body, CountedInput, Pieces, SizedBody, SizedPieces, watch_file
 
@@ -57,6 +57,7 @@ class ObservabilityMiddleware:
         self.observer = Observer.chosen(observer, settings)
         self.observer.set_up(debug=is_debug())
         self.observer.started()
+        self._marks = variables_of(self.observer.marks)
         self._is_debug = is_debug
         self._is_serving = False
         self.route_of = route_of
@@ -69,7 +70,7 @@ class ObservabilityMiddleware:
         if not self._is_serving:
             self._is_serving = True
             self.observer.set_up(debug=self._is_debug())
-        info = request_info(environ)
+        info = request_info(environ, self._marks)
         path = environ.get("PATH_INFO", "")
         if path in self.observer.paths:
             return _send(self.observer.reply(info, path), info, start_response)

@@ -10,12 +10,11 @@ everybody else's handlers, filters and record factories get a record of the logg
 from __future__ import annotations
 
 import logging
-from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from obs_middleware.exchange import Outcome
 from obs_middleware.logs.context import mark_plain, stamp
-from obs_middleware.logs.formatter import ACCESS_FIELDS, JsonFormatter
+from obs_middleware.logs.formatter import ACCESS_FIELDS, AccessLine, JsonFormatter
 from obs_middleware.logs.handler import LineHandler, sole_handler
 from obs_middleware.redaction import one_line
 
@@ -25,7 +24,9 @@ if TYPE_CHECKING:
     from obs_middleware.redaction import Redactor
 
 _logger = logging.getLogger("obs.access")
-_USER_AGENT_CHARACTERS = 256
+PATH_CHARACTERS = 2048
+_AGENT_CHARACTERS = 256
+_REMEMBERED = 512  # callers
 
 
 class AccessLog:
@@ -33,6 +34,8 @@ class AccessLog:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
+        # Address and user agent, as they are told and as they are shown.
+        self._callers: dict[tuple[str | None, str | None], tuple[str | None, str | None]] = {}
         self.may_wait = False  # as logging was configured when it was last looked at, a batch ago at most
 
     def note(self, entry: Entry, exchange: Exchange) -> None:
@@ -57,23 +60,32 @@ class AccessLog:
             entry.is_line_due = False
         handler = self.look()
         if due and handler is not None:
-            handler.write(line for line in map(self._line, due, repeat(handler.formatter)) if line)
+            self._write(due, handler)
         elif due and _logger.isEnabledFor(logging.INFO):  # logging was configured anew in between
             for entry in due:
                 self._hand_on(entry, logging.INFO, None)
 
-    def _line(self, entry: Entry, formatter: Any) -> bytes:
+    def _write(self, due: list[Entry], handler: LineHandler) -> None:
+        formatter: Any = handler.formatter
+        level, every_line, clock = logging.getLevelName(logging.INFO), formatter.every_line, formatter.clock
         try:
-            line: bytes = formatter.access_line(entry.ended, _message(entry), self._values(entry))
-        except Exception:  # a value that is no text: the long way has an answer to everything
-            self._hand_on(entry, logging.INFO, None)
-            return b""
-        return line
+            text = formatter.access_lines(
+                [self._line(entry, clock(entry.ended), level, *every_line) for entry in due]
+            )
+        except Exception:  # a value that is no text
+            if len(due) > 1:
+                for entry in due:
+                    self._write([entry], handler)
+            else:
+                self._hand_on(due[0], logging.INFO, None)  # the long way has an answer to everything
+        else:
+            handler.write(text)
 
     def _hand_on(self, entry: Entry, level: int, exchange: Exchange | None) -> None:
         """Hand the line to everybody who listens, as a record."""
-        fields = dict(zip(ACCESS_FIELDS, self._values(entry), strict=True))
-        record = _logger.makeRecord(_logger.name, level, "", 0, _message(entry), (), None)
+        line = self._line(entry)
+        fields = {name: getattr(line, name) for name in ACCESS_FIELDS}
+        record = _logger.makeRecord(_logger.name, level, "", 0, line.message, (), None)
         record.created = entry.ended
         mark_plain(record, fields)
         if exchange is None:
@@ -82,29 +94,57 @@ class AccessLog:
             stamp(record, exchange, **fields)
         _logger.handle(record)
 
-    def _values(self, entry: Entry) -> tuple[str | int | float | None, ...]:
-        """Return the values of ACCESS_FIELDS, without secrets."""
-        known = self._redactor.known
-        first_byte = entry.time_to_first_byte
-        return (
+    def _line(
+        self,
+        entry: Entry,
+        clock: str = "",
+        level: str = "",
+        service: Any = None,
+        environment: Any = None,
+        version: Any = None,
+        hostname: Any = None,
+    ) -> AccessLine:
+        """Return what is told of an exchange, without secrets."""
+        method, status, ids, error = entry.method, entry.status, entry.ids, entry.error_type
+        first_byte, route, who = entry.time_to_first_byte, entry.route, (entry.client, entry.user_agent)
+        client, agent = self._callers.get(who) or self._caller(*who)
+        path = self._redactor.line(entry.path, limit=PATH_CHARACTERS)
+        return AccessLine(
+            clock,
+            level,
+            "obs.access",
+            f"{method} {path} {'-' if status is None else status}",
+            service,
+            environment,
+            version,
+            hostname,
             entry.request_id,
             entry.correlation_id,
-            entry.trace_id or None,
-            entry.span_id or None,
-            entry.method,
-            entry.path,
-            known(entry.route) if entry.route else entry.route,
-            entry.status,
+            ids[:32] or None,
+            ids[32:] or None,
+            method,
+            path,
+            route and self._redactor.known(route),
+            status,
             entry.outcome,
-            round(entry.duration * 1e6) / 1e3,
-            None if first_byte is None else round(first_byte * 1e6) / 1e3,
+            (entry.duration * 1e6 + 0.5) // 1 / 1e3,  # rounded, in half the time of round()
+            None if first_byte is None else (first_byte * 1e6 + 0.5) // 1 / 1e3,
             entry.request_bytes,
             entry.response_bytes,
-            known(str(entry.client)) if entry.client else None,  # a server may tell anything
-            one_line(known(entry.user_agent[:_USER_AGENT_CHARACTERS])) if entry.user_agent else None,
-            known(entry.error_type) if entry.error_type else None,
+            client,
+            agent,
+            self._redactor.known(error) if error else None,
         )
 
-
-def _message(entry: Entry) -> str:
-    return f"{entry.method} {entry.path} {'-' if entry.status is None else entry.status}"
+    def _caller(self, client: Any, agent: str | None) -> tuple[str | None, str | None]:
+        """Return a client's address, of which a server may tell anything, and its user agent as they are shown."""
+        known = self._redactor.known
+        shown = (
+            known(str(client)) if client else None,
+            one_line(known(agent[:_AGENT_CHARACTERS])) if agent else None,
+        )
+        if len(agent or "") <= _AGENT_CHARACTERS and isinstance(client, str):
+            if len(self._callers) >= _REMEMBERED:
+                self._callers.clear()  # those that come again are soon back
+            self._callers[client, agent] = shown
+        return shown

@@ -23,12 +23,13 @@ from obs_middleware.redaction import Redactor
 from obs_middleware.settings import Settings
 
 _encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
 _non_ascii = re.compile(r"[^\x00-\x7f]+")
 _control = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # a client must not write to the terminal
 _COLOURS = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 
 
-class _AccessLine(msgspec.Struct, gc=False):
+class AccessLine(msgspec.Struct, gc=False):
     """An access record as it is written; a Struct, since it is encoded four times as fast as it is looked through."""
 
     timestamp: str
@@ -57,7 +58,7 @@ class _AccessLine(msgspec.Struct, gc=False):
     error_type: str | None
 
 
-ACCESS_FIELDS = _AccessLine.__struct_fields__[8:]
+ACCESS_FIELDS = AccessLine.__struct_fields__[8:]
 
 
 class JsonFormatter(BaseJsonFormatter):
@@ -84,7 +85,9 @@ class JsonFormatter(BaseJsonFormatter):
             "hostname": platform.node(),
         }
         self._static = {name: self._redactor.text(value) for name, value in static.items() if value}
-        self._every_line: tuple[Any, ...] = tuple(self._static.get(name, msgspec.UNSET) for name in static)
+        # What an access line begins with, besides its time, level, logger and message.
+        self.every_line = tuple(self._static.get(name, msgspec.UNSET) for name in static)
+        self.clock = self._clock.text
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without its line feed."""
@@ -94,11 +97,14 @@ class JsonFormatter(BaseJsonFormatter):
             line = _encode(self._rescue(record, error)).decode()
         return _non_ascii.sub(_escape, line) if self._is_ascii else line
 
-    def access_line(self, created: float, message: str, values: tuple[Any, ...]) -> bytes:
-        """Return the line that `format` makes of an access record; `values`, of ACCESS_FIELDS, hold no secrets."""
-        clock, name = self._clock.text(created), logging.getLevelName(logging.INFO)
-        line = _encode(_AccessLine(clock, name, "obs.access", message, *self._every_line, *values))
-        return _non_ascii.sub(_escape, line.decode()).encode() if self._is_ascii else line
+    def access_lines(self, lines: list[AccessLine]) -> bytes:
+        """Return what `format` would write of access records, each with its line feed; they hold no secrets.
+
+        Raises:
+            UnicodeEncodeError: a value is no text.
+        """
+        text = _encode_lines(lines)  # all at once: a third less
+        return _non_ascii.sub(_escape, text.decode()).encode() if self._is_ascii else text
 
     def _fields(self, record: logging.LogRecord) -> dict[str, Any]:
         stamp(record)
@@ -179,16 +185,24 @@ def _escape(match: re.Match[str]) -> str:
 
 
 class _Clock:
-    """Writes moments, and remembers the second written last (0.6 µs less for every other line)."""
+    """Writes moments, and remembers the second and the millisecond written last (1 µs less for most lines)."""
 
     def __init__(self) -> None:
-        self._last = (0, "1970-01-01T00:00:00")  # replaced as one, since threads share it
+        # Both replaced as one, since threads share them.
+        self._second = 0, "1970-01-01T00:00:00"
+        self._last = 0, "1970-01-01T00:00:00.000Z"
 
     def text(self, created: float) -> str:
         """Return seconds since 1970 as RFC 3339 has them, to the millisecond, in UTC."""
-        now = int(created)
-        second, text = self._last
-        if now != second:
-            text = datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
-            self._last = now, text
-        return f"{text}.{min(999, round((created - now) * 1e6) // 1000):03d}Z"
+        now = round(created * 1e6) // 1000
+        last, text = self._last
+        if now == last:
+            return text
+        last, beginning = self._second
+        second, ms = divmod(now, 1000)
+        if second != last:
+            beginning = datetime.fromtimestamp(second, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+            self._second = second, beginning
+        text = f"{beginning}.{ms:03d}Z"
+        self._last = now, text
+        return text

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterable, Iterator
+import os
+import stat
+from collections.abc import Iterator
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -29,12 +31,12 @@ class LineHandler(_StreamHandler):
         settle_all(patience=0)
         return super().handle(record)
 
-    def write(self, lines: Iterable[bytes]) -> None:
+    def write(self, lines: bytes) -> None:
         """Write finished lines in UTF-8, as many at once as no other process can write between."""
         self.acquire()
         try:
             stream = self.stream
-            for text in _pieces(lines):
+            for text in [lines] if _is_file(stream) else _pieces(lines):
                 if type(stream) is io.TextIOWrapper:
                     stream.buffer.write(text)
                 else:  # one that may do more with text than write it
@@ -76,12 +78,18 @@ def _is_stock(method: str) -> bool:
     return type(function) is FunctionType and function.__globals__ is logging.__dict__
 
 
-def _pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
-    piece = b""
-    for line in lines:
-        if piece and len(piece) + len(line) >= _ATOMIC:
-            yield piece
-            piece = b""
-        piece += line + b"\n"
-    if piece:
-        yield piece
+def _is_file(stream: Any) -> bool:
+    """Tell whether a stream writes to a file, which takes a write of any size in one piece (1 µs less for a line)."""
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (AttributeError, OSError, ValueError):
+        return False
+
+
+def _pieces(lines: bytes) -> Iterator[bytes]:
+    start = 0
+    while len(lines) - start > _ATOMIC:
+        end = lines.rfind(b"\n", start, start + _ATOMIC) + 1 or lines.index(b"\n", start) + 1
+        yield lines[start:end]
+        start = end
+    yield lines[start:]

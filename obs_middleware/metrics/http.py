@@ -7,7 +7,7 @@ known ones or `_OTHER`, routes are templates, and past a cap every further label
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from threading import Lock
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -17,13 +17,12 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from obs_middleware.ledger import settle_all
-from obs_middleware.metrics.series import Example, Histogram, Series, Tally
+from obs_middleware.metrics.series import Histogram, Series
 from obs_middleware.metrics.text import SeriesText
 from obs_middleware.settings import ConfigError
 
 if TYPE_CHECKING:
-    from obs_middleware.exchange import Exchange
-    from obs_middleware.ledger import Entry
+    from obs_middleware.ledger import Entry, Report
 
 _BYTES_BUCKETS = (100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 _SCHEMES = ("http", "https", "ws", "wss")
@@ -40,7 +39,9 @@ class Instruments(Collector):
 
     def __init__(self, registry: CollectorRegistry, buckets: tuple[float, ...]) -> None:
         self.buckets = buckets
-        self.lock = Lock()  # held for plain additions alone: no call, so that no finalizer can meet it
+        self.lock = (
+            Lock()
+        )  # of what many threads count; held for plain additions alone, so that no finalizer meets it
         self.series: dict[Key, Series] = {}
         self.active: dict[tuple[str, str], list[int]] = {}
         self.histograms = (
@@ -65,7 +66,7 @@ class Instruments(Collector):
             yield histogram.family((one, one.tallies()[index]) for one in list(self.series.values()))
         active = self._active_family()
         for labels, cell in list(self.active.items()):
-            active.add_metric(labels, cell[0])
+            active.add_metric(labels, cell[0] - cell[1])
         yield active
 
     def blocks(self, is_openmetrics: bool) -> Iterator[str]:
@@ -77,7 +78,7 @@ class Instruments(Collector):
                 yield histogram.lines(one, one.tallies()[index], is_openmetrics=is_openmetrics)
         yield self._active_text.head(is_openmetrics)
         for labels, cell in list(self.active.items()):
-            yield self._active_text.child(self._active_text.labels(labels), float(cell[0]))
+            yield self._active_text.child(self._active_text.labels(labels), float(cell[0] - cell[1]))
 
     def describe(self) -> Iterator[Metric]:
         """Yield the families with no samples: the names that the registry keeps for us."""
@@ -120,76 +121,69 @@ class HttpMetrics:
         self.instruments = _instruments(registry, buckets)
         self._max_series = max_series
 
-    def start(self, exchange: Exchange) -> None:
-        """Count a request in."""
+    def start(self, method: str, scheme: str) -> list[int]:
+        """Count a request in, and return where: [in, out]."""
         own = self.instruments
-        key = (exchange.method, exchange.info.scheme)
-        cell = own.active.get(key) or self._new_active(key)
+        active = own.active.get((method, scheme)) or self._new_active(method, scheme)
         with own.lock:
-            cell[0] += 1
+            active[0] += 1
+        return active
 
-    def end(self, entry: Entry) -> None:
-        """Count a request out and observe it; a websocket that was accepted is a connection, not a request."""
-        if entry.status == 101:
-            self.drop(entry)
-            return
+    def record(self, entries: Iterable[Entry], report: Report) -> None:
+        """Count requests out and observe them; for whoever has the ledger's turn, alone here at any time.
+
+        A websocket that was accepted is a connection, not a request.
+        """
         own = self.instruments
-        key = (entry.method, entry.scheme)
-        active = own.active.get(key) or self._new_active(key)
-        series = self._series(entry)
-        duration, request, response = series.duration, series.request_size, series.response_size
-        seconds, received, sent = entry.duration, entry.request_bytes, entry.response_bytes
-        bucket = bisect_left(own.buckets, seconds)
-        received_bucket, sent_bucket = (
-            bisect_left(_BYTES_BUCKETS, received),
-            bisect_left(_BYTES_BUCKETS, sent),
-        )
-        with own.lock:
-            active[0] -= 1
-            duration.counts[bucket] += 1
-            duration.sum += seconds
-            request.counts[received_bucket] += 1
-            request.sum += received
-            response.counts[sent_bucket] += 1
-            response.sum += sent
-        exemplar = (entry.trace_id, entry.span_id, seconds, entry.ended) if entry.is_sampled else None
-        if exemplar is not None:
-            duration.example(bucket, exemplar)
-        if entry.time_to_first_byte is not None:
-            self._observe_first_byte(series.first_byte, entry.time_to_first_byte, exemplar)
+        for entry in entries:
+            if entry.is_measured:
+                continue
+            entry.is_measured = True
+            if entry.active is not None:
+                entry.active[1] += 1
+            if entry.status == 101:
+                continue
+            try:
+                key = entry.method, entry.route or "", entry.status, entry.error_type
+                series = own.series.get(key) or self._new_series(key)
+                seconds, first_byte, tally = entry.duration, entry.time_to_first_byte, series.duration
+                bucket = bisect_left(own.buckets, seconds)
+                tally.counts[bucket] += 1
+                tally.sum += seconds
+                if entry.is_sampled:
+                    tally.example(bucket, entry.ids, seconds, entry.ended)
+                if first_byte is not None:
+                    tally = series.first_byte
+                    bucket = bisect_left(own.buckets, first_byte)
+                    tally.counts[bucket] += 1
+                    tally.sum += first_byte
+                    if entry.is_sampled:
+                        tally.example(bucket, entry.ids, first_byte, entry.ended)
+                size, tally = entry.request_bytes, series.request_size
+                tally.counts[bisect_left(_BYTES_BUCKETS, size)] += 1
+                tally.sum += size
+                size, tally = entry.response_bytes, series.response_size
+                tally.counts[bisect_left(_BYTES_BUCKETS, size)] += 1
+                tally.sum += size
+            except Exception as error:
+                report("metrics", error)
 
     def drop(self, entry: Entry) -> None:
         """Count a request out that is measured elsewhere, or not at all."""
-        own = self.instruments
-        key = (entry.method, entry.scheme)
-        cell = own.active.get(key) or self._new_active(key)
-        with own.lock:
-            cell[0] -= 1
+        if entry.active is not None:
+            with self.instruments.lock:
+                entry.active[0] -= 1  # not [1], which is its writer's alone
 
-    def _observe_first_byte(self, tally: Tally, seconds: float, exemplar: Example | None) -> None:
-        bucket = bisect_left(self.instruments.buckets, seconds)
-        with self.instruments.lock:
-            tally.counts[bucket] += 1
-            tally.sum += seconds
-        if exemplar is not None:
-            trace_id, span_id, _, ended = exemplar
-            tally.example(bucket, (trace_id, span_id, seconds, ended))
-
-    def _series(self, entry: Entry) -> Series:
+    def _new_series(self, key: Key) -> Series:
         own = self.instruments
-        key = (entry.method, entry.route or "", entry.status, entry.error_type)
-        known = own.series.get(key)
-        if known is not None:
-            return known
         if len(own.series) < self._max_series:
             return own.new_series(key)
         own.overflow.labels("http_server").inc()
         return own.series.get(_OVERFLOW) or own.new_series(_OVERFLOW)
 
-    def _new_active(self, key: tuple[str, str]) -> list[int]:
-        method, scheme = key
+    def _new_active(self, method: str, scheme: str) -> list[int]:
         known = (method, scheme if scheme in _SCHEMES else "_OTHER")
-        return self.instruments.active.setdefault(known, [0])
+        return self.instruments.active.setdefault(known, [0, 0])
 
 
 def _encodable(label: str) -> str:

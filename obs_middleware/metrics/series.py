@@ -17,7 +17,7 @@ from obs_middleware.metrics.text import HistogramText, as_in_go
 
 LABELS = ("http_request_method", "http_route", "http_response_status_code", "error_type")
 
-Example = tuple[str, str, float, float]  # trace ID, span ID, value, seconds since 1970
+Example = tuple[str, float, float]  # digits of the trace and the span ID, value, seconds since 1970
 
 
 class Tally:
@@ -30,11 +30,11 @@ class Tally:
         self.sum = 0.0
         self.exemplars: dict[int, Example] | None = None
 
-    def example(self, bucket: int, exemplar: Example) -> None:
-        """Keep a bucket's exemplar."""
+    def example(self, bucket: int, ids: str, value: float, seconds: float) -> None:
+        """Keep a bucket's exemplar: of a trace and a span, whose digits these are, at so many seconds since 1970."""
         if self.exemplars is None:
             self.exemplars = {}
-        self.exemplars[bucket] = exemplar
+        self.exemplars[bucket] = ids, value, seconds
 
     def shown_exemplars(self) -> list[Exemplar | None] | None:
         """Return the exemplar of each bucket; None where there is none at all."""
@@ -95,5 +95,5 @@ class Histogram:
 
 
 def _shown(exemplar: Example) -> Exemplar:
-    trace_id, span_id, value, seconds = exemplar
-    return Exemplar({"trace_id": trace_id, "span_id": span_id}, value, seconds)
+    ids, value, seconds = exemplar
+    return Exemplar({"trace_id": ids[:32], "span_id": ids[32:]}, value, seconds)

@@ -16,7 +16,7 @@ from obs_middleware.request_id import random_bits
 if TYPE_CHECKING:
     from obs_middleware.tracing.direct import DirectTracer
 
-_DECIDING_BITS = (1 << 64) - 1
+_HALF = 16  # the digits of the lower 64 bits
 
 
 class Sampling:
@@ -28,12 +28,12 @@ class Sampling:
 
     def __init__(self, bound: int) -> None:
         self.direct: DirectTracer | None = None  # makes the spans where the SDK need not
-        self._bound = bound
+        self._bound = f"{bound:016x}" if bound >> 64 == 0 else "g"  # digits compare as their numbers do
         self._drawn = local()
 
-    def keeps(self, trace_id: int) -> bool:
-        """Tell whether a new trace is kept."""
-        return trace_id & _DECIDING_BITS < self._bound
+    def keeps(self, ids: str) -> bool:
+        """Tell whether a new trace is kept, by the hexadecimal digits of its ID and what follows it."""
+        return ids[_HALF : 2 * _HALF] < self._bound
 
     def draw(self, trace_id: int) -> None:
         """Give the next root span that this thread starts this trace ID; with 0 any, where none has been started."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from obs_middleware.cgi import request_info
+from obs_middleware.cgi import request_info, variables_of
+
+MARKS = variables_of(("x-request-id", "traceparent"))
 
 
 def test_variables_tell_the_request() -> None:
@@ -21,8 +23,10 @@ def test_variables_tell_the_request() -> None:
             "REMOTE_ADDR": "192.0.2.1",
             "REMOTE_PORT": "50123",
             "SERVER_PROTOCOL": "HTTP/1.1",
-        }
+        },
+        MARKS,
     )
+    assert info.is_marked
     assert (info.method, info.path, info.query, info.scheme) == ("POST", "/shop/café", "a=1", "https")
     assert [info.header(name) for name in ("x-request-id", "content-type", "content-length", "host")] == [
         "r-1",
@@ -36,7 +40,7 @@ def test_variables_tell_the_request() -> None:
 
 
 def test_no_variables_at_all_are_a_request_too() -> None:
-    info = request_info({})
+    info = request_info({}, MARKS)
     assert (info.method, info.path, info.query, info.scheme, info.peer, info.http_version) == (
         "",
         "",
@@ -49,12 +53,12 @@ def test_no_variables_at_all_are_a_request_too() -> None:
 
 @pytest.mark.parametrize("port", [None, "", "x", "-1", "١a"])
 def test_port_that_is_none_is_left_out(port: str | None) -> None:
-    assert request_info({"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": port}).peer == ("192.0.2.1", None)
+    assert request_info({"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": port}, MARKS).peer == ("192.0.2.1", None)
 
 
 @pytest.mark.parametrize("path", ["/\xff\xfe", "/\udcff", "/é\u20ac"])
 def test_path_of_no_valid_encoding_is_still_text(path: str) -> None:
-    request_info({"PATH_INFO": path}).path.encode()
+    request_info({"PATH_INFO": path}, MARKS).path.encode()
 
 
 def test_what_the_framework_knows_better_is_taken() -> None:
@@ -64,6 +68,6 @@ def test_what_the_framework_knows_better_is_taken() -> None:
         "wsgi.url_scheme": "http",
         "SERVER_PROTOCOL": "HTTP/1.0",
     }
-    info = request_info(variables, method="brew", path="/café", scheme="wss", http_version="2")
+    info = request_info(variables, MARKS, method="brew", path="/café", scheme="wss", http_version="2")
     assert (info.method, info.path, info.scheme, info.http_version) == ("brew", "/café", "wss", "2")
     assert info.is_websocket

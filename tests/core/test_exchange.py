@@ -25,6 +25,21 @@ class Left(Exception):
     pass
 
 
+class Owner:
+    """Stands for the Observer."""
+
+    response_header_names = "X-Request-ID", "X-Correlation-ID"
+
+    def __init__(self, reported: list[tuple[str, Exception]]) -> None:
+        self._reported = reported
+
+    def report(self, component: str, error: Exception) -> None:
+        self._reported.append((component, error))
+
+    def shown_path(self, path: str) -> str:
+        return path
+
+
 def exchange(
     *recorders: Recorder, info: RequestInfo | None = None
 ) -> tuple[Exchange, list[tuple[str, Exception]]]:
@@ -32,12 +47,10 @@ def exchange(
     own = Exchange(
         info or request(),
         [recorders],
-        lambda *told: reported.append(told),
+        Owner(reported),
         method="GET",
-        path="/items/7",
         request_id="1",
         correlation_id="1",
-        response_headers=(("X-Request-ID", "1"), ("X-Correlation-ID", "1")),
         started_ns=time.time_ns(),
         started=time.perf_counter(),
     )
