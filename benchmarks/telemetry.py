@@ -20,13 +20,17 @@ def endpoint() -> str:
 
 
 def drop_spans() -> None:
-    """Replace the OTLP exporter by one that drops, for ours and the peers alike, unless there is a sink to send to.
+    """Replace the OTLP exporters by one that drops, for ours and the peers alike, unless there is a sink to send to.
 
     The observed app is then set up through the front door, `otlp_endpoint=` and all, and the time of a batch is that
     of the batch processor, without encoding and sending.
     """
+    if endpoint() != DEAD_END:
+        return
     from opentelemetry.exporter.otlp.proto.http import trace_exporter
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+    from obs_middleware.tracing import exporter
 
     class Dropping(SpanExporter):
         def __init__(self, *_: Any, **__: Any) -> None:
@@ -36,8 +40,7 @@ def drop_spans() -> None:
             exported[0] += len(spans)
             return SpanExportResult.SUCCESS
 
-    if endpoint() == DEAD_END:
-        trace_exporter.OTLPSpanExporter = Dropping  # type: ignore[assignment,misc]
+    trace_exporter.OTLPSpanExporter = exporter.OtlpExporter = Dropping  # type: ignore[assignment,misc]
 
 
 def provider(ratio: float) -> Any:

@@ -16,14 +16,18 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-pack, _unpack = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
+pack, unpack = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
 
 
 class PackedBatches(BatchSpanProcessor):
-    """Pack each span that ends, and unpack it when its batch is exported."""
+    """Pack each span that ends, and unpack it when its batch is exported.
 
-    def __init__(self, exporter: SpanExporter) -> None:
-        super().__init__(_Unpacking(exporter))
+    Args:
+        takes_packed: the exporter takes spans as they are packed.
+    """
+
+    def __init__(self, exporter: SpanExporter, *, takes_packed: bool = False) -> None:
+        super().__init__(exporter if takes_packed else _Unpacking(exporter))
 
     def on_end(self, span: ReadableSpan) -> None:
         """Take in a span that was sampled."""
@@ -69,8 +73,8 @@ class Packed(msgspec.Struct, gc=False):
             context=SpanContext(self.trace_id, self.span_id, False, self.flags, self.state),
             parent=parent,
             resource=self.resource,
-            attributes=_attributes(_unpack(self.attributes)),
-            events=[Event(name, _attributes(own), moment) for name, own, moment in _unpack(self.events)],
+            attributes=_attributes(unpack(self.attributes)),
+            events=[Event(name, _attributes(own), moment) for name, own, moment in unpack(self.events)],
             kind=self.kind,
             status=Status(self.code, self.description),
             start_time=self.start,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry import trace
 
@@ -17,6 +19,7 @@ from obs_middleware.tracing.server import SCHEMA, SCOPE
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
 
     from obs_middleware.settings import Settings
     from obs_middleware.tracing.batch import PackedBatches
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 _DEFAULT_RATIO = {"development": 1.0}
 _OTHER_RATIO = 0.1
 _OURS = "_obs_sampling"
+_PROTOCOL = "http/protobuf"
+_SDK = "opentelemetry.sdk.trace", "opentelemetry.sdk.trace.sampling"
 
 
 def check(settings: Settings) -> None:
@@ -40,7 +45,7 @@ def check(settings: Settings) -> None:
         and not _is_standard(settings)
         and isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
     ):
-        _import_sdk(settings)
+        _exporter(settings)
 
 
 def set_up(settings: Settings, environment: str) -> TracerProvider | None:
@@ -53,17 +58,18 @@ def set_up(settings: Settings, environment: str) -> TracerProvider | None:
     present: Any = trace.get_tracer_provider()
     if not isinstance(present, trace.ProxyTracerProvider):
         return present if hasattr(present, _OURS) else None
-    exporter, sdk = _import_sdk(settings)
-    root = _root_sampler(settings, environment, sdk.sampling)
+    exporter = _exporter(settings)
+    sdk, sampling = map(import_module, _SDK)
+    from obs_middleware.tracing.batch import PackedBatches
+
+    root = _root_sampler(settings, environment, sampling)
     own = None if root is None else Sampling(root.bound)
     provider: TracerProvider = sdk.TracerProvider(
         resource=_resource(settings, environment),
-        sampler=None if root is None else sdk.sampling.ParentBased(root),
+        sampler=None if root is None else sampling.ParentBased(root),
         id_generator=own,
     )
-    from obs_middleware.tracing.batch import PackedBatches
-
-    batches = PackedBatches(exporter(**_endpoint(settings)))
+    batches = PackedBatches(exporter.make(), takes_packed=exporter.takes_packed)
     provider.add_span_processor(batches)
     if own is not None:
         own.direct = _direct(provider, batches)
@@ -86,22 +92,37 @@ def _is_standard(settings: Settings) -> bool:
     return settings.otlp_endpoint in {os.environ.get(name) for name in OTLP_ENDPOINTS}
 
 
-def _import_sdk(settings: Settings) -> tuple[Any, Any]:
-    protocol = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or os.environ.get(
-        "OTEL_EXPORTER_OTLP_PROTOCOL"
-    )
-    kind = "grpc" if protocol == "grpc" and _is_standard(settings) else "http"
-    try:
-        import opentelemetry.sdk.trace.export
-        import opentelemetry.sdk.trace.sampling
+class _Exporter(NamedTuple):
+    make: Callable[[], SpanExporter]
+    takes_packed: bool
 
-        exporter = import_module(f"opentelemetry.exporter.otlp.proto.{kind}.trace_exporter").OTLPSpanExporter
+
+def _exporter(settings: Settings) -> _Exporter:
+    """Return what makes the exporter: ours, or where it can't do what the variables want the SDK's own.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    endpoint, protocol = _endpoint(settings), _protocol(settings)
+    kind = "grpc" if protocol == "grpc" else "http"
+    try:
+        for name in (*_SDK, "opentelemetry.sdk.trace.export"):
+            import_module(name)
+        if protocol == _PROTOCOL:
+            from obs_middleware.tracing.collector import target
+
+            to = target(endpoint)
+            if to is not None:
+                from obs_middleware.tracing.exporter import OtlpExporter
+
+                return _Exporter(partial(OtlpExporter, to), True)
+        stock = import_module(f"opentelemetry.exporter.otlp.proto.{kind}.trace_exporter").OTLPSpanExporter
     except ImportError as error:
         package = "'obs-middleware[otlp]'" if kind == "http" else "opentelemetry-exporter-otlp-proto-grpc"
         raise ConfigError(
             f"otlp_endpoint is set, but the exporter is not installed ({error}): pip install {package}"
         ) from None
-    return exporter, opentelemetry.sdk.trace
+    return _Exporter(stock if endpoint is None else partial(stock, endpoint=endpoint), False)
 
 
 def _direct(provider: TracerProvider, batches: PackedBatches) -> DirectTracer | None:
@@ -137,9 +158,16 @@ def _root_sampler(settings: Settings, environment: str, sampling: Any) -> Any:
     return sampling.TraceIdRatioBased(ratio)
 
 
-def _endpoint(settings: Settings) -> dict[str, str]:
-    """Return the exporter's arguments."""
+def _protocol(settings: Settings) -> str:
+    """Return the protocol of the variables, where the endpoint is theirs too."""
+    names = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"
+    named = filter(None, map(os.environ.get, names))
+    return next(named, _PROTOCOL) if _is_standard(settings) else _PROTOCOL
+
+
+def _endpoint(settings: Settings) -> str | None:
+    """Return the whole URL to send to; None where the exporter reads it itself."""
     endpoint = settings.otlp_endpoint or ""
     if _is_standard(settings):
-        return {}
-    return {"endpoint": endpoint if endpoint.endswith("/v1/traces") else f"{endpoint.rstrip('/')}/v1/traces"}
+        return None
+    return endpoint if endpoint.endswith("/v1/traces") else f"{endpoint.rstrip('/')}/v1/traces"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any
 
@@ -192,8 +193,20 @@ def test_second_observer_of_a_process_shares_the_provider() -> None:
 def test_missing_exporter_is_told_at_start_with_its_cure(
     monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
+    """The SDK always, its exporter where a proxy is named, which ours knows nothing of."""
     monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("no_proxy", "")
     with pytest.raises(ConfigError, match=r"otlp_endpoint is set.*pip install 'obs-middleware\[otlp\]'"):
-        observer(otlp_endpoint="http://127.0.0.1:9")
+        observer(otlp_endpoint="http://collector:9")
     observer()
     observer(otlp_endpoint="http://127.0.0.1:9", tracing_enabled=False)
+
+
+def test_the_sdk_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", os.devnull)  # no .netrc
+    monkeypatch.setitem(sys.modules, EXPORTER, None)
+    observer(otlp_endpoint="http://127.0.0.1:9")
