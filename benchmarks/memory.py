@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import re
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from benchmarks.drive import HEADERS, Driver
+from benchmarks.variants import VARIANTS
 
 ROUTES = 1000
 UNKNOWN = 10_000
@@ -50,17 +52,23 @@ def series(driver: Driver, *, unknown: int) -> dict[str, int]:
 
 
 def measure(pairs: Iterable[tuple[str, str]], *, count: int, unknown: int = UNKNOWN) -> list[dict[str, Any]]:
-    """Return one row for each framework and variant: megabytes at three moments."""
+    """Return one row for each framework and variant: megabytes at three moments. Spans are encoded and sent."""
+    from benchmarks.sink import Sink
     from benchmarks.workers import Process
 
     rows = []
     for framework, variant in pairs:
-        with Process(framework, variant, routes=ROUTES) as worker:
+        with ExitStack() as stack:
+            sink = Sink(stack)
+            endpoint = sink.endpoint()
+            worker = stack.enter_context(Process(framework, variant, routes=ROUTES, endpoint=endpoint))
             built = worker.ask("memory")
             worker.ask("repeat", count=1)
             first = worker.ask("memory")
             worker.ask("walk", count=count, routes=ROUTES, unknown=unknown)
             after = worker.ask("memory")
+            if "spans" in VARIANTS[variant].tells and not sink.received():
+                raise AssertionError(f"{framework} {variant}: nothing has come to the sink")
         rows.append(
             {
                 "framework": framework,

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import garbage, memory, registries, scrape, telemetry
+from benchmarks import garbage, memory, scrape, telemetry
 from benchmarks.apps import build, is_asgi
 from benchmarks.drive import driver
 from benchmarks.proof import prove
@@ -37,6 +37,8 @@ class Worker:
         self.variant = variant
         self.driver = driver(build(framework, variant, routes=routes), is_asgi=is_asgi(framework))
         if fill:
+            from benchmarks import registries  # brings prometheus-client, which is not the bare app's
+
             registries.fill(fill)
         self.path = f"/r{routes - 1}/42"
         self._spent = 0
