@@ -33,7 +33,7 @@ from obs_middleware.tracing.batch import PackedBatches
 from obs_middleware.tracing.collector import Target, target
 from obs_middleware.tracing.direct import _SUPPRESSED
 from obs_middleware.tracing.exporter import OtlpExporter
-from tests.core.support import python
+from tests.core.support import ROOT, python
 
 CERTIFICATE = str(Path(__file__).with_name("tls.pem"))  # for 127.0.0.1, with its key, signed by itself
 OK, FAILED = SpanExportResult.SUCCESS, SpanExportResult.FAILURE
@@ -166,7 +166,9 @@ def test_a_batch_is_posted(make: Make, collector: Collector) -> None:
     assert asked.path == "/v1/traces"
     assert names(asked.body) == ["name", "name"]
     assert asked.headers["content-type"] == "application/x-protobuf"
-    assert asked.headers["user-agent"].startswith("obs-middleware-OTLP-Exporter-Python/")
+    name, _, version = asked.headers["user-agent"].partition("/")
+    assert name == "obs-middleware-OTLP-Exporter-Python"
+    assert f'\nversion = "{version}"\n' in (ROOT / "pyproject.toml").read_text()
     assert asked.headers["host"] == f"127.0.0.1:{collector.port}"
     assert "content-encoding" not in asked.headers
 
