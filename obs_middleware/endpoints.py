@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,6 +13,8 @@ from obs_middleware.health.checks import FAIL
 from obs_middleware.metrics.exposition import Exposition
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from obs_middleware.health.probes import Health, Probes
     from obs_middleware.request import RequestInfo
     from obs_middleware.settings import Settings
@@ -46,14 +47,17 @@ class Endpoints:
         self.paths = frozenset(self._by_path)
         # What takes time runs in threads of our own, so that neither an app that fills the default ones nor a slow
         # collector keeps a probe waiting.
-        self._threads = {
-            settings.metrics_path: ThreadPoolExecutor(4, thread_name_prefix="obs-scrape"),
-            settings.ready_path: ThreadPoolExecutor(4, thread_name_prefix="obs-ready"),
-        }
+        self._slow = {settings.metrics_path: "obs-scrape", settings.ready_path: "obs-ready"}
+        self._threads: dict[str, Executor] = {}
 
     def threads(self, path: str) -> Executor | None:
         """Return the threads to answer a path in under an event loop; None where the answer takes no time."""
-        return self._threads.get(path)
+        name = self._slow.get(path)
+        if name is None or path in self._threads:
+            return self._threads.get(path)
+        from concurrent.futures import ThreadPoolExecutor  # under WSGI nobody needs it: 0.1 MB less
+
+        return self._threads.setdefault(path, ThreadPoolExecutor(4, thread_name_prefix=name))
 
     def reply(self, info: RequestInfo, path: str) -> Reply:
         """Answer one of `paths`."""
