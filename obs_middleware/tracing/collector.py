@@ -20,7 +20,7 @@ from opentelemetry.util.re import parse_env_headers
 
 FAILURES = (OSError, HTTPException)  # of the connection: worth another try
 
-_VERSION = "0.1.0"  # that of pyproject.toml: importlib.metadata reads 0.4 MB to say so
+_VERSION = "0.1.0"  # that of pyproject.toml: importlib.metadata takes 0.3 MB at start to say so
 _SECONDS = 10.0  # OTEL_EXPORTER_OTLP_TIMEOUT, as the SDK's exporter reads it, not in milliseconds
 _COMPRESSIONS = {"none": 0, "gzip": 31, "deflate": 15}  # zlib's `wbits`
 _ANSWER = 64 * 1024
