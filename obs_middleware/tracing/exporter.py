@@ -52,10 +52,8 @@ class OtlpExporter(SpanExporter):
             try:
                 body = otlp.encode(spans, lambda error: self._report(_told(error), 1))
                 problem = self._sent(body) if len(body) <= _MOST_BYTES else f"{len(body)} bytes are too many"
-            except (
-                Exception
-            ) as error:  # such as a header that can't be sent, whose value is told by the message
-                problem = type(error).__name__
+            except Exception as error:
+                problem = type(error).__name__  # without its message, which tells a header that can't be sent
             if self._stopping.is_set():
                 self._connection.close()
         if problem:

@@ -293,12 +293,13 @@ def test_a_collector_that_hangs_is_not_waited_for(make: Make, collector: Collect
     assert time.monotonic() - started < 0.9
 
 
+@pytest.mark.usefixtures("at_once")
 def test_nobody_there_is_told_once_in_a_minute(
     make: Make, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/v1/traces?key=secret"
-    exporter = make(url, TIMEOUT="0.1")
+    exporter = make(url)
     for _ in range(3):
         assert exporter.export([SPAN, SPAN]) is FAILED
     (line,) = lines(caplog)
@@ -417,26 +418,29 @@ def test_a_certificate_that_is_trusted(
     assert len({asked.client for asked in secure.asked}) == 1
 
 
+@pytest.mark.usefixtures("at_once")
 def test_a_certificate_that_is_not_trusted(
     make: Make, secure: Collector, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert make(ENDPOINT=secure.url, TIMEOUT="0.2").export([SPAN]) is FAILED
+    assert make(ENDPOINT=secure.url).export([SPAN]) is FAILED
     assert secure.asked == []
     assert "SSLCertVerificationError" in lines(caplog)[0]
 
 
+@pytest.mark.usefixtures("at_once")
 def test_a_name_that_is_not_the_certificates(make: Make, secure: Collector) -> None:
     url = secure.url.replace("127.0.0.1", "127.0.0.2")
-    assert make(ENDPOINT=url, CERTIFICATE=CERTIFICATE, TIMEOUT="0.2").export([SPAN]) is FAILED
+    assert make(ENDPOINT=url, CERTIFICATE=CERTIFICATE).export([SPAN]) is FAILED
 
 
+@pytest.mark.usefixtures("at_once")
 def test_a_certificate_of_our_own(make: Make, tmp_path: Path) -> None:
     certificate, _, key = Path(CERTIFICATE).read_text().partition("-----BEGIN PRIVATE")
     (tmp_path / "own.crt").write_text(certificate)
     (tmp_path / "own.key").write_text("-----BEGIN PRIVATE" + key)
     collector = Collector(tls(wants_certificate=True))
     try:
-        known = {"ENDPOINT": collector.url, "CERTIFICATE": CERTIFICATE, "TIMEOUT": "0.5"}
+        known = {"ENDPOINT": collector.url, "CERTIFICATE": CERTIFICATE}
         assert make(**known).export([SPAN]) is FAILED
         assert make(**known, CLIENT_CERTIFICATE=CERTIFICATE).export([SPAN]) is OK
         pair = {"CLIENT_CERTIFICATE": str(tmp_path / "own.crt"), "CLIENT_KEY": str(tmp_path / "own.key")}
@@ -445,8 +449,9 @@ def test_a_certificate_of_our_own(make: Make, tmp_path: Path) -> None:
         collector.close()
 
 
+@pytest.mark.usefixtures("at_once")
 def test_a_certificate_that_is_not_there_is_told(make: Make, caplog: pytest.LogCaptureFixture) -> None:
-    assert make("https://127.0.0.1:9", CERTIFICATE="/nowhere", TIMEOUT="0.1").export([SPAN]) is FAILED
+    assert make("https://127.0.0.1:9", CERTIFICATE="/nowhere").export([SPAN]) is FAILED
     assert "FileNotFoundError" in lines(caplog)[0]
 
 
