@@ -101,7 +101,7 @@ def measure(*, scrapes: int) -> dict[str, Any]:
     from benchmarks.workers import Process
 
     rows = []
-    for fill in ("ours", "user"):
+    for fill in ("ours", "user", "counters"):
         with Process("asgi", "bare") as worker:
             rows += worker.ask("pages", fill=fill, scrapes=scrapes)
     stalls = []

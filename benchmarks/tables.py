@@ -15,6 +15,7 @@ _FILLS = {
     "ours": "our metrics, 200 routes × 3 methods × 4 statuses",
     "ours-same-size": "our metrics, as many samples",
     "user": "a user's histogram, 200 × 3 × 4",
+    "counters": "a user's counter, gauge and summary, 200 × 3 × 4 × 3",
 }
 
 

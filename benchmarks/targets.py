@@ -166,8 +166,15 @@ TARGETS = (
         "page of our metrics: generate_latest's time ÷ ours", partial(_page, "ours"), None, 10, is_floor=True
     ),
     Target(
-        "page of a user's metrics: generate_latest's time ÷ ours",
+        "page of a user's histograms: generate_latest's time ÷ ours",
         partial(_page, "user"),
+        None,
+        10,
+        is_floor=True,
+    ),
+    Target(
+        "page of a user's counters, gauges and summaries: generate_latest's time ÷ ours",
+        partial(_page, "counters"),
         None,
         10,
         is_floor=True,

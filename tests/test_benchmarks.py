@@ -253,6 +253,14 @@ def test_a_variant_that_does_not_do_what_it_stands_for_is_not_timed(
             prove(bare, variant, "/r0/42")
 
 
+@pytest.mark.parametrize("fill", ["user", "counters"])
+def test_both_pages_of_a_users_metrics_have_as_many_samples(fill: str) -> None:
+    with Process("asgi", "bare") as worker:
+        rows = worker.ask("pages", fill=fill, scrapes=1)
+    assert [row["gzip"] for row in rows] == [False, True]
+    assert {row[whose]["samples"] for row in rows for whose in ("ours", "theirs")} == {43_216}
+
+
 def test_a_worker_that_ends_says_why() -> None:
     with (
         Process("asgi", "bare") as worker,
