@@ -39,6 +39,7 @@ class Response:
         "present",
         "routes",
         "scope",
+        "sent",
         "server_receive",
         "server_send",
     )
@@ -59,6 +60,7 @@ class Response:
         self.scope = scope
         self.server_receive = receive
         self.server_send = send
+        self.sent = 0  # bytes of the body
         self.has_body = True
         self.has_trailers = False
         self.has_closed = False  # a websocket, by either side
@@ -83,21 +85,22 @@ class Response:
     async def send(self, message: Message) -> None:
         """Hand the server the app's next message."""
         kind = message["type"]
-        exchange = self.exchange
-        is_seen = not exchange.is_client_gone  # servers take what is sent when it has gone, and drop it
-        if (
-            kind == "http.response.body" and not self.has_trailers
-        ):  # most messages, chunks of streams above all
+        if kind == "http.response.body" and not self.has_trailers:  # most messages, chunks of streams above all
+            is_last = "more_body" not in message or not message["more_body"]
+            # Servers take what is sent when the client has gone, and drop it.
+            is_seen = is_last and not self.exchange.is_client_gone
             try:
                 await self.server_send(message)
             except OSError:  # the client has gone (ASGI specification 2.4, "Disconnected client")
-                exchange.is_client_gone = True
+                self.exchange.is_client_gone = True
                 raise
             if self.has_body and "body" in message:
-                exchange.response_bytes += len(message["body"])
-            if "more_body" not in message or not message["more_body"]:
+                self.sent += len(message["body"])
+            if is_last:
                 self.end(is_complete=is_seen)
             return
+        exchange = self.exchange
+        is_seen = not exchange.is_client_gone
         if kind in _WITH_HEADERS:
             message = self._begun(kind, message)
         try:
@@ -132,6 +135,7 @@ class Response:
         exchange, scope = self.exchange, self.scope
         if exchange.outcome is not None:
             return
+        exchange.response_bytes += self.sent
         if exchange.status == 101 and scope["type"] == "websocket":
             is_failed = exchange.is_client_gone or exchange.is_cancelled
             is_complete = not is_failed and (exchange.error is None or self.has_closed)
@@ -169,7 +173,7 @@ class Response:
         exchange = self.exchange
         if kind.endswith(("response.body", "response.zerocopysend")):
             if self.has_body:
-                exchange.response_bytes += message.get("count") or len(message.get("body", b""))
+                self.sent += message.get("count") or len(message.get("body", b""))
             is_last = not message.get("more_body", False) and not self.has_trailers
         elif kind == "http.response.pathsend":
             length = self.present.get(b"content-length")
@@ -187,7 +191,7 @@ class Response:
             exchange.status = 101
             exchange.first_byte()
         elif kind == "websocket.send":
-            exchange.response_bytes += _size(message)
+            self.sent += _size(message)
         elif kind == "websocket.close":
             self.has_closed = True
             if exchange.status is None:
