@@ -181,9 +181,8 @@ class Redactor:
         is_secret = _squeeze(key) in _QUERY_CREDENTIALS or self.is_secret_key(key)
         if self._hide(key) != key:
             name = REDACTED
-        elif key == name and not is_secret and len(key) <= _KEY_CHARACTERS:
-            if len(self._plain_keys) < _KEYS_REMEMBERED:
-                self._plain_keys.add(key)
+        elif key == name and not is_secret and len(self._plain_keys) < _KEYS_REMEMBERED:
+            self._plain_keys.update((key,) if len(key) <= _KEY_CHARACTERS else ())
         if value and (is_secret or self._hide(plain) != plain):
             value = REDACTED
         return f"{name}{equals}{value}"

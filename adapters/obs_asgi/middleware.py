@@ -105,6 +105,9 @@ class ObservabilityMiddleware:
             finally:
                 if exchange.outcome is None:
                     response.end()
+                # Servers keep a connection's last scope: some dozens of those with all that hangs on an exchange, and
+                # the garbage collector would run with every wave of requests.
+                scope.pop(CARRIED_AS, None)
 
     async def _reply(self, info: RequestInfo, path: str, send: Send) -> None:
         self.observer.started(loop=running_loop())  # a check runs in the loop of the probe that asks for it

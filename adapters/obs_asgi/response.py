@@ -85,15 +85,21 @@ class Response:
     async def send(self, message: Message) -> None:
         """Hand the server the app's next message."""
         kind = message["type"]
-        if kind == "http.response.body" and not self.has_trailers:  # most messages, chunks of streams above all
+        if (
+            kind == "http.response.body" and not self.has_trailers
+        ):  # most messages, chunks of streams above all
             is_last = "more_body" not in message or not message["more_body"]
             # Servers take what is sent when the client has gone, and drop it.
             is_seen = is_last and not self.exchange.is_client_gone
+            has_left = is_last and self.exchange.leave()
             try:
                 await self.server_send(message)
             except OSError:  # the client has gone (ASGI specification 2.4, "Disconnected client")
                 self.exchange.is_client_gone = True
                 raise
+            finally:
+                if has_left:
+                    self.exchange.__enter__()
             if self.has_body and "body" in message:
                 self.sent += len(message["body"])
             if is_last:

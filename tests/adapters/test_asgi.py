@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 import pytest
+from opentelemetry import trace
 from prometheus_client import CollectorRegistry, Gauge
 
 from obs_asgi import ObservabilityMiddleware
-from obs_middleware import ConfigError, Observer, RequestInfo
+from obs_middleware import ConfigError, Observer, RequestInfo, current_exchange
+from obs_middleware.exchange import CARRIED_AS
 from tests.adapters.asgi import Lifespan, ask, get, request, without_a_loop
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
 BODY = {"type": "http.response.body", "body": b"hello"}
+CHILD = trace.SpanContext(1, 2, is_remote=False)
 BIG = {"type": "http.response.body", "body": b"x" * 10, "more_body": True}
 
 
@@ -360,6 +364,49 @@ def test_two_middlewares_make_one_exchange(observer: Observer, access: list[Any]
         twice = ObservabilityMiddleware(ObservabilityMiddleware(app, observer=observer), observer=observer)
         assert len(get(twice).all("x-request-id")) == 1
     assert [(line.status, line.error_type) for line in access] == [(200, None), (500, "LookupError")]
+
+
+def test_what_a_server_begins_as_the_response_ends_holds_no_exchange(
+    observer: Observer, access: list[Any]
+) -> None:
+    """The timer of a kept connection takes the context along, and the app goes on in its own."""
+    taken, spans, seen = [], [], []
+
+    async def send(message: Any) -> None:
+        if not message.get("more_body", message["type"] == START["type"]):
+            taken.append(contextvars.copy_context())
+            spans.append(trace.get_current_span())
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        with trace.use_span(trace.NonRecordingSpan(CHILD)):
+            await send(BODY)
+            seen.append((current_exchange(), trace.get_current_span().get_span_context()))
+        seen.append((current_exchange(), trace.get_current_span().get_span_context()))
+
+    get(ObservabilityMiddleware(app, observer=observer), send=send)
+    assert [context.run(current_exchange) for context in taken] == [None]
+    assert spans == [trace.INVALID_SPAN]
+    (first, child), (second, own) = seen
+    assert first is second
+    assert first is not None
+    assert child == CHILD
+    assert f"{own.span_id:016x}" == first.span_id
+
+
+def test_a_scope_that_a_server_keeps_holds_no_exchange(observer: Observer) -> None:
+    scope, inside = request("/"), []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        inside.append(CARRIED_AS in scope)
+        await sends(START, BODY)(scope, receive, send)
+
+    async def nothing(*_: Any) -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    asyncio.run(ObservabilityMiddleware(app, observer=observer)(scope, nothing, nothing))  # type: ignore[arg-type]
+    assert inside == [True]
+    assert CARRIED_AS not in scope
 
 
 def test_no_event_loop_of_asyncio_is_needed(observer: Observer, access: list[Any]) -> None:

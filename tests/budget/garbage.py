@@ -71,10 +71,10 @@ def _left(front_end: FrontEnd, app: Any, many: int) -> dict[str, Left]:
             gc.garbage.clear()
             if kind in COUNTED:
                 yield from [visit] * many  # until the interpreter's free lists are full again
-                # What is kept is kept in each; what the ledger's thread has in hand at a moment is not, nor what the
+                # What is kept is kept in each round; what a thread has in hand at a moment is not, nor what the
                 # app itself lets go of at once after many requests.
                 rounds = []
-                for _ in range(3):
+                for _ in range(5):
                     before = gc.get_count()[0]
                     yield from [visit] * many
                     rounds.append(gc.get_count()[0] - before)
