@@ -91,6 +91,7 @@ class Observer:
         self._access_log = AccessLog(self._redactor) if settings.access_log else None
         self._ledger = Ledger(self._record, self._metrics.drop, self.report)
         self._recorders: Recorders = (("tracing", self._spans.end), ("ledger", self._enter))
+        self._ledger_alone: Recorders = self._recorders[1:]
         methods = os.environ.get("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "").replace(",", " ") or _METHODS
         self._methods = frozenset(methods.split())
         # The names of an exchange's `response_headers`, in their order.
@@ -238,10 +239,12 @@ class Observer:
                 given, related = map(request_id.accept, map(info.header, self._ids))
             own = given or request_id.new(now, digits[48:])
             method = info.method if info.method in self._methods else "_OTHER"
+            recorders = [self._ledger_alone]
             exchange = Exchange(
-                info, [self._recorders], self, method, own, related or own, now, perf_counter(), digits[:48]
+                info, recorders, self, method, own, related or own, now, perf_counter(), digits[:48]
             )
-            self._spans.start(exchange)
+            if self._spans.start(exchange):
+                recorders[0] = self._recorders
             exchange.active = self._metrics.start(method, info.scheme)
         except Exception as error:
             self.report("start", error)

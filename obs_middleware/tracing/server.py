@@ -64,20 +64,24 @@ class ServerSpans:
         self._tracer = trace.get_tracer(SCOPE, tracer_provider=tracer_provider, schema_url=SCHEMA)
         self._w3c: TextMapPropagator | None = None  # the global propagator, seen to be the default one
 
-    def start(self, exchange: Exchange) -> None:
-        """Give the exchange its span, its context and, where a trace goes on, other IDs than those it has drawn."""
+    def start(self, exchange: Exchange) -> bool:
+        """Give the exchange its span, its context and, where a trace goes on, other IDs than those it has drawn.
+
+        Return whether there may be something to end.
+        """
         outer, context = CURRENT.get(), get_context()
         if context or outer is not None or exchange.info.is_marked or get_global_textmap() is not self._w3c:
             self._continue(exchange, outer, context)
-            return
+            return True
         exchange.is_span_ours = True
         sampling = self.sampling
         if self._is_enabled and (sampling is None or sampling.keeps(exchange.ids)):
             self._record(exchange, INVALID_SPAN_CONTEXT, _NOTHING)
-        else:
-            exchange.span = span = _new(_Unrecorded)
-            span._ids, span._flags, span._state = exchange.ids, _RANDOM, None
-            exchange.context = Context({_SPAN: span})
+            return True
+        exchange.span = span = _new(_Unrecorded)
+        span._ids, span._flags, span._state = exchange.ids, _RANDOM, None
+        exchange.context = Context({_SPAN: span})
+        return False
 
     def end(self, exchange: Exchange) -> None:
         """Name the span, write what is known and end it with the duration that every other signal shows."""

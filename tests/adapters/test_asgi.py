@@ -404,7 +404,7 @@ def test_a_scope_that_a_server_keeps_holds_no_exchange(observer: Observer) -> No
     async def nothing(*_: Any) -> Any:
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    asyncio.run(ObservabilityMiddleware(app, observer=observer)(scope, nothing, nothing))  # type: ignore[arg-type]
+    asyncio.run(ObservabilityMiddleware(app, observer=observer)(scope, nothing, nothing))
     assert inside == [True]
     assert CARRIED_AS not in scope
 
