@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 from obs_middleware.request import RequestInfo
 
 _NOT_PREFIXED = ("CONTENT_TYPE", "CONTENT_LENGTH")
+_SAID = ("REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "REMOTE_ADDR")  # nearly always
+_said = itemgetter(*_SAID)
 
 
 def request_info(
     variables: Mapping[str, Any],
     marks: Set[str],
-    *,
     method: str | None = None,
     path: str | None = None,
     scheme: str | None = None,
@@ -30,21 +32,29 @@ def request_info(
     get = variables.get
 
     def header(name: str) -> str | None:
-        value: str | None = get(_variable(name))
-        return value
+        return get(_variable(name))
 
+    said: Iterable[Any]
+    try:
+        said = _said(variables)  # one call for five
+    except KeyError:  # PEP 3333 lets a server leave out what is empty
+        said = map(get, _SAID)
+    own_method, script_name, path_info, query, address = said
     if path is None:
-        path = f"{get('SCRIPT_NAME', '')}{get('PATH_INFO', '')}"
+        path = f"{script_name or ''}{path_info or ''}"
         if not path.isascii():
             path = path.encode("latin-1", "replace").decode("utf-8", "replace")
-    address, port = get("REMOTE_ADDR"), get("REMOTE_PORT")
+    peer = None
+    if address:
+        port = get("REMOTE_PORT")
+        peer = address, int(port) if port and str(port).isdecimal() else None
     return RequestInfo(
-        method or get("REQUEST_METHOD") or "",
+        method or own_method or "",
         path,
-        get("QUERY_STRING") or "",
+        query or "",
         scheme or get("wsgi.url_scheme") or "http",
         header,
-        (address, int(port) if port and str(port).isdecimal() else None) if address else None,
+        peer,
         http_version or (get("SERVER_PROTOCOL") or "").removeprefix("HTTP/"),
         not variables.keys().isdisjoint(marks),
     )

@@ -13,7 +13,7 @@ from obs_middleware import Exchange
 
 
 def add_headers(response: HttpResponseBase, exchange: Exchange, names: tuple[str, str]) -> None:
-    """Take note of the response's Content-Length and add those of ours that it lacks.
+    """Add those of ours that the response lacks.
 
     Args:
         names: of the exchange's `response_headers`, in lower case and in their order.
@@ -23,8 +23,8 @@ def add_headers(response: HttpResponseBase, exchange: Exchange, names: tuple[str
         for name, value in exchange.added_headers({name.lower(): value for name, value in response.items()}):
             response.headers[name] = value
         return
-    if "content-length" in store:
-        exchange.declare(store["content-length"][1])
-    for name, field in zip(names, exchange.response_headers, strict=True):
-        if name not in store:
-            store[name] = field
+    (first, second), (own, related) = names, exchange.response_headers
+    if first not in store:
+        store[first] = own
+    if second not in store:
+        store[second] = related

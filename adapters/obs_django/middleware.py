@@ -50,17 +50,15 @@ class ObservabilityMiddleware:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        return self._serve_async(request) if self._is_async else self._serve(request)
-
-    def _serve(self, request: HttpRequest) -> HttpResponseBase:
-        outer = _exchange_outside(request)
-        if outer is not None:
-            return _routed(outer, request, self.get_response(request))
-        info = self._info(request)
-        if request.path_info in self.observer.paths:
-            return _response(self.observer.reply(info, request.path_info))
-        exchange = self._start(request, info)
+        if self._is_async:
+            return self._serve_async(request)
+        exchange = self._start(request)
         if exchange is None:
+            outer = _exchange_outside(request)
+            if outer is not None:
+                return _routed(outer, request, self.get_response(request))
+            if request.path_info in self.observer.paths:
+                return _response(self.observer.reply(self._info(request), request.path_info))
             return self.get_response(request)
         with exchange:
             try:
@@ -71,14 +69,13 @@ class ObservabilityMiddleware:
         return self._finish(exchange, request, response)
 
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
-        outer = _exchange_outside(request)
-        if outer is not None:
-            return _routed(outer, request, await self.get_response(request))
-        info = self._info(request)
-        if request.path_info in self.observer.paths:
-            return _response(await self._reply_async(info, request.path_info))
-        exchange = self._start(request, info)
+        exchange = self._start(request)
         if exchange is None:
+            outer = _exchange_outside(request)
+            if outer is not None:
+                return _routed(outer, request, await self.get_response(request))
+            if request.path_info in self.observer.paths:
+                return _response(await self._reply_async(self._info(request), request.path_info))
             return await self.get_response(request)
         with exchange:
             try:
@@ -88,29 +85,33 @@ class ObservabilityMiddleware:
                 raise
         return self._finish(exchange, request, response)
 
-    def _info(self, request: HttpRequest) -> RequestInfo:
-        # `request.scheme` goes through the settings (0.8 µs) to say what only a proxy's header can make differ.
-        scheme = request.scheme if self._is_behind_proxy else None
-        scope = request.__dict__.get("scope")
-        if scope is None:
-            return request_info(request.META, self._marks, path=request.path, scheme=scheme)
-        return request_info(  # META has the method in upper case and no protocol version
-            request.META,
-            self._marks,
-            method=scope["method"],
-            path=request.path,
-            scheme=scheme or scope.get("scheme"),
-            http_version=scope.get("http_version"),
-        )
-
-    def _start(self, request: HttpRequest, info: RequestInfo) -> Exchange | None:
-        exchange = self.observer.start(info)
+    def _start(self, request: HttpRequest) -> Exchange | None:
+        """Begin an exchange; None where the request has one already, is a probe, or we fail."""
+        if _exchange_outside(request) is not None or request.path_info in self.observer.paths:
+            return None
+        exchange = self.observer.start(self._info(request))
         if exchange is not None:
             request.obs_exchange = exchange  # pyright: ignore[reportAttributeAccessIssue]
             size = request.META.get("CONTENT_LENGTH")  # declared: Django has taken the stream before we run
             if size and size.isdecimal() and len(size) < 16:
                 exchange.request_bytes = int(size)
         return exchange
+
+    def _info(self, request: HttpRequest) -> RequestInfo:
+        # `request.scheme` goes through the settings (0.8 µs) to say what only a proxy's header can make differ.
+        scheme = request.scheme if self._is_behind_proxy else None
+        scope = request.__dict__.get("scope")
+        if scope is None:
+            return request_info(request.META, self._marks, None, request.path, scheme)
+        get = scope.get  # META has the method in upper case and no protocol version
+        return request_info(
+            request.META,
+            self._marks,
+            scope["method"],
+            request.path,
+            scheme or get("scheme"),
+            get("http_version"),
+        )
 
     def _finish(
         self, exchange: Exchange, request: HttpRequest, response: HttpResponseBase
@@ -121,11 +122,13 @@ class ObservabilityMiddleware:
             if exchange.route is None:
                 exchange.route = _route_of(request)
             add_headers(response, exchange, self._names)
-            if isinstance(response, StreamingHttpResponse):
+            if isinstance(response, HttpResponse):
+                if exchange.has_body:
+                    exchange.response_bytes = len(response.content)
+            elif isinstance(response, StreamingHttpResponse):
+                exchange.declare(response.headers.get("Content-Length"))
                 watch(response, exchange, is_sent_by_kernel="wsgi.file_wrapper" in request.META)
                 return response
-            if isinstance(response, HttpResponse) and exchange.has_body:
-                exchange.response_bytes = len(response.content)
             exchange.first_byte()
         except Exception as error:
             exchange.report("response", error)

@@ -66,9 +66,14 @@ class Observability:
 
 def _route_of(environ: dict[str, Any]) -> str | None:
     """Return the rule that Werkzeug has matched; below a dispatcher `SCRIPT_NAME` is the mount."""
-    request = environ.get("werkzeug.request")
-    rule = getattr(request, "url_rule", None)
-    return None if rule is None else f"{environ.get('SCRIPT_NAME', '')}{rule.rule}"
+    try:
+        rule = environ["werkzeug.request"].url_rule
+    except (KeyError, AttributeError):  # another app's, below a dispatcher
+        return None
+    if rule is None:
+        return None
+    mount = environ.get("SCRIPT_NAME")
+    return f"{mount}{rule.rule}" if mount else rule.rule
 
 
 def _note_exception(sender: Flask, exception: BaseException, **_: Any) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from obs_middleware import Exchange
+
+if TYPE_CHECKING:
+    from obs_wsgi.response import Response
 
 
 class Body:
@@ -14,13 +17,13 @@ class Body:
     A class and not a generator: the `finally` of a generator that was never begun does not run.
     """
 
-    __slots__ = ("_body", "_exchange", "_fail", "_next")
+    __slots__ = ("_body", "_exchange", "_next", "_response")
 
-    def __init__(self, body: Iterable[bytes], exchange: Exchange, fail: Callable[[Exception], None]) -> None:
+    def __init__(self, body: Iterable[bytes], response: Response) -> None:
         self._body = body
         self._next: Callable[[], bytes] | None = None
-        self._exchange = exchange
-        self._fail = fail
+        self._exchange = response.exchange
+        self._response = response
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -37,7 +40,7 @@ class Body:
                 exchange.finish()
                 raise
             except Exception as error:
-                self._fail(error)
+                self._response.fail(error)
                 raise
             except BaseException:
                 exchange.is_cancelled = True
@@ -58,7 +61,7 @@ class Body:
                     close()
         finally:
             if exchange.outcome is None:
-                exchange.closed()
+                self._response.closed()
 
 
 class SizedBody(Body):
@@ -70,47 +73,55 @@ class SizedBody(Body):
         return len(self._body)  # type: ignore[arg-type]
 
 
-class Pieces:
-    """A body of pieces that are all there: no code of the app runs, and nothing has to be current (3 µs less)."""
+def read(pieces: Sequence[bytes], exchange: Exchange, length: str | None) -> Generator[bytes, None, None]:
+    """Yield pieces that are all there: no code of the app runs, and nothing has to be current (3 µs less).
 
-    __slots__ = ("_exchange", "_next", "_pieces")
+    A generator, since to resume it takes less than to call a method (1 µs for a body of one piece). Who makes one
+    begins it, by `next`, so that its `finally` runs even if the server does not read it.
 
-    def __init__(self, pieces: Sequence[bytes], exchange: Exchange) -> None:
-        self._pieces = pieces
-        self._next = iter(pieces).__next__
-        self._exchange = exchange
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        exchange = self._exchange
-        try:
-            piece = self._next()
-        except StopIteration:
-            if exchange.time_to_first_byte is None:
-                exchange.first_byte()
-            exchange.finish()
-            raise
-        if piece:
-            if exchange.time_to_first_byte is None:
-                exchange.first_byte()
-            exchange.response_bytes += len(piece) if exchange.has_body else 0
-        return piece
-
-    def close(self) -> None:
-        """End the exchange, unless it has ended with the last piece."""
-        if self._exchange.outcome is None:
-            self._exchange.closed()
+    Args:
+        length: the response's Content-Length.
+    """
+    try:
+        yield b""  # for who begins it
+        has_body = exchange.has_body
+        for piece in pieces:
+            if piece:  # an empty one sends nothing, not even the headers (PEP 3333)
+                if exchange.time_to_first_byte is None:
+                    exchange.first_byte()
+                if has_body:
+                    exchange.response_bytes += len(piece)
+            yield piece
+        if exchange.time_to_first_byte is None:
+            exchange.first_byte()
+        exchange.finish()
+    finally:
+        if exchange.outcome is None:
+            exchange.declare(length)
+            exchange.closed()
 
 
-class SizedPieces(Pieces):
+class SizedPieces:
     """A list or a tuple of the app's own, whose length servers may ask."""
 
-    __slots__ = ()
+    __slots__ = ("_begun", "_pieces")
+
+    def __init__(self, pieces: Sequence[bytes], exchange: Exchange, length: str | None) -> None:
+        self._pieces = pieces
+        self._begun = read(pieces, exchange, length)
+        next(self._begun)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._begun
+
+    def __next__(self) -> bytes:
+        return next(self._begun)
 
     def __len__(self) -> int:
         return len(self._pieces)
+
+    def close(self) -> None:
+        self._begun.close()
 
 
 class CountedInput:
@@ -154,11 +165,13 @@ class CountedInput:
         return data
 
 
-def watch_file(body: Any, exchange: Exchange) -> Iterable[bytes]:
+def watch_file(body: Any, response: Response) -> Iterable[bytes]:
     """Return the server's own file wrapper as it is, since only that one is sent by the kernel, and hook its close().
 
     Its bytes are taken from Content-Length; where close() can't be hooked the exchange ends here.
     """
+    exchange = response.exchange
+    exchange.declare(response.length)
     exchange.sent_unseen()
     close = getattr(body, "close", None)
 

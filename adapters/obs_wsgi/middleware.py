@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from obs_middleware import Exchange, Observer, Reply, RequestInfo
+from obs_middleware import Observer, Reply, RequestInfo
 from obs_middleware.cgi import request_info, variables_of
 from obs_middleware.exchange import CARRIED_AS
-from obs_wsgi.body import Body, CountedInput, Pieces, SizedBody, SizedPieces, watch_file
+from obs_wsgi.body import Body, CountedInput, SizedBody, SizedPieces, read, watch_file
+from obs_wsgi.response import Environ, Response, StartResponse
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from obs_middleware.keywords import Keywords
 
-Environ = dict[str, Any]
-StartResponse = Callable[..., Callable[[bytes], object]]
 WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 RouteOf = Callable[[Environ], "str | None"]
 PiecesOf = Callable[[Iterable[bytes]], "Sequence[bytes] | None"]
 
-_ERROR = b"Internal Server Error"
 _PHRASES = {200: "OK", 401: "Unauthorized", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
 
@@ -78,12 +74,10 @@ class ObservabilityMiddleware:
         if exchange is None:
             return self.app(environ, start_response)
         environ[CARRIED_AS], exchange.carrier = exchange, environ
-        if environ.get("CONTENT_LENGTH") not in (None, "", "0") or "HTTP_TRANSFER_ENCODING" in environ:
+        size = environ.get("CONTENT_LENGTH")
+        if (size and size != "0") or "HTTP_TRANSFER_ENCODING" in environ:
             environ["wsgi.input"] = CountedInput(environ["wsgi.input"], exchange)
-        return self._serve(_Response(exchange, environ, start_response, self))
-
-    def _serve(self, response: _Response) -> Iterable[bytes]:
-        exchange, environ, pieces = response.exchange, response.environ, None
+        response, pieces = Response(exchange, environ, start_response, self), None
         with exchange:
             try:
                 body = self.app(environ, response.start)
@@ -97,99 +91,14 @@ class ObservabilityMiddleware:
                 exchange.finish(is_complete=False)
                 raise
         if pieces is not None:
-            return Pieces(pieces, exchange)
+            begun = read(pieces, exchange, response.length)
+            next(begun)
+            return begun
         if type(body) is list or type(body) is tuple:
-            return SizedPieces(body, exchange)
+            return SizedPieces(body, exchange, response.length)
         if _is_wrapped_file(body, environ):
-            return watch_file(body, exchange)
-        return (SizedBody if hasattr(body, "__len__") else Body)(body, exchange, response.fail)
-
-
-class _Response:
-    """The response of one exchange, seen from between app and server."""
-
-    __slots__ = ("environ", "exchange", "middleware", "server_start", "server_write")
-
-    def __init__(
-        self,
-        exchange: Exchange,
-        environ: Environ,
-        start: StartResponse,
-        middleware: ObservabilityMiddleware,
-    ) -> None:
-        self.exchange = exchange
-        self.environ = environ
-        self.server_start = start
-        self.server_write: Any = None  # the server's answer
-        self.middleware = middleware
-
-    def start(
-        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
-    ) -> Callable[[bytes], object]:
-        """Stand for the server's `start_response`; an app may call it late, or twice with `exc_info`."""
-        exchange = self.exchange
-        own: Iterable[tuple[str, str]] = ()
-        code = None
-        if exchange.route is None and self.middleware.route_of is not None:
-            self._note_route()  # Werkzeug forgets its request once the app has returned
-        try:
-            own, code = self._own_headers(headers), int(status[:3])
-        except Exception as error:
-            exchange.report("response_headers", error)
-        if exc_info is None:
-            self.server_write = self.server_start(status, [*headers, *own])
-        else:
-            exchange.note_error(exc_info[1])
-            self.server_write = self.server_start(status, [*headers, *own], exc_info)
-        exchange.status = code
-        return self.write
-
-    def write(self, data: bytes) -> object:
-        """Stand for the server's `write`."""
-        exchange = self.exchange
-        exchange.first_byte()
-        try:
-            written = self.server_write(data)
-        except OSError:
-            exchange.is_client_gone = True
-            raise
-        exchange.response_bytes += len(data) if exchange.has_body else 0
-        return written
-
-    def fail(self, error: Exception) -> None:
-        """End the exchange with an exception; where nothing was sent yet, a 500 that carries the request ID goes out.
-
-        Not in development: there a debugger around us shows the exception.
-        """
-        exchange = self.exchange
-        exchange.note_error(error)
-        if exchange.time_to_first_byte is None:
-            exchange.status = 500  # every server's answer
-            headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(_ERROR)))]
-            if not self.middleware.observer.is_development:
-                with suppress(Exception):
-                    self.start("500 Internal Server Error", headers, sys.exc_info())(_ERROR)
-        self._note_route()
-        exchange.finish(is_complete=False)
-
-    def _own_headers(self, headers: list[tuple[str, str]]) -> Iterable[tuple[str, str]]:
-        """Take note of the app's headers and return those of ours that it lacks."""
-        present = {}
-        for name, value in headers:  # up to Python 3.11 a comprehension is a call of its own
-            present[name.lower()] = value
-        exchange = self.exchange
-        if not self.middleware.own_names.isdisjoint(present):
-            return exchange.added_headers(present)
-        exchange.declare(present.get("content-length"))  # nearly always: the app has set none of ours
-        return exchange.response_headers
-
-    def _note_route(self) -> None:
-        exchange, route_of = self.exchange, self.middleware.route_of
-        if exchange.route is None and route_of is not None:
-            try:
-                exchange.route = route_of(self.environ)
-            except Exception as error:
-                exchange.report("route", error)
+            return watch_file(body, response)
+        return (SizedBody if hasattr(body, "__len__") else Body)(body, response)
 
 
 def _is_wrapped_file(body: object, environ: Environ) -> bool:

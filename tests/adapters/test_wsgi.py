@@ -247,6 +247,35 @@ def test_a_list_keeps_its_length(observer: Observer) -> None:
     assert len(body) == 2
 
 
+@pytest.mark.parametrize(("read", "told_bytes"), [(0, 0), (1, 3)])
+def test_a_list_that_is_closed_short_of_its_end_is_a_disconnect(
+    observer: Observer, access: list[Any], read: int, told_bytes: int
+) -> None:
+    """Also before its first piece; a second close changes nothing."""
+    body = Call(ObservabilityMiddleware(hello, observer)).begin()
+    pieces = iter(body)
+    for _ in range(read):
+        next(pieces)
+    body.close()
+    body.close()
+    assert [told(line) for line in access] == [(200, "client_disconnect", "client_disconnect", told_bytes)]
+
+
+def test_a_list_whose_declared_bytes_were_all_taken_is_complete(
+    observer: Observer, access: list[Any]
+) -> None:
+    """A server may stop there, and close."""
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [*TEXT, ("Content-LENGTH", "3")])
+        return [b"all"]
+
+    body = Call(ObservabilityMiddleware(app, observer)).begin()
+    assert next(iter(body)) == b"all"
+    body.close()
+    assert [told(line) for line in access] == [(200, "ok", None, 3)]
+
+
 def test_wsgiref_sets_the_length_of_a_single_piece(observer: Observer) -> None:
     def app(environ: Any, start_response: Any) -> list[bytes]:
         start_response("200 OK", TEXT)

@@ -21,14 +21,14 @@ BUDGET = {
     ("FastAPI", "100 %"): 136,
     ("FastAPI, 100 chunks", "0 %"): 296,
     ("FastAPI, 100 chunks", "100 %"): 350,
-    ("raw WSGI", "0 %"): 77,
-    ("raw WSGI", "100 %"): 126,
-    ("Flask", "0 %"): 80,
-    ("Flask", "100 %"): 129,
-    ("Django sync", "0 %"): 81,
-    ("Django sync", "100 %"): 130,
-    ("Django async", "0 %"): 105,
-    ("Django async", "100 %"): 154,
+    ("raw WSGI", "0 %"): 63,
+    ("raw WSGI", "100 %"): 114,
+    ("Flask", "0 %"): 58,
+    ("Flask", "100 %"): 109,
+    ("Django sync", "0 %"): 69,
+    ("Django sync", "100 %"): 120,
+    ("Django async", "0 %"): 95,
+    ("Django async", "100 %"): 146,
 }
 
 _FRONT_ENDS = {

@@ -1,0 +1,113 @@
+"""The response of one exchange, as the app starts and writes it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from obs_middleware import Exchange
+
+if TYPE_CHECKING:
+    from obs_wsgi.middleware import ObservabilityMiddleware
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Callable[[bytes], object]]
+
+_ERROR = b"Internal Server Error"
+
+
+class Response:
+    """The response of one exchange, seen from between app and server."""
+
+    __slots__ = ("environ", "exchange", "length", "middleware", "server_start", "server_write")
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        environ: Environ,
+        start: StartResponse,
+        middleware: ObservabilityMiddleware,
+    ) -> None:
+        self.exchange = exchange
+        self.environ = environ
+        self.server_start = start
+        self.server_write: Any = None  # the server's answer
+        self.length: str | None = None  # its Content-Length, read by those few who ask (0.3 µs less)
+        self.middleware = middleware
+
+    def start(
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
+    ) -> Callable[[bytes], object]:
+        """Stand for the server's `start_response`; an app may call it late, or twice with `exc_info`."""
+        exchange, middleware = self.exchange, self.middleware
+        own_names = middleware.own_names
+        own: Iterable[tuple[str, str]] = ()
+        code = self.length = None
+        if exchange.route is None and middleware.route_of is not None:
+            self._note_route()  # Werkzeug forgets its request once the app has returned
+        try:
+            has_ours = False
+            for name, value in headers:
+                lower = name.lower()
+                if lower == "content-length":
+                    self.length = value
+                elif lower in own_names:
+                    has_ours = True
+            if has_ours:  # seldom
+                own = exchange.added_headers({name.lower(): value for name, value in headers})
+            else:
+                own = exchange.response_headers
+            code = int(status[:3])
+        except Exception as error:
+            own = ()
+            exchange.report("response_headers", error)
+        if exc_info is None:
+            self.server_write = self.server_start(status, [*headers, *own])
+        else:
+            exchange.note_error(exc_info[1])
+            self.server_write = self.server_start(status, [*headers, *own], exc_info)
+        exchange.status = code
+        return self.write
+
+    def write(self, data: bytes) -> object:
+        """Stand for the server's `write`."""
+        exchange = self.exchange
+        exchange.first_byte()
+        try:
+            written = self.server_write(data)
+        except OSError:
+            exchange.is_client_gone = True
+            raise
+        exchange.response_bytes += len(data) if exchange.has_body else 0
+        return written
+
+    def fail(self, error: Exception) -> None:
+        """End the exchange with an exception; where nothing was sent yet, a 500 that carries the request ID goes out.
+
+        Not in development: there a debugger around us shows the exception.
+        """
+        exchange = self.exchange
+        exchange.note_error(error)
+        if exchange.time_to_first_byte is None:
+            exchange.status = 500  # every server's answer
+            headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(_ERROR)))]
+            if not self.middleware.observer.is_development:
+                with suppress(Exception):
+                    self.start("500 Internal Server Error", headers, sys.exc_info())(_ERROR)
+        self._note_route()
+        exchange.finish(is_complete=False)
+
+    def closed(self) -> None:
+        """End the exchange because its response was closed."""
+        self.exchange.declare(self.length)
+        self.exchange.closed()
+
+    def _note_route(self) -> None:
+        exchange, route_of = self.exchange, self.middleware.route_of
+        if exchange.route is None and route_of is not None:
+            try:
+                exchange.route = route_of(self.environ)
+            except Exception as error:
+                exchange.report("route", error)
