@@ -143,7 +143,8 @@ class Exchange(msgspec.Struct, eq=False):
         return (first, self.request_id), (second, self.correlation_id)
 
     def __enter__(self) -> Exchange:
-        self._before = CURRENT.set(self), attach(self.context or get_context()), self._before
+        context = get_context() if self.context is None else self.context
+        self._before = CURRENT.set(self), attach(context), self._before
         return self
 
     def __exit__(

@@ -432,3 +432,15 @@ def test_exception_with_exceptions_of_its_own_is_itself(inner: object) -> None:
     exchange.note_error(Mine())
     exchange.finish(is_complete=False)
     assert exchange.error_type.endswith("Mine")
+
+
+def test_context_that_the_app_has_emptied_is_entered_empty() -> None:
+    own, _ = exchange()
+    own.context = otel_context.Context()
+    token = otel_context.attach(otel_context.set_value("around", 1))
+    try:
+        with own:
+            assert otel_context.get_current() == {}
+        assert otel_context.get_value("around") == 1
+    finally:
+        otel_context.detach(token)
