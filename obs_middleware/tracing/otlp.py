@@ -1,17 +1,26 @@
 """Spans in the bytes of OTLP, without the protobuf library: 3.4 MB less in memory, and a tenth of the time for a span.
 
 The messages are those of opentelemetry-proto 1 (`trace_service.proto`, `trace.proto`, `resource.proto`, `common.proto`;
-https://opentelemetry.io/docs/specs/otlp/), the bytes those of protobuf (https://protobuf.dev/programming-guides/encoding/):
-a field is a tag, its number * 8 + its wire type, and then a varint, 4 or 8 bytes, or a length and so many bytes.
+https://opentelemetry.io/docs/specs/otlp/), the bytes those of `protobuf.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from obs_middleware.tracing.batch import Packed, unpack
+from obs_middleware.tracing.protobuf import (
+    around,
+    field_of,
+    fields_of,
+    joined,
+    number_field,
+    start_of,
+    text_field,
+    varint,
+)
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -56,13 +65,13 @@ def encode(spans: Spans, on_error: Callable[[Exception], None]) -> bytearray:
             on_error(error)
             continue
         written = groups.setdefault(of_resource, {}).setdefault(of_scope, bytearray())
-        written += _start(0x12, len(content))
+        written += start_of(0x12, len(content))
         written += content
     messages = [
-        _around(0x0A, head, [_around(0x12, own, [written]) for own, written in scopes.items()])
+        around(0x0A, head, [around(0x12, own, [written]) for own, written in scopes.items()])
         for head, scopes in groups.items()
     ]
-    return _joined(messages) if messages else bytearray()
+    return joined(messages) if messages else bytearray()
 
 
 def rejected(answer: bytes) -> tuple[int, str]:
@@ -74,9 +83,9 @@ def rejected(answer: bytes) -> tuple[int, str]:
         Exception: it is none.
     """
     count, reason = 0, ""
-    for tag, partial_success in _fields(answer):
+    for tag, partial_success in fields_of(answer):
         if tag == 0x0A:
-            for number, value in _fields(partial_success):
+            for number, value in fields_of(partial_success):
                 if number == 0x08:
                     count = value
                 elif number == 0x12:
@@ -150,23 +159,23 @@ def _span(
 ) -> bytes:
     """Return the content of a `Span`."""
     own, without_form = _pairs(0x4A, attributes)
-    status = (b"" if description is None else _text(0x12, description)) + _number(0x18, code.value)
+    status = (b"" if description is None else text_field(0x12, description)) + number_field(0x18, code.value)
     return b"".join(
         (
             b"\x0a\x10%b\x12\x08%b" % (trace_id.to_bytes(16, "big"), span_id.to_bytes(8, "big")),
-            _text(0x1A, state.to_header()) if state else b"",
+            text_field(0x1A, state.to_header()) if state else b"",
             b"" if parent_id is None else b"\x22\x08" + parent_id.to_bytes(8, "big"),
-            _text(0x2A, name),
+            text_field(0x2A, name),
             b"\x30%c" % (kind.value + 1),  # 0 is SPAN_KIND_UNSPECIFIED
             _fixed64(b"\x39", start) if start else b"",
             _fixed64(b"\x41", end) if end else b"",
             own,
-            _number(0x50, dropped_attributes + without_form),
-            *[_field(0x5A, _event(*event)) for event in events],
-            _number(0x60, dropped_events),
-            *[_field(0x6A, link) for link in links],
-            _number(0x70, dropped_links),
-            _field(0x7A, status),
+            number_field(0x50, dropped_attributes + without_form),
+            *[field_of(0x5A, _event(*event)) for event in events],
+            number_field(0x60, dropped_events),
+            *[field_of(0x6A, link) for link in links],
+            number_field(0x70, dropped_links),
+            field_of(0x7A, status),
             b"\x85\x01%b" % (_REMOTE if is_parent_remote else _LOCAL),
         )
     )
@@ -175,7 +184,7 @@ def _span(
 def _event(name: str, attributes: _Attributes, moment: int | None, dropped: int) -> bytes:
     own, without_form = _pairs(0x1A, attributes)
     time = _fixed64(b"\x09", moment) if moment else b""
-    return b"%b%b%b%b" % (time, _text(0x12, name), own, _number(0x20, dropped + without_form))
+    return b"%b%b%b%b" % (time, text_field(0x12, name), own, number_field(0x20, dropped + without_form))
 
 
 def _link(to: SpanContext, attributes: _Attributes, dropped: int) -> bytes:
@@ -183,23 +192,23 @@ def _link(to: SpanContext, attributes: _Attributes, dropped: int) -> bytes:
     own, without_form = _pairs(0x22, attributes)
     ids = b"\x0a\x10%b\x12\x08%b" % (to.trace_id.to_bytes(16, "big"), to.span_id.to_bytes(8, "big"))
     flags = _REMOTE if to.is_remote else _LOCAL
-    return b"%b%b%b\x35%b" % (ids, own, _number(0x28, dropped + without_form), flags)
+    return b"%b%b%b\x35%b" % (ids, own, number_field(0x28, dropped + without_form), flags)
 
 
 def _resource(resource: Resource) -> bytes:
     """Return what a `ResourceSpans` begins with."""
     own, without_form = _pairs(0x0A, resource.attributes)
-    return _field(0x0A, own + _number(0x10, without_form)) + _text(0x1A, resource.schema_url)
+    return field_of(0x0A, own + number_field(0x10, without_form)) + text_field(0x1A, resource.schema_url)
 
 
 def _scope(scope: InstrumentationScope | None) -> bytes:
     """Return what a `ScopeSpans` begins with."""
     if scope is None:
-        return _field(0x0A, b"")
+        return field_of(0x0A, b"")
     own, without_form = _pairs(0x1A, scope.attributes or {})
-    version = _text(0x12, scope.version) if scope.version else b""
-    named = b"%b%b%b%b" % (_text(0x0A, scope.name), version, own, _number(0x20, without_form))
-    return _field(0x0A, named) + (_text(0x1A, scope.schema_url) if scope.schema_url else b"")
+    version = text_field(0x12, scope.version) if scope.version else b""
+    named = b"%b%b%b%b" % (text_field(0x0A, scope.name), version, own, number_field(0x20, without_form))
+    return field_of(0x0A, named) + (text_field(0x1A, scope.schema_url) if scope.schema_url else b"")
 
 
 def _pairs(tag: int, attributes: _Attributes) -> tuple[bytes, int]:
@@ -228,7 +237,7 @@ def _pair(tag: int, key: str, value: Any) -> bytes:
                 size,
                 text,
             )
-    return _field(tag, _field(0x0A, name) + _field(0x12, _value(value)))
+    return field_of(tag, field_of(0x0A, name) + field_of(0x12, _value(value)))
 
 
 def _value(value: Any) -> bytes:
@@ -238,87 +247,17 @@ def _value(value: Any) -> bytes:
     if isinstance(value, bool):
         return b"\x10%c" % value
     if isinstance(value, str):
-        return _text(0x0A, value)
+        return text_field(0x0A, value)
     if isinstance(value, int):
         if not -_MOST <= value < _MOST:
             raise NoFormError
-        return b"\x18" + _varint(value % _WORD)
+        return b"\x18" + varint(value % _WORD)
     if isinstance(value, float):
         return _double(b"\x21", value)
     if isinstance(value, bytes):
-        return _field(0x3A, value)
+        return field_of(0x3A, value)
     if isinstance(value, Sequence):
-        return _field(0x2A, b"".join([_field(0x0A, _value(one)) for one in value]))
+        return field_of(0x2A, b"".join([field_of(0x0A, _value(one)) for one in value]))
     if isinstance(value, Mapping):
-        return _field(0x32, b"".join([_pair(0x0A, str(key), one) for key, one in value.items()]))
+        return field_of(0x32, b"".join([_pair(0x0A, str(key), one) for key, one in value.items()]))
     raise NoFormError
-
-
-def _text(tag: int, text: str) -> bytes:
-    return _field(tag, text.encode("utf-8", "replace"))
-
-
-def _number(tag: int, number: int) -> bytes:
-    """Return a field that is left out for 0, as proto3 has it."""
-    return b"%c%b" % (tag, _varint(number)) if number else b""
-
-
-def _field(tag: int, content: bytes) -> bytes:
-    size = len(content)
-    return b"%c%c%b" % (tag, size, content) if size < 0x80 else _start(tag, size) + content
-
-
-def _around(tag: int, head: bytes, contents: list[bytearray]) -> bytearray:
-    """Return a message that begins with `head`."""
-    message = _joined(contents)
-    message[:0] = head
-    message[:0] = _start(tag, len(message))
-    return message
-
-
-def _joined(contents: list[bytearray]) -> bytearray:
-    """Return the contents in the first of them: a copy for each message around them would be 1 MB for a batch."""
-    first, *others = contents
-    for more in others:
-        first += more
-    return first
-
-
-def _start(tag: int, size: int) -> bytes:
-    return b"%c%b" % (tag, _varint(size))
-
-
-def _varint(number: int) -> bytes:
-    """Return the number in groups of seven bits, the lowest first, all but the last with the high bit set."""
-    if number < 0x4000:  # ports, statuses, the length of a span: 0.15 µs for 0.35
-        return b"%c%c" % (number & 0x7F | 0x80, number >> 7) if number >= 0x80 else b"%c" % number
-    groups = bytearray()
-    while number >= 0x80:
-        groups.append(number & 0x7F | 0x80)
-        number >>= 7
-    groups.append(number)
-    return bytes(groups)
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
-    """Yield the tag and the value, an int or bytes, of each field of a message."""
-    at = 0
-    while at < len(message):
-        tag, at = _read_varint(message, at)
-        value: Any
-        if tag & 7 == 0:
-            value, at = _read_varint(message, at)
-        else:
-            size, at = _read_varint(message, at) if tag & 7 == 2 else ({1: 8, 5: 4}[tag & 7], at)
-            value, at = message[at : at + size], at + size
-        yield tag, value
-
-
-def _read_varint(message: bytes, at: int) -> tuple[int, int]:
-    number = shift = 0
-    while True:
-        byte = message[at]
-        number |= (byte & 0x7F) << shift
-        shift, at = shift + 7, at + 1
-        if byte < 0x80:
-            return number, at
