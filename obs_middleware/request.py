@@ -12,7 +12,7 @@ class RequestInfo(msgspec.Struct, frozen=True):
 
     `path` and `query` are as the server gave them, decoded and raw; `header(name)` looks a lower-case name up and joins
     repeated fields with a comma; `peer` is (address, port) of the connection. `is_marked` is False where none of
-    `Observer.marks` is among the headers, whose look-ups are then saved (0.4 µs).
+    `Observer.marks` is among the headers, whose look-ups are then saved (0.2 µs).
     """
 
     method: str

@@ -40,4 +40,4 @@ def pieces_of(body: Iterable[bytes]) -> Sequence[bytes] | None:
         return None
     if not is_ready:
         return None
-    return list(body if encoder is response else encoder)  # what the body reads from itself (0.2 µs less)
+    return list(body if encoder is response else encoder)  # what the body reads from itself

@@ -76,7 +76,7 @@ class SizedBody(Body):
 def read(pieces: Sequence[bytes], exchange: Exchange, length: str | None) -> Generator[bytes, None, None]:
     """Yield pieces that are all there: no code of the app runs, and nothing has to be current (3 µs less).
 
-    A generator, since to resume it takes less than to call a method (1 µs for a body of one piece). Who makes one
+    A generator, since to resume it takes less than to call a method. Who makes one
     begins it, by `next`, so that its `finally` runs even if the server does not read it.
 
     Args:

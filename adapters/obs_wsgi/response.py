@@ -34,7 +34,7 @@ class Response:
         self.environ = environ
         self.server_start = start
         self.server_write: Any = None  # the server's answer
-        self.length: str | None = None  # its Content-Length, read by those few who ask (0.3 µs less)
+        self.length: str | None = None  # its Content-Length, read by those few who ask
         self.middleware = middleware
 
     def start(

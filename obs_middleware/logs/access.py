@@ -127,7 +127,7 @@ class AccessLog:
             route and self._redactor.known(route),
             status,
             entry.outcome,
-            (entry.duration * 1e6 + 0.5) // 1 / 1e3,  # rounded, in half the time of round()
+            (entry.duration * 1e6 + 0.5) // 1 / 1e3,  # rounded to microseconds
             None if first_byte is None else (first_byte * 1e6 + 0.5) // 1 / 1e3,
             entry.request_bytes,
             entry.response_bytes,

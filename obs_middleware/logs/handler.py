@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
-import stat
 from collections.abc import Iterator
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -36,7 +34,7 @@ class LineHandler(_StreamHandler):
         self.acquire()
         try:
             stream = self.stream
-            for text in [lines] if _is_file(stream) else _pieces(lines):
+            for text in _pieces(lines):
                 if type(stream) is io.TextIOWrapper:
                     stream.buffer.write(text)
                 else:  # one that may do more with text than write it
@@ -76,14 +74,6 @@ def sole_handler(logger: logging.Logger, level: int) -> LineHandler | None:
 def _is_stock(method: str) -> bool:
     function = vars(_Logger)[method]
     return type(function) is FunctionType and function.__globals__ is logging.__dict__
-
-
-def _is_file(stream: Any) -> bool:
-    """Tell whether a stream writes to a file, which takes a write of any size in one piece (1 µs less for a line)."""
-    try:
-        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
-    except (AttributeError, OSError, ValueError):
-        return False
 
 
 def _pieces(lines: bytes) -> Iterator[bytes]:
