@@ -10,23 +10,31 @@ everybody else's handlers, filters and record factories get a record of the logg
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
 
 from obs_middleware.exchange import Outcome
 from obs_middleware.logs.context import mark_plain, stamp
-from obs_middleware.logs.formatter import ACCESS_FIELDS, AccessLine, JsonFormatter
+from obs_middleware.logs.formatter import JsonFormatter
 from obs_middleware.logs.handler import LineHandler, sole_handler
 from obs_middleware.redaction import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from obs_middleware.exchange import Exchange
     from obs_middleware.ledger import Entry
     from obs_middleware.redaction import Redactor
 
 _logger = logging.getLogger("obs.access")
+_encode = msgspec.json.Encoder().encode
 PATH_CHARACTERS = 2048
 _AGENT_CHARACTERS = 256
-_REMEMBERED = 512  # callers
+_REMEMBERED = 512  # of each part; clients may fill them
+_REMEMBERED_CHARACTERS = 256  # of a path
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
 class AccessLog:
@@ -34,8 +42,10 @@ class AccessLog:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        # Address and user agent, as they are told and as they are shown.
-        self._callers: dict[tuple[str | None, str | None], tuple[str | None, str | None]] = {}
+        # Parts of lines as they are written, since most come again (a third of the time of encoding each line whole).
+        self._kinds: dict[tuple[str, str | None, int | None, str, str], tuple[str, str, str, str]] = {}
+        self._callers: dict[tuple[str | None, str | None], str] = {}
+        self._paths: dict[str, str] = {}
         self.may_wait = False  # as logging was configured when it was last looked at, a batch ago at most
 
     def note(self, entry: Entry, exchange: Exchange) -> None:
@@ -55,96 +65,128 @@ class AccessLog:
 
     def write(self, entries: list[Entry]) -> None:
         """Write the lines that are due, many in one piece."""
-        due = [entry for entry in entries if entry.is_line_due]
-        for entry in due:
-            entry.is_line_due = False
         handler = self.look()
-        if due and handler is not None:
-            self._write(due, handler)
-        elif due and _logger.isEnabledFor(logging.INFO):  # logging was configured anew in between
-            for entry in due:
-                self._hand_on(entry, logging.INFO, None)
-
-    def _write(self, due: list[Entry], handler: LineHandler) -> None:
-        formatter: Any = handler.formatter
-        level, every_line, clock = logging.getLevelName(logging.INFO), formatter.every_line, formatter.clock
-        try:
-            text = formatter.access_lines(
-                [self._line(entry, clock(entry.ended), level, *every_line) for entry in due]
-            )
-        except Exception:  # a value that is no text
-            if len(due) > 1:
-                for entry in due:
-                    self._write([entry], handler)
-            else:
-                self._hand_on(due[0], logging.INFO, None)  # the long way has an answer to everything
-        else:
-            handler.write(text)
+        if handler is not None:
+            handler.write(self._lines(entries, handler.formatter))
+            return
+        is_wanted = _logger.isEnabledFor(logging.INFO)  # logging was configured anew in between
+        for entry in entries:
+            if entry.is_line_due:
+                entry.is_line_due = False
+                if is_wanted:
+                    self._hand_on(entry, logging.INFO, None)
 
     def _hand_on(self, entry: Entry, level: int, exchange: Exchange | None) -> None:
         """Hand the line to everybody who listens, as a record."""
-        line = self._line(entry)
-        fields = {name: getattr(line, name) for name in ACCESS_FIELDS}
-        record = _logger.makeRecord(_logger.name, level, "", 0, line.message, (), None)
+        _logger.handle(self._record(entry, level, exchange))
+
+    def _record(self, entry: Entry, level: int, exchange: Exchange | None) -> logging.LogRecord:
+        """Return the line as a record; its fields are those of a line of `_lines`."""
+        ids, status, first_byte = entry.ids, entry.status, entry.time_to_first_byte
+        path = self._redactor.line(entry.path, limit=PATH_CHARACTERS)
+        fields: dict[str, Any] = {
+            "request_id": entry.request_id,
+            "correlation_id": entry.correlation_id,
+            "trace_id": ids[:32] or None,
+            "span_id": ids[32:] or None,
+            "method": entry.method,
+            "path": path,
+            "route": self._shown(entry.route),
+            "status": status,
+            "outcome": entry.outcome,
+            "duration_ms": round(entry.duration * 1e3, 3),
+            "ttfb_ms": None if first_byte is None else round(first_byte * 1e3, 3),
+            "request_bytes": entry.request_bytes,
+            "response_bytes": entry.response_bytes,
+            "client": self._shown(entry.client),
+            "user_agent": self._agent(entry.user_agent),
+            "error_type": self._shown(entry.error_type),
+        }
+        message = f"{entry.method} {path} {'-' if status is None else status}"
+        record = _logger.makeRecord(_logger.name, level, "", 0, message, (), None)
         record.created = entry.ended
         mark_plain(record, fields)
         if exchange is None:
             vars(record).update(fields)
         else:
             stamp(record, exchange, **fields)
-        _logger.handle(record)
+        return record
 
-    def _line(
-        self,
-        entry: Entry,
-        clock: str = "",
-        level: str = "",
-        service: Any = None,
-        environment: Any = None,
-        version: Any = None,
-        hostname: Any = None,
-    ) -> AccessLine:
-        """Return what is told of an exchange, without secrets."""
-        method, status, ids, error = entry.method, entry.status, entry.ids, entry.error_type
-        first_byte, route, who = entry.time_to_first_byte, entry.route, (entry.client, entry.user_agent)
-        client, agent = self._callers.get(who) or self._caller(*who)
-        path = self._redactor.line(entry.path, limit=PATH_CHARACTERS)
-        return AccessLine(
-            clock,
-            level,
-            "obs.access",
-            f"{method} {path} {'-' if status is None else status}",
-            service,
-            environment,
-            version,
-            hostname,
-            entry.request_id,
-            entry.correlation_id,
-            ids[:32] or None,
-            ids[32:] or None,
-            method,
-            path,
-            route and self._redactor.known(route),
-            status,
-            entry.outcome,
-            (entry.duration * 1e6 + 0.5) // 1 / 1e3,  # rounded to microseconds
-            None if first_byte is None else (first_byte * 1e6 + 0.5) // 1 / 1e3,
-            entry.request_bytes,
-            entry.response_bytes,
-            client,
-            agent,
-            self._redactor.known(error) if error else None,
-        )
+    def _lines(self, entries: list[Entry], formatter: Any) -> Iterator[bytes]:
+        """Yield the lines that are due as the formatter would write their records, but of parts that are ready."""
+        clock, finished = formatter.clock, formatter.finished
+        level = f'","level":{_json(logging.getLevelName(logging.INFO))},"logger":"obs.access","message":"'
+        static = f'",{formatter.static_text},"request_id":"'
+        for entry in entries:
+            if not entry.is_line_due:
+                continue
+            entry.is_line_due = False
+            try:
+                kind = entry.method, entry.route, entry.status, entry.outcome, entry.error_type
+                method, status, told, error = self._kinds.get(kind) or self._kind(*kind)
+                who = entry.client, entry.user_agent
+                caller = self._callers.get(who) or self._caller(*who)
+                path = self._paths.get(entry.path) or self._path(entry.path)
+                ids, first_byte = entry.ids, entry.time_to_first_byte
+                trace = f'"{ids[:32]}","span_id":"{ids[32:]}"' if ids else 'null,"span_id":null'
+                began = "null" if first_byte is None else f"{first_byte * 1e3:.3f}"
+                line = finished(
+                    f'{{"timestamp":"{clock(entry.ended)}{level}{method} {path} {status}{static}{entry.request_id}'
+                    f'","correlation_id":"{entry.correlation_id}","trace_id":{trace},"method":"{method}","path":"'
+                    f'{path}{told}{entry.duration * 1e3:.3f},"ttfb_ms":{began},"request_bytes":{entry.request_bytes},'
+                    f'"response_bytes":{entry.response_bytes}{caller}{error}'
+                )
+            except Exception:  # what is no text, say; the long way has an answer to everything
+                line = finished(formatter.format(self._record(entry, logging.INFO, None)))
+            yield line
 
-    def _caller(self, client: Any, agent: str | None) -> tuple[str | None, str | None]:
-        """Return a client's address, of which a server may tell anything, and its user agent as they are shown."""
-        known = self._redactor.known
-        shown = (
-            known(str(client)) if client else None,
-            one_line(known(agent[:_AGENT_CHARACTERS])) if agent else None,
+    def _kind(
+        self, method: str, route: str | None, status: int | None, outcome: str, error_type: str
+    ) -> tuple[str, str, str, str]:
+        """Return the parts of a line that are the same for all of a kind: method, status, route and the rest, error."""
+        route_json, status_json, outcome_json = map(_json, (self._shown(route), status, outcome))
+        told = f'","route":{route_json},"status":{status_json},"outcome":{outcome_json},"duration_ms":'
+        parts = (
+            _inner(method),
+            "-" if status is None else str(status),
+            told,
+            f',"error_type":{_json(self._shown(error_type))}}}',
         )
+        _remember(self._kinds, (method, route, status, outcome, error_type), parts)
+        return parts
+
+    def _caller(self, client: Any, agent: str | None) -> str:
+        """Return the part of a line that tells who calls."""
+        part = f',"client":{_json(self._shown(client))},"user_agent":{_json(self._agent(agent))}'
         if len(agent or "") <= _AGENT_CHARACTERS and isinstance(client, str):
-            if len(self._callers) >= _REMEMBERED:
-                self._callers.clear()  # those that come again are soon back
-            self._callers[client, agent] = shown
-        return shown
+            _remember(self._callers, (client, agent), part)
+        return part
+
+    def _path(self, path: str) -> str:
+        """Return a path as a line has it, between quotes."""
+        part = _inner(self._redactor.line(path, limit=PATH_CHARACTERS))
+        if len(path) <= _REMEMBERED_CHARACTERS:
+            _remember(self._paths, path, part)
+        return part
+
+    def _shown(self, text: Any) -> str | None:
+        """Return a text without secrets, whatever a server tells as an address."""
+        return self._redactor.known(str(text)) if text else None
+
+    def _agent(self, agent: str | None) -> str | None:
+        return one_line(self._redactor.known(agent[:_AGENT_CHARACTERS])) if agent else None
+
+
+def _json(value: Any) -> str:
+    return _encode(value).decode()
+
+
+def _inner(text: str) -> str:
+    """Return a text as JSON has it between its quotes."""
+    return _json(text)[1:-1]
+
+
+def _remember(known: dict[_K, _V], key: _K, value: _V) -> None:
+    if len(known) >= _REMEMBERED:
+        known.clear()  # those that come again are soon back
+    known[key] = value

@@ -44,12 +44,19 @@ class Instruments(Collector):
         )  # of what many threads count; held for plain additions alone, so that no finalizer meets it
         self.series: dict[Key, Series] = {}
         self.active: dict[tuple[str, str], list[int]] = {}
-        self.histograms = (
-            Histogram("http_server_request_duration_seconds", "Duration of HTTP server requests.", buckets),
-            Histogram("http_server_time_to_first_byte_seconds", "Time until the response starts.", buckets),
-            Histogram("http_server_request_body_size_bytes", "Size of request bodies.", _BYTES_BUCKETS),
-            Histogram("http_server_response_body_size_bytes", "Size of response bodies.", _BYTES_BUCKETS),
-        )
+        firsts, cells, histograms = [], 0, []
+        for index, (name, about, bounds) in enumerate(
+            (
+                ("request_duration_seconds", "Duration of HTTP server requests.", buckets),
+                ("time_to_first_byte_seconds", "Time until the response starts.", buckets),
+                ("request_body_size_bytes", "Size of request bodies.", _BYTES_BUCKETS),
+                ("response_body_size_bytes", "Size of response bodies.", _BYTES_BUCKETS),
+            )
+        ):
+            histograms.append(Histogram(f"http_server_{name}", about, bounds, index=index, first=cells))
+            firsts.append(cells)
+            cells += len(bounds) + 1
+        self.histograms, self.firsts, self._cells = histograms, tuple(firsts), cells
         self._active_text = SeriesText(_ACTIVE, _ABOUT_ACTIVE, "gauge", _ACTIVE_LABELS)
         self.internal_errors = Counter(
             "obs_internal_errors", "Failures inside obs-middleware itself.", ("component",), registry=None
@@ -62,8 +69,8 @@ class Instruments(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the families, as every collector of prometheus-client does."""
         settle_all()
-        for index, histogram in enumerate(self.histograms):
-            yield histogram.family((one, one.tallies()[index]) for one in list(self.series.values()))
+        for histogram in self.histograms:
+            yield histogram.family(list(self.series.values()))
         active = self._active_family()
         for labels, cell in list(self.active.items()):
             active.add_metric(labels, cell[0] - cell[1])
@@ -72,10 +79,10 @@ class Instruments(Collector):
     def blocks(self, is_openmetrics: bool) -> Iterator[str]:
         """Yield the same as the text of the page, a series at a time."""
         settle_all()
-        for index, histogram in enumerate(self.histograms):
+        for histogram in self.histograms:
             yield histogram.head(is_openmetrics)
             for one in list(self.series.values()):
-                yield histogram.lines(one, one.tallies()[index], is_openmetrics=is_openmetrics)
+                yield histogram.lines(one, is_openmetrics=is_openmetrics)
         yield self._active_text.head(is_openmetrics)
         for labels, cell in list(self.active.items()):
             yield self._active_text.child(self._active_text.labels(labels), float(cell[0] - cell[1]))
@@ -91,8 +98,7 @@ class Instruments(Collector):
         method, route, status, error = key
         labels = (method, route, "" if status is None else str(status), error)
         texts = tuple(label if label.isascii() else _encodable(label) for label in labels)
-        one = Series(texts, time_buckets=len(self.buckets) + 1, size_buckets=len(_BYTES_BUCKETS) + 1)
-        return self.series.setdefault(key, one)
+        return self.series.setdefault(key, Series(texts, self._cells))
 
     def _active_family(self) -> GaugeMetricFamily:
         return GaugeMetricFamily(_ACTIVE, _ABOUT_ACTIVE, labels=_ACTIVE_LABELS)
@@ -135,6 +141,7 @@ class HttpMetrics:
         A websocket that was accepted is a connection, not a request.
         """
         own = self.instruments
+        bounds, known, (_, second, third, fourth) = own.buckets, own.series, own.firsts
         for entry in entries:
             if entry.is_measured:
                 continue
@@ -145,26 +152,29 @@ class HttpMetrics:
                 continue
             try:
                 key = entry.method, entry.route or "", entry.status, entry.error_type
-                series = own.series.get(key) or self._new_series(key)
-                seconds, first_byte, tally = entry.duration, entry.time_to_first_byte, series.duration
-                bucket = bisect_left(own.buckets, seconds)
-                tally.counts[bucket] += 1
-                tally.sum += seconds
+                series = known.get(key) or self._new_series(key)
+                counts, sums, seconds = series.counts, series.sums, entry.duration
+                cell = bisect_left(bounds, seconds)
+                counts[cell] += 1
+                sums[0] += seconds
                 if entry.is_sampled:
-                    tally.example(bucket, entry.ids, seconds, entry.ended)
+                    series.example(cell, entry, seconds)
+                first_byte = entry.time_to_first_byte
                 if first_byte is not None:
-                    tally = series.first_byte
-                    bucket = bisect_left(own.buckets, first_byte)
-                    tally.counts[bucket] += 1
-                    tally.sum += first_byte
+                    cell = second + bisect_left(bounds, first_byte)
+                    counts[cell] += 1
+                    sums[1] += first_byte
                     if entry.is_sampled:
-                        tally.example(bucket, entry.ids, first_byte, entry.ended)
-                size, tally = entry.request_bytes, series.request_size
-                tally.counts[bisect_left(_BYTES_BUCKETS, size)] += 1
-                tally.sum += size
-                size, tally = entry.response_bytes, series.response_size
-                tally.counts[bisect_left(_BYTES_BUCKETS, size)] += 1
-                tally.sum += size
+                        series.example(cell, entry, first_byte)
+                size = entry.request_bytes
+                if size:
+                    counts[third + bisect_left(_BYTES_BUCKETS, size)] += 1
+                    sums[2] += size
+                else:
+                    counts[third] += 1
+                size = entry.response_bytes
+                counts[fourth + bisect_left(_BYTES_BUCKETS, size)] += 1
+                sums[3] += size
             except Exception as error:
                 report("metrics", error)
 

@@ -202,7 +202,7 @@ def test_failure_of_our_own_is_counted_and_logged_once_in_a_minute_and_never_rai
     for _ in range(3):
         exchange = started(own)
         exchange.duration = None  # type: ignore[assignment]
-        exchange.request_bytes = None  # type: ignore[assignment]  # which no histogram takes
+        exchange.response_bytes = None  # type: ignore[assignment]  # which no histogram takes
         exchange.finish()
     assert internal_errors(own, "metrics") == 3
     lines = [record.getMessage() for record in caplog.records if record.name == "obs"]
