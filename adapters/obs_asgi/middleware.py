@@ -95,7 +95,7 @@ class ObservabilityMiddleware:
             try:
                 await app(scope, response.receive, response.send)
             except Exception as error:
-                exchange.note_error(error)
+                response.note_failure(error)
                 with suppress(Exception):
                     await response.answer_error()
                 raise

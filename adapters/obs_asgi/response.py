@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from time import perf_counter
+from traceback import walk_tb
+from types import CodeType
 from typing import Any
 
 from obs_asgi.routes import Routes
@@ -35,6 +37,7 @@ class Response:
         "has_body",
         "has_closed",
         "has_trailers",
+        "is_streaming",
         "names",
         "present",
         "routes",
@@ -64,6 +67,7 @@ class Response:
         self.has_body = True
         self.has_trailers = False
         self.has_closed = False  # a websocket, by either side
+        self.is_streaming = False  # has sent a chunk; those that follow need no more than to be counted
         self.present: Mapping[bytes, bytes] = _NO_HEADERS  # the app's, by name in lower case
 
     async def receive(self) -> Message:
@@ -82,13 +86,23 @@ class Response:
             self.has_closed = True
         return message
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         """Hand the server the app's next message."""
+        if self.is_streaming:
+            # No coroutine of ours for a stream's chunks, and one call (0.3 µs less); `note_failure` sees how they end.
+            try:
+                size = len(message["body"]) if message["more_body"] else -1
+            except (KeyError, TypeError):
+                size = -1
+            if size >= 0:
+                self.sent += size
+                return self.server_send(message)
+        return self._send(message)
+
+    async def _send(self, message: Message) -> None:
         kind = message["type"]
-        if (
-            kind == "http.response.body" and not self.has_trailers
-        ):  # most messages, chunks of streams above all
-            is_last = "more_body" not in message or not message["more_body"]
+        if kind == "http.response.body" and not self.has_trailers:
+            is_last = not message.get("more_body")
             # Servers take what is sent when the client has gone, and drop it.
             is_seen = is_last and not self.exchange.is_client_gone
             has_left = is_last and self.exchange.leave()
@@ -104,6 +118,8 @@ class Response:
                 self.sent += len(message["body"])
             if is_last:
                 self.end(is_complete=is_seen)
+            else:  # a refusal of the chunks that follow can be told by the frames of a Python function alone
+                self.is_streaming = self.has_body and hasattr(self.server_send, "__code__")
             return
         exchange = self.exchange
         is_seen = not exchange.is_client_gone
@@ -135,6 +151,12 @@ class Response:
         ]
         await self.send({"type": "http.response.start", "status": 500, "headers": headers})
         await self.send({"type": "http.response.body", "body": _ERROR})
+
+    def note_failure(self, error: Exception) -> None:
+        """Note what the app has raised, and whether the server refused a chunk since the client has gone."""
+        if self.is_streaming and _is_refusal(error, self.server_send.__code__):
+            self.exchange.is_client_gone = True
+        self.exchange.note_error(error)
 
     def end(self, *, is_complete: bool = False) -> None:
         """Finish the exchange, now that its route is known."""
@@ -214,6 +236,22 @@ def _by_name(headers: Any) -> dict[bytes, bytes]:
     except TypeError:  # bytearrays
         pass
     return {bytes(name).lower(): value for name, value in headers}
+
+
+def _is_refusal(error: BaseException | None, send: CodeType) -> bool:
+    """Tell whether an exception is, comes of or holds an OSError that has passed through the server's `send`."""
+    suspects, seen = [error], set[int]()
+    while suspects:
+        suspect = suspects.pop()
+        if suspect is None or id(suspect) in seen:
+            continue
+        seen.add(id(suspect))
+        if isinstance(suspect, OSError) and any(
+            frame.f_code is send for frame, _ in walk_tb(suspect.__traceback__)
+        ):
+            return True
+        suspects += suspect.__cause__, suspect.__context__, *getattr(suspect, "exceptions", ())
+    return False
 
 
 def _size(message: Message) -> int:

@@ -292,6 +292,56 @@ def test_a_send_that_fails_since_the_client_has_gone_is_a_disconnect(
     assert [(line.status, line.outcome) for line in access] == [(200, "client_disconnect")]
 
 
+class Refused(Exception):
+    """What a framework makes of it."""
+
+
+@pytest.mark.parametrize("is_function", [True, False])
+def test_a_refused_chunk_is_a_disconnect_whatever_the_app_makes_of_it(
+    observer: Observer, access: list[Any], is_function: bool
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        await send(BIG)
+        try:
+            await send({**BIG, "body": b"refused"})
+        except OSError as error:
+            raise Refused from error
+
+    observed = ObservabilityMiddleware(app, observer=observer)
+
+    async def served(scope: Any, receive: Any, send: Any) -> None:
+        async def refuse(message: Any) -> None:
+            if message.get("body") == b"refused":
+                raise ConnectionResetError("gone")
+            await send(message)
+
+        class Refuse:
+            """A server's `send` that is no Python function, whose frame would tell what it has refused."""
+
+            def __call__(self, message: Any) -> Any:
+                return refuse(message)
+
+        await observed(scope, receive, refuse if is_function else Refuse())
+
+    answer = get(served)
+    assert isinstance(answer.error, Refused)
+    assert [(line.status, line.outcome) for line in access] == [(200, "client_disconnect")]
+
+
+def test_the_apps_own_oserror_in_mid_stream_is_no_disconnect(observer: Observer, access: list[Any]) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        await send(BIG)
+        await send(BIG)
+        raise FileNotFoundError("the rest")
+
+    assert isinstance(get(ObservabilityMiddleware(app, observer=observer)).error, FileNotFoundError)
+    assert [(line.status, line.outcome, line.error_type) for line in access] == [
+        (200, "error", "FileNotFoundError")
+    ]
+
+
 def test_a_status_that_could_not_be_sent_is_not_recorded(observer: Observer, access: list[Any]) -> None:
     """A server that refuses the response's start has sent no status."""
 
