@@ -233,16 +233,17 @@ class Observer:
     def start(self, info: RequestInfo) -> Exchange | None:
         """Begin an exchange; None when we fail, and the app is to be run without us."""
         try:
-            now, digits = time_ns(), request_id.draw()
-            given = related = None
+            now, started = time_ns(), perf_counter()
+            ids, own = request_id.draw(now)
+            related = None
             if info.is_marked:
                 given, related = map(request_id.accept, map(info.header, self._ids))
-            own = given or request_id.new(now, digits[48:])
-            method = info.method if info.method in self._methods else "_OTHER"
+                own = given or own
+            method = info.method
+            if method not in self._methods:
+                method = "_OTHER"
             recorders = [self._ledger_alone]
-            exchange = Exchange(
-                info, recorders, self, method, own, related or own, now, perf_counter(), digits[:48]
-            )
+            exchange = Exchange(info, recorders, self, method, own, related or own, now, started, ids)
             if self._spans.start(exchange):
                 recorders[0] = self._recorders
             exchange.active = self._metrics.start(method, info.scheme)

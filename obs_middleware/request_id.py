@@ -26,33 +26,43 @@ def accept(value: str | None) -> str | None:
     return value if value and len(value) <= 128 and _is_safe(value) else None
 
 
-def draw() -> str:
-    """Return 60 random hexadecimal digits, enough for all IDs of an exchange; drawn for many at once."""
-    try:
-        return _drawn.pop()
-    except IndexError:
-        digits = random_bits(4 * _DIGITS * _AT_ONCE).to_bytes(_DIGITS * _AT_ONCE // 2, "big").hex()
-        _drawn.extend([digits[start : start + _DIGITS] for start in range(_DIGITS, len(digits), _DIGITS)])
-        return digits[:_DIGITS]
+def draw(now_ns: int) -> tuple[str, str]:
+    """Return what names an exchange that begins now: a trace and a span ID in one, 48 digits, and a request ID.
 
-
-def new(now_ns: int | None = None, digits: str | None = None) -> str:
-    """Return a UUID of version 7: milliseconds since 1970, 24 random bits of the process and 48 of the ID's own.
-
-    RFC 9562, section 5.7; that a part names who makes the IDs is section 6.4's. The random bits name a request, they
+    The request ID is a UUID of version 7: milliseconds since 1970, 24 random bits of the process and 48 of its own
+    (RFC 9562, section 5.7; that a part names who makes the IDs is section 6.4's). The random bits name a request, they
     protect nothing: no secret may be derived from them.
 
     Args:
-        now_ns: nanoseconds since 1970, the clock's unless given.
-        digits: 12 random hexadecimal digits, new ones unless given.
+        now_ns: nanoseconds since 1970.
     """
-    now = (now_ns or time.time_ns()) // 1_000_000
+    try:
+        digits = _drawn.pop()
+    except IndexError:
+        digits = _draw_many()
     ms, beginning = _last[0]
-    if ms != now:
-        high, low = _node >> 12, _node & 0xFFF
-        beginning = f"{now >> 16 & 0xFFFF_FFFF:08x}-{now & 0xFFFF:04x}-7{high:03x}-8{low:03x}-"
-        _last[0] = now, beginning
-    return beginning + (digits or draw()[48:])
+    if now_ns // 1_000_000 != ms:
+        beginning = _new_beginning(now_ns // 1_000_000)
+    return digits[:48], beginning + digits[48:]
+
+
+def new() -> str:
+    """Return a request ID."""
+    return draw(time.time_ns())[1]
+
+
+def _draw_many() -> str:
+    """Draw the digits of many exchanges at once, which costs as much as for one, and return those of the first."""
+    digits = random_bits(4 * _DIGITS * _AT_ONCE).to_bytes(_DIGITS * _AT_ONCE // 2, "big").hex()
+    _drawn.extend([digits[start : start + _DIGITS] for start in range(_DIGITS, len(digits), _DIGITS)])
+    return digits[:_DIGITS]
+
+
+def _new_beginning(ms: int) -> str:
+    high, low = _node >> 12, _node & 0xFFF
+    beginning = f"{ms >> 16 & 0xFFFF_FFFF:08x}-{ms & 0xFFFF:04x}-7{high:03x}-8{low:03x}-"
+    _last[0] = ms, beginning
+    return beginning
 
 
 def _begin_anew() -> None:

@@ -79,7 +79,7 @@ class ServerSpans:
             self._record(exchange, INVALID_SPAN_CONTEXT, _NOTHING)
             return True
         exchange.span = span = _new(_Unrecorded)
-        span._ids, span._flags, span._state = exchange.ids, _RANDOM, None
+        span._ids = exchange.ids
         exchange.context = Context({_SPAN: span})
         return False
 
@@ -180,7 +180,7 @@ class ServerSpans:
 def _carry(exchange: Exchange, parent: SpanContext, context: Context) -> None:
     """Give the exchange a span that records nothing, so that logs and calls made carry its IDs."""
     flags, state = (parent.trace_flags, parent.trace_state) if parent.is_valid else (_RANDOM, None)
-    exchange.span = span = _new(_Unrecorded)
+    exchange.span = span = _new(_Carried)
     span._ids, span._flags, span._state = exchange.ids, flags, state
     exchange.context = Context({**context, _SPAN: span})
     exchange.is_sampled = flags & _SAMPLED != 0
@@ -208,16 +208,16 @@ def _is_servers_own(span: Span, info: RequestInfo) -> bool:
 
 
 class _Unrecorded(NonRecordingSpan):
-    """A span that records nothing; its SpanContext is made when somebody asks (0.3 µs less).
+    """A span that records nothing and begins a trace; its SpanContext is made when somebody asks (0.3 µs less).
 
     Made without `__init__` (0.1 µs less).
     """
 
-    __slots__ = ("_flags", "_ids", "_state")
+    __slots__ = ("_ids",)
 
     _ids: str  # the digits of both
-    _flags: TraceFlags
-    _state: TraceState | None
+    _flags: TraceFlags = _RANDOM
+    _state: TraceState | None = None
 
     def get_span_context(self) -> SpanContext:
         ids = self._ids
@@ -225,3 +225,12 @@ class _Unrecorded(NonRecordingSpan):
 
     def __repr__(self) -> str:
         return f"NonRecordingSpan({self.get_span_context()!r})"
+
+
+class _Carried(_Unrecorded):
+    """Such a span, with the flags and the state of its trace."""
+
+    __slots__ = ("_flags", "_state")
+
+    _flags: TraceFlags
+    _state: TraceState | None

@@ -449,7 +449,7 @@ print(type(exchange.span).__name__)
     ("env", "kind"),
     [
         ({}, "ServerSpan"),
-        ({"OTEL_SDK_DISABLED": "true"}, "_Unrecorded"),
+        ({"OTEL_SDK_DISABLED": "true"}, "_Carried"),
         ({"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "4"}, "_Span"),
         ({"OBS_TRACE_SAMPLE_RATIO": "", "OTEL_TRACES_SAMPLER": "always_on"}, "_Span"),
     ],
