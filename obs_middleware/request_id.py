@@ -40,9 +40,12 @@ def draw(now_ns: int) -> tuple[str, str]:
         digits = _drawn.pop()
     except IndexError:
         digits = _draw_many()
+    now = now_ns // 1_000_000
     ms, beginning = _last[0]
-    if now_ns // 1_000_000 != ms:
-        beginning = _new_beginning(now_ns // 1_000_000)
+    if ms != now:
+        high, low = _node >> 12, _node & 0xFFF
+        beginning = f"{now >> 16 & 0xFFFF_FFFF:08x}-{now & 0xFFFF:04x}-7{high:03x}-8{low:03x}-"
+        _last[0] = now, beginning
     return digits[:48], beginning + digits[48:]
 
 
@@ -56,13 +59,6 @@ def _draw_many() -> str:
     digits = random_bits(4 * _DIGITS * _AT_ONCE).to_bytes(_DIGITS * _AT_ONCE // 2, "big").hex()
     _drawn.extend([digits[start : start + _DIGITS] for start in range(_DIGITS, len(digits), _DIGITS)])
     return digits[:_DIGITS]
-
-
-def _new_beginning(ms: int) -> str:
-    high, low = _node >> 12, _node & 0xFFF
-    beginning = f"{ms >> 16 & 0xFFFF_FFFF:08x}-{ms & 0xFFFF:04x}-7{high:03x}-8{low:03x}-"
-    _last[0] = ms, beginning
-    return beginning
 
 
 def _begin_anew() -> None:
