@@ -193,10 +193,9 @@ class Response:
         try:
             try:
                 present = dict(headers)
-                is_plain = b"".join(present).islower()  # all names at once: 0.5 µs less
             except TypeError:  # bytearrays
-                is_plain = False
-            if not is_plain:  # an app may write names otherwise than ASGI wants them
+                present = {}
+            if not b"".join(present).islower():  # ASGI wants names so; all of them at once: 0.5 µs less
                 present = {bytes(name).lower(): value for name, value in headers}
             self.present, own = present, given.encode()
             if request_id not in present:
