@@ -94,7 +94,7 @@ class Exchange(msgspec.Struct, eq=False):
     started_ns: int
     started: float
     ids: str = ""  # 32 hexadecimal digits of the trace ID and 16 of the span ID, or none
-    active: list[int] | None = None  # where the metrics have counted it in
+    begun: tuple[str, str] | None = None  # method and scheme, as the metrics know that it has begun
     is_sampled: bool = False
     span: Span | None = None
     is_span_ours: bool = False
@@ -235,7 +235,7 @@ class Exchange(msgspec.Struct, eq=False):
         """Return what is kept of it, once it is finished."""
         info = self.info
         return Entry(
-            self.active,
+            self.begun,
             self.method,
             info.path,
             self.route,

@@ -246,7 +246,8 @@ class Observer:
             exchange = Exchange(info, recorders, self, method, own, related or own, now, started, ids)
             if self._spans.start(exchange):
                 recorders[0] = self._recorders
-            exchange.active = self._metrics.start(method, info.scheme)
+            exchange.begun = begun = method, info.scheme
+            self._metrics.begin(begun)
         except Exception as error:
             self.report("start", error)
             return None
