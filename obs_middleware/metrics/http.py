@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from threading import Lock
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -18,7 +19,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from obs_middleware.ledger import settle_all
-from obs_middleware.metrics.series import Histogram, Series
+from obs_middleware.metrics.series import HISTOGRAMS, Histogram, Kind, Series
 from obs_middleware.metrics.text import SeriesText
 from obs_middleware.settings import ConfigError
 
@@ -27,12 +28,11 @@ if TYPE_CHECKING:
 
 _BYTES_BUCKETS = (100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 _SCHEMES = ("http", "https", "ws", "wss")
-_OVERFLOW = ("_OTHER", "overflow", "", "overflow")
+_OVERFLOW: tuple[Kind, str] = ("_OTHER", "", "overflow"), "overflow"
 _ACTIVE = "http_server_active_requests"
 _ABOUT_ACTIVE = "Requests that are being served."
 _ACTIVE_LABELS = ("http_request_method", "url_scheme")
 
-Key = tuple[str, str, "int | str | None", str]
 Begun = tuple[str, str]  # a known method and a scheme
 
 
@@ -43,23 +43,24 @@ class Instruments(Collector):
         self.buckets = buckets
         # Of what many threads count; held for plain additions alone, so that no finalizer meets it.
         self.lock = Lock()
-        self.series: dict[Key, Series] = {}
+        self.series: list[Series] = []
+        self.known: dict[Kind, dict[str, Series]] = {}  # by route: no key of its own for each series
         # Requests that are not yet counted in: an append, which needs no lock (0.2 µs less).
         self.begun: deque[Begun] = deque()
         self.active: dict[Begun, list[int]] = {}  # counted in and out
-        firsts, cells, histograms = [], 0, []
-        for index, (name, about, bounds) in enumerate(
-            (
-                ("request_duration_seconds", "Duration of HTTP server requests.", buckets),
-                ("time_to_first_byte_seconds", "Time until the response starts.", buckets),
-                ("request_body_size_bytes", "Size of request bodies.", _BYTES_BUCKETS),
-                ("response_body_size_bytes", "Size of response bodies.", _BYTES_BUCKETS),
-            )
-        ):
-            histograms.append(Histogram(f"http_server_{name}", about, bounds, index=index, first=cells))
-            firsts.append(cells)
-            cells += len(bounds) + 1
-        self.histograms, self.firsts, self._cells = histograms, tuple(firsts), cells
+        told = (
+            ("request_duration_seconds", "Duration of HTTP server requests.", buckets),
+            ("time_to_first_byte_seconds", "Time until the response starts.", buckets),
+            ("request_body_size_bytes", "Size of request bodies.", _BYTES_BUCKETS),
+            ("response_body_size_bytes", "Size of response bodies.", _BYTES_BUCKETS),
+        )
+        # Where each one's buckets begin in a series, and where the sums do.
+        *firsts, self.sums = accumulate((len(bounds) + 1 for _, _, bounds in told), initial=0)
+        self.firsts = tuple(firsts)
+        self.histograms = [
+            Histogram(f"http_server_{name}", about, bounds, total=self.sums + index, first=firsts[index])
+            for index, (name, about, bounds) in enumerate(told)
+        ]
         self._active_text = SeriesText(_ACTIVE, _ABOUT_ACTIVE, "gauge", _ACTIVE_LABELS)
         self.internal_errors = Counter(
             "obs_internal_errors", "Failures inside obs-middleware itself.", ("component",), registry=None
@@ -73,7 +74,7 @@ class Instruments(Collector):
         """Yield the families, as every collector of prometheus-client does."""
         settle_all()
         for histogram in self.histograms:
-            yield histogram.family(list(self.series.values()))
+            yield histogram.family(self.series.copy())
         self.count_in()
         active = self._active_family()
         for labels, cell in list(self.active.items()):
@@ -85,7 +86,7 @@ class Instruments(Collector):
         settle_all()
         for histogram in self.histograms:
             yield histogram.head(is_openmetrics)
-            for one in list(self.series.values()):
+            for one in self.series.copy():
                 yield histogram.lines(one, is_openmetrics=is_openmetrics)
         self.count_in()
         yield self._active_text.head(is_openmetrics)
@@ -98,12 +99,11 @@ class Instruments(Collector):
             yield histogram.family(())
         yield self._active_family()
 
-    def new_series(self, key: Key) -> Series:
-        """Return the series of a key that has none yet."""
-        method, route, status, error = key
-        labels = (method, route, "" if status is None else str(status), error)
-        texts = tuple(label if label.isascii() else _encodable(label) for label in labels)
-        return self.series.setdefault(key, Series(texts, self._cells))
+    def add(self, kind: Kind, route: str) -> Series:
+        """Return the series of labels that have none yet; for whoever has the ledger's turn."""
+        series = self.known.setdefault(kind, {})[route] = Series(kind, route, self.sums)
+        self.series.append(series)
+        return series
 
     def count_in(self) -> None:
         """Count in the requests that have begun."""
@@ -156,7 +156,8 @@ class HttpMetrics:
         A websocket that was accepted is a connection, not a request.
         """
         own = self.instruments
-        bounds, known, (_, second, third, fourth) = own.buckets, own.series, own.firsts
+        bounds, known, (_, second, third, fourth) = own.buckets, own.known, own.firsts
+        first_sum, second_sum, third_sum, fourth_sum = range(own.sums, own.sums + HISTOGRAMS)
         own.count_in()
         for entry in entries:
             if entry.is_measured:
@@ -167,30 +168,33 @@ class HttpMetrics:
             if entry.status == 101:
                 continue
             try:
-                key = entry.method, entry.route or "", entry.status, entry.error_type
-                series = known.get(key) or self._new_series(key)
-                counts, sums, seconds = series.counts, series.sums, entry.duration
+                kind, route = (entry.method, entry.status, entry.error_type), entry.route or ""
+                try:
+                    series = known[kind][route]
+                except KeyError:
+                    series = self._new_series(kind, route)
+                numbers, seconds, first_byte = series.numbers, entry.duration, entry.time_to_first_byte
                 cell = bisect_left(bounds, seconds)
-                counts[cell] += 1
-                sums[0] += seconds
-                if entry.is_sampled:
-                    series.example(cell, entry, seconds)
-                first_byte = entry.time_to_first_byte
+                numbers[cell] += 1
+                numbers[first_sum] += seconds
                 if first_byte is not None:
-                    cell = second + bisect_left(bounds, first_byte)
-                    counts[cell] += 1
-                    sums[1] += first_byte
-                    if entry.is_sampled:
-                        series.example(cell, entry, first_byte)
+                    first_cell = second + bisect_left(bounds, first_byte)
+                    numbers[first_cell] += 1
+                    numbers[second_sum] += first_byte
+                if entry.is_sampled:
+                    values = {cell: seconds}
+                    if first_byte is not None:
+                        values[first_cell] = first_byte
+                    series.example(entry, values)
                 size = entry.request_bytes
                 if size:
-                    counts[third + bisect_left(_BYTES_BUCKETS, size)] += 1
-                    sums[2] += size
+                    numbers[third + bisect_left(_BYTES_BUCKETS, size)] += 1
+                    numbers[third_sum] += size
                 else:
-                    counts[third] += 1
+                    numbers[third] += 1
                 size = entry.response_bytes
-                counts[fourth + bisect_left(_BYTES_BUCKETS, size)] += 1
-                sums[3] += size
+                numbers[fourth + bisect_left(_BYTES_BUCKETS, size)] += 1
+                numbers[fourth_sum] += size
             except Exception as error:
                 report("metrics", error)
 
@@ -202,17 +206,13 @@ class HttpMetrics:
             with own.lock:
                 own.cell(entry.begun)[0] -= 1  # not [1], which is its writer's alone
 
-    def _new_series(self, key: Key) -> Series:
+    def _new_series(self, kind: Kind, route: str) -> Series:
         own = self.instruments
         if len(own.series) < self._max_series:
-            return own.new_series(key)
+            return own.add(kind, route)
         own.overflow.labels("http_server").inc()
-        return own.series.get(_OVERFLOW) or own.new_series(_OVERFLOW)
-
-
-def _encodable(label: str) -> str:
-    """Make a label fit for UTF-8: lone surrogates become escapes."""
-    return label.encode("utf-8", "backslashreplace").decode("utf-8")
+        kind, route = _OVERFLOW
+        return own.known.get(kind, {}).get(route) or own.add(kind, route)
 
 
 _made: WeakKeyDictionary[CollectorRegistry, Instruments] = WeakKeyDictionary()

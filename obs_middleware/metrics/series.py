@@ -1,4 +1,4 @@
-"""The counts behind the HTTP histograms, kept in plain lists, and how they are shown.
+"""The counts behind the HTTP histograms, kept in one plain list for each label set, and how they are shown.
 
 An exchange is observed in all four histograms by one look-up and plain additions, where prometheus-client keeps an
 object with a lock of its own for every bucket.
@@ -6,8 +6,9 @@ object with a lock of its own for every bucket.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import accumulate
+from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client.metrics_core import HistogramMetricFamily
@@ -19,45 +20,71 @@ if TYPE_CHECKING:
     from obs_middleware.ledger import Entry
 
 LABELS = ("http_request_method", "http_route", "http_response_status_code", "error_type")
+HISTOGRAMS = 4
 
-Example = tuple[str, float, float]  # digits of the trace and the span ID, value, seconds since 1970
+Kind = tuple[str, "int | str | None", str]  # method, status, error: what many routes have in common
+
+_example = Struct("<24sdd")  # the trace and the span ID, value, seconds since 1970
 
 
 class Series:
-    """One label set in the four histograms: how many in each bucket, not added up, and the sums.
+    """One label set in the four histograms: how many in each bucket, not added up, and the sums behind them.
 
-    Both are plain lists for all four, one after the other: few objects to reach, and to keep.
+    All are in one plain list, the fastest to add to (an array takes 130 bytes less, but 0.25 µs more for a request).
     """
 
-    __slots__ = ("counts", "exemplars", "labels", "sums", "text")
+    __slots__ = ("_examples", "_exemplary", "_kind", "_route", "numbers", "text")
 
-    def __init__(self, labels: tuple[str, ...], cells: int) -> None:
-        self.labels = labels
+    def __init__(self, kind: Kind, route: str, cells: int) -> None:
+        self._kind = kind
+        self._route = route
         self.text = ""  # the labels on the page, once it was made
-        self.counts = [0] * cells
-        self.sums = [0.0] * 4
-        self.exemplars: dict[int, Example] | None = None  # by their place in `counts`
+        self.numbers: list[float] = [0] * cells + [0.0] * HISTOGRAMS
+        # The places of the buckets that have an exemplar, a character for each, and in the same order the exemplars.
+        # So each takes 45 bytes; a dictionary of tuples, texts and floats took four times as much.
+        self._exemplary = ""
+        self._examples: bytearray | None = None
 
-    def example(self, cell: int, entry: Entry, value: float) -> None:
-        """Keep a value as its bucket's exemplar."""
-        if self.exemplars is None:
-            self.exemplars = {}
-        self.exemplars[cell] = entry.ids, value, entry.ended
+    def example(self, entry: Entry, cells: Mapping[int, float]) -> None:
+        """Keep values as the exemplars of their buckets."""
+        ids, known = bytes.fromhex(entry.ids), self._examples
+        if known is None:
+            known = self._examples = bytearray()
+        for cell, value in cells.items():
+            place = self._exemplary.find(chr(cell))
+            if place >= 0:
+                _example.pack_into(known, place * _example.size, ids, value, entry.ended)
+            else:
+                known += _example.pack(ids, value, entry.ended)
+                self._exemplary += chr(cell)  # last: a page may be made meanwhile
+
+    def exemplars(self, cells: Iterable[int]) -> list[Exemplar | None] | None:
+        """Return the exemplar of each bucket; None where there is none at all."""
+        places, known = self._exemplary, self._examples
+        if known is None:
+            return None
+        return [_shown(known, places.find(chr(cell))) for cell in cells]
+
+    def labels(self) -> tuple[str, ...]:
+        """Return the values of LABELS."""
+        method, status, error = self._kind
+        labels = method, self._route, "" if status is None else str(status), error
+        return tuple(label if label.isascii() else _encodable(label) for label in labels)
 
 
 class Histogram:
     """One histogram's name and bounds, and what it shows of the series; one that has counted nothing is left out.
 
     Args:
-        index: which of a series' sums is its own.
-        first: where its buckets begin in a series' counts.
+        total: where its sum is in a series.
+        first: where its buckets begin there.
     """
 
-    def __init__(self, name: str, about: str, bounds: Iterable[float], *, index: int, first: int) -> None:
+    def __init__(self, name: str, about: str, bounds: Iterable[float], *, total: int, first: int) -> None:
         self._name = name
         self._about = about
         bounds = tuple(map(float, bounds))
-        self._index = index
+        self._total = total
         self._cells = range(first, first + len(bounds) + 1)
         self._marks = [*map(as_in_go, bounds), "+Inf"]
         self._text = HistogramText(name, about, LABELS, bounds)
@@ -67,33 +94,33 @@ class Histogram:
         """Return the family, as prometheus-client has them."""
         family = HistogramMetricFamily(self._name, self._about, labels=LABELS)
         for one in series:
-            counts, total = self._counted(one), one.sums[self._index]
+            counts, total = self._counted(one), one.numbers[self._total]
             if any(counts):
-                exemplars = self._exemplars(one) or [None] * len(counts)
+                exemplars = one.exemplars(self._cells) or [None] * len(counts)
                 buckets: list[Any] = list(zip(self._marks, accumulate(counts), exemplars, strict=True))
-                family.add_metric(one.labels, buckets, total)
+                family.add_metric(one.labels(), buckets, total)
         return family
 
     def lines(self, one: Series, *, is_openmetrics: bool) -> str:
         """Return one series' part of the page."""
-        counts, total = self._counted(one), one.sums[self._index]
+        counts, total = self._counted(one), one.numbers[self._total]
         if not any(counts):
             return ""
-        one.text = one.text or self._text.labels(one.labels)
-        exemplars = self._exemplars(one) if is_openmetrics else None
+        one.text = one.text or self._text.labels(one.labels())
+        exemplars = one.exemplars(self._cells) if is_openmetrics else None
         return self._text.child(one.text, map(float, counts), total, exemplars)
 
-    def _counted(self, one: Series) -> list[int]:
-        return one.counts[self._cells.start : self._cells.stop]
-
-    def _exemplars(self, one: Series) -> list[Exemplar | None] | None:
-        """Return the exemplar of each bucket; None where there is none at all."""
-        known = one.exemplars
-        if known is None:
-            return None
-        return [_shown(known[cell]) if cell in known else None for cell in self._cells]
+    def _counted(self, one: Series) -> list[float]:
+        return one.numbers[self._cells.start : self._cells.stop]
 
 
-def _shown(exemplar: Example) -> Exemplar:
-    ids, value, seconds = exemplar
-    return Exemplar({"trace_id": ids[:32], "span_id": ids[32:]}, value, seconds)
+def _shown(known: bytearray, place: int) -> Exemplar | None:
+    if place < 0:
+        return None
+    ids, value, seconds = _example.unpack_from(known, place * _example.size)
+    return Exemplar({"trace_id": ids[:16].hex(), "span_id": ids[16:].hex()}, value, seconds)
+
+
+def _encodable(label: str) -> str:
+    """Make a label fit for UTF-8: lone surrogates become escapes."""
+    return label.encode("utf-8", "backslashreplace").decode("utf-8")
