@@ -31,7 +31,7 @@ _logger = logging.getLogger("obs.access")
 _encode = msgspec.json.Encoder().encode
 PATH_CHARACTERS = 2048
 _AGENT_CHARACTERS = 256
-_REMEMBERED = 512  # of each part; clients may fill them
+_REMEMBERED = 256  # of each part; clients may fill them
 _REMEMBERED_CHARACTERS = 256  # of a path
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -43,7 +43,9 @@ class AccessLog:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         # Parts of lines as they are written, since most come again (a third of the time of encoding each line whole).
-        self._kinds: dict[tuple[str, str | None, int | None, str, str], tuple[str, str, str, str]] = {}
+        # What depends on the route alone is apart: a few kinds are all that an app has.
+        self._kinds: dict[tuple[str, int | None, str, str], tuple[str, str, str, str]] = {}
+        self._routes: dict[str | None, str] = {}
         self._callers: dict[tuple[str | None, str | None], str] = {}
         self._paths: dict[str, str] = {}
         self.may_wait = False  # as logging was configured when it was last looked at, a batch ago at most
@@ -122,8 +124,9 @@ class AccessLog:
                 continue
             entry.is_line_due = False
             try:
-                kind = entry.method, entry.route, entry.status, entry.outcome, entry.error_type
+                kind = entry.method, entry.status, entry.outcome, entry.error_type
                 method, status, told, error = self._kinds.get(kind) or self._kind(*kind)
+                route = self._routes.get(entry.route) or self._route(entry.route)
                 who = entry.client, entry.user_agent
                 caller = self._callers.get(who) or self._caller(*who)
                 path = self._paths.get(entry.path) or self._path(entry.path)
@@ -133,27 +136,31 @@ class AccessLog:
                 line = finished(
                     f'{{"timestamp":"{clock(entry.ended)}{level}{method} {path} {status}{static}{entry.request_id}'
                     f'","correlation_id":"{entry.correlation_id}","trace_id":{trace},"method":"{method}","path":"'
-                    f'{path}{told}{entry.duration * 1e3:.3f},"ttfb_ms":{began},"request_bytes":{entry.request_bytes},'
-                    f'"response_bytes":{entry.response_bytes}{caller}{error}'
+                    f'{path}","route":{route}{told}{entry.duration * 1e3:.3f},"ttfb_ms":{began},'
+                    f'"request_bytes":{entry.request_bytes},"response_bytes":{entry.response_bytes}{caller}{error}'
                 )
             except Exception:  # what is no text, say; the long way has an answer to everything
                 line = finished(formatter.format(self._record(entry, logging.INFO, None)))
             yield line
 
     def _kind(
-        self, method: str, route: str | None, status: int | None, outcome: str, error_type: str
+        self, method: str, status: int | None, outcome: str, error_type: str
     ) -> tuple[str, str, str, str]:
-        """Return the parts of a line that are the same for all of a kind: method, status, route and the rest, error."""
-        route_json, status_json, outcome_json = map(_json, (self._shown(route), status, outcome))
-        told = f'","route":{route_json},"status":{status_json},"outcome":{outcome_json},"duration_ms":'
+        """Return the parts that all lines of a kind share: method, status, what follows the route, error."""
         parts = (
             _inner(method),
             "-" if status is None else str(status),
-            told,
+            f',"status":{_json(status)},"outcome":{_json(outcome)},"duration_ms":',
             f',"error_type":{_json(self._shown(error_type))}}}',
         )
-        _remember(self._kinds, (method, route, status, outcome, error_type), parts)
+        _remember(self._kinds, (method, status, outcome, error_type), parts)
         return parts
+
+    def _route(self, route: str | None) -> str:
+        """Return a route as a line has it."""
+        part = _json(self._shown(route))
+        _remember(self._routes, route, part)
+        return part
 
     def _caller(self, client: Any, agent: str | None) -> str:
         """Return the part of a line that tells who calls."""
@@ -165,6 +172,8 @@ class AccessLog:
     def _path(self, path: str) -> str:
         """Return a path as a line has it, between quotes."""
         part = _inner(self._redactor.line(path, limit=PATH_CHARACTERS))
+        if part == path:
+            part = path  # most are: one text for both
         if len(path) <= _REMEMBERED_CHARACTERS:
             _remember(self._paths, path, part)
         return part
