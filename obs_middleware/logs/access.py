@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from obs_middleware.exchange import Outcome
-from obs_middleware.logs.context import mark_plain, stamp
+from obs_middleware.logs.context import mark_plain, mark_stamped, stamp
 from obs_middleware.logs.formatter import JsonFormatter
 from obs_middleware.logs.handler import LineHandler, sole_handler
 from obs_middleware.redaction import one_line
@@ -109,7 +109,7 @@ class AccessLog:
         record.created = entry.ended
         mark_plain(record, fields)
         if exchange is None:
-            vars(record).update(fields)
+            mark_stamped(record, fields)
         else:
             stamp(record, exchange, **fields)
         return record

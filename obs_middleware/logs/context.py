@@ -50,6 +50,11 @@ def stamp(record: logging.LogRecord, exchange: Exchange | None = None, **own: An
         known[f"field_{name}" if name in known or name in _PLAIN_RECORD else name] = value
 
 
+def mark_stamped(record: logging.LogRecord, fields: dict[str, Any]) -> None:
+    """Put fields on a record, IDs among them, to which no context has anything to add: its exchange is over."""
+    vars(record).update(fields, **{_STAMP: True})
+
+
 def mark_plain(record: logging.LogRecord, fields: dict[str, Any]) -> None:
     """Note values that need no look any more, as long as they stay what they are."""
     vars(record)[_PLAIN] = fields
