@@ -37,6 +37,7 @@ test-oldest: ## run the tests on the oldest Python found, with the oldest suppor
 
 bench: ## measure ours against the peers and write the tables, ten minutes (ARGS=--full: an hour; ARGS=--help: a part)
 	@scripts/make-venv $(PYTHON) .venv-bench "" bench
+	@.venv-bench/bin/python -m compileall -q obs_middleware adapters  # as an installer does: compiling takes memory
 	@.venv-bench/bin/python -m benchmarks $(ARGS)
 
 conformance: $(READY) ## run the conformance list and write its table into README.md and docs/conformance.md
