@@ -63,7 +63,7 @@ def _server(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def _scrape(given: argparse.Namespace) -> dict[str, Any]:
-    scraped = end_to_end.measure_scraped(rounds=5 if given.full else 2, seconds=5 if given.full else 2)
+    scraped = end_to_end.measure_scraped(rounds=7 if given.full else 3, seconds=5 if given.full else 3)
     return {**scrape.measure(scrapes=5 if given.full else 1), "scraped": scraped}
 
 

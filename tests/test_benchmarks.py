@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import selectors
 import socket
-from contextlib import closing
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import written
+from benchmarks import end_to_end, steady, written
 from benchmarks.apps import FRAMEWORKS, build, names
 from benchmarks.cases import cases
 from benchmarks.chart import Group, svg
@@ -267,3 +270,75 @@ def test_a_worker_that_ends_says_why() -> None:
         pytest.raises(WorkerFailed, match=r"asgi bare: (?s:.*)KeyError: 'sing'"),
     ):
         worker.ask("sing")
+
+
+def test_a_connection_that_waits_counts_for_the_requests_that_it_has_not_made() -> None:
+    assert steady.corrected([1.0, 1.9], 1.0) == [1.0, 1.9]
+    assert steady.corrected([1.0, 4.5], 1.0) == [1.0, 4.5, 3.5, 2.5, 1.5]
+    assert steady.percentile([*range(100, 0, -1)], 0.99) == 100
+    assert steady.percentile([*range(200)], 0.99) == 198
+
+
+@pytest.mark.parametrize(
+    ("shares", "used"),
+    [([1.0, 0.97], 2), ([0.5, 1.0, 1.0, 0.9, 1.0, 0.95], 6), ([0.5, 1.0] * 4, 8)],
+)
+def test_runs_that_others_have_disturbed_are_repeated(
+    shares: list[float], used: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [{"rps": 1000 * share, "cpu_us": 1000.0, "p99_ms": number} for number, share in enumerate(shares)]
+    left = iter(runs)
+
+    class Scraper(nullcontext[Any]):
+        count = 3
+
+        def __init__(self, *_: Any) -> None:
+            super().__init__(self)
+
+    class Server:
+        port = 0
+
+    monkeypatch.setattr(end_to_end, "Scraper", Scraper)
+    monkeypatch.setattr(steady, "load", lambda server, *, seconds: next(left))
+    got = end_to_end._undisturbed(Server(), "/metrics", 1.0)  # type: ignore[arg-type]
+    assert got == {"quiet": runs[used - 2], "scraped": runs[used - 1], "scrapes": 3}
+    assert len([*left]) == len(shares) - used
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it polls with epoll")
+def test_the_clock_runs_once_all_connections_were_served() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor() as threads:
+        served = threads.submit(_serve, listening, 32)
+        connections = steady.Connections(listening.getsockname()[1])
+        taken = connections.run(0.05)
+        waiting = connections.waiting()
+        connections.close()
+        requests = served.result()
+    assert taken
+    assert len(waiting) == 32
+    assert 32 + len(taken) <= requests <= 64 + len(taken)
+
+
+def _serve(listening: socket.socket, count: int) -> int:
+    """Answer the first request of each connection before the next one is taken in; return how many there were."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    requests = 0
+    with selectors.DefaultSelector() as selector, ExitStack() as stack:
+        selector.register(listening, selectors.EVENT_READ)
+        while selector.get_map():
+            for key, _ in selector.select():
+                if key.fileobj is listening:
+                    one, _ = listening.accept()
+                    selector.register(stack.enter_context(one), selectors.EVENT_READ)
+                    count -= 1
+                    if not count:
+                        selector.unregister(listening)
+                    continue
+                one = cast(socket.socket, key.fileobj)
+                with suppress(OSError):
+                    if one.recv(65536):
+                        requests += 1
+                        one.sendall(answer)
+                        continue
+                selector.unregister(one)
+    return requests
