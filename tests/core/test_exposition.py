@@ -681,6 +681,53 @@ def test_page_pauses_where_others_may_wait_and_the_scraper_still_can(
         assert not pauses
 
 
+class Clocks:
+    """Time that passes while somebody sleeps, when other threads compute for a share of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, share: float) -> None:
+        self.pauses: list[float] = []
+        self.used = 0.0
+        self._share = share
+        monkeypatch.setattr("time.sleep", self._sleep)
+        monkeypatch.setattr("time.process_time", lambda: self.used)
+        monkeypatch.setattr("time.perf_counter", lambda: sum(self.pauses))
+        monkeypatch.setattr(exposition, "_SLICE_SECONDS", 0.0)
+
+    def _sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.used += seconds * self._share
+
+
+@pytest.mark.parametrize(("share", "is_busy"), [(0.0, False), (0.1, False), (0.5, True), (1.0, True)])
+def test_page_pauses_longer_where_others_are_busy(
+    share: float, is_busy: bool, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slice takes 0.4 ms, so that those who are busy keep nine tenths of the interpreter."""
+    hostile_labels(registry)
+    clocks = Clocks(monkeypatch, share)
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(ours, registry).result()
+    short, rest = clocks.pauses[0], clocks.pauses[1]
+    assert short == 0.001
+    assert (rest > 0.004) is is_busy
+    assert (set(clocks.pauses) == {short}) is not is_busy
+
+
+def test_pauses_end_with_the_patience_of_the_scraper(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile_labels(registry)
+    clocks = Clocks(monkeypatch, 1.0)
+    monkeypatch.setattr(exposition, "_PATIENCE_SECONDS", 0.1)
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(ours, registry).result()
+    longer = clocks.pauses[1::2]
+    assert longer == sorted(longer, reverse=True)
+    assert longer[-1] < longer[0] / 4  # a big page becomes faster and faster
+    assert 0.1 <= sum(clocks.pauses) < 0.11
+    assert len(clocks.pauses) < len(HOSTILE) ** 2
+
+
 def test_page_made_in_a_thread_beside_others_is_the_same(registry: CollectorRegistry) -> None:
     hostile_labels(registry)
     with ThreadPoolExecutor(1) as threads:
