@@ -101,8 +101,8 @@ def _undisturbed(server: Server, path: str, seconds: float) -> dict[str, Any]:
     """Load a server quiet and then scraped; once more, some times, where others have used its core meanwhile."""
     for _ in range(_TRIES):
         quiet = steady.load(server, seconds=seconds)
-        with Scraper(server.port, path) as scraper:
-            scraped = steady.load(server, seconds=seconds)
+        scraper = Scraper(server.port, path)
+        scraped = steady.load(server, seconds=seconds, during=scraper)
         if min(_share(quiet), _share(scraped)) >= _WHOLE_CORE:
             break
     return {"quiet": quiet, "scraped": scraped, "scrapes": scraper.count}

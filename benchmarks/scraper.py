@@ -28,6 +28,9 @@ class Scraper:
         self._process.stdout.readline()
 
     def __enter__(self) -> Scraper:
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
         return self
 
     def __exit__(
@@ -38,11 +41,12 @@ class Scraper:
 
 
 def main(port: int, path: str) -> None:
-    """Scrape until standard input is closed; print how many times."""
-    os.set_blocking(0, False)
+    """Scrape from a line on standard input until it is closed; print how many times."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {"Accept": "text/plain", "Accept-Encoding": "gzip"}
     print(flush=True)
+    os.read(0, 1)
+    os.set_blocking(0, False)
     count = 0
     while _is_open():
         connection.request("GET", path, headers=headers)

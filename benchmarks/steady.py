@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from benchmarks.drive import HEADERS, QUERY
 from benchmarks.servers import Server
@@ -26,8 +27,13 @@ _WARM_SECONDS = 0.3
 _length = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE).search
 
 
-def load(server: Server, *, seconds: float) -> dict[str, float]:
+def load(
+    server: Server, *, seconds: float, during: AbstractContextManager[object] | None = None
+) -> dict[str, float]:
     """Return what `servers.load` does, of connections that are open already.
+
+    Args:
+        during: is entered once they are, before the clock runs.
 
     Raises:
         RuntimeError: an answer was not a 200.
@@ -35,6 +41,7 @@ def load(server: Server, *, seconds: float) -> dict[str, float]:
     with on_core(cores()[0]):
         client = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.steady", str(server.port), str(seconds)],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=ROOT,
@@ -42,9 +49,10 @@ def load(server: Server, *, seconds: float) -> dict[str, float]:
         )
     assert client.stdout is not None
     client.stdout.readline()
-    before = server.cpu_seconds()
-    printed, errors = client.communicate()
-    spent = server.cpu_seconds() - before
+    with during or nullcontext():
+        before = server.cpu_seconds()
+        printed, errors = client.communicate("")
+        spent = server.cpu_seconds() - before
     if client.returncode:
         raise RuntimeError(f"{server.name} has not answered: {errors[-2000:]}")
     result = json.loads(printed)
@@ -52,11 +60,13 @@ def load(server: Server, *, seconds: float) -> dict[str, float]:
 
 
 def main(port: int, seconds: float) -> None:
-    """Warm up, say so by an empty line, measure, print the result."""
+    """Warm up, say so by an empty line, go on until standard input is closed, measure, print the result."""
     gc.disable()
     connections = Connections(port)
     connections.run(_WARM_SECONDS)
     print(flush=True)
+    while not select.select([sys.stdin], [], [], 0)[0]:
+        connections.run(0.01)
     taken = connections.run(seconds)
     requests = max(1, len(taken))
     expected = seconds / (requests / _CONNECTIONS)
@@ -77,12 +87,11 @@ class Connections:
         self._poll = select.epoll()
         self._sockets: dict[int, socket.socket] = {}
         self._begun: dict[int, float] = {}
+        self._port = port
         for _ in range(_CONNECTIONS):
-            one = socket.create_connection(("127.0.0.1", port), timeout=30)
-            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._sockets[one.fileno()] = one
-            self._poll.register(one.fileno(), select.EPOLLIN)
-            self._exchange(one)
+            one = self._open()
+            one.sendall(self._request)
+            _receive(one)
             self._send(one)
 
     def run(self, seconds: float) -> list[float]:
@@ -93,9 +102,11 @@ class Connections:
         while clock() < end:
             for number, _ in self._poll.poll(max(0.0, end - clock())):
                 one = self._sockets[number]
-                _receive(one)
-                taken.append(clock() - self._begun[number])
-                self._send(one)
+                if _receive(one):
+                    taken.append(clock() - self._begun[number])
+                    self._send(one)
+                else:
+                    self._again(one)
         return taken
 
     def waiting(self) -> list[float]:
@@ -109,24 +120,42 @@ class Connections:
         for one in self._sockets.values():
             one.close()
 
-    def _exchange(self, one: socket.socket) -> None:
+    def _open(self) -> socket.socket:
+        one = socket.create_connection(("127.0.0.1", self._port), timeout=30)
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._sockets[one.fileno()] = one
+        self._poll.register(one.fileno(), select.EPOLLIN)
+        return one
+
+    def _again(self, closed: socket.socket) -> None:
+        """Ask once more where a server has closed a connection, as one does that stood still; the wait goes on."""
+        begun = self._begun.pop(closed.fileno())
+        self._poll.unregister(closed.fileno())
+        del self._sockets[closed.fileno()]
+        closed.close()
+        one = self._open()
         one.sendall(self._request)
-        _receive(one)
+        self._begun[one.fileno()] = begun
 
     def _send(self, one: socket.socket) -> None:
         self._begun[one.fileno()] = time.perf_counter()
         one.sendall(self._request)
 
 
-def _receive(one: socket.socket) -> None:
-    answer = one.recv(65536)
+def _receive(one: socket.socket) -> bool:
+    """Read an answer; tell whether there was one before the server has closed the connection."""
+    answer = b""
     while not _is_whole(answer):
-        more = one.recv(65536)
+        try:
+            more = one.recv(65536)
+        except ConnectionResetError:
+            more = b""
         if not more:
-            raise SystemExit("the server has closed a connection")
+            return False
         answer += more
     if not answer.startswith(b"HTTP/1.1 200"):
         raise SystemExit(answer.decode())
+    return True
 
 
 def _is_whole(answer: bytes) -> bool:

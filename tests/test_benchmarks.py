@@ -299,7 +299,7 @@ def test_runs_that_others_have_disturbed_are_repeated(
         port = 0
 
     monkeypatch.setattr(end_to_end, "Scraper", Scraper)
-    monkeypatch.setattr(steady, "load", lambda server, *, seconds: next(left))
+    monkeypatch.setattr(steady, "load", lambda server, **_: next(left))
     got = end_to_end._undisturbed(Server(), "/metrics", 1.0)  # type: ignore[arg-type]
     assert got == {"quiet": runs[used - 2], "scraped": runs[used - 1], "scrapes": 3}
     assert len([*left]) == len(shares) - used
@@ -319,7 +319,20 @@ def test_the_clock_runs_once_all_connections_were_served() -> None:
     assert 32 + len(taken) <= requests <= 64 + len(taken)
 
 
-def _serve(listening: socket.socket, count: int) -> int:
+@pytest.mark.skipif(sys.platform != "linux", reason="it polls with epoll")
+def test_a_connection_that_the_server_closes_is_opened_again_and_waits_on() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor() as threads:
+        served = threads.submit(_serve, listening, 33, closing_at=40)
+        connections = steady.Connections(listening.getsockname()[1])
+        taken = connections.run(0.05)
+        waiting = connections.waiting()
+        connections.close()
+        served.result()
+    assert len(taken) > 40
+    assert len(waiting) == 32
+
+
+def _serve(listening: socket.socket, count: int, closing_at: int = 0) -> int:
     """Answer the first request of each connection before the next one is taken in; return how many there were."""
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
     requests = 0
@@ -338,7 +351,9 @@ def _serve(listening: socket.socket, count: int) -> int:
                 with suppress(OSError):
                     if one.recv(65536):
                         requests += 1
-                        one.sendall(answer)
-                        continue
+                        if requests != closing_at:
+                            one.sendall(answer)
+                            continue
                 selector.unregister(one)
+                one.close()
     return requests
