@@ -178,13 +178,12 @@ class HttpMetrics:
                 numbers[cell] += 1
                 numbers[first_sum] += seconds
                 if first_byte is not None:
-                    first_cell = second + bisect_left(bounds, first_byte)
-                    numbers[first_cell] += 1
+                    numbers[second + bisect_left(bounds, first_byte)] += 1
                     numbers[second_sum] += first_byte
                 if entry.is_sampled:
                     values = {cell: seconds}
                     if first_byte is not None:
-                        values[first_cell] = first_byte
+                        values[second + bisect_left(bounds, first_byte)] = first_byte
                     series.example(entry, values)
                 size = entry.request_bytes
                 if size:
