@@ -24,6 +24,10 @@ from example_apps.demo.paper import Claim, Paper
 ROOT = Path(__file__).parents[2]
 
 
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # which shells have ignored by what they run in the background
+
+
 @contextmanager
 def demo(*arguments: str, temporary: Path, python_path: str = "") -> Iterator[subprocess.Popen[str]]:
     """Start the demo with its output in a pipe; end it in the end."""
@@ -41,6 +45,7 @@ def demo(*arguments: str, temporary: Path, python_path: str = "") -> Iterator[su
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
+        preexec_fn=_heed_interrupts,
     ) as process:
         try:
             yield process
