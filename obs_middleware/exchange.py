@@ -94,7 +94,7 @@ class Exchange(msgspec.Struct, eq=False):
     started_ns: int
     started: float
     ids: str = ""  # 32 hexadecimal digits of the trace ID and 16 of the span ID, or none
-    begun: tuple[str, str] | None = None  # method and scheme, as the metrics know that it has begun
+    begun: str | None = None  # method and scheme, as the metrics know that it has begun
     is_sampled: bool = False
     span: Span | None = None
     is_span_ours: bool = False

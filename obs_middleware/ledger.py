@@ -31,7 +31,7 @@ _QUIET_TURNS = 2  # of the thread with nothing to do, after which it sleeps unti
 class Entry(msgspec.Struct, gc=False):
     """What is kept of a finished exchange: texts and numbers alone, so that nothing of the request is held."""
 
-    begun: tuple[str, str] | None  # method and scheme by which it is counted in
+    begun: str | None  # method and scheme by which it is counted in
     method: str
     path: str  # as the client sent it
     route: str | None

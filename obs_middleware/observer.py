@@ -246,7 +246,7 @@ class Observer:
             exchange = Exchange(info, recorders, self, method, own, related or own, now, started, ids)
             if self._spans.start(exchange):
                 recorders[0] = self._recorders
-            exchange.begun = begun = method, info.scheme
+            exchange.begun = begun = f"{method} {info.scheme}"
             self._metrics.begin(begun)
         except Exception as error:
             self.report("start", error)

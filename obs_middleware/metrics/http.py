@@ -33,7 +33,7 @@ _ACTIVE = "http_server_active_requests"
 _ABOUT_ACTIVE = "Requests that are being served."
 _ACTIVE_LABELS = ("http_request_method", "url_scheme")
 
-Begun = tuple[str, str]  # a known method and a scheme
+Begun = str  # a known method, a blank and a scheme: no container, which the collector would count
 
 
 class Instruments(Collector):
@@ -78,7 +78,7 @@ class Instruments(Collector):
         self.count_in()
         active = self._active_family()
         for labels, cell in list(self.active.items()):
-            active.add_metric(labels, cell[0] - cell[1])
+            active.add_metric(labels.split(" "), cell[0] - cell[1])
         yield active
 
     def blocks(self, is_openmetrics: bool) -> Iterator[str]:
@@ -91,7 +91,9 @@ class Instruments(Collector):
         self.count_in()
         yield self._active_text.head(is_openmetrics)
         for labels, cell in list(self.active.items()):
-            yield self._active_text.child(self._active_text.labels(labels), float(cell[0] - cell[1]))
+            yield self._active_text.child(
+                self._active_text.labels(labels.split(" ")), float(cell[0] - cell[1])
+            )
 
     def describe(self) -> Iterator[Metric]:
         """Yield the families with no samples: the names that the registry keeps for us."""
@@ -116,8 +118,9 @@ class Instruments(Collector):
         """Return where requests of a method and a scheme are counted, in and out."""
         cell = self.active.get(begun)
         if cell is None:
-            method, scheme = begun
-            cell = self.active.setdefault((method, scheme if scheme in _SCHEMES else "_OTHER"), [0, 0])
+            method, scheme = begun.split(" ", 1)
+            known = begun if scheme in _SCHEMES else f"{method} _OTHER"
+            cell = self.active.setdefault(known, [0, 0])
         return cell
 
     def _active_family(self) -> GaugeMetricFamily:
