@@ -105,9 +105,8 @@ class Response:
     async def _send_body(self, message: Message) -> None:
         exchange = self.exchange
         is_last = "more_body" not in message or not message["more_body"]
-        is_seen = (
-            not exchange.is_client_gone
-        )  # servers take what is sent when the client has gone, and drop it
+        # Servers take what is sent when the client has gone, and drop it.
+        is_seen = not exchange.is_client_gone
         has_left = is_last and exchange.leave()
         try:
             await self.server_send(message)

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
-from threading import Lock
+from threading import Lock, RLock
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -41,8 +41,8 @@ class Instruments(Collector):
 
     def __init__(self, registry: CollectorRegistry, buckets: tuple[float, ...]) -> None:
         self.buckets = buckets
-        # Of what many threads count; held for plain additions alone, so that no finalizer meets it.
-        self.lock = Lock()
+        # Of what begins, counted in by a page or a batch; one that a finalizer, run in the middle, may take again.
+        self.lock = RLock()
         self.series: list[Series] = []
         self.known: dict[Kind, dict[str, Series]] = {}  # by route: no key of its own for each series
         # Requests that are not yet counted in: an append, which needs no lock (0.2 µs less).

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import gzip
+import threading
 import weakref
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -337,3 +339,24 @@ def test_page_is_what_prometheus_client_makes_of_our_families(accept: str) -> No
     serve(own, request("BREW", scheme="odd"), route="/a", status=500, error=ValueError())
     encode = generate_openmetrics if accept else generate_latest
     assert page(own, accept) == encode(own.registry).decode()
+
+
+def test_a_finalizer_that_ends_an_exchange_while_others_are_counted_in_waits_for_nobody() -> None:
+    own = observer(access_log=False)
+    open_ones = [started(own), started(own)]
+    instruments = own._metrics.instruments
+
+    class Interrupted(dict[str, list[int]]):
+        def get(self, *arguments: Any) -> Any:
+            if open_ones:  # as the collector may come at any call
+                open_ones.pop().finish()
+                settle_all()
+            return super().get(*arguments)
+
+    instruments.active = Interrupted(instruments.active)
+    counting = threading.Thread(target=instruments.count_in, daemon=True)
+    counting.start()
+    counting.join(10)
+    assert not counting.is_alive()
+    settle_all()
+    assert [(cell[0] - cell[1]) for cell in instruments.active.values()] == [0]

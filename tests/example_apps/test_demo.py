@@ -25,9 +25,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def _heed_interrupts() -> None:
-    signal.signal(
-        signal.SIGINT, signal.SIG_DFL
-    )  # which shells have ignored by what they run in the background
+    """Undo what shells do to what they run in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager
