@@ -89,7 +89,7 @@ class Response:
     def send(self, message: Message) -> Awaitable[None]:
         """Hand the server the app's next message."""
         if self.is_streaming:
-            # No coroutine of ours for a stream's chunks, and one call (0.3 µs less); `note_failure` sees how they end.
+            # No coroutine of ours for a stream's chunks, and one call (0.2 µs less); `note_failure` sees how they end.
             try:
                 size = len(message["body"]) if message["more_body"] else -1
             except (KeyError, TypeError):
