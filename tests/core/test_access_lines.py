@@ -21,7 +21,8 @@ _NASTY = st.sampled_from(
 )
 _TEXTS = st.lists(_NASTY | st.text(max_size=8), max_size=6).map("".join)
 _SECONDS = st.floats(0, 1e5)
-_LOG, _FORMATTER = AccessLog(Redactor()), JsonFormatter(Settings())
+_REDACTOR = Redactor()
+_LOG, _FORMATTER = AccessLog(_REDACTOR), JsonFormatter(Settings())
 
 _ENTRIES = st.builds(
     Entry,
@@ -57,5 +58,7 @@ def test_a_line_is_that_of_the_record(entries: list[Entry]) -> None:
     for one, other in zip(found, wanted, strict=True):
         for name in ("duration_ms", "ttfb_ms"):  # both to three digits, a half up or down
             assert one.pop(name) == pytest.approx(other.pop(name), abs=0.0011)
+        # A record's message is looked through once more, path and all.
+        assert _REDACTOR.text(one.pop("message")) == other.pop("message")
     assert found == wanted
     assert not any(entry.is_line_due for entry in entries)
