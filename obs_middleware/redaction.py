@@ -40,6 +40,7 @@ _WITH_BLANKS = ("authorization", "cookie")  # headers whose values have blanks i
 _KEYS_REMEMBERED = 2048  # keys may be made by clients
 _KEY_CHARACTERS = 128
 _TEXTS_REMEMBERED = 512
+_PATH_CHARACTERS = 2048
 _TEXT_CHARACTERS = 256
 _BEYOND = 256
 # Words, slashes and short numbers, as in most paths: no pattern below can match there (2 µs less for each path).
@@ -111,6 +112,10 @@ class Redactor:
         """Return what `text` does, with control characters as escapes."""
         is_short = len(text) <= limit
         return text if is_short and _has_no_secret(text) else one_line(self.text(text, limit=limit))
+
+    def path(self, path: str) -> str:
+        """Return a URL's path without secrets, on one line."""
+        return self.line(path, limit=_PATH_CHARACTERS)
 
     def known(self, text: str, *, limit: int = CHARACTERS) -> str:
         """Return what `text` does, from memory where the text came before: routes, user agents, addresses."""

@@ -8,9 +8,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     from obs_middleware.exchange import Exchange
     from obs_middleware.redaction import Redactor
+    from obs_middleware.request import RequestInfo
 
 Attributes = dict[str, "str | int"]
 
@@ -19,46 +22,86 @@ _HOSTS = 256  # remembered, of those that clients name
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
-def at_start(exchange: Exchange) -> Attributes:
-    """Return what a sampler may want to know."""
+def at_start(method: str, info: RequestInfo | Told, redactor: Redactor) -> Attributes:
+    """Return what a sampler may want to know; the method is a known one or `_OTHER`."""
     return {
-        "http.request.method": exchange.method,
-        "url.scheme": exchange.info.scheme,
-        "url.path": exchange.path,
+        "http.request.method": method,
+        "url.scheme": info.scheme,
+        "url.path": redactor.path(info.path),
     }
 
 
-def at_end(exchange: Exchange, redactor: Redactor) -> Attributes:
-    """Return what is known at the end."""
+class Told(msgspec.Struct, gc=False):
+    """What is known at the end: texts and numbers alone, so that attributes can be made of it when they are wanted."""
+
+    redactor: Redactor
+    method: str
+    info_method: str
+    scheme: str
+    path: str
+    query: str
+    http_version: str
+    host: str | None
+    user_agent: str | None
+    address: str | None
+    port: int | None
+    route: str | None
+    status: int | None
+    error_type: str
+
+    def attributes(self) -> Attributes:
+        """Return the attributes that follow those of the start."""
+        known = self.redactor.known
+        attributes: Attributes = {}
+        if self.info_method != self.method:
+            attributes["http.request.method_original"] = known(self.info_method, limit=_CHARACTERS)
+        if self.route:
+            attributes["http.route"] = known(self.route, limit=_CHARACTERS)
+        if self.status is not None:
+            attributes["http.response.status_code"] = self.status
+        if self.error_type:
+            attributes["error.type"] = known(self.error_type, limit=_CHARACTERS)
+        if self.host:
+            attributes.update(_server_address(known(self.host, limit=_CHARACTERS), self.scheme))
+        if self.address is not None:
+            attributes["client.address"] = attributes["network.peer.address"] = known(self.address)
+            if self.port is not None:
+                attributes["network.peer.port"] = self.port
+        if self.scheme in ("ws", "wss"):
+            attributes["network.protocol.name"] = "websocket"
+        if self.http_version:
+            attributes["network.protocol.version"] = known(self.http_version, limit=_CHARACTERS)
+        if self.user_agent:
+            attributes["user_agent.original"] = known(self.user_agent, limit=_CHARACTERS)
+        if self.query:
+            attributes["url.query"] = self.redactor.query(self.query)
+        return attributes
+
+    def all(self) -> Attributes:
+        """Return those of the start and those that follow."""
+        return at_start(self.method, self, self.redactor) | self.attributes()
+
+
+def told_by(exchange: Exchange, redactor: Redactor) -> Told:
+    """Return what an exchange that has ended tells."""
     info = exchange.info
-    known = redactor.known
-    attributes: Attributes = {}
-    if info.method != exchange.method:
-        attributes["http.request.method_original"] = known(info.method, limit=_CHARACTERS)
-    if exchange.route:
-        attributes["http.route"] = known(exchange.route, limit=_CHARACTERS)
-    if exchange.status is not None:
-        attributes["http.response.status_code"] = exchange.status
-    if exchange.error_type:
-        attributes["error.type"] = known(exchange.error_type, limit=_CHARACTERS)
-    host = info.header("host")
-    if host:
-        attributes.update(_server_address(known(host, limit=_CHARACTERS), info.scheme))
-    if info.peer is not None:
-        address, port = info.peer
-        attributes["client.address"] = attributes["network.peer.address"] = known(address)
-        if port is not None:
-            attributes["network.peer.port"] = port
-    if info.is_websocket:
-        attributes["network.protocol.name"] = "websocket"
-    if info.http_version:
-        attributes["network.protocol.version"] = known(info.http_version, limit=_CHARACTERS)
-    user_agent = info.header("user-agent")
-    if user_agent:
-        attributes["user_agent.original"] = known(user_agent, limit=_CHARACTERS)
-    if info.query:
-        attributes["url.query"] = redactor.query(info.query)
-    return attributes
+    address, port = info.peer or (None, None)
+    return Told(
+        redactor,
+        exchange.method,
+        info.method,
+        info.scheme,
+        info.path,
+        info.query,
+        info.http_version,
+        info.header("host"),
+        info.header("user-agent"),
+        address,
+        port,
+        exchange.route,
+        exchange.status,
+        exchange.error_type,
+    )
 
 
 def of_exception(error: BaseException, redactor: Redactor) -> Attributes:

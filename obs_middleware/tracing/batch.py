@@ -16,6 +16,8 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from obs_middleware.tracing.attributes import Told
+
 pack, unpack = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
 
 
@@ -57,10 +59,15 @@ class Packed(msgspec.Struct, gc=False):
     end: int | None
     code: StatusCode
     description: str | None
-    attributes: bytes
+    attributes: bytes | Told  # of which they are made, when they are wanted
     events: bytes
     resource: Any
     scope: Any
+
+    def known(self) -> dict[str, Any]:
+        """Return the attributes."""
+        attributes = self.attributes
+        return unpack(attributes) if isinstance(attributes, bytes) else attributes.all()
 
     def unpacked(self) -> ReadableSpan:
         parent = None
@@ -73,7 +80,7 @@ class Packed(msgspec.Struct, gc=False):
             context=SpanContext(self.trace_id, self.span_id, False, self.flags, self.state),
             parent=parent,
             resource=self.resource,
-            attributes=_attributes(unpack(self.attributes)),
+            attributes=_attributes(self.known()),
             events=[Event(name, _attributes(own), moment) for name, own, moment in unpack(self.events)],
             kind=self.kind,
             status=Status(self.code, self.description),

@@ -7,7 +7,6 @@ be, or the app has added something to a span, the SDK's own way is taken. Import
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
@@ -30,13 +29,17 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
+    from obs_middleware.exchange import Exchange
+    from obs_middleware.redaction import Redactor
+    from obs_middleware.tracing.attributes import Told
+
 _SUPPRESSED = getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation")
 _SAMPLED, _RANDOM = TraceFlags.SAMPLED, 0x02  # trace-context-2, section 3.2.2.5.2
 _ATTRIBUTES = 32  # ours are 17 at most
 _NO_EVENTS = pack([])
 
 # What a span of the SDK consists of: what each has of its own, and what all those of a tracer share.
-_OWN = MADE_LATE | {"_end_time", "_lock", "_name", "_parent", "_resource", "_start_time"}
+_OWN = MADE_LATE - {"_known"} | {"_end_time", "_name", "_parent", "_resource", "_start_time"}
 _SHARED = {
     "_instrumentation_info",
     "_instrumentation_scope",
@@ -85,56 +88,59 @@ class DirectTracer:
         _expect(self._alone == (batches,), "span processors")
         self._is_enabled = getattr(tracer, "_is_enabled", _yes)
         _expect(callable(self._is_enabled), "switch of the tracer")
-        self._shared = _shared(specimen)
         self._random = specimen.context.trace_flags & _RANDOM  # 0 where the SDK does not know that flag
         self._flags = {random: TraceFlags(_SAMPLED | random) for random in (0, _RANDOM)}
+        # What all spans share is the class's: a span's own dictionary is small.
+        shared = {
+            "__module__": __name__,
+            **_shared(specimen),
+            "_flags": self._flags[self._random],
+            "_state": None,
+        }
+        self._class: type[ServerSpan] = type("ServerSpan", (ServerSpan,), shared)
 
     def start(
-        self,
-        name: str,
-        trace_id: int,
-        span_id: int,
-        parent: SpanContext,
-        context: Context,
-        attributes: dict[str, str | int],
-        start_time: int,
+        self, exchange: Exchange, parent: SpanContext, context: Context, redactor: Redactor
     ) -> ServerSpan | None:
-        """Start a span of a trace that is sampled; None where the SDK has to do it.
+        """Start the span of an exchange whose trace is sampled; None where the SDK has to do it.
 
         Args:
             parent: the span that is current in the context, not valid where there is none.
-            attributes: few, and clean; they become the span's.
         """
         if not self._is_alone() or _SUPPRESSED in context or not self._is_enabled():
             return None
-        span = _new(ServerSpan)
+        span = _new(self._class)
         own: Any = span.__dict__
-        own.update(self._shared)
-        state, random = None, self._random
+        own["_ids"], own["_name"], own["_start_time"] = exchange.ids, exchange.method, exchange.started_ns
+        own["_began"], own["_resource"] = (exchange.method, exchange.info, redactor), self._tracer.resource
         if parent is not INVALID_SPAN_CONTEXT and parent.is_valid:
-            own["_parent"] = parent
-            state, random = parent.trace_state, random & parent.trace_flags
-        own["_ids"] = trace_id, span_id, False, self._flags[random], state
-        own["_name"], own["_start_time"], own["_known"] = name, start_time, attributes
-        own["_resource"], own["_lock"] = self._tracer.resource, Lock()
+            own["_parent"], own["_state"] = parent, parent.trace_state
+            own["_flags"] = self._flags[self._random & parent.trace_flags]
         return span
 
-    def end(self, span: Span, name: str, attributes: Mapping[str, str | int], end_time: int) -> bool:
-        """End a span with a name and further attributes of ours; False, and nothing done, where the SDK has to."""
-        if type(span) is not ServerSpan:
+    def end(self, span: Span, name: str, told: Told, end_time: int) -> bool:
+        """End a span with a name and what is told of it; False, and nothing done, where the SDK has to."""
+        if not isinstance(span, self._class) or not self._is_alone():
             return False
         own: Any = span.__dict__
-        with own["_lock"]:
-            if own["_end_time"] is not None or "_links" in own or not self._is_alone():
+        if (
+            "_lock" not in own and "_attributes" not in own
+        ):  # nobody has done or read anything: the usual case
+            own["_name"], own["_end_time"], own["_told"] = name, end_time, told
+            own.pop("_known", None)
+            self._put(_packed(span, told, _NO_EVENTS))  # its attributes are made when it is exported
+            return True
+        with span._lock:
+            if "_end_time" in own or "_links" in own:
                 return False
-            known = _with(own, attributes)
+            known = _with(own, span._known, told.attributes())
             if known is None:
                 return False
             own["_name"], own["_end_time"], own["_known"] = name, end_time, known
             own.pop("_attributes", None)  # it is made of all that is known when somebody asks again
         try:
             packed = _packed(
-                own, pack(known), pack_events(own["_events"]) if "_events" in own else _NO_EVENTS
+                span, pack(known), pack_events(own["_events"]) if "_events" in own else _NO_EVENTS
             )
         except Exception:  # as in batch.py
             self._tracer.span_processor.on_end(span._readable_span())
@@ -147,42 +153,43 @@ class DirectTracer:
         return self._tracer.span_processor._span_processors is self._alone
 
 
-def _with(own: dict[str, Any], ours: Mapping[str, str | int]) -> dict[str, Any] | None:
+def _with(
+    own: dict[str, Any], known: Mapping[str, Any], ours: Mapping[str, str | int]
+) -> dict[str, Any] | None:
     """Return a span's attributes with ours last, as the SDK would; None where it would have dropped some."""
     theirs = own.get("_attributes")
     if theirs is None:
-        return {**own["_known"], **ours}
+        return {**known, **ours}
     limit = theirs.maxlen
     if theirs.dropped or (limit is not None and len(theirs) + len(ours) > limit):
         return None
-    known: dict[str, Any] = theirs.copy()
+    together: dict[str, Any] = theirs.copy()
     for name in ours:
-        known.pop(name, None)
-    known.update(ours)
-    return known
+        together.pop(name, None)
+    together.update(ours)
+    return together
 
 
-def _packed(own: dict[str, Any], attributes: bytes, events: bytes) -> Packed:
-    trace_id, span_id, _, flags, state = own["_ids"]
-    parent, status = own["_parent"], own["_status"]
+def _packed(span: ServerSpan, attributes: bytes | Told, events: bytes) -> Packed:
+    ids, parent, status = span._ids, span._parent, span._status
     return Packed(
-        own["_name"],
-        own["_kind"],
-        trace_id,
-        span_id,
-        flags,
-        state or None,
+        span._name,
+        span._kind,
+        int(ids[:32], 16),
+        int(ids[32:], 16),
+        span._flags,
+        span._state or None,
         0 if parent is None else parent.span_id,
         parent is not None and parent.is_remote,
         None if parent is None else parent.trace_flags,
-        own["_start_time"],
-        own["_end_time"],
+        span._start_time,
+        span._end_time,
         status.status_code,
         status.description,
         attributes,
         events,
-        own["_resource"],
-        own["_instrumentation_scope"],
+        span._resource,
+        span._instrumentation_scope,
     )
 
 
@@ -196,7 +203,8 @@ def _shared(specimen: Any) -> dict[str, Any]:
     _expect(limits.max_span_attributes is None or limits.max_span_attributes >= _ATTRIBUTES, "few attributes")
     _expect(limits.max_span_attribute_length is None, "short attributes")
     shared = {name: value for name, value in vars(specimen).items() if name not in _OWN}
-    return {**shared, "_parent": None, "_end_time": None}
+    functions = {name: staticmethod(value) for name, value in shared.items() if callable(value)}
+    return {**shared, **functions, "_parent": None, "_end_time": None}
 
 
 def _yes() -> bool:

@@ -104,7 +104,7 @@ def _packed(span: Packed) -> bytes:
         span.kind,
         span.start,
         span.end,
-        unpack(span.attributes),
+        span.known(),
         [(name, own, moment, 0) for name, own, moment in unpack(span.events)],
         span.code,
         span.description,

@@ -25,7 +25,7 @@ from opentelemetry.trace import (
 )
 
 from obs_middleware.exchange import CURRENT, get_context
-from obs_middleware.tracing.attributes import Attributes, at_end, at_start, of_exception
+from obs_middleware.tracing.attributes import at_start, of_exception, told_by
 from obs_middleware.tracing.propagation import Header, is_w3c, remote_parent, with_baggage, with_propagators
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class ServerSpans:
             return
         method = "HTTP" if exchange.method == "_OTHER" else exchange.method
         name = f"{method} {self._redactor.known(exchange.route)}" if exchange.route else method
-        attributes = at_end(exchange, self._redactor)
+        told = told_by(exchange, self._redactor)
         end_time = exchange.started_ns + round(exchange.duration * 1e9)
         if exchange.error_type:
             span.set_status(StatusCode.ERROR)
@@ -99,9 +99,9 @@ class ServerSpans:
                     "exception", of_exception(exchange.error, self._redactor)
                 )  # `record_exception` hides nothing
         direct = None if self.sampling is None else self.sampling.direct
-        if direct is None or not direct.end(span, name, attributes, end_time):
+        if direct is None or not direct.end(span, name, told, end_time):
             span.update_name(name)
-            span.set_attributes(attributes)
+            span.set_attributes(told.attributes())
             span.end(end_time)
 
     def _continue(self, exchange: Exchange, outer: Exchange | None, context: Context) -> None:
@@ -134,21 +134,18 @@ class ServerSpans:
 
     def _record(self, exchange: Exchange, parent: SpanContext, context: Context) -> None:
         """Give the exchange a span that records, if there is one."""
-        attributes, ids = at_start(exchange), exchange.ids
         direct = None if self.sampling is None else self.sampling.direct
         if direct is not None:
-            trace_id, span_id = int(ids[:32], 16), int(ids[32:], 16)
-            span = direct.start(
-                exchange.method, trace_id, span_id, parent, context, attributes, exchange.started_ns
-            )
+            span = direct.start(exchange, parent, context, self._redactor)
             if span is not None:
                 exchange.span, exchange.is_sampled = span, True
                 exchange.context = Context({**context, _SPAN: span})
                 return
-        self._ask(exchange, parent, context, attributes)
+        self._ask(exchange, parent, context)
 
-    def _ask(self, exchange: Exchange, parent: SpanContext, context: Context, attributes: Attributes) -> None:
+    def _ask(self, exchange: Exchange, parent: SpanContext, context: Context) -> None:
         """Give the exchange a span of the SDK, if there is one."""
+        attributes = at_start(exchange.method, exchange.info, self._redactor)
         sampling = self.sampling
         if sampling is not None and not parent.is_valid:
             sampling.draw(int(exchange.trace_id, 16))

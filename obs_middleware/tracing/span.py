@@ -5,22 +5,32 @@ The SDK's methods all work on it as ever. Imported with the SDK only.
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk import trace as sdk
 from opentelemetry.trace import SpanContext
 
+from obs_middleware.tracing.attributes import Told, at_start
+
 if TYPE_CHECKING:
     from opentelemetry.trace import TraceFlags, TraceState
 
-MADE_LATE = frozenset(("_attributes", "_context", "_events", "_links"))
+    from obs_middleware.redaction import Redactor
+    from obs_middleware.request import RequestInfo
+
+MADE_LATE = frozenset(("_attributes", "_context", "_events", "_known", "_links", "_lock"))
 
 
 class ServerSpan(sdk.Span):
     """A span without what is in MADE_LATE; `direct.DirectTracer` makes it, and no constructor."""
 
-    _ids: tuple[int, int, bool, TraceFlags, TraceState | None]
+    _ids: str  # the digits of the trace and the span ID
+    _flags: TraceFlags
+    _state: TraceState | None
+    _began: tuple[str, RequestInfo, Redactor]
+    _told: Told | None = None  # by the exchange that has ended
     _known: dict[str, str | int]  # attributes that need neither cleaning nor limits
 
     def __getattr__(self, name: str) -> Any:
@@ -31,7 +41,12 @@ class ServerSpan(sdk.Span):
 
     def _made(self, name: str) -> Any:
         if name == "_context":
-            return SpanContext(*self._ids)
+            ids = self._ids
+            return SpanContext(int(ids[:32], 16), int(ids[32:], 16), False, self._flags, self._state)
+        if name == "_lock":
+            return Lock()
+        if name == "_known":
+            return at_start(*self._began) if self._told is None else self._told.all()
         if name == "_events":
             return self._new_events()  # type: ignore[no-untyped-call]
         if name == "_links":

@@ -14,21 +14,21 @@ from tests.budget.calls import Calls, count
 # Calls of ours, Python's and C's, for one request with everything on; `%` is how many of the traces are sampled.
 BUDGET = {
     ("raw ASGI", "0 %"): 72,
-    ("raw ASGI", "100 %"): 127,
+    ("raw ASGI", "100 %"): 102,
     ("Starlette", "0 %"): 82,
-    ("Starlette", "100 %"): 137,
+    ("Starlette", "100 %"): 112,
     ("FastAPI", "0 %"): 82,
-    ("FastAPI", "100 %"): 136,
+    ("FastAPI", "100 %"): 111,
     ("FastAPI, 100 chunks", "0 %"): 298,
-    ("FastAPI, 100 chunks", "100 %"): 352,
+    ("FastAPI, 100 chunks", "100 %"): 329,
     ("raw WSGI", "0 %"): 63,
-    ("raw WSGI", "100 %"): 114,
+    ("raw WSGI", "100 %"): 88,
     ("Flask", "0 %"): 58,
-    ("Flask", "100 %"): 109,
+    ("Flask", "100 %"): 83,
     ("Django sync", "0 %"): 69,
-    ("Django sync", "100 %"): 120,
+    ("Django sync", "100 %"): 94,
     ("Django async", "0 %"): 95,
-    ("Django async", "100 %"): 146,
+    ("Django async", "100 %"): 120,
 }
 
 _FRONT_ENDS = {

@@ -262,7 +262,7 @@ def test_exporter_gets_the_same_bytes(use: Callable[[Any], None], ways: tuple[Wa
 @everything
 def test_whoever_reads_the_span_sees_the_same(use: Callable[[Any], None], ways: tuple[Way, Way]) -> None:
     direct, theirs = (way.run(use, REQUESTS["random"]) for way in ways)
-    assert (type(direct), type(theirs).__name__) == (ServerSpan, "_Span")
+    assert (type(direct).__base__, type(theirs).__name__) == (ServerSpan, "_Span")
     assert _seen(direct) == _seen(theirs)
 
 
@@ -365,7 +365,7 @@ def test_suppressed_instrumentation_is_left_to_the_sdk(direct: Way) -> None:
         exchange = direct.exchange()
     finally:
         otel_context.detach(token)
-    assert type(exchange.span) is not ServerSpan
+    assert not isinstance(exchange.span, ServerSpan)
 
 
 def test_tracer_that_is_switched_off_makes_no_span(direct: Way) -> None:
