@@ -10,7 +10,7 @@ READY := $(VENV)/.installed
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1 # do not look for a newer pyright over the network
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-oldest $(VERSIONS:%=test-%) bench conformance settings coverage check fmt build clean
+.PHONY: help demo test test-all test-oldest test-python $(VERSIONS:%=test-%) bench conformance settings coverage check fmt build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ $(VERSIONS:%=test-%): test-%:
 	else \
 	    echo "Python $*: none found that runs, left out"; \
 	fi
+
+test-python: $(READY) ## run the tests of what is compiled on its Python code alone
+	@OBS_PURE_PYTHON=1 $(BIN)/python -m pytest tests/core tests/adapters tests/conformance tests/budget/test_garbage.py $(ARGS)
 
 test-oldest: ## run the tests on the oldest Python found, with the oldest supported release of everything
 	@scripts/make-venv "$$(scripts/find-python $(VERSIONS) || echo $(PYTHON))" .venv-oldest constraints/oldest.txt
@@ -67,7 +70,8 @@ build: $(READY) ## build the wheel and the source distribution into dist/
 
 clean: ## remove all that was made here, virtual environments too
 	rm -rf .venv* dist build .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -f obs_middleware/_native.* adapters/*/_native.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml hatch_build.py native native/*
 	@scripts/make-venv $(PYTHON) $(VENV)

@@ -7,6 +7,7 @@ from functools import cache
 from operator import itemgetter
 from typing import Any
 
+from obs_middleware import native
 from obs_middleware.request import RequestInfo
 
 _NOT_PREFIXED = ("CONTENT_TYPE", "CONTENT_LENGTH")
@@ -14,6 +15,7 @@ _SAID = ("REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "REMOTE_A
 _said = itemgetter(*_SAID)
 
 
+@native.core.compiled
 def request_info(
     variables: Mapping[str, Any],
     marks: Set[str],
@@ -69,3 +71,6 @@ def variables_of(names: Iterable[str]) -> frozenset[str]:
 def _variable(name: str) -> str:
     key = name.upper().replace("-", "_")
     return key if key in _NOT_PREFIXED else f"HTTP_{key}"
+
+
+native.core.learn(variable_of=_variable)

@@ -17,6 +17,7 @@ import msgspec
 from opentelemetry import context as otel_context
 from opentelemetry.context.context import Context
 
+from obs_middleware import native
 from obs_middleware.ledger import Entry
 from obs_middleware.request import RequestInfo
 
@@ -55,6 +56,7 @@ def _context_calls() -> tuple[Callable[[], Context], Callable[[Context], Any], C
     """
     variable = getattr(getattr(otel_context, "_RUNTIME_CONTEXT", None), "_current_context", None)
     if isinstance(variable, ContextVar):
+        native.core.learn(otel_context=variable, CURRENT=CURRENT, CARRIED_AS=CARRIED_AS)
         return variable.get, variable.set, variable.reset
     return otel_context.get_current, otel_context.attach, otel_context.detach
 
@@ -75,6 +77,10 @@ class Outcome(str, Enum):
     INCOMPLETE = "incomplete"
 
 
+native.core.learn(OK=Outcome.OK)
+
+
+@native.core.laid_out
 class Exchange(msgspec.Struct, eq=False):
     """One request and its response.
 
@@ -142,11 +148,13 @@ class Exchange(msgspec.Struct, eq=False):
         first, second = self._owner.response_header_names
         return (first, self.request_id), (second, self.correlation_id)
 
+    @native.core.compiled
     def __enter__(self) -> Exchange:
         context = get_context() if self.context is None else self.context
         self._before = CURRENT.set(self), attach(context), self._before
         return self
 
+    @native.core.compiled
     def __exit__(
         self,
         kind: type[BaseException] | None = None,
@@ -160,9 +168,9 @@ class Exchange(msgspec.Struct, eq=False):
             CURRENT.reset(exchange)  # leaves less behind than `set` where nothing was before
             detach(context)
         except (ValueError, RuntimeError):  # a token is good in its own context alone, and once
-            CURRENT.set(_value(exchange))
-            attach(_value(context) or Context())
+            self._put_back(exchange, context)
 
+    @native.core.compiled
     def leave(self) -> bool:
         """Let what was before the exchange be current, until it is entered again; False where that is so already.
 
@@ -174,6 +182,11 @@ class Exchange(msgspec.Struct, eq=False):
         self.__exit__()
         return True
 
+    def _put_back(self, exchange: Token[Any], context: Token[Any]) -> None:
+        """Put back by value what the tokens name."""
+        CURRENT.set(_value(exchange))
+        attach(_value(context) or Context())
+
     def first_byte(self) -> None:
         """Note that the response begins now."""
         if self.time_to_first_byte is None:
@@ -184,6 +197,7 @@ class Exchange(msgspec.Struct, eq=False):
         self.first_byte()
         self.response_bytes = (self.declared_bytes or 0) if self.has_body else 0
 
+    @native.core.compiled
     def finish(self, *, is_complete: bool = True) -> None:
         """End the exchange once: decide its duration and outcome and run every recorder.
 
@@ -231,6 +245,7 @@ class Exchange(msgspec.Struct, eq=False):
             return str(self.status)
         return error_name(self.error)
 
+    @native.core.compiled
     def entry(self) -> Entry:
         """Return what is kept of it, once it is finished."""
         info = self.info

@@ -19,6 +19,8 @@ from contextlib import suppress
 
 import msgspec
 
+from obs_middleware import native
+
 Report = Callable[[str, Exception], None]  # the component's name and what has happened to it
 
 _MOST = 64
@@ -28,6 +30,7 @@ _PATIENCE = 1.0
 _QUIET_TURNS = 2  # of the thread with nothing to do, after which it sleeps until it is woken
 
 
+@native.core.laid_out
 class Entry(msgspec.Struct, gc=False):
     """What is kept of a finished exchange: texts and numbers alone, so that nothing of the request is held."""
 
@@ -70,6 +73,7 @@ class Ledger:
         self._report = report
         self._waiting: deque[Entry] = deque()
 
+    @native.core.compiled
     def add(self, entry: Entry) -> None:
         """Take an entry in."""
         waiting = self._waiting
@@ -220,6 +224,7 @@ def _settle_at_the_end(_: _Clerk) -> None:
 
 _busy: set[Ledger] = set()  # those in which something waits, held until it is recorded
 _turn = _Turn()
+native.core.learn(ledger=globals())
 _forking = threading.local()
 _clerk = _Clerk()
 atexit.register(settle_all)

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import prometheus_client
 
-from obs_middleware import request_id
+from obs_middleware import native, request_id
 from obs_middleware.endpoints import Endpoints, Reply
 from obs_middleware.exchange import Exchange, Recorders
 from obs_middleware.health.checks import Function, run_in
 from obs_middleware.health.probes import Probes
 from obs_middleware.ledger import Entry, Ledger, settle_all
 from obs_middleware.logs import setup as logs_setup
-from obs_middleware.logs.access import PATH_CHARACTERS, AccessLog
+from obs_middleware.logs.access import AccessLog
 from obs_middleware.metrics.http import HttpMetrics
 from obs_middleware.redaction import Redactor
 from obs_middleware.settings import ConfigError, Settings
@@ -230,6 +230,7 @@ class Observer:
             self.report("endpoints", error)
             return Reply(503, {"Content-Type": "text/plain; charset=utf-8"}, b"Service Unavailable\n")
 
+    @native.core.compiled
     def start(self, info: RequestInfo) -> Exchange | None:
         """Begin an exchange; None when we fail, and the app is to be run without us."""
         try:
@@ -255,8 +256,9 @@ class Observer:
 
     def shown_path(self, path: str) -> str:
         """Return a path without secrets."""
-        return self._redactor.line(path, limit=PATH_CHARACTERS)
+        return self._redactor.path(path)
 
+    @native.core.compiled
     def _enter(self, exchange: Exchange) -> None:
         """Write the exchange down in the ledger, and its line where that can't wait."""
         entry = exchange.entry()

@@ -6,7 +6,10 @@ from collections.abc import Callable
 
 import msgspec
 
+from obs_middleware import native
 
+
+@native.core.laid_out
 class RequestInfo(msgspec.Struct, frozen=True):
     """What the core learns of a request.
 

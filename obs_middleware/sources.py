@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
+from obs_middleware.native import SWITCH
+
 OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 _PREFIX = "OBS_"
@@ -22,7 +24,7 @@ def read(config: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[tuple[st
     yield from _otel_names(env)
     for source in (env, config):
         for label, value in source.items():
-            if isinstance(label, str) and label.startswith(_PREFIX) and value != "":
+            if isinstance(label, str) and label.startswith(_PREFIX) and value != "" and label != SWITCH:
                 yield label[len(_PREFIX) :].lower(), value, label
 
 

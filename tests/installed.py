@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import atexit
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from functools import cache
 from pathlib import Path
+
+from hatch_build import why_not
+from obs_middleware.native import SWITCH
 
 ROOT = Path(__file__).parents[1]
 OURS = ("OBS_", "OTEL_", "LOG_LEVEL", "SERVICE_", "REDACT_PII", "TRACING_ENABLED", "OTLP_ENDPOINT")
@@ -21,6 +26,12 @@ def built() -> Path:
     folder = _folder()
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, ROOT)
     return folder
+
+
+def has_compiler() -> bool:
+    """Tell whether C can be compiled here, and is to be."""
+    compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")[0]
+    return shutil.which(compiler) is not None and why_not() is None
 
 
 def wheel() -> Path:
@@ -73,7 +84,9 @@ def run(*command: object, **environment: str) -> str:
 def clean() -> dict[str, str]:
     """Return the environment without settings of ours and without a way to the sources."""
     dropped = (*OURS, "PYTHONPATH", "COVERAGE_", "DJANGO_SETTINGS_MODULE")
-    return {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(dropped) or name == SWITCH
+    }
 
 
 def _folder() -> Path:

@@ -15,7 +15,18 @@ ADAPTERS = ROOT / "adapters"
 
 # From the ground up; a package stands for all that is in it.
 FLOORS = (
-    {"cgi", "exchange", "health", "keywords", "ledger", "request", "request_id", "settings", "sources"},
+    {
+        "cgi",
+        "exchange",
+        "health",
+        "keywords",
+        "ledger",
+        "native",
+        "request",
+        "request_id",
+        "settings",
+        "sources",
+    },
     {"metrics", "redaction"},
     {"endpoints", "logs", "tracing"},
     {"observer"},

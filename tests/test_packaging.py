@@ -6,6 +6,7 @@ import email
 import re
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import zipfile
 from email.message import Message
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests import installed
-from tests.installed import ROOT
+from tests.installed import ROOT, has_compiler
 
 ADAPTERS = sorted(folder.parent.name for folder in (ROOT / "adapters").glob("*/__init__.py"))
 EXTRAS = {"asgi", "fastapi", "flask", "django", "tracing", "otlp", "dev", "all"}
@@ -54,9 +55,20 @@ def test_every_source_file_is_in_the_wheel_and_nothing_else() -> None:
         str(path.relative_to(base))
         for base, pattern in ((ROOT, "obs_middleware/**/*"), (ROOT / "adapters", "*/**/*"))
         for path in base.glob(pattern)
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith("_native.")
     }
-    assert {name for name in names() if ".dist-info/" not in name} == sources
+    assert {name for name in names() if ".dist-info/" not in name and "/_native." not in name} == sources
+
+
+def test_the_compiled_request_path_is_in_the_wheel() -> None:
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    native = {name for name in names() if "/_native." in name}
+    if has_compiler():
+        assert native == {f"obs_middleware/_native{suffix}", f"obs_asgi/_native{suffix}"}
+        assert f"cp{sys.version_info[0]}{sys.version_info[1]}-" in installed.wheel().name
+    else:
+        assert not native
+        assert installed.wheel().name.endswith("-py3-none-any.whl")
 
 
 def test_the_source_distribution_holds_what_a_packager_needs() -> None:
@@ -64,6 +76,7 @@ def test_the_source_distribution_holds_what_a_packager_needs() -> None:
     with tarfile.open(installed.sdist()) as archive:
         held = {name.partition("/")[2] for name in archive.getnames()}
     assert {"LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "tests/test_packaging.py"} <= held
+    assert {"hatch_build.py", "native/common.h", "native/core.c", "native/asgi.c"} <= held
     assert not [name for name in held if re.search(r"__pycache__|\.venv|_cache/|\.sqlite3|\.egg-info", name)]
 
 

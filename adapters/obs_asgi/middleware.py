@@ -9,16 +9,16 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from obs_asgi.compiled import asgi
 from obs_asgi.lifespan import Lifespan, in_thread, refuse, running_loop
 from obs_asgi.native import settle
 from obs_asgi.request import own_path, request_info
 from obs_asgi.response import Response
 from obs_asgi.routes import Routes
 from obs_asgi.sending import send_reply
-from obs_middleware import ConfigError, Exchange, Observer, RequestInfo
+from obs_middleware import ConfigError, Exchange, Observer
 from obs_middleware.exchange import CARRIED_AS
 
 if TYPE_CHECKING:
@@ -77,27 +77,20 @@ class ObservabilityMiddleware:
             await (self._live if kind == "lifespan" else self.app)(scope, receive, send)
             return
         app = self.app if self._is_serving else self._begin(scope)
-        info = request_info(scope, self._marks)
-        path = own_path(scope) if scope.get("root_path") else info.path
+        path = own_path(scope) if scope.get("root_path") else scope["path"]
         if path in self._own_paths and kind == "http":
-            await self._reply(info, path, send)
+            await self._reply(scope, path, send)
             return
-        exchange = self.observer.start(info)
-        if exchange is None:
+        response = self._open(scope, receive, send)
+        if response is None:
             await app(scope, receive, send)
             return
-        scope[CARRIED_AS] = exchange
-        if exchange.is_span_ours:
-            # FastAPI's native telemetry, inside us, would make a second server span.
-            scope.setdefault("fastapi.telemetry", None)
-        response = Response(exchange, self._names, self._routes, scope, receive, send)
+        exchange = response.exchange
         with exchange:
             try:
                 await app(scope, response.receive, response.send)
             except Exception as error:
-                response.note_failure(error)
-                with suppress(Exception):
-                    await response.answer_error()
+                await response.fail(error)
                 raise
             except BaseException:  # asyncio.CancelledError, trio.Cancelled
                 exchange.is_cancelled = True
@@ -109,7 +102,20 @@ class ObservabilityMiddleware:
                 # the garbage collector would run with every wave of requests.
                 scope.pop(CARRIED_AS, None)
 
-    async def _reply(self, info: RequestInfo, path: str, send: Send) -> None:
+    @asgi.compiled
+    def _open(self, scope: Scope, receive: Receive, send: Send) -> Response | None:
+        """Begin an exchange; None when we fail, and the app is to be run without us."""
+        exchange = self.observer.start(request_info(scope, self._marks))
+        if exchange is None:
+            return None
+        scope[CARRIED_AS] = exchange
+        if exchange.is_span_ours:
+            # FastAPI's native telemetry, inside us, would make a second server span.
+            scope.setdefault("fastapi.telemetry", None)
+        return Response(exchange, self._names, self._routes, scope, receive, send)
+
+    async def _reply(self, scope: Scope, path: str, send: Send) -> None:
+        info = request_info(scope, self._marks)
         self.observer.started(loop=running_loop())  # a check runs in the loop of the probe that asks for it
         reply = await in_thread(self.observer.threads(path), self.observer.reply, info, path)
         await send_reply(reply, send, has_body=info.method != "HEAD")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
+from obs_asgi.compiled import asgi
 from obs_middleware import RequestInfo
 
 
+@asgi.compiled
 def request_info(scope: Mapping[str, Any], marks: Set[bytes]) -> RequestInfo:
     """Return what the core learns of an http or websocket scope; `marks` are the Observer's."""
     raw = scope["headers"]

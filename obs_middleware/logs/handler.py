@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 else:
     _StreamHandler = logging.StreamHandler  # no subscript before Python 3.11
 
-_ATOMIC = 4096  # bytes that a pipe takes in one piece, whoever else writes to it (POSIX, PIPE_BUF on Linux)
+ATOMIC = 4096  # bytes that a pipe takes in one piece, whoever else writes to it (POSIX, PIPE_BUF on Linux)
 _Logger = logging.Logger
 # Error trackers put methods of their own in the place of these; a logger is then theirs too.
 _METHODS = ("makeRecord", "handle", "callHandlers")
@@ -29,23 +29,12 @@ class LineHandler(_StreamHandler):
         settle_all(patience=0)
         return super().handle(record)
 
-    def write(self, lines: Iterable[bytes]) -> None:
-        """Write finished lines in UTF-8, as many at once as no other process can write between."""
+    def write(self, pieces: Iterable[bytes]) -> None:
+        """Write pieces of whole lines in UTF-8, each of at most ATOMIC bytes or a single line."""
         self.acquire()
         try:
-            piece: list[bytes] = []
-            size = 0
-            for (
-                line
-            ) in lines:  # made one by one: a batch at once would take 100 kB out of the processor's caches
-                size += len(line)
-                if size > _ATOMIC and piece:
-                    self._put(b"".join(piece))
-                    piece.clear()
-                    size = len(line)
-                piece.append(line)
-            if piece:
-                self._put(b"".join(piece))
+            for piece in pieces:
+                self._put(piece)
         finally:
             self.release()
 

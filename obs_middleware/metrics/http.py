@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from obs_middleware import native
 from obs_middleware.ledger import settle_all
 from obs_middleware.metrics.series import HISTOGRAMS, Histogram, Kind, Series
 from obs_middleware.metrics.text import SeriesText
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from obs_middleware.ledger import Entry, Report
 
 _BYTES_BUCKETS = (100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000)
+native.core.learn(BYTES_BUCKETS=_BYTES_BUCKETS)
 _SCHEMES = ("http", "https", "ws", "wss")
 _OVERFLOW: tuple[Kind, str] = ("_OTHER", "", "overflow"), "overflow"
 _ACTIVE = "http_server_active_requests"
@@ -153,6 +155,7 @@ class HttpMetrics:
         )  # notes a request that begins, to be counted in with others
         self._max_series = max_series
 
+    @native.core.compiled
     def record(self, entries: Iterable[Entry], report: Report) -> None:
         """Count requests out and observe them; for whoever has the ledger's turn, alone here at any time.
 

@@ -6,7 +6,8 @@ object with a lock of its own for every bucket.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from array import array
+from collections.abc import Iterable, Mapping, MutableSequence, Sequence
 from itertools import accumulate
 from struct import Struct
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client.metrics_core import HistogramMetricFamily
 from prometheus_client.samples import Exemplar
 
+from obs_middleware import native
 from obs_middleware.metrics.text import HistogramText, as_in_go
 
 if TYPE_CHECKING:
@@ -27,10 +29,11 @@ Kind = tuple[str, "int | str | None", str]  # method, status, error: what many r
 _example = Struct("<24sdd")  # the trace and the span ID, value, seconds since 1970
 
 
+@native.core.laid_out
 class Series:
     """One label set in the four histograms: how many in each bucket, not added up, and the sums behind them.
 
-    All are in one plain list, the fastest to add to (an array takes 130 bytes less, but 0.25 µs more for a request).
+    All are in one array; Python code alone adds to a plain list 0.25 µs faster, which takes 130 bytes more.
     """
 
     __slots__ = ("_examples", "_exemplary", "_kind", "_route", "numbers", "text")
@@ -39,7 +42,8 @@ class Series:
         self._kind = kind
         self._route = route
         self.text = ""  # the labels on the page, once it was made
-        self.numbers: list[float] = [0] * cells + [0.0] * HISTOGRAMS
+        numbers = [0.0] * (cells + HISTOGRAMS)
+        self.numbers: MutableSequence[float] = array("d", numbers) if native.core.is_built else numbers
         # The places of the buckets that have an exemplar, a character for each, and in the same order the exemplars.
         # So each takes 45 bytes; a dictionary of tuples, texts and floats took four times as much.
         self._exemplary = ""
@@ -110,7 +114,7 @@ class Histogram:
         exemplars = one.exemplars(self._cells) if is_openmetrics else None
         return self._text.child(one.text, map(float, counts), total, exemplars)
 
-    def _counted(self, one: Series) -> list[float]:
+    def _counted(self, one: Series) -> Sequence[float]:
         return one.numbers[self._cells.start : self._cells.stop]
 
 

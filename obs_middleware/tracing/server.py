@@ -24,6 +24,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from obs_middleware import native
 from obs_middleware.exchange import CURRENT, get_context
 from obs_middleware.tracing.attributes import at_start, of_exception, told_by
 from obs_middleware.tracing.propagation import Header, is_w3c, remote_parent, with_baggage, with_propagators
@@ -46,6 +47,7 @@ _new = object.__new__
 (_SPAN,) = set_span_in_context(
     NonRecordingSpan(INVALID_SPAN_CONTEXT), _NOTHING
 )  # where a context has its span
+native.core.learn(Context=Context, SPAN=_SPAN, propagate=get_global_textmap.__globals__)
 
 
 class ServerSpans:
@@ -204,6 +206,7 @@ def _is_servers_own(span: Span, info: RequestInfo) -> bool:
     return parent is not None and parent.trace_id == here.trace_id
 
 
+@native.core.laid_out
 class _Unrecorded(NonRecordingSpan):
     """A span that records nothing and begins a trace; its SpanContext is made when somebody asks (0.3 µs less).
 

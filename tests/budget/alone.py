@@ -12,6 +12,9 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
+import pytest
+
+from obs_middleware import native
 from tests.installed import OURS
 
 QUEUE, BATCH = 512, 128  # spans that the SDK holds at most
@@ -32,9 +35,22 @@ _processes.set_forkserver_preload(
 )
 
 
-def run_alone(function: Callable[..., Any], *arguments: Any, ratio: float) -> Any:
-    """Return what a function of a module returns in a new process in which this ratio of traces is sampled."""
-    with ProcessPoolExecutor(1, mp_context=_processes) as pool:
+def run_alone(
+    function: Callable[..., Any], *arguments: Any, ratio: float, is_compiled: bool | None = None
+) -> Any:
+    """Return what a function of a module returns in a new process in which this ratio of traces is sampled.
+
+    Args:
+        is_compiled: take the compiled ways, or Python's alone; what this run of the tests takes unless given.
+    """
+    if is_compiled is None or is_compiled == native.core.is_in_use:
+        with ProcessPoolExecutor(1, mp_context=_processes) as pool:
+            return pool.submit(_run, function, arguments, ratio).result()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool,
+    ):
+        patch.setenv(native.SWITCH, "0" if is_compiled else "1")
         return pool.submit(_run, function, arguments, ratio).result()
 
 

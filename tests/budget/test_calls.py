@@ -6,29 +6,33 @@ number says in the diff that requests have become slower; a number that has beco
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 import pytest
 
+from obs_middleware import native
 from tests.budget.alone import run_alone
 from tests.budget.calls import Calls, count
 
-# Calls of ours, Python's and C's, for one request with everything on; `%` is how many of the traces are sampled.
+# Calls of ours for one request with everything on, Python's and those that Python code makes of C: first where the
+# request path is compiled, then in Python alone. `%` is how many traces are sampled.
 BUDGET = {
-    ("raw ASGI", "0 %"): 72,
-    ("raw ASGI", "100 %"): 102,
-    ("Starlette", "0 %"): 82,
-    ("Starlette", "100 %"): 112,
-    ("FastAPI", "0 %"): 82,
-    ("FastAPI", "100 %"): 111,
-    ("FastAPI, 100 chunks", "0 %"): 298,
-    ("FastAPI, 100 chunks", "100 %"): 329,
-    ("raw WSGI", "0 %"): 63,
-    ("raw WSGI", "100 %"): 88,
-    ("Flask", "0 %"): 58,
-    ("Flask", "100 %"): 83,
-    ("Django sync", "0 %"): 69,
-    ("Django sync", "100 %"): 94,
-    ("Django async", "0 %"): 95,
-    ("Django async", "100 %"): 120,
+    ("raw ASGI", "0 %"): (3, 71),
+    ("raw ASGI", "100 %"): (33, 103),
+    ("Starlette", "0 %"): (11, 81),
+    ("Starlette", "100 %"): (40, 113),
+    ("FastAPI", "0 %"): (6, 81),
+    ("FastAPI", "100 %"): (36, 112),
+    ("FastAPI, 100 chunks", "0 %"): (23, 299),
+    ("FastAPI, 100 chunks", "100 %"): (53, 330),
+    ("raw WSGI", "0 %"): (20, 60),
+    ("raw WSGI", "100 %"): (50, 88),
+    ("Flask", "0 %"): (15, 55),
+    ("Flask", "100 %"): (45, 83),
+    ("Django sync", "0 %"): (28, 66),
+    ("Django sync", "100 %"): (58, 94),
+    ("Django async", "0 %"): (57, 92),
+    ("Django async", "100 %"): (87, 120),
 }
 
 _FRONT_ENDS = {
@@ -43,19 +47,24 @@ _FRONT_ENDS = {
 }
 
 
+@pytest.mark.parametrize("way", ["compiled", "python"])
 @pytest.mark.parametrize(("app", "sampled"), BUDGET)
-def test_a_request_costs_what_the_budget_says(app: str, sampled: str) -> None:
-    budget = BUDGET[app, sampled]
+def test_a_request_costs_what_the_budget_says(app: str, sampled: str, way: str) -> None:
+    is_compiled = way == "compiled"
+    if is_compiled and not native.core.is_in_use:
+        pytest.skip("the request path is not compiled here: what it costs is not counted")
+    budget = BUDGET[app, sampled][0 if is_compiled else 1]
     target = b"/stream" if "chunks" in app else b"/items/1"
-    calls = run_alone(count, _FRONT_ENDS[app], target, 100, ratio=int(sampled.split()[0]) / 100)
+    ratio = int(sampled.split()[0]) / 100
+    calls = run_alone(count, _FRONT_ENDS[app], target, 100, ratio=ratio, is_compiled=is_compiled)
     assert calls.is_steady, f"the same request does not make the same calls: {calls.repeats}"
     ours, what = calls.ours, f"{app}, {sampled} sampled: {calls.ours} calls of ours"
     assert ours <= budget, f"{what}, {ours - budget} more than the budget\n{_table(calls)}"
-    assert ours >= min(budget * 0.85, budget - 5), f"{what}, the budget is {budget}: lower it in {__name__}"
+    assert ours >= min(budget * 0.85, budget - 6), f"{what}, the budget is {budget}: lower it in {__name__}"
 
 
 def _table(calls: Calls) -> str:
     rows = [f"{'calls made by':>70}    calls of"]
-    for (caller, made), (callee, received) in zip(calls.callers, calls.callees, strict=True):
+    for (caller, made), (callee, received) in zip_longest(calls.callers, calls.callees, fillvalue=("", 0)):
         rows.append(f"{caller[-64:]:>64} {made:5}    {received:5} {callee[-64:]}")
     return "\n".join(rows)

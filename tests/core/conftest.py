@@ -6,11 +6,12 @@ import os
 
 import pytest
 
+from obs_middleware.native import SWITCH
 from tests.core.support import SHORT_NAMES
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in tuple(os.environ):
-        if name.startswith(("OBS_", "OTEL_")) or name in SHORT_NAMES:
+        if name != SWITCH and (name.startswith(("OBS_", "OTEL_")) or name in SHORT_NAMES):
             monkeypatch.delenv(name)

@@ -16,6 +16,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from obs_middleware import Exchange, Observer, RequestInfo, Settings
+from obs_middleware.native import SWITCH
 
 ROOT = Path(__file__).parents[2]
 UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -142,4 +143,4 @@ SHORT_NAMES = frozenset(
 
 
 def _is_setting(name: str) -> bool:
-    return name.startswith(("OBS_", "OTEL_")) or name in SHORT_NAMES
+    return name != SWITCH and (name.startswith(("OBS_", "OTEL_")) or name in SHORT_NAMES)
