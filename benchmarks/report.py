@@ -10,7 +10,7 @@ from benchmarks.targets import TARGETS, Target, verdict
 from benchmarks.variants import VARIANTS
 
 _MAIN = ("no-op", "request-id", "line", "otel-10", "assembled-10", "assembled-100")
-_OURS = ("ours-0", "ours-10", "ours-100")
+_OURS = ("ours-0", "ours-10", "ours-100", "ours-python-10")
 
 
 def whole(results: Results) -> str:

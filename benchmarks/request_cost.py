@@ -20,7 +20,7 @@ from benchmarks.variants import VARIANTS
 from benchmarks.workers import Process
 
 _WARM_UP = 1000
-_CHUNK = 200
+_CHUNK = 800  # some 60 ms: each turn begins with caches that other workers have filled
 _SLOW_CHUNK = 50
 _BATCH = 512  # spans in a batch of the SDK
 _LEAST_ROUNDS = {"drop": 9, "otlp": 5}

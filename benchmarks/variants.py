@@ -14,11 +14,13 @@ class Variant(NamedTuple):
         label: its name in the tables.
         tells: of `id` (a header of the response), `metrics` (a page), `line` (of the log), `spans`.
         ratio: of the traces that are sampled.
+        is_compiled: with the compiled request path, if it could be built.
     """
 
     label: str
     tells: frozenset[str] = frozenset()
     ratio: float = 0.0
+    is_compiled: bool = True
 
 
 def _tells(words: str) -> frozenset[str]:
@@ -52,6 +54,7 @@ VARIANTS = {
     "ours-0": Variant("ours, all on, 0 %", _ALL, 0.0),
     "ours-10": Variant("ours, all on, 10 %", _ALL, 0.1),
     "ours-100": Variant("ours, all on, 100 %", _ALL, 1.0),
+    "ours-python-10": Variant("ours, all on, 10 %, in Python alone", _ALL, 0.1, is_compiled=False),
 }
 
 METRICS_PEERS = ("instrumentator", "starlette-exporter", "flask-exporter", "django-prometheus")

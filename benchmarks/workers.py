@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from benchmarks.variants import VARIANTS
+
 ROOT = Path(__file__).parents[1]
 _FOREIGN = (
     *(
@@ -63,7 +65,10 @@ class Process:
                 stdout=self._output,
                 stderr=self._errors,
                 pass_fds=(writing,),
-                env=environment(**({"BENCH_OTLP_ENDPOINT": endpoint} if endpoint else {})),
+                env=environment(
+                    **({"BENCH_OTLP_ENDPOINT": endpoint} if endpoint else {}),
+                    **({} if VARIANTS[variant].is_compiled else {"OBS_PURE_PYTHON": "1"}),
+                ),
                 cwd=ROOT,
                 text=True,
             )
