@@ -546,3 +546,17 @@ def test_an_exchange_whose_fields_were_deleted_fails_as_python_does(observer: Ob
         for call in (exchange.finish, exchange.leave, exchange.entry):
             with suppress(AttributeError):
                 call()
+
+
+def test_what_is_sent_to_a_client_that_has_gone_is_no_answer(observer: Observer) -> None:
+    """Servers take it, and drop it."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/":
+            await receive()
+            assert (await receive())["type"] == "http.disconnect"
+        await answers(scope, receive, send)
+
+    running = Running(observer, app)
+    asyncio.run(ask(running.middleware, "/", incoming=[{"type": "http.disconnect"}]))
+    assert running.outcome == "client_disconnect"
