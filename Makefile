@@ -31,7 +31,7 @@ $(VERSIONS:%=test-%): test-%:
 	fi
 
 test-python: $(READY) ## run the tests of what is compiled on its Python code alone
-	@OBS_PURE_PYTHON=1 $(BIN)/python -m pytest tests/core tests/adapters tests/conformance tests/budget/test_garbage.py $(ARGS)
+	@OBS_PURE_PYTHON=1 $(BIN)/python -m pytest tests/core tests/adapters tests/conformance tests/budget/test_garbage.py -m "not compiled" $(ARGS)
 
 test-oldest: ## run the tests on the oldest Python found, with the oldest supported release of everything
 	@scripts/make-venv "$$(scripts/find-python $(VERSIONS) || echo $(PYTHON))" .venv-oldest constraints/oldest.txt

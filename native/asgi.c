@@ -50,10 +50,10 @@ static const Constant constants[] = {
 static PyObject *zero, *no_text, *http, *names_is_complete, *s_telemetry;
 
 #define NAMES(X)                                                                                                    \
-    X(__code__) X(__enter__) X(_marks) X(_names) X(_routes) X(body) X(client) X(close) X(effective_route_context)   \
-    X(end) X(fastapi) X(finish) X(headers) X(http_version) X(leave) X(method) X(more_body) X(observer) X(path)      \
-    X(path_format) X(perf_counter) X(query_string) X(report) X(root_path) X(route) X(routes) X(scheme) X(start) X(status)           \
-    X(template) X(throw) X(trailers) X(type)
+    X(__code__) X(__enter__) X(_marks) X(_names) X(_routes) X(body) X(client) X(close)                              \
+    X(effective_route_context) X(end) X(fastapi) X(finish) X(headers) X(http_version) X(leave) X(method)            \
+    X(more_body) X(observer) X(path) X(path_format) X(perf_counter) X(query_string) X(report) X(root_path)          \
+    X(route) X(routes) X(scheme) X(start) X(status) X(template) X(throw) X(trailers) X(type)
 #define NAME(name) static PyObject *s_##name;
 #define INTERN(name)                                                                                                \
     if ((s_##name = PyUnicode_InternFromString(#name)) == NULL) {                                                   \

@@ -133,7 +133,6 @@ typedef struct {
     const Field *fields;
 } Layout;
 
-#define PLACE(field) field,
 #define ROW(kind, field) {#field, &kind##_at.field},
 #define SLOT(kind, object, field) (*(PyObject **)((char *)(object) + kind##_at.field))
 

@@ -74,13 +74,13 @@ static const Constant constants[] = {
 static PyObject *one, *none_args, *no_text;
 
 #define NAMES(X)                                                                                                    \
-    X(PATH_INFO) X(QUERY_STRING) X(REMOTE_ADDR) X(REMOTE_PORT) X(REQUEST_METHOD) X(SCRIPT_NAME) X(SERVER_PROTOCOL)  \
-    X(_access_log) X(_bound) X(_busy) X(_callers) X(_clerk) X(_caller) X(_enter)            \
-    X(_HTTP_TEXT_FORMAT) X(_is_ascii) X(_is_enabled) X(_kind) X(_kinds) X(_ledger) X(_ledger_alone)        \
-    X(_line) X(_make_room) X(_metrics) X(_methods) X(_MOST) X(_path) X(_paths) X(_put_back) X(_recorders)  \
-    X(_route) X(_routes) X(_spans) X(_value_) X(_w3c) X(_waiting) X(active) X(add) X(append) X(begin) X(buckets) X(cell)       \
-    X(clock) X(count_in) X(example) X(firsts) X(instruments) X(is_asleep) X(known) X(may_wait) X(metrics) X(perf_counter) X(pop)       \
-    X(popleft) X(report) X(sampling) X(start) X(sums) X(time_ns) X(wake)
+    X(PATH_INFO) X(QUERY_STRING) X(REMOTE_ADDR) X(REMOTE_PORT) X(REQUEST_METHOD) X(SCRIPT_NAME)                     \
+    X(SERVER_PROTOCOL) X(_access_log) X(_bound) X(_busy) X(_callers) X(_clerk) X(_caller) X(_HTTP_TEXT_FORMAT)      \
+    X(_is_ascii) X(_is_enabled) X(_kind) X(_kinds) X(_ledger) X(_ledger_alone) X(_line) X(_metrics) X(_methods)     \
+    X(_MOST) X(_path) X(_paths) X(_put_back) X(_recorders) X(_route) X(_routes) X(_spans) X(_value_) X(_w3c)        \
+    X(_waiting) X(active) X(add) X(append) X(begin) X(buckets) X(clock) X(count_in) X(example) X(firsts)            \
+    X(instruments) X(is_asleep) X(known) X(may_wait) X(metrics) X(perf_counter) X(pop) X(report) X(sampling)        \
+    X(start) X(sums) X(time_ns)
 #define NAME(name) static PyObject *s_##name;
 #define INTERN(name)                                                                                                \
     if ((s_##name = PyUnicode_InternFromString(#name)) == NULL) {                                                   \
@@ -1359,7 +1359,7 @@ module_compiled(PyObject *Py_UNUSED(module), PyObject *slow)
         return Py_NewRef(slow);
     }
     PyObject *function = twin_of(twins, slow);
-    if (function != NULL && function_type.tp_name != NULL && ((Function *)function)->fast == metrics_record) {
+    if (function != NULL && ((Function *)function)->fast == metrics_record) {
         Py_INCREF(slow);
         Py_XSETREF(slow_record, slow);
     }

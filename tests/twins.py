@@ -14,10 +14,16 @@ from obs_middleware.logs import access
 from obs_middleware.metrics import http
 from obs_wsgi import middleware as wsgi
 
-needs_compiled = pytest.mark.skipif(
+_unless_compiled = pytest.mark.skipif(
     not (native.core.is_in_use and asgi.is_in_use),
     reason="the request path is not compiled here, so that it can't be compared with Python's",
 )
+
+
+def needs_compiled(test: Any) -> Any:
+    """Mark a test that compares both ways, which `make test-python` leaves out."""
+    return pytest.mark.compiled(_unless_compiled(test))
+
 
 # Where each is looked up.
 TWINS: tuple[tuple[Any, str], ...] = (
