@@ -35,13 +35,12 @@ def resident() -> dict[str, float]:
 
 
 def walk(driver: Driver, *, count: int, routes: int, unknown: int) -> None:
-    """Make `count` requests over all routes; `unknown` of them to paths that nobody has."""
+    """Make `count` requests over all routes in turn, and among them `unknown` more to paths that nobody has."""
     step = max(1, count // unknown) if unknown else count + 1
     for number in range(count):
+        driver.repeat(f"/r{number % routes}/{number}", 1)
         if number % step == 0:
             driver.ask(f"/unknown-{number}/x{number}")
-        else:
-            driver.repeat(f"/r{number % routes}/{number}", 1)
 
 
 def series(driver: Driver, *, unknown: int) -> dict[str, int]:

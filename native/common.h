@@ -131,6 +131,7 @@ typedef struct {
     const char *name; /* the class's __name__ */
     PyTypeObject **type;
     const Field *fields;
+    int is_late; /* of a module that is imported when it is needed: the functions work without */
 } Layout;
 
 #define ROW(kind, field) {#field, &kind##_at.field},
@@ -193,7 +194,7 @@ static int
 is_all_known(const Layout *layouts, const Constant *constants)
 {
     for (; layouts->name != NULL; layouts++) {
-        if (*layouts->type == NULL) {
+        if (*layouts->type == NULL && !layouts->is_late) {
             return 0;
         }
     }

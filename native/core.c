@@ -13,13 +13,15 @@
     X(begun) X(is_sampled) X(span) X(is_span_ours) X(context) X(route) X(status) X(error) X(request_bytes)          \
     X(response_bytes) X(carrier) X(routed) X(time_to_first_byte) X(fields) X(duration) X(outcome) X(error_type)     \
     X(_before)
-#define INFO(X) X(method) X(path) X(scheme) X(header) X(peer) X(is_marked)
+#define INFO(X) X(method) X(path) X(query) X(scheme) X(header) X(peer) X(http_version) X(is_marked)
 #define ENTRY(X)                                                                                                    \
     X(begun) X(method) X(path) X(route) X(status) X(outcome) X(error_type) X(duration) X(time_to_first_byte)        \
     X(request_bytes) X(response_bytes) X(request_id) X(correlation_id) X(ids) X(is_sampled) X(client) X(user_agent) \
     X(ended) X(is_line_due) X(is_measured)
 #define SPAN(X) X(_ids)
 #define SERIES(X) X(numbers)
+#define PACKED(X)                                                                                                   \
+    X(kind) X(flags) X(state) X(parent_id) X(is_parent_remote) X(parent_flags) X(code) X(description) X(events) X(scope)
 
 #define AT(field) Py_ssize_t field;
 #define EXCHANGE_ROW(field) ROW(exchange, field)
@@ -27,26 +29,30 @@
 #define ENTRY_ROW(field) ROW(entry, field)
 #define SPAN_ROW(field) ROW(span, field)
 #define SERIES_ROW(field) ROW(series, field)
+#define PACKED_ROW(field) ROW(packed, field)
 
 static struct { EXCHANGE(AT) } exchange_at;
 static struct { INFO(AT) } info_at;
 static struct { ENTRY(AT) } entry_at;
 static struct { SPAN(AT) } span_at;
 static struct { SERIES(AT) } series_at;
+static struct { PACKED(AT) } packed_at;
 
 static const Field exchange_fields[] = {EXCHANGE(EXCHANGE_ROW){NULL, NULL}};
 static const Field info_fields[] = {INFO(INFO_ROW){NULL, NULL}};
 static const Field entry_fields[] = {ENTRY(ENTRY_ROW){NULL, NULL}};
 static const Field span_fields[] = {SPAN(SPAN_ROW){NULL, NULL}};
 static const Field series_fields[] = {SERIES(SERIES_ROW){NULL, NULL}};
+static const Field packed_fields[] = {PACKED(PACKED_ROW){NULL, NULL}};
 
-static PyTypeObject *exchange_type, *info_type, *entry_type, *span_type, *series_type;
+static PyTypeObject *exchange_type, *info_type, *entry_type, *span_type, *series_type, *packed_type;
 
-enum { OF_EXCHANGE, OF_INFO };
+enum { OF_EXCHANGE, OF_INFO, OF_PACKED };
 
 static const Layout layouts[] = {
     {"Exchange", &exchange_type, exchange_fields},
     {"RequestInfo", &info_type, info_fields},
+    {"Packed", &packed_type, packed_fields, .is_late = 1},
     {"Entry", &entry_type, entry_fields},
     {"_Unrecorded", &span_type, span_fields},
     {"Series", &series_type, series_fields},
@@ -55,7 +61,7 @@ static const Layout layouts[] = {
 
 /* Globals of Python modules are dictionaries, so that what is replaced there is replaced here. */
 static PyObject *carried_as, *current, *otel_context, *outcome_ok, *ledger_globals, *propagate_globals,
-    *context_type, *span_key, *bytes_buckets, *variable_of;
+    *context_type, *span_key, *invalid_span, *nothing, *told_type, *bytes_buckets, *variable_of;
 
 static const Constant constants[] = {
     {"CARRIED_AS", &carried_as},
@@ -66,6 +72,9 @@ static const Constant constants[] = {
     {"propagate", &propagate_globals},
     {"Context", &context_type},
     {"SPAN", &span_key},
+    {"INVALID", &invalid_span},
+    {"NOTHING", &nothing},
+    {"Told", &told_type},
     {"BYTES_BUCKETS", &bytes_buckets},
     {"variable_of", &variable_of},
     {NULL, NULL},
@@ -75,19 +84,22 @@ static PyObject *one, *none_args, *no_text;
 
 #define NAMES(X)                                                                                                    \
     X(PATH_INFO) X(QUERY_STRING) X(REMOTE_ADDR) X(REMOTE_PORT) X(REQUEST_METHOD) X(SCRIPT_NAME)                     \
-    X(SERVER_PROTOCOL) X(_access_log) X(_bound) X(_busy) X(_callers) X(_clerk) X(_caller) X(_HTTP_TEXT_FORMAT)      \
-    X(_is_ascii) X(_is_enabled) X(_kind) X(_kinds) X(_ledger) X(_ledger_alone) X(_line) X(_metrics) X(_methods)     \
-    X(_MOST) X(_path) X(_paths) X(_put_back) X(_recorders) X(_route) X(_routes) X(_spans) X(_value_) X(_w3c)        \
-    X(_waiting) X(active) X(add) X(append) X(begin) X(buckets) X(clock) X(count_in) X(example) X(firsts)            \
-    X(instruments) X(is_asleep) X(known) X(may_wait) X(metrics) X(perf_counter) X(pop) X(report) X(sampling)        \
-    X(start) X(sums) X(time_ns)
+    X(SERVER_PROTOCOL) X(_HTTP_TEXT_FORMAT) X(_MOST) X(_access_log) X(_alone) X(_attributes) X(_began) X(_blank)    \
+    X(_bound) X(_busy) X(_caller) X(_callers) X(_class) X(_clerk) X(_end_time) X(_ids) X(_is_ascii)                 \
+    X(_is_enabled) X(_kind) X(_kinds) X(_ledger) X(_ledger_alone) X(_line) X(_lock) X(_methods)           \
+    X(_metrics) X(_name) X(_parent) X(_path) X(_paths) X(_put) X(_put_back) X(_record) X(_recorders)                \
+    X(_redactor) X(_resource) X(_route) X(_routes) X(_span_processors) X(_spans) X(_start_time) X(_told)            \
+    X(_tracer) X(_value_) X(_w3c) X(_waiting) X(active) X(add) X(append) X(begin) X(buckets) X(clock)               \
+    X(count_in) X(direct) X(end) X(example) X(firsts) X(instruments) X(is_asleep) X(known) X(may_wait)              \
+    X(metrics) X(perf_counter) X(pop) X(report) X(resource) X(sampling) X(span_processor) X(start) X(sums)          \
+    X(time_ns)
 #define NAME(name) static PyObject *s_##name;
 #define INTERN(name)                                                                                                \
     if ((s_##name = PyUnicode_InternFromString(#name)) == NULL) {                                                   \
         return -1;                                                                                                  \
     }
 NAMES(NAME)
-static PyObject *s_user_agent, *s_url_scheme, *http;
+static PyObject *s_host, *s_user_agent, *s_url_scheme, *http;
 
 static int is_ready; /* all of it is known, and random IDs can be drawn */
 
@@ -456,53 +468,67 @@ exchange_entry(PyObject *const *args, Py_ssize_t count, PyObject *names)
 
 /* ------------------------------------------------------------------ Observer and Ledger */
 
-/* Return a span that records nothing and its context in `context`, both new. */
+/* Return a context with a span alone in it, new. */
 static PyObject *
-unrecorded(PyObject *ids, PyObject **context)
+context_of(PyObject *span)
 {
-    PyObject *span = PyBaseObject_Type.tp_new(span_type, none_args, NULL);
-    if (span == NULL) {
-        return NULL;
+    PyObject *context = PyDict_Type.tp_new((PyTypeObject *)context_type, none_args, NULL);
+    if (context != NULL && PyDict_SetItem(context, span_key, span) < 0) {
+        Py_CLEAR(context);
     }
-    put(&SLOT(span, span, _ids), Py_NewRef(ids));
-    *context = PyDict_Type.tp_new((PyTypeObject *)context_type, none_args, NULL);
-    if (*context == NULL || PyDict_SetItem(*context, span_key, span) < 0) {
-        Py_CLEAR(*context);
-        Py_CLEAR(span);
-    }
-    return span;
+    return context;
 }
 
-/* Tell whether a new trace is not to be kept, whatever the SDK would say; -1 with an exception. */
+/* Give the exchange a span that records nothing; -1 with an exception. */
 static int
-is_dropped(PyObject *spans, PyObject *ids)
+start_unrecorded(PyObject *exchange)
+{
+    PyObject *span = PyBaseObject_Type.tp_new(span_type, none_args, NULL), *context;
+    if (span == NULL) {
+        return -1;
+    }
+    put(&SLOT(span, span, _ids), Py_NewRef(EXCHANGE_(ids)));
+    if ((context = context_of(span)) == NULL) {
+        Py_DECREF(span);
+        return -1;
+    }
+    put(&EXCHANGE_(span), span);
+    put(&EXCHANGE_(context), context);
+    return 0;
+}
+
+enum Fate { FAILED = -1, DROPPED, KEPT, UNKNOWN };
+
+/* Tell whether a new trace is kept: dropped, whatever the SDK would say, kept unless the SDK says no, or to be asked. */
+static enum Fate
+fate(PyObject *spans, PyObject *ids)
 {
     PyObject *is_enabled = PyObject_GetAttr(spans, s__is_enabled);
     if (is_enabled == NULL) {
-        return -1;
+        return FAILED;
     }
     int is_off = is_enabled == Py_False, is_on = is_enabled == Py_True;
     Py_DECREF(is_enabled);
-    if (is_off || !is_on) {
-        return is_off;
+    if (!is_on) {
+        return is_off ? DROPPED : UNKNOWN;
     }
     PyObject *sampling = PyObject_GetAttr(spans, s_sampling);
     if (sampling == NULL || sampling == Py_None) {
         Py_XDECREF(sampling);
-        return sampling == NULL ? -1 : 0;
+        return sampling == NULL ? FAILED : KEPT;
     }
     PyObject *bound = PyObject_GetAttr(sampling, s__bound);
     Py_DECREF(sampling);
     if (bound == NULL) {
-        return -1;
+        return FAILED;
     }
-    int is_kept = 1;
+    enum Fate told = UNKNOWN;
     if (PyUnicode_CheckExact(bound) && PyUnicode_IS_COMPACT_ASCII(bound) && PyUnicode_IS_COMPACT_ASCII(ids)) {
         Py_ssize_t size = PyUnicode_GET_LENGTH(bound) < 16 ? PyUnicode_GET_LENGTH(bound) : 16;
-        is_kept = memcmp((char *)PyUnicode_DATA(ids) + 16, PyUnicode_DATA(bound), size) < 0;
+        told = memcmp((char *)PyUnicode_DATA(ids) + 16, PyUnicode_DATA(bound), size) < 0 ? KEPT : DROPPED;
     }
     Py_DECREF(bound);
-    return !is_kept;
+    return told;
 }
 
 /* Tell whether nothing is around the request: no exchange, no OpenTelemetry context, no propagator but W3C's. */
@@ -583,24 +609,27 @@ observer_start(PyObject *const *args, Py_ssize_t count, PyObject *names)
         goto done;
     }
     exchange = made;
-    int is_out = is_dropped(spans, ids);
-    if (is_out == 1) {
-        PyObject *context = NULL, *span = unrecorded(ids, &context);
-        if (span == NULL) {
-            goto done;
-        }
-        put(&EXCHANGE_(span), span);
-        put(&EXCHANGE_(context), context);
+    enum Fate told = fate(spans, ids);
+    if (told == FAILED) {
+        goto done;
+    }
+    if (told != UNKNOWN) {
         put(&EXCHANGE_(is_span_ours), Py_NewRef(Py_True));
     }
+    if (told == DROPPED) {
+        if (start_unrecorded(exchange) < 0) {
+            goto done;
+        }
+    }
     else {
-        PyObject *has_end = is_out < 0 ? NULL : PyObject_CallMethodOneArg(spans, s_start, exchange);
-        if (has_end == NULL) {
-            answer = is_out < 0 ? NULL : without_us(observer);
+        PyObject *done = told == KEPT ? PyObject_CallMethodObjArgs(spans, s__record, exchange, invalid_span, nothing, NULL)
+                                      : PyObject_CallMethodOneArg(spans, s_start, exchange);
+        if (done == NULL) {
+            answer = without_us(observer);
             goto begun_late;
         }
-        Py_DECREF(has_end);
-        PyObject *all = has_end == Py_True ? PyObject_GetAttr(observer, s__recorders) : NULL;
+        PyObject *all = told == KEPT || done == Py_True ? PyObject_GetAttr(observer, s__recorders) : NULL;
+        Py_DECREF(done);
         if (all != NULL) {
             PyList_SetItem(recorders, 0, all);
         }
@@ -690,6 +719,263 @@ ledger_add(PyObject *const *args, Py_ssize_t count, PyObject *names)
         Py_CLEAR(done);
     }
     return done;
+}
+
+/* ------------------------------------------------------------------ ServerSpans and DirectTracer */
+
+/* Return what starts and ends spans past the SDK, new; NULL where there is nothing of the kind. */
+static PyObject *
+direct_of(PyObject *spans)
+{
+    PyObject *sampling = PyObject_GetAttr(spans, s_sampling), *direct = NULL;
+    if (sampling != NULL && sampling != Py_None) {
+        direct = PyObject_GetAttr(sampling, s_direct);
+    }
+    Py_XDECREF(sampling);
+    if (direct == Py_None) {
+        Py_CLEAR(direct);
+    }
+    return direct;
+}
+
+static PyObject *
+spans_record(PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    if (!is_ready || count != 4 || names != NULL || !is_whole(&layouts[OF_EXCHANGE], args[1]) ||
+        args[2] != invalid_span || args[3] != nothing) {
+        return SLOW;
+    }
+    PyObject *exchange = args[1], *direct = direct_of(args[0]);
+    PyObject *redactor = direct == NULL ? NULL : PyObject_GetAttr(args[0], s__redactor);
+    if (redactor == NULL) {
+        Py_XDECREF(direct);
+        return failed();
+    }
+    PyObject *span = PyObject_CallMethodObjArgs(direct, s_start, exchange, invalid_span, nothing, redactor, NULL);
+    Py_DECREF(direct);
+    Py_DECREF(redactor);
+    if (span == NULL) {
+        return NULL;
+    }
+    PyObject *context = span == Py_None ? NULL : context_of(span);
+    if (context == NULL) {
+        Py_DECREF(span);
+        return failed();
+    }
+    put(&EXCHANGE_(span), span);
+    put(&EXCHANGE_(is_sampled), Py_NewRef(Py_True));
+    put(&EXCHANGE_(context), context);
+    Py_RETURN_NONE;
+}
+
+/* Return the attributes of the span that is of that class, new; NULL where it has one that says somebody was at it. */
+static PyObject *
+untouched(PyObject *span, PyObject *kind)
+{
+    if ((PyObject *)Py_TYPE(span) != kind) {
+        return NULL;
+    }
+    PyObject *own = PyObject_GenericGetDict(span, NULL), *signs[] = {s__lock, s__attributes, s__parent};
+    for (size_t at = 0; own != NULL && at < sizeof signs / sizeof *signs; at++) {
+        if (PyDict_Contains(own, signs[at]) != 0) {
+            Py_CLEAR(own);
+        }
+    }
+    return own;
+}
+
+/* Return what a span that ends tells, new. */
+static PyObject *
+told_by(PyObject *exchange, PyObject *redactor)
+{
+    PyObject *info = Py_NewRef(EXCHANGE_(info)), *peer = INFO_(peer), *host = NULL, *agent = NULL, *told = NULL;
+    if ((peer == Py_None || (PyTuple_CheckExact(peer) && PyTuple_GET_SIZE(peer) == 2)) &&
+        (host = PyObject_CallOneArg(INFO_(header), s_host)) != NULL &&
+        (agent = PyObject_CallOneArg(INFO_(header), s_user_agent)) != NULL) {
+        PyObject *fields[] = {
+            redactor,
+            EXCHANGE_(method),
+            INFO_(method),
+            INFO_(scheme),
+            INFO_(path),
+            INFO_(query),
+            INFO_(http_version),
+            host,
+            agent,
+            peer == Py_None ? Py_None : PyTuple_GET_ITEM(peer, 0),
+            peer == Py_None ? Py_None : PyTuple_GET_ITEM(peer, 1),
+            EXCHANGE_(route),
+            EXCHANGE_(status),
+            EXCHANGE_(error_type),
+        };
+        told = PyObject_Vectorcall(told_type, fields, sizeof fields / sizeof *fields, NULL);
+    }
+    Py_DECREF(info);
+    Py_XDECREF(host);
+    Py_XDECREF(agent);
+    return told;
+}
+
+static PyObject *
+name_of(PyObject *exchange, PyObject *redactor) /* a span's, new; NULL where it is not a common one */
+{
+    PyObject *method = EXCHANGE_(method), *route = EXCHANGE_(route);
+    if (!PyUnicode_CheckExact(method) || IS(method, "_OTHER") || !PyUnicode_CheckExact(route) ||
+        PyUnicode_GET_LENGTH(route) == 0) {
+        return NULL;
+    }
+    Py_INCREF(method);
+    PyObject *shown = PyObject_CallMethodOneArg(redactor, s_known, route);
+    PyObject *name = shown != NULL && PyUnicode_Check(shown) ? PyUnicode_FromFormat("%U %U", method, shown) : NULL;
+    Py_DECREF(method);
+    Py_XDECREF(shown);
+    return name;
+}
+
+static PyObject *
+end_time(PyObject *exchange) /* in nanoseconds, new */
+{
+    PyObject *taken = PyLong_FromDouble(nearbyint(PyFloat_AS_DOUBLE(EXCHANGE_(duration)) * 1e9));
+    PyObject *end = taken == NULL ? NULL : PyNumber_Add(EXCHANGE_(started_ns), taken);
+    Py_XDECREF(taken);
+    return end;
+}
+
+static PyObject *
+spans_end(PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    if (!is_ready || count != 2 || names != NULL || !is_whole(&layouts[OF_EXCHANGE], args[1])) {
+        return SLOW;
+    }
+    PyObject *exchange = args[1];
+    if (EXCHANGE_(is_span_ours) != Py_True || !IS(EXCHANGE_(error_type), "") || !PyFloat_CheckExact(EXCHANGE_(duration)) ||
+        !is_whole(&layouts[OF_INFO], EXCHANGE_(info))) {
+        return SLOW;
+    }
+    PyObject *direct = direct_of(args[0]), *span = Py_NewRef(EXCHANGE_(span)), *kind = NULL, *own = NULL,
+             *redactor = NULL, *name = NULL, *told = NULL, *end = NULL, *done = NULL;
+    int is_late = 0;
+    if (direct != NULL && (kind = PyObject_GetAttr(direct, s__class)) != NULL &&
+        (own = untouched(span, kind)) != NULL && (redactor = PyObject_GetAttr(args[0], s__redactor)) != NULL &&
+        (name = name_of(exchange, redactor)) != NULL && (told = told_by(exchange, redactor)) != NULL &&
+        (end = end_time(exchange)) != NULL) {
+        done = PyObject_CallMethodObjArgs(direct, s_end, span, name, told, end, NULL);
+        is_late = done == NULL || done == Py_True; /* else nothing was done, and the SDK has to */
+        Py_XDECREF(done);
+    }
+    Py_XDECREF(direct);
+    Py_DECREF(span);
+    Py_XDECREF(kind);
+    Py_XDECREF(own);
+    Py_XDECREF(redactor);
+    Py_XDECREF(name);
+    Py_XDECREF(told);
+    Py_XDECREF(end);
+    return !is_late ? failed() : done == NULL ? NULL : Py_NewRef(Py_None);
+}
+
+/* Tell whether the provider's only processor is still ours. */
+static int
+is_only(PyObject *direct, PyObject *tracer)
+{
+    PyObject *processor = PyObject_GetAttr(tracer, s_span_processor);
+    PyObject *all = processor == NULL ? NULL : PyObject_GetAttr(processor, s__span_processors);
+    PyObject *alone = all == NULL ? NULL : PyObject_GetAttr(direct, s__alone);
+    int is_same = all != NULL && all == alone;
+    Py_XDECREF(processor);
+    Py_XDECREF(all);
+    Py_XDECREF(alone);
+    return is_same;
+}
+
+static PyObject *
+tracer_start(PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    if (!is_ready || count != 5 || names != NULL || !is_whole(&layouts[OF_EXCHANGE], args[1]) ||
+        args[2] != invalid_span || args[3] != nothing) {
+        return SLOW;
+    }
+    PyObject *direct = args[0], *exchange = args[1], *span = NULL, *own = NULL, *began = NULL, *is_on = NULL;
+    PyObject *tracer = PyObject_GetAttr(direct, s__tracer), *kind = PyObject_GetAttr(direct, s__class);
+    PyObject *resource = tracer == NULL ? NULL : PyObject_GetAttr(tracer, s_resource);
+    if (resource != NULL && kind != NULL && PyType_Check(kind) && is_only(direct, tracer) &&
+        (is_on = PyObject_CallMethodNoArgs(direct, s__is_enabled)) == Py_True &&
+        (began = PyTuple_Pack(3, EXCHANGE_(method), EXCHANGE_(info), args[4])) != NULL &&
+        (span = PyBaseObject_Type.tp_new((PyTypeObject *)kind, none_args, NULL)) != NULL &&
+        ((own = PyObject_GenericGetDict(span, NULL)) == NULL || PyDict_SetItem(own, s__ids, EXCHANGE_(ids)) < 0 ||
+         PyDict_SetItem(own, s__name, EXCHANGE_(method)) < 0 ||
+         PyDict_SetItem(own, s__start_time, EXCHANGE_(started_ns)) < 0 || PyDict_SetItem(own, s__began, began) < 0 ||
+         PyDict_SetItem(own, s__resource, resource) < 0)) {
+        Py_CLEAR(span);
+    }
+    Py_XDECREF(tracer);
+    Py_XDECREF(kind);
+    Py_XDECREF(resource);
+    Py_XDECREF(is_on);
+    Py_XDECREF(began);
+    Py_XDECREF(own);
+    return span == NULL ? failed() : span;
+}
+
+#define BLANK_(field) SLOT(packed, blank, field)
+
+/* Return a span that begins a trace as it waits for its export, new; NULL where it lacks something. */
+static PyObject *
+packed(PyObject *own, PyObject *name, PyObject *told, PyObject *end, PyObject *blank)
+{
+    PyObject *ids = PyDict_GetItemWithError(own, s__ids), *start = PyDict_GetItemWithError(own, s__start_time),
+             *resource = PyDict_GetItemWithError(own, s__resource);
+    if (ids == NULL || start == NULL || resource == NULL || !is_whole(&layouts[OF_PACKED], blank)) {
+        return NULL;
+    }
+    PyObject *fields[] = {
+        name,
+        BLANK_(kind),
+        ids,
+        BLANK_(flags),
+        BLANK_(state),
+        BLANK_(parent_id),
+        BLANK_(is_parent_remote),
+        BLANK_(parent_flags),
+        start,
+        end,
+        BLANK_(code),
+        BLANK_(description),
+        told,
+        BLANK_(events),
+        resource,
+        BLANK_(scope),
+    };
+    return PyObject_Vectorcall((PyObject *)packed_type, fields, sizeof fields / sizeof *fields, NULL);
+}
+
+static PyObject *
+tracer_end(PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    if (!is_ready || count != 5 || names != NULL || (PyObject *)Py_TYPE(args[3]) != told_type) {
+        return SLOW;
+    }
+    PyObject *direct = args[0], *span = args[1], *name = args[2], *told = args[3], *end = args[4];
+    PyObject *tracer = PyObject_GetAttr(direct, s__tracer), *kind = PyObject_GetAttr(direct, s__class);
+    PyObject *own = NULL, *blank = NULL, *queue = NULL, *waits = NULL, *done = NULL;
+    int is_late = 0;
+    if (tracer != NULL && kind != NULL && is_only(direct, tracer) && (own = untouched(span, kind)) != NULL &&
+        (queue = PyObject_GetAttr(direct, s__put)) != NULL && (blank = PyObject_GetAttr(direct, s__blank)) != NULL &&
+        (waits = packed(own, name, told, end, blank)) != NULL) {
+        is_late = 1;
+        if (PyDict_SetItem(own, s__name, name) == 0 && PyDict_SetItem(own, s__end_time, end) == 0 &&
+            PyDict_SetItem(own, s__told, told) == 0) {
+            done = PyObject_CallOneArg(queue, waits);
+        }
+    }
+    Py_XDECREF(tracer);
+    Py_XDECREF(kind);
+    Py_XDECREF(own);
+    Py_XDECREF(blank);
+    Py_XDECREF(queue);
+    Py_XDECREF(waits);
+    Py_XDECREF(done);
+    return !is_late ? failed() : done == NULL ? NULL : Py_NewRef(Py_True);
 }
 
 /* ------------------------------------------------------------------ HttpMetrics */
@@ -1345,6 +1631,10 @@ static const Twin twins[] = {
     {"Exchange.entry", exchange_entry},
     {"Observer.start", observer_start},
     {"Observer._enter", observer_enter},
+    {"ServerSpans._record", spans_record},
+    {"ServerSpans.end", spans_end},
+    {"DirectTracer.start", tracer_start},
+    {"DirectTracer.end", tracer_end},
     {"Ledger.add", ledger_add},
     {"HttpMetrics.record", metrics_record},
     {"AccessLog._piece", access_piece},
@@ -1396,10 +1686,11 @@ static int
 intern_names(void)
 {
     NAMES(INTERN)
+    s_host = PyUnicode_InternFromString("host");
     s_user_agent = PyUnicode_InternFromString("user-agent");
     s_url_scheme = PyUnicode_InternFromString("wsgi.url_scheme");
     http = PyUnicode_InternFromString("http");
-    return s_user_agent == NULL || s_url_scheme == NULL || http == NULL ? -1 : 0;
+    return s_host == NULL || s_user_agent == NULL || s_url_scheme == NULL || http == NULL ? -1 : 0;
 }
 
 static struct PyModuleDef module = {

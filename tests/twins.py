@@ -12,6 +12,7 @@ from obs_django import middleware as django
 from obs_middleware import cgi, exchange, ledger, native, observer, request_id
 from obs_middleware.logs import access
 from obs_middleware.metrics import http
+from obs_middleware.tracing import direct, server
 from obs_wsgi import middleware as wsgi
 
 _unless_compiled = pytest.mark.skipif(
@@ -35,6 +36,10 @@ TWINS: tuple[tuple[Any, str], ...] = (
     (exchange.Exchange, "entry"),
     (observer.Observer, "start"),
     (observer.Observer, "_enter"),
+    (server.ServerSpans, "_record"),
+    (server.ServerSpans, "end"),
+    (direct.DirectTracer, "start"),
+    (direct.DirectTracer, "end"),
     (ledger.Ledger, "add"),
     (http.HttpMetrics, "record"),
     (access.AccessLog, "_piece"),

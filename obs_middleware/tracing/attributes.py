@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from obs_middleware import native
+
 if TYPE_CHECKING:
     from obs_middleware.exchange import Exchange
     from obs_middleware.redaction import Redactor
@@ -80,6 +82,9 @@ class Told(msgspec.Struct, gc=False):
     def all(self) -> Attributes:
         """Return those of the start and those that follow."""
         return at_start(self.method, self, self.redactor) | self.attributes()
+
+
+native.core.learn(Told=Told)
 
 
 def told_by(exchange: Exchange, redactor: Redactor) -> Told:

@@ -7,7 +7,7 @@ Imported with the SDK only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from obs_middleware import native
 from obs_middleware.tracing.attributes import Told
 
 pack, unpack = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
@@ -30,17 +31,18 @@ class PackedBatches(BatchSpanProcessor):
 
     def __init__(self, exporter: SpanExporter, *, takes_packed: bool = False) -> None:
         super().__init__(exporter if takes_packed else _Unpacking(exporter))
+        # Takes in a span that is packed already; past the SDK's look at its context, where that can be (0.5 µs less).
+        self.put: Callable[[Any], None] = getattr(
+            getattr(self, "_batch_processor", None), "emit", super().on_end
+        )
 
     def on_end(self, span: ReadableSpan) -> None:
         """Take in a span that was sampled."""
         if span.context is not None and span.context.trace_flags.sampled:
             super().on_end(_packed(span))
 
-    def put(self, span: Packed) -> None:
-        """Take in a span that is packed already."""
-        super().on_end(span)  # type: ignore[arg-type]
 
-
+@native.core.laid_out
 class Packed(msgspec.Struct, gc=False):
     """A span; `resource` and `scope` are shared, the rest is its own."""
 
@@ -48,8 +50,7 @@ class Packed(msgspec.Struct, gc=False):
 
     name: str
     kind: SpanKind
-    trace_id: int
-    span_id: int
+    ids: str  # the digits of the trace and the span ID
     flags: TraceFlags
     state: Any
     parent_id: int
@@ -70,14 +71,14 @@ class Packed(msgspec.Struct, gc=False):
         return unpack(attributes) if isinstance(attributes, bytes) else attributes.all()
 
     def unpacked(self) -> ReadableSpan:
-        parent = None
+        parent, trace_id, span_id = None, int(self.ids[:32], 16), int(self.ids[32:], 16)
         if self.parent_flags is not None:
             parent = SpanContext(
-                self.trace_id, self.parent_id, self.is_parent_remote, self.parent_flags, self.state
+                trace_id, self.parent_id, self.is_parent_remote, self.parent_flags, self.state
             )
         return ReadableSpan(
             name=self.name,
-            context=SpanContext(self.trace_id, self.span_id, False, self.flags, self.state),
+            context=SpanContext(trace_id, span_id, False, self.flags, self.state),
             parent=parent,
             resource=self.resource,
             attributes=_attributes(self.known()),
@@ -136,8 +137,7 @@ def _packed(span: ReadableSpan) -> Any:
     return Packed(
         span.name,
         span.kind,
-        here.trace_id,
-        here.span_id,
+        f"{here.trace_id:032x}{here.span_id:016x}",
         here.trace_flags,
         here.trace_state or None,
         0 if parent is None else parent.span_id,

@@ -20,6 +20,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from obs_middleware import native
 from obs_middleware.tracing.batch import Packed, PackedBatches, pack, pack_events
 from obs_middleware.tracing.span import MADE_LATE, ServerSpan
 
@@ -98,7 +99,16 @@ class DirectTracer:
             "_state": None,
         }
         self._class: type[ServerSpan] = type("ServerSpan", (ServerSpan,), shared)
+        self._blank = self._packed_blank()
 
+    def _packed_blank(self) -> Packed:
+        """Return a span that begins a trace, with nothing that is its own: what the compiled way begins with."""
+        span = _new(self._class)
+        own: Any = span.__dict__
+        own.update(_ids="", _name="", _start_time=0, _resource=None)
+        return _packed(span, b"", _NO_EVENTS)
+
+    @native.core.compiled
     def start(
         self, exchange: Exchange, parent: SpanContext, context: Context, redactor: Redactor
     ) -> ServerSpan | None:
@@ -118,6 +128,7 @@ class DirectTracer:
             own["_flags"] = self._flags[self._random & parent.trace_flags]
         return span
 
+    @native.core.compiled
     def end(self, span: Span, name: str, told: Told, end_time: int) -> bool:
         """End a span with a name and what is told of it; False, and nothing done, where the SDK has to."""
         if not isinstance(span, self._class) or not self._is_alone():
@@ -127,7 +138,6 @@ class DirectTracer:
             "_lock" not in own and "_attributes" not in own
         ):  # nobody has done or read anything: the usual case
             own["_name"], own["_end_time"], own["_told"] = name, end_time, told
-            own.pop("_known", None)
             self._put(_packed(span, told, _NO_EVENTS))  # its attributes are made when it is exported
             return True
         with span._lock:
@@ -171,12 +181,11 @@ def _with(
 
 
 def _packed(span: ServerSpan, attributes: bytes | Told, events: bytes) -> Packed:
-    ids, parent, status = span._ids, span._parent, span._status
+    parent, status = span._parent, span._status
     return Packed(
         span._name,
         span._kind,
-        int(ids[:32], 16),
-        int(ids[32:], 16),
+        span._ids,
         span._flags,
         span._state or None,
         0 if parent is None else parent.span_id,

@@ -95,8 +95,7 @@ def rejected(answer: bytes) -> tuple[int, str]:
 
 def _packed(span: Packed) -> bytes:
     return _span(
-        span.trace_id,
-        span.span_id,
+        bytes.fromhex(span.ids),
         span.state,
         None if span.parent_flags is None else span.parent_id,
         span.is_parent_remote,
@@ -115,8 +114,7 @@ def _readable(span: ReadableSpan) -> bytes:
     context: Any = span.context
     parent = span.parent
     return _span(
-        context.trace_id,
-        context.span_id,
+        context.trace_id.to_bytes(16, "big") + context.span_id.to_bytes(8, "big"),
         context.trace_state,
         None if parent is None else parent.span_id,
         parent is not None and parent.is_remote,
@@ -139,8 +137,7 @@ def _readable(span: ReadableSpan) -> bytes:
 
 
 def _span(
-    trace_id: int,
-    span_id: int,
+    ids: bytes,
     state: Any,
     parent_id: int | None,
     is_parent_remote: bool,
@@ -162,7 +159,7 @@ def _span(
     status = (b"" if description is None else text_field(0x12, description)) + number_field(0x18, code.value)
     return b"".join(
         (
-            b"\x0a\x10%b\x12\x08%b" % (trace_id.to_bytes(16, "big"), span_id.to_bytes(8, "big")),
+            b"\x0a\x10%b\x12\x08%b" % (ids[:16], ids[16:]),
             text_field(0x1A, state.to_header()) if state else b"",
             b"" if parent_id is None else b"\x22\x08" + parent_id.to_bytes(8, "big"),
             text_field(0x2A, name),

@@ -47,7 +47,13 @@ _new = object.__new__
 (_SPAN,) = set_span_in_context(
     NonRecordingSpan(INVALID_SPAN_CONTEXT), _NOTHING
 )  # where a context has its span
-native.core.learn(Context=Context, SPAN=_SPAN, propagate=get_global_textmap.__globals__)
+native.core.learn(
+    Context=Context,
+    SPAN=_SPAN,
+    INVALID=INVALID_SPAN_CONTEXT,
+    NOTHING=_NOTHING,
+    propagate=get_global_textmap.__globals__,
+)
 
 
 class ServerSpans:
@@ -85,6 +91,7 @@ class ServerSpans:
         exchange.context = Context({_SPAN: span})
         return False
 
+    @native.core.compiled
     def end(self, exchange: Exchange) -> None:
         """Name the span, write what is known and end it with the duration that every other signal shows."""
         span = exchange.span
@@ -134,6 +141,7 @@ class ServerSpans:
         else:
             _carry(exchange, parent, context)
 
+    @native.core.compiled
     def _record(self, exchange: Exchange, parent: SpanContext, context: Context) -> None:
         """Give the exchange a span that records, if there is one."""
         direct = None if self.sampling is None else self.sampling.direct

@@ -18,21 +18,21 @@ from tests.budget.calls import Calls, count
 # request path is compiled, then in Python alone. `%` is how many traces are sampled.
 BUDGET = {
     ("raw ASGI", "0 %"): (3, 71),
-    ("raw ASGI", "100 %"): (33, 103),
+    ("raw ASGI", "100 %"): (11, 100),
     ("Starlette", "0 %"): (11, 81),
-    ("Starlette", "100 %"): (40, 113),
+    ("Starlette", "100 %"): (19, 110),
     ("FastAPI", "0 %"): (6, 81),
-    ("FastAPI", "100 %"): (36, 112),
+    ("FastAPI", "100 %"): (14, 110),
     ("FastAPI, 100 chunks", "0 %"): (23, 299),
-    ("FastAPI, 100 chunks", "100 %"): (53, 330),
+    ("FastAPI, 100 chunks", "100 %"): (31, 328),
     ("raw WSGI", "0 %"): (20, 60),
-    ("raw WSGI", "100 %"): (50, 88),
+    ("raw WSGI", "100 %"): (28, 85),
     ("Flask", "0 %"): (15, 55),
-    ("Flask", "100 %"): (45, 83),
+    ("Flask", "100 %"): (23, 80),
     ("Django sync", "0 %"): (28, 66),
-    ("Django sync", "100 %"): (58, 94),
+    ("Django sync", "100 %"): (36, 91),
     ("Django async", "0 %"): (57, 92),
-    ("Django async", "100 %"): (87, 120),
+    ("Django async", "100 %"): (65, 117),
 }
 
 _FRONT_ENDS = {

@@ -22,6 +22,9 @@ ROOT = Path(__file__).parents[2]
 UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 
 
+_NO_MARKS = {"host", "user-agent"}
+
+
 def request(
     method: str = "GET",
     path: str = "/items/7",
@@ -33,7 +36,9 @@ def request(
     http_version: str = "1.1",
 ) -> RequestInfo:
     """Make a request; header names are lower case."""
-    return RequestInfo(method, path, query, scheme, (headers or {}).get, peer, http_version)
+    headers = headers or {}
+    is_marked = not _NO_MARKS.issuperset(headers)
+    return RequestInfo(method, path, query, scheme, headers.get, peer, http_version, is_marked)
 
 
 def observer(
