@@ -14,7 +14,6 @@
     X(before) X(exchange) X(has_body) X(has_closed) X(has_trailers) X(is_streaming) X(names) X(headers) X(routes)   \
     X(scope) X(sent) X(server_receive) X(server_send)
 
-#define AT(field) Py_ssize_t field;
 #define EXCHANGE_ROW(field) ROW(exchange, field)
 #define INFO_ROW(field) ROW(info, field)
 #define RESPONSE_ROW(field) ROW(response, field)
@@ -54,14 +53,8 @@ static PyObject *zero, *no_text, *http, *names_is_complete, *s_telemetry;
     X(effective_route_context) X(end) X(fastapi) X(finish) X(headers) X(http_version) X(leave) X(method)            \
     X(more_body) X(observer) X(path) X(path_format) X(perf_counter) X(query_string) X(report) X(root_path)          \
     X(route) X(routes) X(scheme) X(start) X(status) X(template) X(throw) X(trailers) X(type)
-#define NAME(name) static PyObject *s_##name;
-#define INTERN(name)                                                                                                \
-    if ((s_##name = PyUnicode_InternFromString(#name)) == NULL) {                                                   \
-        return -1;                                                                                                  \
-    }
 NAMES(NAME)
 
-static int is_ready; /* all of it is known */
 static PyObject *whole_request_info; /* request_info with both of its ways */
 
 #define EXCHANGE_(field) SLOT(exchange, exchange, field)
@@ -150,12 +143,6 @@ static PyTypeObject headers_type = {
 };
 
 /* ------------------------------------------------------------------ request_info */
-
-static inline PyObject *
-get(PyObject *dict, PyObject *key) /* borrowed; NULL where there is none, or an exception */
-{
-    return PyDict_GetItemWithError(dict, key);
-}
 
 static int
 find(PyObject *object, PyObject *name, PyObject **value) /* without an exception where there is no such attribute */
@@ -484,9 +471,7 @@ sending_done(Sending *self)
     PyObject *response = self->response, *exchange = RESPONSE_(exchange);
     if (self->kind == START) {
         if (EXCHANGE_(time_to_first_byte) == Py_None) {
-            PyObject *now = clock_now(s_perf_counter);
-            PyObject *seconds = now == NULL ? NULL : PyNumber_Subtract(now, EXCHANGE_(started));
-            Py_XDECREF(now);
+            PyObject *seconds = since(EXCHANGE_(started), s_perf_counter);
             if (seconds == NULL) {
                 return -1;
             }
@@ -998,12 +983,6 @@ module_learn(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(args), PyObject *n
     PyObject *done = names == NULL ? Py_NewRef(Py_None) : learn(layouts, constants, names);
     is_ready = done != NULL && whole_request_info != NULL && is_all_known(layouts, constants);
     return done;
-}
-
-static PyObject *
-module_is_ready(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(none))
-{
-    return PyBool_FromLong(is_ready && is_main());
 }
 
 static PyMethodDef functions[] = {

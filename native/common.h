@@ -1,4 +1,4 @@
-/* What both compiled modules share: methods with a fast and a slow way, and the slots of Python classes.
+/* What the compiled modules share: methods with a fast and a slow way, and the slots of Python classes.
 
    The Python code is the whole truth: each function here does what one of there does, for the common request alone,
    and returns SLOW, with nothing done, where it sees anything else; then the Python function runs. What an object
@@ -134,6 +134,7 @@ typedef struct {
     int is_late; /* of a module that is imported when it is needed: the functions work without */
 } Layout;
 
+#define AT(field) Py_ssize_t field;
 #define ROW(kind, field) {#field, &kind##_at.field},
 #define SLOT(kind, object, field) (*(PyObject **)((char *)(object) + kind##_at.field))
 
@@ -276,6 +277,19 @@ reported(PyObject *report, PyObject *component)
     return done == NULL ? -1 : 0;
 }
 
+/* Names that are interned once: NAMES(NAME) declares them, NAMES(INTERN) makes them. */
+#define NAME(name) static PyObject *s_##name;
+#define INTERN(name)                                                                                                \
+    if ((s_##name = PyUnicode_InternFromString(#name)) == NULL) {                                                   \
+        return -1;                                                                                                  \
+    }
+
+static inline PyObject *
+get(PyObject *dict, PyObject *key) /* borrowed; NULL where there is none, or an exception */
+{
+    return PyDict_GetItemWithError(dict, key);
+}
+
 /* Call a function of the module time, as it is there now. */
 static PyObject *time_globals;
 
@@ -288,6 +302,19 @@ clock_now(PyObject *name)
         return NULL;
     }
     return PyObject_CallNoArgs(function);
+}
+
+/* Return the seconds since a moment of perf_counter's, new. */
+static inline PyObject *
+since(PyObject *started, PyObject *perf_counter)
+{
+    PyObject *now = clock_now(perf_counter);
+    if (now == NULL) {
+        return NULL;
+    }
+    PyObject *seconds = PyNumber_Subtract(now, started);
+    Py_DECREF(now);
+    return seconds;
 }
 
 /* Compare a str with ASCII text. */
@@ -319,7 +346,15 @@ is_main(void)
     return PyInterpreterState_Get() == PyInterpreterState_Main();
 }
 
-/* What both modules begin with; -1 with an exception. */
+static int is_ready; /* all of it is known that the functions need */
+
+static PyObject *
+module_is_ready(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(none))
+{
+    return PyBool_FromLong(is_ready && is_main());
+}
+
+/* What each module begins with; -1 with an exception. */
 static int
 prepare(void)
 {

@@ -23,7 +23,6 @@
 #define PACKED(X)                                                                                                   \
     X(kind) X(flags) X(state) X(parent_id) X(is_parent_remote) X(parent_flags) X(code) X(description) X(events) X(scope)
 
-#define AT(field) Py_ssize_t field;
 #define EXCHANGE_ROW(field) ROW(exchange, field)
 #define INFO_ROW(field) ROW(info, field)
 #define ENTRY_ROW(field) ROW(entry, field)
@@ -86,32 +85,19 @@ static PyObject *one, *none_args, *no_text;
     X(PATH_INFO) X(QUERY_STRING) X(REMOTE_ADDR) X(REMOTE_PORT) X(REQUEST_METHOD) X(SCRIPT_NAME)                     \
     X(SERVER_PROTOCOL) X(_HTTP_TEXT_FORMAT) X(_MOST) X(_access_log) X(_alone) X(_attributes) X(_began) X(_blank)    \
     X(_bound) X(_busy) X(_caller) X(_callers) X(_class) X(_clerk) X(_end_time) X(_ids) X(_is_ascii)                 \
-    X(_is_enabled) X(_kind) X(_kinds) X(_ledger) X(_ledger_alone) X(_line) X(_lock) X(_methods)           \
+    X(_is_enabled) X(_kind) X(_kinds) X(_ledger) X(_ledger_alone) X(_line) X(_lock) X(_methods)                     \
     X(_metrics) X(_name) X(_parent) X(_path) X(_paths) X(_put) X(_put_back) X(_record) X(_recorders)                \
     X(_redactor) X(_resource) X(_route) X(_routes) X(_span_processors) X(_spans) X(_start_time) X(_told)            \
     X(_tracer) X(_value_) X(_w3c) X(_waiting) X(active) X(add) X(append) X(begin) X(buckets) X(clock)               \
     X(count_in) X(direct) X(end) X(example) X(firsts) X(instruments) X(is_asleep) X(known) X(may_wait)              \
     X(metrics) X(perf_counter) X(pop) X(report) X(resource) X(sampling) X(span_processor) X(start) X(sums)          \
     X(time_ns)
-#define NAME(name) static PyObject *s_##name;
-#define INTERN(name)                                                                                                \
-    if ((s_##name = PyUnicode_InternFromString(#name)) == NULL) {                                                   \
-        return -1;                                                                                                  \
-    }
 NAMES(NAME)
 static PyObject *s_host, *s_user_agent, *s_url_scheme, *http;
-
-static int is_ready; /* all of it is known, and random IDs can be drawn */
 
 #define EXCHANGE_(field) SLOT(exchange, exchange, field)
 #define INFO_(field) SLOT(info, info, field)
 #define ENTRY_(field) SLOT(entry, entry, field)
-
-static inline PyObject *
-global(PyObject *globals, PyObject *name) /* borrowed; NULL where there is none */
-{
-    return PyDict_GetItemWithError(globals, name);
-}
 
 /* ------------------------------------------------------------------ IDs */
 
@@ -319,18 +305,6 @@ exchange_leave(PyObject *const *args, Py_ssize_t count, PyObject *names)
     Py_RETURN_TRUE;
 }
 
-static PyObject *
-since(PyObject *started) /* seconds, new */
-{
-    PyObject *now = clock_now(s_perf_counter);
-    if (now == NULL) {
-        return NULL;
-    }
-    PyObject *seconds = PyNumber_Subtract(now, started);
-    Py_DECREF(now);
-    return seconds;
-}
-
 /* Run one recorder, guarded; -1 where what it raised is no Exception. */
 static int
 run_recorder(PyObject *exchange, PyObject *component, PyObject *record)
@@ -391,7 +365,7 @@ exchange_finish(PyObject *const *args, Py_ssize_t count, PyObject *names)
         return SLOW;
     }
     PyObject *recorders = Py_NewRef(PyList_GET_ITEM(list, 0));
-    PyObject *duration = since(EXCHANGE_(started));
+    PyObject *duration = since(EXCHANGE_(started), s_perf_counter);
     if (duration == NULL || PyList_SetSlice(list, 0, 1, NULL) < 0) {
         Py_DECREF(recorders);
         Py_XDECREF(duration);
@@ -552,7 +526,7 @@ is_alone(PyObject *spans)
     if (!is_empty) {
         return 0;
     }
-    PyObject *propagator = global(propagate_globals, s__HTTP_TEXT_FORMAT);
+    PyObject *propagator = get(propagate_globals, s__HTTP_TEXT_FORMAT);
     if ((value = PyObject_GetAttr(spans, s__w3c)) == NULL) {
         return -1;
     }
@@ -702,8 +676,8 @@ ledger_add(PyObject *const *args, Py_ssize_t count, PyObject *names)
     if (!is_ready || count != 2 || names != NULL) {
         return SLOW;
     }
-    PyObject *ledger = args[0], *busy = global(ledger_globals, s__busy), *most = global(ledger_globals, s__MOST),
-             *clerk = global(ledger_globals, s__clerk);
+    PyObject *ledger = args[0], *busy = get(ledger_globals, s__busy), *most = get(ledger_globals, s__MOST),
+             *clerk = get(ledger_globals, s__clerk);
     if (busy == NULL || most == NULL || clerk == NULL || !PySet_CheckExact(busy)) {
         return failed();
     }
@@ -923,8 +897,7 @@ tracer_start(PyObject *const *args, Py_ssize_t count, PyObject *names)
 static PyObject *
 packed(PyObject *own, PyObject *name, PyObject *told, PyObject *end, PyObject *blank)
 {
-    PyObject *ids = PyDict_GetItemWithError(own, s__ids), *start = PyDict_GetItemWithError(own, s__start_time),
-             *resource = PyDict_GetItemWithError(own, s__resource);
+    PyObject *ids = get(own, s__ids), *start = get(own, s__start_time), *resource = get(own, s__resource);
     if (ids == NULL || start == NULL || resource == NULL || !is_whole(&layouts[OF_PACKED], blank)) {
         return NULL;
     }
@@ -1665,12 +1638,6 @@ module_learn(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(args), PyObject *n
     PyObject *done = names == NULL ? Py_NewRef(Py_None) : learn(layouts, constants, names);
     is_ready = done != NULL && is_all_known(layouts, constants) && (state[0] | state[1] | state[2] | state[3]) != 0;
     return done;
-}
-
-static PyObject *
-module_is_ready(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(none))
-{
-    return PyBool_FromLong(is_ready && is_main());
 }
 
 static PyMethodDef functions[] = {
