@@ -13,10 +13,13 @@ from obs_middleware import cgi, exchange, ledger, native, observer, request_id
 from obs_middleware.logs import access
 from obs_middleware.metrics import http
 from obs_middleware.tracing import direct, server
+from obs_wsgi import body as wsgi_body
 from obs_wsgi import middleware as wsgi
+from obs_wsgi import response as wsgi_response
+from obs_wsgi.compiled import wsgi as wsgi_native
 
 _unless_compiled = pytest.mark.skipif(
-    not (native.core.is_in_use and asgi.is_in_use),
+    not (native.core.is_in_use and asgi.is_in_use and wsgi_native.is_in_use),
     reason="the request path is not compiled here, so that it can't be compared with Python's",
 )
 
@@ -53,6 +56,10 @@ TWINS: tuple[tuple[Any, str], ...] = (
     (response.Response, "end"),
     (routes.Routes, "template"),
     (middleware.ObservabilityMiddleware, "_open"),
+    (wsgi_response.Response, "start"),
+    (wsgi_body, "read"),
+    (wsgi, "read"),
+    (wsgi.ObservabilityMiddleware, "_open"),
 )
 
 

@@ -29,12 +29,11 @@ def pieces_of(body: Iterable[bytes]) -> Sequence[bytes] | None:
         # What encodes the pieces, a generator, and the response; the response alone where no body may follow.
         encoder, response = closing[0].__self__, closing[-1].__self__
         is_ready = (
-            isinstance(response, Response)
-            and (encoder is response or encoder.__name__ == "_iter_encoded")
-            and type(response.response) in _SEQUENCES
-            and not response._on_close
+            (encoder is response or encoder.__name__ == "_iter_encoded")
             and type(response).iter_encoded is Response.iter_encoded
             and type(response).close is Response.close
+            and type(response.response) in _SEQUENCES
+            and not response._on_close
         )
     except (AttributeError, IndexError):  # another middleware's, perhaps around Werkzeug's
         return None

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from obs_middleware import Observer, Reply, RequestInfo
 from obs_middleware.cgi import request_info, variables_of
 from obs_middleware.exchange import CARRIED_AS
-from obs_wsgi.body import Body, CountedInput, SizedBody, SizedPieces, read, watch_file
+from obs_wsgi.body import Body, CountedInput, SizedBody, read, watch_file
+from obs_wsgi.compiled import wsgi
 from obs_wsgi.response import Environ, Response, StartResponse
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 RouteOf = Callable[[Environ], "str | None"]
 PiecesOf = Callable[[Iterable[bytes]], "Sequence[bytes] | None"]
 
+_NO_LENGTH = ("", "0", None)
 _PHRASES = {200: "OK", 401: "Unauthorized", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
 
@@ -66,18 +68,14 @@ class ObservabilityMiddleware:
         if not self._is_serving:
             self._is_serving = True
             self.observer.set_up(debug=self._is_debug())
-        info = request_info(environ, self._marks)
         path = environ.get("PATH_INFO", "")
         if path in self.observer.paths:
+            info = request_info(environ, self._marks)
             return _send(self.observer.reply(info, path), info, start_response)
-        exchange = self.observer.start(info)
-        if exchange is None:
+        response = self._open(environ, start_response)
+        if response is None:
             return self.app(environ, start_response)
-        environ[CARRIED_AS], exchange.carrier = exchange, environ
-        size = environ.get("CONTENT_LENGTH")
-        if (size and size != "0") or "HTTP_TRANSFER_ENCODING" in environ:
-            environ["wsgi.input"] = CountedInput(environ["wsgi.input"], exchange)
-        response, pieces = Response(exchange, environ, start_response, self), None
+        exchange, pieces = response.exchange, None
         with exchange:
             try:
                 body = self.app(environ, response.start)
@@ -91,14 +89,24 @@ class ObservabilityMiddleware:
                 exchange.finish(is_complete=False)
                 raise
         if pieces is not None:
-            begun = read(pieces, exchange, response.length)
-            next(begun)
-            return begun
+            return read(pieces, exchange, response.length)
         if type(body) is list or type(body) is tuple:
-            return SizedPieces(body, exchange, response.length)
+            return read(body, exchange, response.length, is_sized=True)
         if _is_wrapped_file(body, environ):
             return watch_file(body, response)
         return (SizedBody if hasattr(body, "__len__") else Body)(body, response)
+
+    @wsgi.compiled
+    def _open(self, environ: Environ, start_response: StartResponse) -> Response | None:
+        """Begin an exchange; None when we fail, and the app is to be run without us."""
+        exchange = self.observer.start(request_info(environ, self._marks))
+        if exchange is None:
+            return None
+        environ[CARRIED_AS], exchange.carrier = exchange, environ
+        has_length = "CONTENT_LENGTH" in environ and environ["CONTENT_LENGTH"] not in _NO_LENGTH
+        if has_length or "HTTP_TRANSFER_ENCODING" in environ:
+            environ["wsgi.input"] = CountedInput(environ["wsgi.input"], exchange)
+        return Response(exchange, environ, start_response, self)
 
 
 def _is_wrapped_file(body: object, environ: Environ) -> bool:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from obs_middleware import Exchange
+from obs_wsgi.compiled import wsgi
 
 if TYPE_CHECKING:
     from obs_wsgi.middleware import ObservabilityMiddleware
@@ -18,6 +19,7 @@ StartResponse = Callable[..., Callable[[bytes], object]]
 _ERROR = b"Internal Server Error"
 
 
+@wsgi.laid_out
 class Response:
     """The response of one exchange, seen from between app and server."""
 
@@ -37,6 +39,7 @@ class Response:
         self.length: str | None = None  # its Content-Length, read by those few who ask
         self.middleware = middleware
 
+    @wsgi.compiled
     def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[[bytes], object]:

@@ -19,6 +19,7 @@ from obs_asgi import ObservabilityMiddleware
 from obs_asgi.compiled import asgi
 from obs_asgi.request import request_info
 from obs_middleware import Observer, current_exchange, native
+from obs_wsgi.compiled import wsgi
 from tests.adapters.asgi import ask, request
 from tests.installed import has_compiler
 from tests.twins import TWINS, needs_compiled, take_python
@@ -29,7 +30,7 @@ BODY = {"type": "http.response.body", "body": b"hello"}
 
 def test_it_is_compiled_where_it_can_be() -> None:
     is_wanted = native._is_wanted and has_compiler()
-    assert (native.core.is_in_use, asgi.is_in_use) == (is_wanted, is_wanted)
+    assert [module.is_in_use for module in (native.core, asgi, wsgi)] == [is_wanted] * 3
 
 
 # Python and the compiled way
