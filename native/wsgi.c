@@ -1,6 +1,6 @@
 /* obs_wsgi._native: the common request's way between a WSGI server and its app.
 
-   Each function stands beside the Python function of the same name (see common.h); what it does and why is told there. */
+   Each function stands beside the Python function of the same name (see common.h), which tells what and why. */
 
 #include "common.h"
 
@@ -81,7 +81,7 @@ is_same_name(PyObject *name, PyObject *other)
         return 0;
     }
     const char *one = PyUnicode_DATA(name), *two = PyUnicode_DATA(other);
-    while (size-- > 0 && lower(one[size]) == lower(two[size])) {
+    while (size-- > 0 && (one[size] == two[size] || lower(one[size]) == lower(two[size]))) {
     }
     return size < 0;
 }
@@ -104,7 +104,7 @@ code_of(PyObject *status)
     return code;
 }
 
-/* Tell whether headers are a list of pairs of str and none of them ours; their Content-Length, borrowed, in `length`. */
+/* Tell whether headers are a list of pairs of str, none of them ours; their Content-Length in `length`, borrowed. */
 static int
 are_common(PyObject *headers, PyObject *own, PyObject **length)
 {
@@ -592,8 +592,8 @@ static struct PyModuleDef module = {
 PyMODINIT_FUNC
 PyInit__native(void)
 {
-    if (prepare() < 0 || PyType_Ready(&reader_type) < 0 || PyType_Ready(&sized_reader_type) < 0 || intern_names() < 0 ||
-        (no_args = PyTuple_New(0)) == NULL) {
+    if (prepare() < 0 || PyType_Ready(&reader_type) < 0 || PyType_Ready(&sized_reader_type) < 0 ||
+        intern_names() < 0 || (no_args = PyTuple_New(0)) == NULL) {
         return NULL;
     }
     return PyModule_Create(&module);

@@ -229,11 +229,12 @@ def test_our_headers_come_last_and_the_apps_list_stays(shared: Observer) -> None
 
 _PIECES = st.lists(st.sampled_from([b"", b"a", b"hello"]), max_size=4)
 _ODD_PIECES = st.lists(st.sampled_from([b"", b"a", bytearray(b"ab"), "é", None, 5, 0]), max_size=4)
+_STATUSES: dict[str, Any] = {"status 204": 204, "status None": None, "status odd": 204.0}
 _STEPS = st.lists(
     st.sampled_from(
         [
             *("next", "next", "next", "next", "close", "len", "drop", "cycle", "append", "again"),
-            *("status 204", "status None", "status odd", "error", "finish", "delete"),
+            *(*_STATUSES, "error", "finish", "delete"),
         ]
     ),
     max_size=8,
@@ -292,7 +293,7 @@ def reads(
                 elif step == "append" and type(pieces) is list:
                     pieces.append(b"more")
                 elif step.startswith("status"):
-                    exchange.status = {"204": 204, "None": None, "odd": 204.0}[step.split()[1]]  # type: ignore[assignment]
+                    exchange.status = _STATUSES[step]
                 elif step == "error":
                     exchange.note_error(KeyError("it"))
                 elif step == "finish":
