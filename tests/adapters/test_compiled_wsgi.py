@@ -160,6 +160,12 @@ _ERRORS = st.sampled_from([OSError("gone"), KeyError("it"), KeyboardInterrupt(),
     at=None,
     error=OSError("gone"),
 )
+@example(
+    starts=[{"status": "200 OK", "headers": [("Content-Type", "text/plain")]}],
+    route="changes",
+    at=None,
+    error=OSError("gone"),
+)
 def test_a_response_is_started_as_python_does(shared: Observer, **case: Any) -> None:
     both(started, observer=shared, **case)
 
@@ -251,6 +257,24 @@ _STEPS = st.lists(
     status=st.sampled_from([None, 200, 204, 304, 404, 500, 10**30, True]),
     steps=_STEPS,
     deleted=st.sampled_from(["outcome", "status", "info", "response_bytes", "time_to_first_byte", "started"]),
+)
+@example(  # no body follows
+    pieces=[b"a"],
+    length=None,
+    method="GET",
+    is_sized=False,
+    status=304,
+    steps=["next", "next"],
+    deleted="",
+)
+@example(  # whether one follows is asked once
+    pieces=[b"a", b"hello"],
+    length=None,
+    method="GET",
+    is_sized=True,
+    status=200,
+    steps=["next", "status 204", "next", "next"],
+    deleted="",
 )
 def test_a_body_is_read_as_python_does(shared: Observer, **case: Any) -> None:
     both(reads, observer=shared, **case)
