@@ -1,7 +1,7 @@
 """CPU time that a variant adds to a request, in process, with no socket in between.
 
 The bare app and every variant of it, with few routes and with many, live in processes of their own and take turns on
-one core, some hundred requests each, the bare app before every variant: what else the machine does meanwhile falls on
+one core, some hundred requests each, 60 ms of the bare app, the bare app before every variant: what else the machine does meanwhile falls on
 all of them alike.
 """
 
@@ -20,8 +20,8 @@ from benchmarks.variants import VARIANTS
 from benchmarks.workers import Process
 
 _WARM_UP = 1000
-_CHUNK = 800  # some 60 ms: each turn begins with caches that other workers have filled
-_SLOW_CHUNK = 50
+_TURN_US = 60_000  # of the bare app: each turn begins with caches that other workers have filled
+_FEWEST, _MOST = 50, 800  # requests in a turn
 _BATCH = 512  # spans in a batch of the SDK
 _LEAST_ROUNDS = {"drop": 9, "otlp": 5}
 
@@ -52,7 +52,7 @@ def _together(group: list[Case], seconds: float) -> list[dict[str, Any]]:
         bare = {routes: _ready(stack, case, path, None) for routes, case in first.items()}
         others = [(case, _ready(stack, case, path, sink)) for case in group]
         times = _take_turns(bare, others, seconds * len(others), path=path, has_flush=sink is not None)
-    return [{**case._asdict(), **_row(times[case]), "chunk": _chunk(case)} for case in group]
+    return [{**case._asdict(), **_row(times[case])} for case in group]
 
 
 def _ready(stack: ExitStack, case: Case, path: str, sink: Sink | None) -> Process:
@@ -71,21 +71,23 @@ def _take_turns(
 ) -> dict[Case, list[Pair]]:
     times: dict[Case, list[Pair]] = {case: [] for case, _ in others}
     end, rounds = time.monotonic() + seconds, 0
-    for worker in (*bare.values(), *(other for _, other in others)):
-        worker.ask("repeat", count=_SLOW_CHUNK, **what)
+    for _, worker in others:
+        worker.ask("repeat", count=_FEWEST, **what)
+    spent = {routes: min(worker.ask("repeat", count=_FEWEST, **what) for _ in range(3)) for routes, worker in bare.items()}
     while rounds < _LEAST_ROUNDS[others[0][0].exporter] or time.monotonic() < end:
         rounds += 1
         for case, other in others if rounds % 2 else reversed(others):
-            first = bare[case.routes].ask("repeat", count=_chunk(case), **what)
-            times[case].append((first, other.ask("repeat", count=_chunk(case), **what)))
+            count = _turn(case, spent[case.routes])
+            first = bare[case.routes].ask("repeat", count=count, **what)
+            times[case].append((first, other.ask("repeat", count=count, **what)))
     return times
 
 
-def _chunk(case: Case) -> int:
-    if case.exporter == "otlp":  # one batch for each chunk, so that each chunk has its part of the encoding
+def _turn(case: Case, bare_us: float) -> int:
+    """Return how many requests make a turn."""
+    if case.exporter == "otlp":  # one batch for each turn, so that each has its part of the encoding
         return int(_BATCH * 0.95 / VARIANTS[case.variant].ratio)
-    is_slow = case.kind == "stream" or case.framework == "django-asgi"
-    return _SLOW_CHUNK if is_slow else _CHUNK
+    return min(max(int(_TURN_US / bare_us), _FEWEST), _MOST)
 
 
 def _row(pairs: list[Pair]) -> dict[str, Any]:
