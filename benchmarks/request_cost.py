@@ -1,8 +1,8 @@
 """CPU time that a variant adds to a request, in process, with no socket in between.
 
 The bare app and every variant of it, with few routes and with many, live in processes of their own and take turns on
-one core, some hundred requests each, 60 ms of the bare app, the bare app before every variant: what else the machine does meanwhile falls on
-all of them alike.
+one core, as many requests each as the bare app answers in 60 ms, the bare app before every variant: what else the
+machine does meanwhile falls on all of them alike.
 """
 
 from __future__ import annotations
@@ -73,7 +73,10 @@ def _take_turns(
     end, rounds = time.monotonic() + seconds, 0
     for _, worker in others:
         worker.ask("repeat", count=_FEWEST, **what)
-    spent = {routes: min(worker.ask("repeat", count=_FEWEST, **what) for _ in range(3)) for routes, worker in bare.items()}
+    spent = {
+        routes: min(worker.ask("repeat", count=_FEWEST, **what) for _ in range(3))
+        for routes, worker in bare.items()
+    }
     while rounds < _LEAST_ROUNDS[others[0][0].exporter] or time.monotonic() < end:
         rounds += 1
         for case, other in others if rounds % 2 else reversed(others):

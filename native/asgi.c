@@ -849,15 +849,13 @@ response_send(PyObject *const *args, Py_ssize_t count, PyObject *names)
     }
     PyObject *response = args[0], *message = args[1], *more = get(message, s_more_body);
     if (RESPONSE_(is_streaming) == Py_True && more == Py_True && RESPONSE_(sent) != NULL && RESPONSE_(server_send) != NULL) {
-        PyObject *body = get(message, s_body), *size = NULL;
-        if (body == NULL || !PyBytes_CheckExact(body)) {
+        PyObject *body = get(message, s_body), *sum;
+        Py_ssize_t sent = PyLong_AsSsize_t(RESPONSE_(sent)); /* added here, with one object made in place of two */
+        if (body == NULL || !PyBytes_CheckExact(body) || PyErr_Occurred() ||
+            (sum = PyLong_FromSsize_t(sent + PyBytes_GET_SIZE(body))) == NULL) {
             return failed();
         }
-        if ((size = PyLong_FromSsize_t(PyBytes_GET_SIZE(body))) == NULL || add_to(&RESPONSE_(sent), size) < 0) {
-            Py_XDECREF(size);
-            return failed();
-        }
-        Py_DECREF(size);
+        put(&RESPONSE_(sent), sum);
         return PyObject_CallOneArg(RESPONSE_(server_send), message);
     }
     if (!is_whole(&layouts[OF_RESPONSE], response)) {

@@ -547,6 +547,27 @@ without_us(PyObject *observer)
     return is_reported ? Py_NewRef(Py_None) : NULL;
 }
 
+/* Return the method and the scheme in one text: the last one again where they are the same (1000 instructions less). */
+static PyObject *
+begun_by(PyObject *method, PyObject *scheme)
+{
+    static PyObject *last = NULL;
+    Py_ssize_t size = PyUnicode_GET_LENGTH(method), rest = PyUnicode_GET_LENGTH(scheme);
+    if (last != NULL && PyUnicode_GET_LENGTH(last) == size + 1 + rest && PyUnicode_IS_COMPACT_ASCII(method) &&
+        PyUnicode_IS_COMPACT_ASCII(scheme)) {
+        const char *text = PyUnicode_DATA(last);
+        if (memcmp(text, PyUnicode_DATA(method), size) == 0 && text[size] == ' ' &&
+            memcmp(text + size + 1, PyUnicode_DATA(scheme), rest) == 0) {
+            return Py_NewRef(last);
+        }
+    }
+    PyObject *begun = PyUnicode_FromFormat("%U %U", method, scheme);
+    if (begun != NULL && PyUnicode_IS_COMPACT_ASCII(begun)) {
+        Py_XSETREF(last, Py_NewRef(begun));
+    }
+    return begun;
+}
+
 static PyObject *
 observer_start(PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
@@ -574,7 +595,7 @@ observer_start(PyObject *const *args, Py_ssize_t count, PyObject *names)
     }
     long long now_ns = PyLong_AsLongLong(now);
     if (now_ns < 0 || (ids = draw_at(now_ns, &own)) == NULL ||
-        (begun = PyUnicode_FromFormat("%U %U", method, scheme)) == NULL) {
+        (begun = begun_by(method, scheme)) == NULL) {
         goto done;
     }
     PyObject *fields[] = {info, recorders, observer, method, own, own, now, started, ids, begun};
