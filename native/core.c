@@ -1693,7 +1693,8 @@ PyMODINIT_FUNC
 PyInit__native(void)
 {
     if (prepare() < 0 || PyType_Ready(&header_type) < 0 || intern_names() < 0 || (one = PyLong_FromLong(1)) == NULL ||
-        (none_args = PyTuple_New(0)) == NULL || (variable_of = Py_NewRef(Py_None)) == NULL || (no_text = PyUnicode_FromStringAndSize(NULL, 0)) == NULL) {
+        (none_args = PyTuple_New(0)) == NULL || (variable_of = Py_NewRef(Py_None)) == NULL ||
+        (no_text = PyUnicode_FromStringAndSize(NULL, 0)) == NULL) {
         return NULL;
     }
     return PyModule_Create(&module);

@@ -31,7 +31,7 @@ class PackedBatches(BatchSpanProcessor):
 
     def __init__(self, exporter: SpanExporter, *, takes_packed: bool = False) -> None:
         super().__init__(exporter if takes_packed else _Unpacking(exporter))
-        # Takes in a span that is packed already; past the SDK's look at its context, where that can be (0.5 µs less).
+        # Takes in a span that is packed already; past the SDK's look at its context, where that can be.
         self.put: Callable[[Any], None] = getattr(
             getattr(self, "_batch_processor", None), "emit", super().on_end
         )
