@@ -623,10 +623,12 @@ observer_start(PyObject *const *args, Py_ssize_t count, PyObject *names)
             answer = without_us(observer);
             goto begun_late;
         }
-        PyObject *all = told == KEPT || done == Py_True ? PyObject_GetAttr(observer, s__recorders) : NULL;
+        int has_end = told == KEPT || done == Py_True;
+        PyObject *all = has_end ? PyObject_GetAttr(observer, s__recorders) : NULL;
         Py_DECREF(done);
-        if (all != NULL) {
-            PyList_SetItem(recorders, 0, all);
+        if (has_end && (all == NULL || PyList_SetItem(recorders, 0, all) < 0)) {
+            answer = without_us(observer);
+            goto begun_late;
         }
     }
     if ((metrics = PyObject_GetAttr(observer, s__metrics)) != NULL) {

@@ -139,6 +139,18 @@ def ended(
     return seen
 
 
+@needs_compiled
+def test_an_observer_that_lacks_a_part_lets_the_request_go_without_it() -> None:
+    own = observer(trace_sample_ratio=1.0, log_setup=False)
+    info = RequestInfo("GET", "/a", "", "http", {}.get, None, "1.1", False)
+    for _ in range(2):  # the propagator is known from the second on
+        exchange = own.start(info)
+        assert exchange is not None
+        exchange.finish()
+    del own._recorders
+    assert own.start(info) is None
+
+
 _TEXTS = st.sampled_from(["", "/a", "é", "5", "GET", "10.0.0.1", "HTTP/1.1", "https", "٣", "123456789"])
 _VARIABLES = (
     *(
