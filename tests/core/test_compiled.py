@@ -17,7 +17,7 @@ from obs_middleware import RequestInfo, current_exchange, native, request_id
 from obs_middleware.cgi import request_info, variables_of
 from obs_middleware.ledger import Entry
 from obs_middleware.metrics.http import HttpMetrics
-from tests.core.support import UUID7, observer
+from tests.core.support import UUID7, observer, request
 from tests.twins import needs_compiled, take_python
 
 _IDS = "4bf92f3577b34da6a3ce929d0e0e473600f067aa0ba902b7"
@@ -142,7 +142,7 @@ def ended(
 @needs_compiled
 def test_an_observer_that_lacks_a_part_lets_the_request_go_without_it() -> None:
     own = observer(trace_sample_ratio=1.0, log_setup=False)
-    info = RequestInfo("GET", "/a", "", "http", {}.get, None, "1.1", False)
+    info = request()
     for _ in range(2):  # the propagator is known from the second on
         exchange = own.start(info)
         assert exchange is not None
