@@ -847,21 +847,31 @@ response_send(PyObject *const *args, Py_ssize_t count, PyObject *names)
     if (!is_ready || count != 2 || names != NULL || Py_TYPE(args[0]) != response_type || !PyDict_CheckExact(args[1])) {
         return SLOW;
     }
-    PyObject *response = args[0], *message = args[1], *more = get(message, s_more_body);
-    if (RESPONSE_(is_streaming) == Py_True && more == Py_True && RESPONSE_(sent) != NULL && RESPONSE_(server_send) != NULL) {
-        PyObject *body = get(message, s_body), *sum;
-        Py_ssize_t sent = PyLong_AsSsize_t(RESPONSE_(sent)); /* added here, with one object made in place of two */
-        if (body == NULL || !PyBytes_CheckExact(body) || PyErr_Occurred() ||
-            (sum = PyLong_FromSsize_t(sent + PyBytes_GET_SIZE(body))) == NULL) {
-            return failed();
+    PyObject *response = args[0], *message = args[1];
+    if (RESPONSE_(is_streaming) == Py_True && RESPONSE_(sent) != NULL && RESPONSE_(server_send) != NULL) {
+        PyObject *body = NULL, *more = NULL, *key, *value, *sum;
+        Py_ssize_t at = 0; /* the few entries in turn: 250 instructions less than two look-ups */
+        while (PyDict_Next(message, &at, &key, &value)) {
+            if (key == s_body) {
+                body = value;
+            }
+            else if (key == s_more_body) {
+                more = value;
+            }
         }
-        put(&RESPONSE_(sent), sum);
-        return PyObject_CallOneArg(RESPONSE_(server_send), message);
+        if (more == Py_True && body != NULL && PyBytes_CheckExact(body)) {
+            Py_ssize_t sent = PyLong_AsSsize_t(RESPONSE_(sent)); /* added here: one object in place of two */
+            if (PyErr_Occurred() || (sum = PyLong_FromSsize_t(sent + PyBytes_GET_SIZE(body))) == NULL) {
+                return failed();
+            }
+            put(&RESPONSE_(sent), sum);
+            return PyObject_CallOneArg(RESPONSE_(server_send), message);
+        }
     }
     if (!is_whole(&layouts[OF_RESPONSE], response)) {
         return failed();
     }
-    PyObject *type = get(message, s_type);
+    PyObject *type = get(message, s_type), *more = get(message, s_more_body);
     if (type == NULL || !PyUnicode_CheckExact(type) || !is_whole(&layouts[OF_EXCHANGE], RESPONSE_(exchange)) ||
         RESPONSE_(has_trailers) != Py_False || (more != NULL && !PyBool_Check(more))) {
         return failed();
