@@ -57,7 +57,7 @@ def _request(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def _server(given: argparse.Namespace) -> dict[str, Any]:
-    how = {"rounds": 7, "seconds": 5.0} if given.full else {"rounds": 3, "seconds": 2.0}
+    how = {"rounds": 7, "seconds": 5.0} if given.full else {"rounds": 5, "seconds": 2.0}
     asked = [name for name in ("fastapi", "flask") if name in given.frameworks]
     return {"server": [row for name in asked for row in end_to_end.measure(name, **how)]}  # type: ignore[arg-type]
 

@@ -44,7 +44,7 @@ def contenders(framework: str) -> list[Contender]:
 def measure(
     framework: str, *, rounds: int, seconds: float, report: Callable[[str], None] = print
 ) -> list[dict[str, Any]]:
-    """Return one row for each contender: medians of the rounds."""
+    """Return one row for each contender: medians of the rounds, and of what it was to the bare app of its round."""
     servers.check()
     chosen = contenders(framework)
     with ExitStack() as stack:
@@ -58,8 +58,18 @@ def measure(
         for contender, server in zip(chosen, running, strict=True):
             _prove_log(contender, server)
     rows = []
+    bare, logged = (
+        [run[chosen.index(Contender(framework, "bare", has_log))] for run in runs]
+        for has_log in (False, True)
+    )
     for number, contender in enumerate(chosen):
-        row = {**contender._asdict(), **_medians([run[number] for run in runs])}
+        own = [run[number] for run in runs]
+        row = {
+            **contender._asdict(),
+            **_medians(own),
+            "to_bare": _medians(_quotients(own, bare)),
+            "to_logged": _medians(_quotients(own, logged)),
+        }
         rows.append(row)
         report(f"{running[number].name:<32}{row['rps']:8.0f} requests/s   p99 {row['p99_ms']:6.1f} ms")
     return rows
@@ -111,6 +121,13 @@ def _undisturbed(server: Server, path: str, seconds: float) -> dict[str, Any]:
 def _share(run: dict[str, float]) -> float:
     """Return the share of its core that a server has got, which it keeps busy all the time."""
     return run["rps"] * run["cpu_us"] / 1e6
+
+
+def _quotients(own: list[dict[str, float]], other: list[dict[str, float]]) -> list[dict[str, float]]:
+    """Return what each run was to the other of its round: what else the machine does meanwhile lasts for minutes."""
+    return [
+        {name: mine[name] / theirs[name] for name in mine} for mine, theirs in zip(own, other, strict=True)
+    ]
 
 
 def _medians(runs: list[dict[str, float]]) -> dict[str, float]:

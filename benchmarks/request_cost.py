@@ -2,7 +2,8 @@
 
 The bare app and every variant of it, with few routes and with many, live in processes of their own and take turns on
 one core, as many requests each as the bare app answers in 60 ms, the bare app before every variant: what else the
-machine does meanwhile falls on all of them alike.
+machine does meanwhile falls on all of them alike. With many routes there are three processes of each, one after the
+other: how an app's objects lie in memory is a matter of chance, and worth up to 4 % of a long request.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ _TURN_US = 60_000  # of the bare app: each turn begins with caches that other wo
 _FEWEST, _MOST = 50, 800  # requests in a turn
 _BATCH = 512  # spans in a batch of the SDK
 _LEAST_ROUNDS = {"drop": 9, "otlp": 5}
+_PROCESSES = 3  # of an app with many routes
 
 Pair = tuple[float, float]
 
@@ -55,34 +57,37 @@ def _together(group: list[Case], seconds: float) -> list[dict[str, Any]]:
     return [{**case._asdict(), **_row(times[case])} for case in group]
 
 
-def _ready(stack: ExitStack, case: Case, path: str, sink: Sink | None) -> Process:
-    """Return the process of a case: seen to do what it stands for, and warm."""
+def _ready(stack: ExitStack, case: Case, path: str, sink: Sink | None) -> list[Process]:
+    """Return the processes of a case: seen to do what it stands for, and warm."""
     endpoint = sink.endpoint() if sink and case.variant != "bare" else None
-    worker = stack.enter_context(Process(case.framework, case.variant, routes=case.routes, endpoint=endpoint))
-    worker.ask("prove")
-    if sink and endpoint and sink.received() == 0:
-        raise AssertionError(f"{case}: nothing has come to the sink")
-    worker.ask("repeat", count=_WARM_UP if case.kind == "item" else _WARM_UP // 5, path=path)
-    return worker
+    ready = []
+    for _ in range(_PROCESSES if case.routes > 1 else 1):
+        worker = Process(case.framework, case.variant, routes=case.routes, endpoint=endpoint)
+        ready.append(stack.enter_context(worker))
+        worker.ask("prove")
+        if sink and endpoint and sink.received() == 0:
+            raise AssertionError(f"{case}: nothing has come to the sink")
+        worker.ask("repeat", count=_WARM_UP if case.kind == "item" else _WARM_UP // 5, path=path)
+    return ready
 
 
 def _take_turns(
-    bare: dict[int, Process], others: list[tuple[Case, Process]], seconds: float, **what: Any
+    bare: dict[int, list[Process]], others: list[tuple[Case, list[Process]]], seconds: float, **what: Any
 ) -> dict[Case, list[Pair]]:
     times: dict[Case, list[Pair]] = {case: [] for case, _ in others}
     end, rounds = time.monotonic() + seconds, 0
-    for _, worker in others:
+    for worker in (worker for _, workers in others for worker in workers):
         worker.ask("repeat", count=_FEWEST, **what)
     spent = {
-        routes: min(worker.ask("repeat", count=_FEWEST, **what) for _ in range(3))
-        for routes, worker in bare.items()
+        routes: min(worker.ask("repeat", count=_FEWEST, **what) for worker in workers for _ in range(3))
+        for routes, workers in bare.items()
     }
     while rounds < _LEAST_ROUNDS[others[0][0].exporter] or time.monotonic() < end:
         rounds += 1
-        for case, other in others if rounds % 2 else reversed(others):
-            count = _turn(case, spent[case.routes])
-            first = bare[case.routes].ask("repeat", count=count, **what)
-            times[case].append((first, other.ask("repeat", count=count, **what)))
+        for case, workers in others if rounds % 2 else reversed(others):
+            count, which = _turn(case, spent[case.routes]), rounds % len(workers)
+            first = bare[case.routes][which].ask("repeat", count=count, **what)
+            times[case].append((first, workers[which].ask("repeat", count=count, **what)))
     return times
 
 

@@ -37,10 +37,13 @@ class Server:
         self.name = f"{framework} {variant}{' own log' if has_access_log else ''}"
         self._folder = tempfile.TemporaryDirectory()
         self.log = Path(self._folder.name) / "log"
-        command = _uvicorn if framework != "flask" else _gunicorn
+        is_uvicorn = framework != "flask"
+        # Its access log is on unless it is turned off, and ours replaces it; gunicorn's is off unless it is asked for.
+        has_own = has_access_log or (is_uvicorn and variant.startswith("ours"))
+        command = _uvicorn if is_uvicorn else _gunicorn
         with self.log.open("wb") as output, on_core(cores()[-1]):
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *command(self.port, has_access_log or variant.startswith("ours"))],
+                [sys.executable, "-m", *command(self.port, has_own)],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=environment(BENCH_APP=f"{framework}:{variant}", BENCH_FILL=fill),

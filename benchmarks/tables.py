@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.apps import FRAMEWORKS
 from benchmarks.markdown import number, table
-from benchmarks.results import Results, added, cheapest, grown, value
+from benchmarks.results import Results, added, cheapest, grown
 from benchmarks.summary import ratio
 from benchmarks.variants import METRICS_PEERS, VARIANTS
 
@@ -96,16 +96,13 @@ def _flatness(results: Results, framework: str, variant: str) -> float | None:
 def _server_table(results: Results) -> str:
     rows = []
     for row in results["server"]:
-        bare = value(
-            results, "server", "rps", framework=row["framework"], variant="bare", has_access_log=False
-        )
         name = f"{FRAMEWORKS[row['framework']]}, {VARIANTS[row['variant']].label}"
         name += ", the server's access log" if row["has_access_log"] else ""
         rows.append(
             [
                 name,
                 f"{row['rps']:.0f}",
-                number(ratio(row["rps"], bare), digits=2),
+                number(row["to_bare"]["rps"], digits=2),
                 number(row["p99_ms"]),
                 number(row["cpu_us"]),
             ]

@@ -13,20 +13,24 @@
 #define RESPONSE(X)                                                                                                 \
     X(before) X(exchange) X(has_body) X(has_closed) X(has_trailers) X(is_streaming) X(names) X(headers) X(routes)   \
     X(scope) X(sent) X(server_receive) X(server_send)
+#define MIDDLEWARE(X) X(_marks) X(_names) X(_routes) X(observer)
 
 #define EXCHANGE_ROW(field) ROW(exchange, field)
 #define INFO_ROW(field) ROW(info, field)
 #define RESPONSE_ROW(field) ROW(response, field)
+#define MIDDLEWARE_ROW(field) ROW(middleware, field)
 
 static struct { EXCHANGE(AT) } exchange_at;
 static struct { INFO(AT) } info_at;
 static struct { RESPONSE(AT) } response_at;
+static struct { MIDDLEWARE(AT) } middleware_at;
 
 static const Field exchange_fields[] = {EXCHANGE(EXCHANGE_ROW){NULL, NULL}};
 static const Field info_fields[] = {INFO(INFO_ROW){NULL, NULL}};
 static const Field response_fields[] = {RESPONSE(RESPONSE_ROW){NULL, NULL}};
+static const Field middleware_fields[] = {MIDDLEWARE(MIDDLEWARE_ROW){NULL, NULL}};
 
-static PyTypeObject *exchange_type, *info_type, *response_type;
+static PyTypeObject *exchange_type, *info_type, *response_type, *middleware_type;
 
 enum { OF_EXCHANGE, OF_INFO, OF_RESPONSE };
 
@@ -34,6 +38,7 @@ static const Layout layouts[] = {
     {"Exchange", &exchange_type, exchange_fields},
     {"RequestInfo", &info_type, info_fields},
     {"Response", &response_type, response_fields},
+    {"ObservabilityMiddleware", &middleware_type, middleware_fields},
     {NULL, NULL, NULL},
 };
 
@@ -899,10 +904,10 @@ middleware_open(PyObject *const *args, Py_ssize_t count, PyObject *names)
         return SLOW;
     }
     PyObject *middleware = args[0], *scope = args[1], *info = NULL, *exchange = NULL, *response = NULL;
-    PyObject *marks = PyObject_GetAttr(middleware, s__marks), *observer = NULL, *own_names = NULL, *routes = NULL;
-    if (marks == NULL || (observer = PyObject_GetAttr(middleware, s_observer)) == NULL ||
-        (own_names = PyObject_GetAttr(middleware, s__names)) == NULL ||
-        (routes = PyObject_GetAttr(middleware, s__routes)) == NULL) {
+    PyObject *marks = HELD(middleware, middleware, _marks), *observer = NULL, *own_names = NULL, *routes = NULL;
+    if (marks == NULL || (observer = HELD(middleware, middleware, observer)) == NULL ||
+        (own_names = HELD(middleware, middleware, _names)) == NULL ||
+        (routes = HELD(middleware, middleware, _routes)) == NULL) {
         goto done;
     }
     PyObject *asked[] = {scope, marks};

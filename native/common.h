@@ -176,6 +176,16 @@ is_whole(const Layout *layout, PyObject *object)
     return 1;
 }
 
+/* Return a field, new: at its place where the object is of just that class, else by its name. */
+static inline PyObject *
+held(PyObject *object, PyTypeObject *type, Py_ssize_t place, PyObject *name)
+{
+    PyObject *value = Py_TYPE(object) == type ? *(PyObject **)((char *)object + place) : NULL;
+    return value == NULL ? PyObject_GetAttr(object, name) : Py_NewRef(value);
+}
+
+#define HELD(kind, object, field) held(object, kind##_type, kind##_at.field, s_##field)
+
 /* Put a new reference into a slot. */
 static inline void
 put(PyObject **slot, PyObject *value)

@@ -23,12 +23,25 @@
 #define PACKED(X)                                                                                                   \
     X(kind) X(flags) X(state) X(parent_id) X(is_parent_remote) X(parent_flags) X(code) X(description) X(events) X(scope)
 
+#define OBSERVER(X) X(_access_log) X(_ledger) X(_ledger_alone) X(_methods) X(_metrics) X(_recorders) X(_spans)
+#define SPANS(X) X(_is_enabled) X(_w3c) X(sampling)
+#define SAMPLING(X) X(_bound)
+#define ACCESS(X) X(may_wait)
+#define LEDGER(X) X(_waiting)
+#define CLERK(X) X(is_asleep)
+
 #define EXCHANGE_ROW(field) ROW(exchange, field)
 #define INFO_ROW(field) ROW(info, field)
 #define ENTRY_ROW(field) ROW(entry, field)
 #define SPAN_ROW(field) ROW(span, field)
 #define SERIES_ROW(field) ROW(series, field)
 #define PACKED_ROW(field) ROW(packed, field)
+#define OBSERVER_ROW(field) ROW(observer, field)
+#define SPANS_ROW(field) ROW(spans, field)
+#define SAMPLING_ROW(field) ROW(sampling, field)
+#define ACCESS_ROW(field) ROW(access, field)
+#define LEDGER_ROW(field) ROW(ledger, field)
+#define CLERK_ROW(field) ROW(clerk, field)
 
 static struct { EXCHANGE(AT) } exchange_at;
 static struct { INFO(AT) } info_at;
@@ -36,6 +49,12 @@ static struct { ENTRY(AT) } entry_at;
 static struct { SPAN(AT) } span_at;
 static struct { SERIES(AT) } series_at;
 static struct { PACKED(AT) } packed_at;
+static struct { OBSERVER(AT) } observer_at;
+static struct { SPANS(AT) } spans_at;
+static struct { SAMPLING(AT) } sampling_at;
+static struct { ACCESS(AT) } access_at;
+static struct { LEDGER(AT) } ledger_at;
+static struct { CLERK(AT) } clerk_at;
 
 static const Field exchange_fields[] = {EXCHANGE(EXCHANGE_ROW){NULL, NULL}};
 static const Field info_fields[] = {INFO(INFO_ROW){NULL, NULL}};
@@ -43,8 +62,15 @@ static const Field entry_fields[] = {ENTRY(ENTRY_ROW){NULL, NULL}};
 static const Field span_fields[] = {SPAN(SPAN_ROW){NULL, NULL}};
 static const Field series_fields[] = {SERIES(SERIES_ROW){NULL, NULL}};
 static const Field packed_fields[] = {PACKED(PACKED_ROW){NULL, NULL}};
+static const Field observer_fields[] = {OBSERVER(OBSERVER_ROW){NULL, NULL}};
+static const Field spans_fields[] = {SPANS(SPANS_ROW){NULL, NULL}};
+static const Field sampling_fields[] = {SAMPLING(SAMPLING_ROW){NULL, NULL}};
+static const Field access_fields[] = {ACCESS(ACCESS_ROW){NULL, NULL}};
+static const Field ledger_fields[] = {LEDGER(LEDGER_ROW){NULL, NULL}};
+static const Field clerk_fields[] = {CLERK(CLERK_ROW){NULL, NULL}};
 
-static PyTypeObject *exchange_type, *info_type, *entry_type, *span_type, *series_type, *packed_type;
+static PyTypeObject *exchange_type, *info_type, *entry_type, *span_type, *series_type, *packed_type,
+    *observer_type, *spans_type, *sampling_type, *access_type, *ledger_type, *clerk_type;
 
 enum { OF_EXCHANGE, OF_INFO, OF_PACKED };
 
@@ -55,6 +81,12 @@ static const Layout layouts[] = {
     {"Entry", &entry_type, entry_fields},
     {"_Unrecorded", &span_type, span_fields},
     {"Series", &series_type, series_fields},
+    {"Observer", &observer_type, observer_fields},
+    {"ServerSpans", &spans_type, spans_fields},
+    {"Sampling", &sampling_type, sampling_fields},
+    {"AccessLog", &access_type, access_fields},
+    {"Ledger", &ledger_type, ledger_fields},
+    {"_Clerk", &clerk_type, clerk_fields},
     {NULL, NULL, NULL},
 };
 
@@ -477,7 +509,7 @@ enum Fate { FAILED = -1, DROPPED, KEPT, UNKNOWN };
 static enum Fate
 fate(PyObject *spans, PyObject *ids)
 {
-    PyObject *is_enabled = PyObject_GetAttr(spans, s__is_enabled);
+    PyObject *is_enabled = HELD(spans, spans, _is_enabled);
     if (is_enabled == NULL) {
         return FAILED;
     }
@@ -486,12 +518,12 @@ fate(PyObject *spans, PyObject *ids)
     if (!is_on) {
         return is_off ? DROPPED : UNKNOWN;
     }
-    PyObject *sampling = PyObject_GetAttr(spans, s_sampling);
+    PyObject *sampling = HELD(spans, spans, sampling);
     if (sampling == NULL || sampling == Py_None) {
         Py_XDECREF(sampling);
         return sampling == NULL ? FAILED : KEPT;
     }
-    PyObject *bound = PyObject_GetAttr(sampling, s__bound);
+    PyObject *bound = HELD(sampling, sampling, _bound);
     Py_DECREF(sampling);
     if (bound == NULL) {
         return FAILED;
@@ -527,7 +559,7 @@ is_alone(PyObject *spans)
         return 0;
     }
     PyObject *propagator = get(propagate_globals, s__HTTP_TEXT_FORMAT);
-    if ((value = PyObject_GetAttr(spans, s__w3c)) == NULL) {
+    if ((value = HELD(spans, spans, _w3c)) == NULL) {
         return -1;
     }
     Py_DECREF(value);
@@ -582,10 +614,10 @@ observer_start(PyObject *const *args, Py_ssize_t count, PyObject *names)
     if (INFO_(is_marked) != Py_False || !PyUnicode_CheckExact(method) || !PyUnicode_CheckExact(scheme)) {
         return SLOW;
     }
-    if ((spans = PyObject_GetAttr(observer, s__spans)) == NULL || is_alone(spans) != 1 ||
-        (methods = PyObject_GetAttr(observer, s__methods)) == NULL || !PyAnySet_Check(methods) ||
+    if ((spans = HELD(observer, observer, _spans)) == NULL || is_alone(spans) != 1 ||
+        (methods = HELD(observer, observer, _methods)) == NULL || !PyAnySet_Check(methods) ||
         PySet_Contains(methods, method) != 1 ||
-        (alone = PyObject_GetAttr(observer, s__ledger_alone)) == NULL ||
+        (alone = HELD(observer, observer, _ledger_alone)) == NULL ||
         (recorders = PyList_New(1)) == NULL) {
         goto done;
     }
@@ -624,14 +656,14 @@ observer_start(PyObject *const *args, Py_ssize_t count, PyObject *names)
             goto begun_late;
         }
         int has_end = told == KEPT || done == Py_True;
-        PyObject *all = has_end ? PyObject_GetAttr(observer, s__recorders) : NULL;
+        PyObject *all = has_end ? HELD(observer, observer, _recorders) : NULL;
         Py_DECREF(done);
         if (has_end && (all == NULL || PyList_SetItem(recorders, 0, all) < 0)) {
             answer = without_us(observer);
             goto begun_late;
         }
     }
-    if ((metrics = PyObject_GetAttr(observer, s__metrics)) != NULL) {
+    if ((metrics = HELD(observer, observer, _metrics)) != NULL) {
         PyObject *noted = PyObject_CallMethodOneArg(metrics, s_begin, begun);
         answer = noted == NULL ? without_us(observer) : Py_NewRef(exchange);
         Py_XDECREF(noted);
@@ -664,13 +696,13 @@ observer_enter(PyObject *const *args, Py_ssize_t count, PyObject *names)
         PyDict_GET_SIZE(EXCHANGE_(fields)) != 0) {
         return SLOW;
     }
-    PyObject *access_log = PyObject_GetAttr(observer, s__access_log), *may_wait = NULL, *ledger = NULL, *done = NULL;
+    PyObject *access_log = HELD(observer, observer, _access_log), *may_wait = NULL, *ledger = NULL, *done = NULL;
     if (access_log == NULL) {
         return failed();
     }
     int is_line_due = access_log != Py_None;
     if (is_line_due) {
-        may_wait = PyObject_GetAttr(access_log, s_may_wait);
+        may_wait = HELD(access, access_log, may_wait);
         Py_XDECREF(may_wait);
     }
     Py_DECREF(access_log);
@@ -684,7 +716,7 @@ observer_enter(PyObject *const *args, Py_ssize_t count, PyObject *names)
     if (is_line_due) {
         put(&ENTRY_(is_line_due), Py_NewRef(Py_True));
     }
-    ledger = PyObject_GetAttr(observer, s__ledger);
+    ledger = HELD(observer, observer, _ledger);
     if (ledger != NULL) {
         done = PyObject_CallMethodOneArg(ledger, s_add, entry);
         Py_DECREF(ledger);
@@ -704,7 +736,7 @@ ledger_add(PyObject *const *args, Py_ssize_t count, PyObject *names)
     if (busy == NULL || most == NULL || clerk == NULL || !PySet_CheckExact(busy)) {
         return failed();
     }
-    PyObject *waiting = PyObject_GetAttr(ledger, s__waiting), *is_asleep = PyObject_GetAttr(clerk, s_is_asleep);
+    PyObject *waiting = HELD(ledger, ledger, _waiting), *is_asleep = HELD(clerk, clerk, is_asleep);
     Py_XDECREF(is_asleep);
     if (waiting == NULL || is_asleep != Py_False || PyObject_Size(waiting) + 1 >= PyLong_AsLong(most)) {
         Py_XDECREF(waiting);
@@ -724,7 +756,7 @@ ledger_add(PyObject *const *args, Py_ssize_t count, PyObject *names)
 static PyObject *
 direct_of(PyObject *spans)
 {
-    PyObject *sampling = PyObject_GetAttr(spans, s_sampling), *direct = NULL;
+    PyObject *sampling = HELD(spans, spans, sampling), *direct = NULL;
     if (sampling != NULL && sampling != Py_None) {
         direct = PyObject_GetAttr(sampling, s_direct);
     }

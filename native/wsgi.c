@@ -11,20 +11,24 @@
     X(time_to_first_byte) X(outcome)
 #define INFO(X) X(method)
 #define RESPONSE(X) X(environ) X(exchange) X(length) X(middleware) X(server_start) X(server_write)
+#define MIDDLEWARE(X) X(_marks) X(observer) X(route_of)
 
 #define EXCHANGE_ROW(field) ROW(exchange, field)
 #define INFO_ROW(field) ROW(info, field)
 #define RESPONSE_ROW(field) ROW(response, field)
+#define MIDDLEWARE_ROW(field) ROW(middleware, field)
 
 static struct { EXCHANGE(AT) } exchange_at;
 static struct { INFO(AT) } info_at;
 static struct { RESPONSE(AT) } response_at;
+static struct { MIDDLEWARE(AT) } middleware_at;
 
 static const Field exchange_fields[] = {EXCHANGE(EXCHANGE_ROW){NULL, NULL}};
 static const Field info_fields[] = {INFO(INFO_ROW){NULL, NULL}};
 static const Field response_fields[] = {RESPONSE(RESPONSE_ROW){NULL, NULL}};
+static const Field middleware_fields[] = {MIDDLEWARE(MIDDLEWARE_ROW){NULL, NULL}};
 
-static PyTypeObject *exchange_type, *info_type, *response_type;
+static PyTypeObject *exchange_type, *info_type, *response_type, *middleware_type;
 
 enum { OF_EXCHANGE, OF_INFO, OF_RESPONSE };
 
@@ -32,6 +36,7 @@ static const Layout layouts[] = {
     {"Exchange", &exchange_type, exchange_fields},
     {"RequestInfo", &info_type, info_fields},
     {"Response", &response_type, response_fields},
+    {"ObservabilityMiddleware", &middleware_type, middleware_fields},
     {NULL, NULL, NULL},
 };
 
@@ -53,10 +58,6 @@ NAMES(NAME)
 
 #define EXCHANGE_(field) SLOT(exchange, exchange, field)
 #define RESPONSE_(field) SLOT(response, response, field)
-
-/* A field, new; NULL with Python's own exception where somebody has deleted it. */
-#define HELD(field)                                                                                                 \
-    (EXCHANGE_(field) == NULL ? PyObject_GetAttr(exchange, s_##field) : Py_NewRef(EXCHANGE_(field)))
 
 /* ------------------------------------------------------------------ Response.start */
 
@@ -179,7 +180,7 @@ response_start(PyObject *const *args, Py_ssize_t count, PyObject *names)
         return SLOW;
     }
     PyObject *response = args[0], *status = args[1], *headers = args[2], *exchange = Py_NewRef(RESPONSE_(exchange));
-    PyObject *route_of = PyObject_GetAttr(RESPONSE_(middleware), s_route_of), *answer = SLOW, *length;
+    PyObject *route_of = HELD(middleware, RESPONSE_(middleware), route_of), *answer = SLOW, *length;
     PyObject *own = route_of == NULL ? NULL : PyObject_GetAttr(EXCHANGE_(_owner), s_response_header_names);
     long code = code_of(status);
     if (own == NULL || code < 0 || !PyTuple_CheckExact(own) || PyTuple_GET_SIZE(own) != 2 ||
@@ -254,12 +255,12 @@ has_body(PyObject *exchange)
 static int
 first_byte(PyObject *exchange)
 {
-    PyObject *noted = HELD(time_to_first_byte);
+    PyObject *noted = HELD(exchange, exchange, time_to_first_byte);
     Py_XDECREF(noted);
     if (noted != Py_None) {
         return noted == NULL ? -1 : 0;
     }
-    PyObject *started = HELD(started), *seconds = started == NULL ? NULL : since(started, s_perf_counter);
+    PyObject *started = HELD(exchange, exchange, started), *seconds = started == NULL ? NULL : since(started, s_perf_counter);
     Py_XDECREF(started);
     if (seconds == NULL) {
         return -1;
@@ -271,7 +272,7 @@ first_byte(PyObject *exchange)
 static int
 count_bytes(PyObject *exchange, PyObject *piece)
 {
-    PyObject *before = HELD(response_bytes), *size = NULL, *sum = NULL;
+    PyObject *before = HELD(exchange, exchange, response_bytes), *size = NULL, *sum = NULL;
     Py_ssize_t length = before == NULL ? -1 : PyObject_Size(piece);
     if (length >= 0 && (size = PyLong_FromSsize_t(length)) != NULL) {
         sum = PyNumber_InPlaceAdd(before, size);
@@ -316,7 +317,7 @@ reader_end(Reader *self)
     PyObject *exchange = self->exchange, *kind, *error, *trace, *done = NULL;
     PyErr_Fetch(&kind, &error, &trace);
     self->is_running = 1;
-    PyObject *outcome = HELD(outcome);
+    PyObject *outcome = HELD(exchange, exchange, outcome);
     if (outcome == Py_None && (done = PyObject_CallMethodOneArg(exchange, s_declare, self->length)) != NULL) {
         Py_DECREF(done);
         done = PyObject_CallMethodNoArgs(exchange, s_closed);
@@ -512,8 +513,8 @@ middleware_open(PyObject *const *args, Py_ssize_t count, PyObject *names)
     if (is_bodiless(environ) != 1 || PyDict_Contains(environ, s_HTTP_TRANSFER_ENCODING) != 0) {
         return failed(); /* it is to be counted */
     }
-    PyObject *marks = PyObject_GetAttr(middleware, s__marks);
-    PyObject *observer = marks == NULL ? NULL : PyObject_GetAttr(middleware, s_observer);
+    PyObject *marks = HELD(middleware, middleware, _marks);
+    PyObject *observer = marks == NULL ? NULL : HELD(middleware, middleware, observer);
     PyObject *asked[] = {environ, marks};
     if (observer != NULL && (info = PyObject_Vectorcall(whole_request_info, asked, 2, NULL)) != NULL) {
         exchange = PyObject_CallMethodOneArg(observer, s_start, info);

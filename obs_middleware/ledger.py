@@ -56,6 +56,7 @@ class Entry(msgspec.Struct, gc=False):
     is_measured: bool = False
 
 
+@native.core.laid_out
 class Ledger:
     """The entries of one Observer that are not yet recorded.
 
@@ -64,6 +65,8 @@ class Ledger:
         drop: forgets one that another process records.
         report: is told when one of them fails.
     """
+
+    __slots__ = ("_drop", "_record", "_report", "_waiting")
 
     def __init__(
         self, record: Callable[[list[Entry]], None], drop: Callable[[Entry], None], report: Report
@@ -136,8 +139,11 @@ class _Turn:
         self._lock.release()
 
 
+@native.core.laid_out
 class _Clerk:
     """The thread that settles what too few others follow."""
+
+    __slots__ = ("__weakref__", "_bell", "_starting", "_thread", "is_asleep")
 
     def __init__(self) -> None:
         self.is_asleep = True

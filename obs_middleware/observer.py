@@ -52,6 +52,7 @@ _FLUSH_MS = 5000
 _QUIET_SECONDS = 60.0  # between two log lines of our own failures
 
 
+@native.core.laid_out
 class Observer:
     """Observe one app.
 
@@ -64,6 +65,34 @@ class Observer:
     Raises:
         ConfigError: a setting is unknown or not as it must be, or what it needs is not installed.
     """
+
+    # The compiled ways read an attribute at its place, with a tenth of the instructions.
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_access_log",
+        "_endpoints",
+        "_environment",
+        "_ids",
+        "_is_provider_given",
+        "_ledger",
+        "_ledger_alone",
+        "_methods",
+        "_metrics",
+        "_probes",
+        "_provider",
+        "_quiet_until",
+        "_recorders",
+        "_redactor",
+        "_spans",
+        "_starting",
+        "is_development",
+        "marks",
+        "paths",
+        "registry",
+        "response_header_names",
+        "settings",
+    )
 
     def __init__(
         self,

@@ -54,6 +54,8 @@ def served_row(variant: str, rps: float, *, has_access_log: bool = False) -> dic
         "rps": rps,
         "p99_ms": 5.0,
         "cpu_us": 100.0,
+        "to_bare": {"rps": rps / 8000, "p99_ms": 1.0},
+        "to_logged": {"rps": rps / 6000, "p99_ms": 1.0},
     }
 
 
@@ -97,6 +99,15 @@ def readings() -> dict[str, str]:
 def test_a_summary_is_the_median_with_its_quartiles() -> None:
     assert summary([5, 1, 2, 3, 4]) == {"median": 3, "low": 2, "high": 4, "mean": 3}
     assert summary([7.0])["low"] == 7.0
+
+
+def test_a_server_is_compared_with_the_bare_one_of_its_round() -> None:
+    bare = [
+        {"rps": 8000.0, "p99_ms": 4.0},
+        {"rps": 4000.0, "p99_ms": 8.0},
+    ]  # half the speed in the second round
+    ours = [{"rps": 6400.0, "p99_ms": 5.0}, {"rps": 3200.0, "p99_ms": 10.0}]
+    assert end_to_end._quotients(ours, bare) == [{"rps": 0.8, "p99_ms": 1.25}] * 2
 
 
 def test_a_ratio_needs_both_numbers() -> None:

@@ -33,6 +33,7 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+@asgi.laid_out
 class ObservabilityMiddleware:
     """Observe an ASGI app.
 
@@ -43,6 +44,19 @@ class ObservabilityMiddleware:
     Raises:
         ConfigError: a setting is not as it must be; where Starlette builds the middleware, at the lifespan's start.
     """
+
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_error",
+        "_is_serving",
+        "_marks",
+        "_names",
+        "_own_paths",
+        "_routes",
+        "app",
+        "observer",
+    )
 
     def __init__(self, app: ASGIApp, observer: Observer | None = None, **settings: Unpack[Keywords]) -> None:
         self.app = app

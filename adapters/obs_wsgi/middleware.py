@@ -25,6 +25,7 @@ _NO_LENGTH = ("", "0", None)
 _PHRASES = {200: "OK", 401: "Unauthorized", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
 
+@wsgi.laid_out
 class ObservabilityMiddleware:
     """Observe a WSGI app.
 
@@ -40,6 +41,19 @@ class ObservabilityMiddleware:
     Raises:
         ConfigError: a setting is not as it must be.
     """
+
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_is_debug",
+        "_is_serving",
+        "_marks",
+        "_pieces_of",
+        "app",
+        "observer",
+        "own_names",
+        "route_of",
+    )
 
     def __init__(
         self,

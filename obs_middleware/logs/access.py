@@ -37,8 +37,11 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 
+@native.core.laid_out
 class AccessLog:
     """Write the line of each exchange at INFO, a failed one's at ERROR."""
+
+    __slots__ = ("_callers", "_kinds", "_paths", "_redactor", "_routes", "may_wait")
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor

@@ -11,6 +11,7 @@ from __future__ import annotations
 from threading import local
 from typing import TYPE_CHECKING
 
+from obs_middleware import native
 from obs_middleware.request_id import random_bits
 
 if TYPE_CHECKING:
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
 _HALF = 16  # the digits of the lower 64 bits
 
 
+@native.core.laid_out
 class Sampling:
     """The decision for one TracerProvider, and the provider's ID generator (`opentelemetry.sdk.trace.id_generator`).
 
     Args:
         bound: new traces whose ID has lower 64 bits below it are kept.
     """
+
+    __slots__ = ("_bound", "_drawn", "direct")
 
     def __init__(self, bound: int) -> None:
         self.direct: DirectTracer | None = None  # makes the spans where the SDK need not

@@ -56,12 +56,15 @@ native.core.learn(
 )
 
 
+@native.core.laid_out
 class ServerSpans:
     """Start and end the server span of each exchange.
 
     `sampling` is set where the provider is one that we have set up: what is not kept then costs nothing (2.9 µs less),
     and what is kept is made past the SDK where it can be (25 µs less).
     """
+
+    __slots__ = ("_is_enabled", "_redactor", "_tracer", "_w3c", "sampling")
 
     def __init__(
         self, settings: Settings, redactor: Redactor, *, tracer_provider: trace.TracerProvider | None = None
