@@ -313,7 +313,7 @@ def reads(
                 elif step == "close":
                     seen.append(body.close())
                 elif step == "cycle":
-                    exchange.fields = {"body": body, "exchange": exchange}
+                    exchange.routed = {"body": body, "exchange": exchange}  # what no log line shows and keeps
                 elif step == "append" and type(pieces) is list:
                     pieces.append(b"more")
                 elif step.startswith("status"):
@@ -331,7 +331,7 @@ def reads(
                 seen.append((type(raised), str(raised)))
             seen.append(learnt(exchange))
         with suppress(AttributeError):
-            exchange.fields = {}
+            exchange.routed = None
             exchange.finish()
     return seen, unraisable
 
