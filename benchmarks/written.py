@@ -9,7 +9,6 @@ from benchmarks.apps import FRAMEWORKS
 from benchmarks.chart import Group, svg
 from benchmarks.report import main_table, whole
 from benchmarks.results import Results, added, cheapest, value
-from benchmarks.summary import ratio
 from benchmarks.workers import ROOT
 
 FOLDER = ROOT / "benchmarks" / "results"
@@ -72,10 +71,8 @@ def _served(results: Results) -> str:
 
     def share(variant: str, has_access_log: bool = False) -> str:
         where = {"framework": "fastapi", "has_access_log": has_access_log}
-        rate = value(results, "server", "rps", variant=variant, **where)
-        bare = value(results, "server", "rps", variant="bare", framework="fastapi", has_access_log=False)
-        found = ratio(rate, bare)
-        return "–" if found is None else f"{found:.0%}".replace("%", " %")
+        found = value(results, "server", "to_bare", variant=variant, **where)
+        return "–" if found is None else f"{found['rps']:.0%}".replace("%", " %")
 
     if not results.get("server"):
         return ""

@@ -110,6 +110,15 @@ def test_a_server_is_compared_with_the_bare_one_of_its_round() -> None:
     assert end_to_end._quotients(ours, bare) == [{"rps": 0.8, "p99_ms": 1.25}] * 2
 
 
+def test_the_readme_and_the_table_show_what_the_target_is_judged_by() -> None:
+    row = {**served_row("ours-10", 6600), "to_bare": {"rps": 0.5, "p99_ms": 1.0}}  # not that of the medians
+    results = {**RESULTS, "server": [*RESULTS["server"][:2], row]}
+    assert "with ours 50 %" in written._block(results)
+    target = next(target for target in TARGETS if target.text.startswith("uvicorn"))
+    assert target.ours(results) == 0.5
+    assert "| 6600 | 0.50 |" in whole(results)
+
+
 def test_a_ratio_needs_both_numbers() -> None:
     assert ratio(1.0, 4.0) == 0.25
     assert ratio(None, 4.0) is None
