@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.exposition import generate_latest
 
-from obs_middleware import RequestInfo, current_exchange, native, request_id
+from obs_middleware import Observer, RequestInfo, Settings, current_exchange, native, request_id
 from obs_middleware.cgi import request_info, variables_of
 from obs_middleware.ledger import Entry
 from obs_middleware.metrics.http import HttpMetrics
@@ -137,6 +137,21 @@ def ended(
         assert entry.duration > 0
         assert entry.ended > 1.7e9
     return seen
+
+
+def test_what_a_subclass_says_of_an_attribute_holds() -> None:
+    """Only what is of just the known class is read at the places of its slots."""
+    slot: Any = Observer.__dict__["_methods"]
+
+    class Own(Observer):
+        _methods = property(lambda self: frozenset({"POST"}), slot.__set__)
+
+    own = Own(Settings.load(env={}, log_setup=False), registry=CollectorRegistry())
+    for _ in range(2):  # the propagator is known from the second on
+        exchange = own.start(request())
+        assert exchange is not None
+        exchange.finish()
+        assert exchange.method == "_OTHER"
 
 
 @needs_compiled
