@@ -20,7 +20,7 @@ class Case(NamedTuple):
 
 
 _ELSEWHERE = ("exposed", "ours-no-sdk")  # rows of other tables
-_SCALED = {"no-op", *METRICS_PEERS, "assembled-10", "ours-10"} - {"starlette-exporter"}
+_SCALED = {"no-op", "request-id", *METRICS_PEERS, "assembled-10", "ours-10"} - {"starlette-exporter"}
 _STREAMED = {
     "no-op",
     "request-id",

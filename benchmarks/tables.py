@@ -84,7 +84,7 @@ def _flat_table(results: Results) -> str:
             VARIANTS[name].label,
             *(number(_flatness(results, framework, name), digits=2) for framework in shown),
         ]
-        for name in (*METRICS_PEERS, "assembled-10", "ours-10")
+        for name in ("request-id", *METRICS_PEERS, "assembled-10", "ours-10")
     ]
     return table(["what is added", *shown.values()], rows)
 

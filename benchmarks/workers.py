@@ -42,10 +42,18 @@ class Process:
         routes: how many the app has.
         fill: what its registry holds besides, see `registries`.
         endpoint: an OTLP sink; without one spans are dropped where they would be encoded.
+        seed: of the hashes of texts, and so of where dictionaries look first.
     """
 
     def __init__(
-        self, framework: str, variant: str, *, routes: int = 1, fill: str = "", endpoint: str | None = None
+        self,
+        framework: str,
+        variant: str,
+        *,
+        routes: int = 1,
+        fill: str = "",
+        endpoint: str | None = None,
+        seed: int = 0,
     ) -> None:
         self.name = f"{framework} {variant}"
         self._output = tempfile.TemporaryFile()
@@ -66,6 +74,7 @@ class Process:
                 stderr=self._errors,
                 pass_fds=(writing,),
                 env=environment(
+                    PYTHONHASHSEED=str(seed),
                     **({"BENCH_OTLP_ENDPOINT": endpoint} if endpoint else {}),
                     **({} if VARIANTS[variant].is_compiled else {"OBS_PURE_PYTHON": "1"}),
                 ),

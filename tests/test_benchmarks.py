@@ -69,6 +69,8 @@ RESULTS: dict[str, Any] = {
         request_row("fastapi", "starlette-exporter", 55.0),
         request_row("fastapi", "assembled-10", 180.0),
         request_row("fastapi", "ours-10", 10.0),
+        request_row("fastapi", "request-id", 5.0),
+        request_row("fastapi", "request-id", 6.5, routes=200),
         request_row("fastapi", "ours-10", 12.0, routes=200),
         request_row("flask", "flask-exporter", 25.0),
         request_row("flask", "ours-10", 17.0),
@@ -188,7 +190,9 @@ def test_the_page_tells_the_class_of_the_machine_and_not_its_name() -> None:
     page = whole(RESULTS)
     assert "CPython" in page
     assert "### FastAPI, 200 routes, the last one hit" in page
-    assert "| ours, all on, 10 % | 1.20 |" in page.partition("## With 200 routes ÷ with 1 route")[2]
+    flat = page.partition("## With 200 routes ÷ with 1 route")[2]
+    assert "| request ID alone | 1.30 |" in flat
+    assert "| ours, all on, 10 % | 1.20 |" in flat
     assert socket.gethostname() not in page
     assert str(ROOT) not in page
 
