@@ -3,7 +3,7 @@
 The bare app and every variant of it, with few routes and with many, live in processes of their own and take turns on
 one core, as many requests each as the bare app answers in 60 ms, the bare app before every variant: what else the
 machine does meanwhile falls on all of them alike. Where requests are long, with many routes and of Django under
-ASGI, there are six processes of the bare app, of a request ID alone and of ours, one after the other: how an app's
+ASGI, there are three processes of the bare app, of a request ID alone and of ours, one after the other: how an app's
 objects lie in memory and in its dictionaries is a matter of chance, worth up to 4 %.
 """
 
@@ -25,8 +25,8 @@ _WARM_UP = 1000
 _TURN_US = 60_000  # of the bare app: each turn begins with caches that other workers have filled
 _FEWEST, _MOST = 50, 800  # requests in a turn
 _BATCH = 512  # spans in a batch of the SDK
-_LEAST_ROUNDS = {"drop": 12, "otlp": 5}
-_PROCESSES = {"bare": 6, "request-id": 6, "ours-10": 6}  # where requests are long; one of the others
+_LEAST_ROUNDS = {"drop": 9, "otlp": 5}
+_PROCESSES = {"bare": 3, "request-id": 3, "ours-10": 3}  # where requests are long; one of the others
 
 Pair = tuple[float, float]
 
