@@ -112,6 +112,14 @@ def test_a_server_is_compared_with_the_bare_one_of_its_round() -> None:
     assert end_to_end._quotients(ours, bare) == [{"rps": 0.8, "p99_ms": 1.25}] * 2
 
 
+def test_ours_is_loaded_between_the_two_servers_that_it_is_compared_with() -> None:
+    chosen = end_to_end.contenders("fastapi")
+    order = [chosen[which] for which in end_to_end._TURNS]
+    assert sorted(order) == sorted(chosen)
+    ours = [one.variant for one in order].index("ours-10")
+    assert {order[ours - 1], order[ours + 1]} == {one for one in chosen if one.variant == "bare"}
+
+
 def test_the_readme_and_the_table_show_what_the_target_is_judged_by() -> None:
     row = {**served_row("ours-10", 6600), "to_bare": {"rps": 0.5, "p99_ms": 1.0}}  # not that of the medians
     results = {**RESULTS, "server": [*RESULTS["server"][:2], row]}
