@@ -13,9 +13,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import end_to_end, steady, written
+from benchmarks import end_to_end, request_cost, steady, written
 from benchmarks.apps import FRAMEWORKS, build, names
-from benchmarks.cases import cases
+from benchmarks.cases import Case, cases
 from benchmarks.chart import Group, svg
 from benchmarks.drive import Asgi
 from benchmarks.machine import machine
@@ -294,6 +294,23 @@ def test_both_pages_of_a_users_metrics_have_as_many_samples(fill: str) -> None:
         rows = worker.ask("pages", fill=fill, scrapes=1)
     assert [row["gzip"] for row in rows] == [False, True]
     assert {row[whose]["samples"] for row in rows for whose in ("ours", "theirs")} == {43_216}
+
+
+def test_many_routes_are_measured_in_three_processes_that_hash_differently(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seeds = []
+
+    class Seen(Process):
+        def __init__(self, *args: Any, seed: int, **given: Any) -> None:
+            seeds.append(seed)
+            super().__init__(*args, seed=seed, **given)
+
+    monkeypatch.setattr(request_cost, "Process", Seen)
+    for routes in (1, 2):
+        with ExitStack() as stack:
+            request_cost._ready(stack, Case("asgi", routes, "item", "drop", "bare"), "", None)
+    assert seeds == [0, 0, 1, 2]
 
 
 def test_a_worker_that_ends_says_why() -> None:
