@@ -2,50 +2,37 @@
 
    Each function stands beside the Python function of the same name (see common.h); what it does and why is told there. */
 
-#include "common.h"
+#include "adapter.h"
 
 /* ------------------------------------------------------------------ what Python tells */
 
-#define EXCHANGE(X)                                                                                                 \
-    X(is_span_ours) X(info) X(request_id) X(correlation_id) X(started) X(route) X(status) X(is_client_gone) X(response_bytes)       \
-    X(routed) X(time_to_first_byte) X(outcome)
-#define INFO(X) X(method)
 #define RESPONSE(X)                                                                                                 \
     X(before) X(exchange) X(has_body) X(has_closed) X(has_trailers) X(is_streaming) X(names) X(headers) X(routes)   \
     X(scope) X(sent) X(server_receive) X(server_send)
 #define MIDDLEWARE(X) X(_marks) X(_names) X(_routes) X(observer)
 
-#define EXCHANGE_ROW(field) ROW(exchange, field)
-#define INFO_ROW(field) ROW(info, field)
 #define RESPONSE_ROW(field) ROW(response, field)
 #define MIDDLEWARE_ROW(field) ROW(middleware, field)
 
-static struct { EXCHANGE(AT) } exchange_at;
-static struct { INFO(AT) } info_at;
 static struct { RESPONSE(AT) } response_at;
 static struct { MIDDLEWARE(AT) } middleware_at;
 
-static const Field exchange_fields[] = {EXCHANGE(EXCHANGE_ROW){NULL, NULL}};
-static const Field info_fields[] = {INFO(INFO_ROW){NULL, NULL}};
 static const Field response_fields[] = {RESPONSE(RESPONSE_ROW){NULL, NULL}};
 static const Field middleware_fields[] = {MIDDLEWARE(MIDDLEWARE_ROW){NULL, NULL}};
 
-static PyTypeObject *exchange_type, *info_type, *response_type, *middleware_type;
-
-enum { OF_EXCHANGE, OF_INFO, OF_RESPONSE };
+static PyTypeObject *response_type, *middleware_type;
 
 static const Layout layouts[] = {
-    {"Exchange", &exchange_type, exchange_fields},
-    {"RequestInfo", &info_type, info_fields},
+    ADAPTER_LAYOUTS,
     {"Response", &response_type, response_fields},
     {"ObservabilityMiddleware", &middleware_type, middleware_fields},
     {NULL, NULL, NULL},
 };
 
-static PyObject *at_root, *no_headers, *carried_as;
+static PyObject *at_root, *no_headers;
 
 static const Constant constants[] = {
-    {"CARRIED_AS", &carried_as},
+    ADAPTER_CONSTANTS,
     {"AT_ROOT", &at_root},
     {"NO_HEADERS", &no_headers},
     {NULL, NULL},
@@ -55,14 +42,11 @@ static PyObject *zero, *no_text, *http, *names_is_complete, *s_telemetry;
 
 #define NAMES(X)                                                                                                    \
     X(__code__) X(__enter__) X(_marks) X(_names) X(_routes) X(body) X(client) X(close)                              \
-    X(effective_route_context) X(end) X(fastapi) X(finish) X(headers) X(http_version) X(leave) X(method)            \
-    X(more_body) X(observer) X(path) X(path_format) X(perf_counter) X(query_string) X(report) X(root_path)          \
-    X(route) X(routes) X(scheme) X(start) X(status) X(template) X(throw) X(trailers) X(type)
+    X(effective_route_context) X(end) X(fastapi) X(headers) X(http_version) X(leave) X(more_body) X(observer)       \
+    X(path) X(path_format) X(query_string) X(root_path) X(routes) X(scheme) X(template) X(throw) X(trailers)        \
+    X(type)
 NAMES(NAME)
 
-static PyObject *whole_request_info; /* request_info with both of its ways */
-
-#define EXCHANGE_(field) SLOT(exchange, exchange, field)
 #define RESPONSE_(field) SLOT(response, response, field)
 
 /* ------------------------------------------------------------------ the headers of a request */
@@ -148,16 +132,6 @@ static PyTypeObject headers_type = {
 };
 
 /* ------------------------------------------------------------------ request_info */
-
-static int
-find(PyObject *object, PyObject *name, PyObject **value) /* without an exception where there is no such attribute */
-{
-#if PY_VERSION_HEX >= 0x030D0000
-    return PyObject_GetOptionalAttr(object, name, value);
-#else
-    return _PyObject_LookupAttr(object, name, value);
-#endif
-}
 
 /* Tell whether a caller's mark is among the headers; -1 where one is not as they all are. */
 static int
@@ -286,7 +260,7 @@ response_end(PyObject *const *args, Py_ssize_t count, PyObject *names)
         is_complete = args[1] == Py_True;
     }
     PyObject *response = args[0], *exchange = RESPONSE_(exchange);
-    if (!is_whole(&layouts[OF_RESPONSE], response) || !is_whole(&layouts[OF_EXCHANGE], exchange)) {
+    if (!is_whole(&layouts[OF_OWN], response) || !is_whole(&layouts[OF_EXCHANGE], exchange)) {
         return SLOW;
     }
     if (EXCHANGE_(outcome) != Py_None) {
@@ -475,14 +449,7 @@ sending_done(Sending *self)
 {
     PyObject *response = self->response, *exchange = RESPONSE_(exchange);
     if (self->kind == START) {
-        if (EXCHANGE_(time_to_first_byte) == Py_None) {
-            PyObject *seconds = since(EXCHANGE_(started), s_perf_counter);
-            if (seconds == NULL) {
-                return -1;
-            }
-            put(&EXCHANGE_(time_to_first_byte), seconds);
-        }
-        return 0;
+        return first_byte(exchange);
     }
     if (enter_again(self) < 0) {
         return -1;
@@ -873,7 +840,7 @@ response_send(PyObject *const *args, Py_ssize_t count, PyObject *names)
             return PyObject_CallOneArg(RESPONSE_(server_send), message);
         }
     }
-    if (!is_whole(&layouts[OF_RESPONSE], response)) {
+    if (!is_whole(&layouts[OF_OWN], response)) {
         return failed();
     }
     PyObject *type = get(message, s_type), *more = get(message, s_more_body);
@@ -903,7 +870,7 @@ middleware_open(PyObject *const *args, Py_ssize_t count, PyObject *names)
     if (!is_ready || count != 4 || names != NULL || !PyDict_CheckExact(args[1])) {
         return SLOW;
     }
-    PyObject *middleware = args[0], *scope = args[1], *info = NULL, *exchange = NULL, *response = NULL;
+    PyObject *middleware = args[0], *scope = args[1], *exchange = NULL, *response = NULL;
     PyObject *marks = HELD(middleware, middleware, _marks), *observer = NULL, *own_names = NULL, *routes = NULL;
     if (marks == NULL || (observer = HELD(middleware, middleware, observer)) == NULL ||
         (own_names = HELD(middleware, middleware, _names)) == NULL ||
@@ -911,8 +878,7 @@ middleware_open(PyObject *const *args, Py_ssize_t count, PyObject *names)
         goto done;
     }
     PyObject *asked[] = {scope, marks};
-    if ((info = PyObject_Vectorcall(whole_request_info, asked, 2, NULL)) == NULL ||
-        (exchange = PyObject_CallMethodOneArg(observer, s_start, info)) == NULL) {
+    if ((exchange = begin(observer, asked, 2)) == NULL) {
         goto done;
     }
     if (Py_TYPE(exchange) != exchange_type) { /* None: we have failed */
@@ -929,7 +895,6 @@ done:
     Py_XDECREF(observer);
     Py_XDECREF(own_names);
     Py_XDECREF(routes);
-    Py_XDECREF(info);
     Py_XDECREF(exchange);
     return response;
 }
@@ -974,38 +939,6 @@ static const Twin twins[] = {
     {NULL, NULL},
 };
 
-static PyObject *
-module_compiled(PyObject *Py_UNUSED(module), PyObject *slow)
-{
-    if (!is_main()) {
-        return Py_NewRef(slow);
-    }
-    PyObject *function = twin_of(twins, slow);
-    if (function != NULL && ((Function *)function)->fast == request_info) {
-        Py_XSETREF(whole_request_info, Py_NewRef(function));
-    }
-    return function;
-}
-
-static PyObject *
-module_learn(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(args), PyObject *names)
-{
-    if (!is_main()) {
-        Py_RETURN_NONE;
-    }
-    PyObject *done = names == NULL ? Py_NewRef(Py_None) : learn(layouts, constants, names);
-    is_ready = done != NULL && whole_request_info != NULL && is_all_known(layouts, constants);
-    return done;
-}
-
-static PyMethodDef functions[] = {
-    {"compiled", module_compiled, METH_O, "Return the Python function with its compiled way before it."},
-    {"learn", (PyCFunction)(void (*)(void))module_learn, METH_VARARGS | METH_KEYWORDS,
-     "Take in classes, whose slots are used, and constants, by name."},
-    {"is_ready", module_is_ready, METH_NOARGS, "Tell whether all is known that the functions need."},
-    {NULL, NULL, 0, NULL},
-};
-
 static int
 intern_names(void)
 {
@@ -1018,13 +951,13 @@ static struct PyModuleDef module = {
     .m_name = "obs_asgi._native",
     .m_doc = "The common request's way between an ASGI server and its app.",
     .m_size = -1,
-    .m_methods = functions,
+    .m_methods = adapter_functions,
 };
 
 PyMODINIT_FUNC
 PyInit__native(void)
 {
-    if (prepare() < 0 || PyType_Ready(&headers_type) < 0 ||
+    if (prepare_adapter(twins, layouts, constants) < 0 || PyType_Ready(&headers_type) < 0 ||
         PyType_Ready(&sending_type) < 0 || intern_names() < 0 || (zero = PyLong_FromLong(0)) == NULL ||
         (no_text = PyUnicode_FromStringAndSize(NULL, 0)) == NULL ||
         (http = PyUnicode_InternFromString("http")) == NULL ||

@@ -300,6 +300,17 @@ get(PyObject *dict, PyObject *key) /* borrowed; NULL where there is none, or an 
     return PyDict_GetItemWithError(dict, key);
 }
 
+/* Look an attribute up; 0 without an exception where there is none. */
+static inline int
+find(PyObject *object, PyObject *name, PyObject **value)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return PyObject_GetOptionalAttr(object, name, value);
+#else
+    return _PyObject_LookupAttr(object, name, value);
+#endif
+}
+
 /* Call a function of the module time, as it is there now. */
 static PyObject *time_globals;
 

@@ -2,61 +2,43 @@
 
    Each function stands beside the Python function of the same name (see common.h), which tells what and why. */
 
-#include "common.h"
+#include "adapter.h"
 
 /* ------------------------------------------------------------------ what Python tells */
 
-#define EXCHANGE(X)                                                                                                 \
-    X(info) X(_owner) X(request_id) X(correlation_id) X(started) X(route) X(status) X(response_bytes)               \
-    X(time_to_first_byte) X(outcome)
-#define INFO(X) X(method)
 #define RESPONSE(X) X(environ) X(exchange) X(length) X(middleware) X(server_start) X(server_write)
 #define MIDDLEWARE(X) X(_marks) X(observer) X(route_of)
 
-#define EXCHANGE_ROW(field) ROW(exchange, field)
-#define INFO_ROW(field) ROW(info, field)
 #define RESPONSE_ROW(field) ROW(response, field)
 #define MIDDLEWARE_ROW(field) ROW(middleware, field)
 
-static struct { EXCHANGE(AT) } exchange_at;
-static struct { INFO(AT) } info_at;
 static struct { RESPONSE(AT) } response_at;
 static struct { MIDDLEWARE(AT) } middleware_at;
 
-static const Field exchange_fields[] = {EXCHANGE(EXCHANGE_ROW){NULL, NULL}};
-static const Field info_fields[] = {INFO(INFO_ROW){NULL, NULL}};
 static const Field response_fields[] = {RESPONSE(RESPONSE_ROW){NULL, NULL}};
 static const Field middleware_fields[] = {MIDDLEWARE(MIDDLEWARE_ROW){NULL, NULL}};
 
-static PyTypeObject *exchange_type, *info_type, *response_type, *middleware_type;
-
-enum { OF_EXCHANGE, OF_INFO, OF_RESPONSE };
+static PyTypeObject *response_type, *middleware_type;
 
 static const Layout layouts[] = {
-    {"Exchange", &exchange_type, exchange_fields},
-    {"RequestInfo", &info_type, info_fields},
+    ADAPTER_LAYOUTS,
     {"Response", &response_type, response_fields},
     {"ObservabilityMiddleware", &middleware_type, middleware_fields},
     {NULL, NULL, NULL},
 };
 
-static PyObject *carried_as, *whole_request_info;
-
 static const Constant constants[] = {
-    {"CARRIED_AS", &carried_as},
-    {"request_info", &whole_request_info},
+    ADAPTER_CONSTANTS,
     {NULL, NULL},
 };
 
 static PyObject *no_args, *content_length;
 
 #define NAMES(X)                                                                                                    \
-    X(CONTENT_LENGTH) X(HTTP_TRANSFER_ENCODING) X(_marks) X(carrier) X(closed) X(declare) X(finish) X(has_body)     \
-    X(observer) X(outcome) X(perf_counter) X(report) X(response_bytes) X(response_header_names) X(route)            \
-    X(route_of) X(start) X(started) X(time_to_first_byte) X(write)
+    X(CONTENT_LENGTH) X(HTTP_TRANSFER_ENCODING) X(_marks) X(carrier) X(closed) X(declare) X(observer)               \
+    X(response_header_names) X(route_of) X(write)
 NAMES(NAME)
 
-#define EXCHANGE_(field) SLOT(exchange, exchange, field)
 #define RESPONSE_(field) SLOT(response, response, field)
 
 /* ------------------------------------------------------------------ Response.start */
@@ -175,7 +157,7 @@ static PyObject *
 response_start(PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
     if (!is_ready || names != NULL || !(count == 3 || (count == 4 && args[3] == Py_None)) ||
-        !is_whole(&layouts[OF_RESPONSE], args[0]) ||
+        !is_whole(&layouts[OF_OWN], args[0]) ||
         !is_whole(&layouts[OF_EXCHANGE], SLOT(response, args[0], exchange))) {
         return SLOW;
     }
@@ -194,7 +176,7 @@ response_start(PyObject *const *args, Py_ssize_t count, PyObject *names)
             answer = NULL;
             goto done;
         }
-        if (!is_whole(&layouts[OF_RESPONSE], response) || !is_whole(&layouts[OF_EXCHANGE], exchange) ||
+        if (!is_whole(&layouts[OF_OWN], response) || !is_whole(&layouts[OF_EXCHANGE], exchange) ||
             !are_common(headers, own, &length)) { /* it has changed them: once more, in Python */
             goto done;
         }
@@ -232,42 +214,6 @@ typedef struct {
     int has_body; /* -1: nobody has asked */
     int is_running;
 } Reader;
-
-static int
-has_body(PyObject *exchange)
-{
-    PyObject *info = EXCHANGE_(info), *status = EXCHANGE_(status);
-    if (info != NULL && is_whole(&layouts[OF_INFO], info) && status != NULL &&
-        (status == Py_None || PyLong_CheckExact(status))) {
-        int is_too_big;
-        long code = status == Py_None ? 0 : PyLong_AsLongAndOverflow(status, &is_too_big);
-        PyObject *method = SLOT(info, info, method);
-        if (PyUnicode_CheckExact(method)) {
-            return code != 204 && code != 304 && !IS(method, "HEAD");
-        }
-    }
-    PyObject *has = PyObject_GetAttr(exchange, s_has_body);
-    int is = has == NULL ? -1 : PyObject_IsTrue(has);
-    Py_XDECREF(has);
-    return is;
-}
-
-static int
-first_byte(PyObject *exchange)
-{
-    PyObject *noted = HELD(exchange, exchange, time_to_first_byte);
-    Py_XDECREF(noted);
-    if (noted != Py_None) {
-        return noted == NULL ? -1 : 0;
-    }
-    PyObject *started = HELD(exchange, exchange, started), *seconds = started == NULL ? NULL : since(started, s_perf_counter);
-    Py_XDECREF(started);
-    if (seconds == NULL) {
-        return -1;
-    }
-    put(&EXCHANGE_(time_to_first_byte), seconds);
-    return 0;
-}
 
 static int
 count_bytes(PyObject *exchange, PyObject *piece)
@@ -509,15 +455,15 @@ middleware_open(PyObject *const *args, Py_ssize_t count, PyObject *names)
     if (!is_ready || count != 3 || names != NULL || !PyDict_CheckExact(args[1])) {
         return SLOW;
     }
-    PyObject *middleware = args[0], *environ = args[1], *info = NULL, *exchange = NULL, *response = NULL;
+    PyObject *middleware = args[0], *environ = args[1], *exchange = NULL, *response = NULL;
     if (is_bodiless(environ) != 1 || PyDict_Contains(environ, s_HTTP_TRANSFER_ENCODING) != 0) {
         return failed(); /* it is to be counted */
     }
     PyObject *marks = HELD(middleware, middleware, _marks);
     PyObject *observer = marks == NULL ? NULL : HELD(middleware, middleware, observer);
     PyObject *asked[] = {environ, marks};
-    if (observer != NULL && (info = PyObject_Vectorcall(whole_request_info, asked, 2, NULL)) != NULL) {
-        exchange = PyObject_CallMethodOneArg(observer, s_start, info);
+    if (observer != NULL) {
+        exchange = begin(observer, asked, 2);
     }
     if (exchange == Py_None) { /* we have failed */
         response = Py_NewRef(exchange);
@@ -536,7 +482,6 @@ middleware_open(PyObject *const *args, Py_ssize_t count, PyObject *names)
     }
     Py_XDECREF(marks);
     Py_XDECREF(observer);
-    Py_XDECREF(info);
     Py_XDECREF(exchange);
     return response;
 }
@@ -548,31 +493,6 @@ static const Twin twins[] = {
     {"read", read_pieces},
     {"ObservabilityMiddleware._open", middleware_open},
     {NULL, NULL},
-};
-
-static PyObject *
-module_compiled(PyObject *Py_UNUSED(module), PyObject *slow)
-{
-    return is_main() ? twin_of(twins, slow) : Py_NewRef(slow);
-}
-
-static PyObject *
-module_learn(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(args), PyObject *names)
-{
-    if (!is_main()) {
-        Py_RETURN_NONE;
-    }
-    PyObject *done = names == NULL ? Py_NewRef(Py_None) : learn(layouts, constants, names);
-    is_ready = done != NULL && is_all_known(layouts, constants);
-    return done;
-}
-
-static PyMethodDef functions[] = {
-    {"compiled", module_compiled, METH_O, "Return the Python function with its compiled way before it."},
-    {"learn", (PyCFunction)(void (*)(void))module_learn, METH_VARARGS | METH_KEYWORDS,
-     "Take in classes, whose slots are used, and constants, by name."},
-    {"is_ready", module_is_ready, METH_NOARGS, "Tell whether all is known that the functions need."},
-    {NULL, NULL, 0, NULL},
 };
 
 static int
@@ -587,13 +507,13 @@ static struct PyModuleDef module = {
     .m_name = "obs_wsgi._native",
     .m_doc = "The common request's way between a WSGI server and its app.",
     .m_size = -1,
-    .m_methods = functions,
+    .m_methods = adapter_functions,
 };
 
 PyMODINIT_FUNC
 PyInit__native(void)
 {
-    if (prepare() < 0 || PyType_Ready(&reader_type) < 0 || PyType_Ready(&sized_reader_type) < 0 ||
+    if (prepare_adapter(twins, layouts, constants) < 0 || PyType_Ready(&reader_type) < 0 || PyType_Ready(&sized_reader_type) < 0 ||
         intern_names() < 0 || (no_args = PyTuple_New(0)) == NULL) {
         return NULL;
     }

@@ -35,6 +35,9 @@ def request_info(scope: Mapping[str, Any], marks: Set[bytes]) -> RequestInfo:
     )
 
 
+asgi.learn(request_info=request_info)
+
+
 def own_path(scope: Mapping[str, Any]) -> str:
     """Return a scope's path below the app's root (ASGI specification, `root_path`)."""
     path: str = scope.get("path", "")
