@@ -18,11 +18,17 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ROOT = Path(__file__).parent
 # The module, and what it is made of.
-MODULES = {"obs_middleware": "native/core.c", "obs_asgi": "native/asgi.c", "obs_wsgi": "native/wsgi.c"}
+MODULES = {
+    "obs_middleware": "native/core.c",
+    "obs_asgi": "native/asgi.c",
+    "obs_wsgi": "native/wsgi.c",
+    "obs_django": "native/django.c",
+}
 IN_PLACE = {
     "obs_middleware": ROOT / "obs_middleware",
     "obs_asgi": ROOT / "adapters" / "obs_asgi",
     "obs_wsgi": ROOT / "adapters" / "obs_wsgi",
+    "obs_django": ROOT / "adapters" / "obs_django",
 }
 
 

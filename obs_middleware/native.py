@@ -1,8 +1,8 @@
 """Compiled ways for the common request, where they could be built; the Python code says what they do.
 
-`obs_middleware._native`, `obs_asgi._native` and `obs_wsgi._native` are made of the C in `native/` when the package is
-built, if there is a C compiler. A function marked `compiled` is called there first, which leaves whatever is not common
-to the Python function. `OBS_PURE_PYTHON=1` in the environment turns them off.
+`obs_middleware._native` and those of `obs_asgi`, `obs_wsgi` and `obs_django` are made of the C in `native/` when the
+package is built, if there is a C compiler. A function marked `compiled` is called there first, which leaves whatever is
+not common to the Python function. `OBS_PURE_PYTHON=1` in the environment turns them off.
 """
 
 from __future__ import annotations

@@ -65,7 +65,8 @@ def test_the_compiled_request_path_is_in_the_wheel() -> None:
     native = {name for name in names() if "/_native." in name}
     if has_compiler():
         assert native == {
-            f"{package}/_native{suffix}" for package in ("obs_middleware", "obs_asgi", "obs_wsgi")
+            f"{package}/_native{suffix}"
+            for package in ("obs_middleware", "obs_asgi", "obs_wsgi", "obs_django")
         }
         assert f"cp{sys.version_info[0]}{sys.version_info[1]}-" in installed.wheel().name
     else:
@@ -78,7 +79,8 @@ def test_the_source_distribution_holds_what_a_packager_needs() -> None:
     with tarfile.open(installed.sdist()) as archive:
         held = {name.partition("/")[2] for name in archive.getnames()}
     assert {"LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "tests/test_packaging.py"} <= held
-    assert {"hatch_build.py", "native/common.h", "native/core.c", "native/asgi.c", "native/wsgi.c"} <= held
+    sources = {str(path.relative_to(ROOT)) for path in (ROOT / "native").iterdir()}
+    assert {"hatch_build.py", *sources} <= held
     assert not [name for name in held if re.search(r"__pycache__|\.venv|_cache/|\.sqlite3|\.egg-info", name)]
 
 

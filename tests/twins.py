@@ -9,6 +9,7 @@ import pytest
 from obs_asgi import middleware, request, response, routes
 from obs_asgi.compiled import asgi
 from obs_django import middleware as django
+from obs_django.compiled import django as django_native
 from obs_middleware import cgi, exchange, ledger, native, observer, request_id
 from obs_middleware.logs import access
 from obs_middleware.metrics import http
@@ -19,7 +20,7 @@ from obs_wsgi import response as wsgi_response
 from obs_wsgi.compiled import wsgi as wsgi_native
 
 _unless_compiled = pytest.mark.skipif(
-    not (native.core.is_in_use and asgi.is_in_use and wsgi_native.is_in_use),
+    not all(module.is_in_use for module in (native.core, asgi, wsgi_native, django_native)),
     reason="the request path is not compiled here, so that it can't be compared with Python's",
 )
 
@@ -60,6 +61,8 @@ TWINS: tuple[tuple[Any, str], ...] = (
     (wsgi_body, "read"),
     (wsgi, "read"),
     (wsgi.ObservabilityMiddleware, "_open"),
+    (django.ObservabilityMiddleware, "_start"),
+    (django.ObservabilityMiddleware, "_finish"),
 )
 
 

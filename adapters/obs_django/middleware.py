@@ -14,6 +14,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
+from obs_django.compiled import django
 from obs_django.headers import add_headers
 from obs_django.observer import get_observer
 from obs_django.stream import watch
@@ -26,6 +27,7 @@ GetResponse = Callable[[HttpRequest], Any]
 _anchor = re.compile(r"(?<![\[\\])\^|(?<!\\)\$|\\Z")
 
 
+@django.laid_out
 class ObservabilityMiddleware:
     """Observe a Django project.
 
@@ -33,6 +35,16 @@ class ObservabilityMiddleware:
         ConfigError: a setting is not as it must be.
     """
 
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_is_async",
+        "_is_behind_proxy",
+        "_marks",
+        "_names",
+        "get_response",
+        "observer",
+    )
     sync_capable = True
     async_capable = True
 
@@ -85,6 +97,7 @@ class ObservabilityMiddleware:
                 raise
         return self._finish(exchange, request, response)
 
+    @django.compiled
     def _start(self, request: HttpRequest) -> Exchange | None:
         """Begin an exchange; None where the request has one already, is a probe, or we fail."""
         if _exchange_outside(request) is not None or request.path_info in self.observer.paths:
@@ -113,6 +126,7 @@ class ObservabilityMiddleware:
             get("http_version"),
         )
 
+    @django.compiled
     def _finish(
         self, exchange: Exchange, request: HttpRequest, response: HttpResponseBase
     ) -> HttpResponseBase:
@@ -195,6 +209,9 @@ def _route_of(request: HttpRequest) -> str | None:
 @cache  # as many as there are patterns
 def _without_anchors(route: str) -> str:
     return f"/{_anchor.sub('', route)}"
+
+
+django.learn(HttpResponse=HttpResponse, without_anchors=_without_anchors)
 
 
 def _response(reply: Reply) -> HttpResponse:

@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from obs_asgi import ObservabilityMiddleware
 from obs_asgi.compiled import asgi
 from obs_asgi.request import request_info
+from obs_django.compiled import django
 from obs_middleware import Observer, current_exchange, native
 from obs_wsgi.compiled import wsgi
 from tests.adapters.asgi import ask, request
@@ -30,7 +31,7 @@ BODY = {"type": "http.response.body", "body": b"hello"}
 
 def test_it_is_compiled_where_it_can_be() -> None:
     is_wanted = native._is_wanted and has_compiler()
-    assert [module.is_in_use for module in (native.core, asgi, wsgi)] == [is_wanted] * 3
+    assert [module.is_in_use for module in (native.core, asgi, wsgi, django)] == [is_wanted] * 4
 
 
 # Python and the compiled way

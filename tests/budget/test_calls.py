@@ -29,10 +29,10 @@ BUDGET = {
     ("raw WSGI", "100 %"): (11, 85),
     ("Flask", "0 %"): (0, 55),
     ("Flask", "100 %"): (7, 80),
-    ("Django sync", "0 %"): (28, 66),
-    ("Django sync", "100 %"): (36, 91),
-    ("Django async", "0 %"): (57, 92),
-    ("Django async", "100 %"): (65, 117),
+    ("Django sync", "0 %"): (12, 66),
+    ("Django sync", "100 %"): (20, 91),
+    ("Django async", "0 %"): (39, 92),
+    ("Django async", "100 %"): (47, 117),
 }
 
 _FRONT_ENDS = {
