@@ -96,21 +96,21 @@ middleware_start(PyObject *const *args, Py_ssize_t count, PyObject *names)
     if (!is_ready || count != 2 || names != NULL) {
         return SLOW;
     }
-    PyObject *middleware = args[0], *request = args[1], *answer = SLOW, *size = NULL;
-    PyObject *meta = dict_of(request, s_META), *scope = NULL, *path = NULL, *scheme = NULL;
-    PyObject *observer = HELD(middleware, middleware, observer), *marks = HELD(middleware, middleware, _marks);
-    PyObject *is_behind_proxy = HELD(middleware, middleware, _is_behind_proxy);
-    int is_asgi = find(request, s_scope, &scope);
-    if (meta == NULL || observer == NULL || marks == NULL || is_behind_proxy == NULL || is_asgi < 0 ||
-        (is_asgi && !PyDict_CheckExact(scope)) || declared(meta, &size) < 0 ||
-        is_ours(request, meta, scope, observer) != 1 || (path = PyObject_GetAttr(request, s_path)) == NULL) {
+    PyObject *middleware = args[0], *request = args[1], *answer = SLOW, *meta = NULL, *scope = NULL, *size = NULL,
+             *observer = NULL, *marks = NULL, *is_behind_proxy = NULL, *path = NULL, *scheme = NULL;
+    if ((meta = dict_of(request, s_META)) == NULL || find(request, s_scope, &scope) < 0 ||
+        (scope != NULL && !PyDict_CheckExact(scope)) || declared(meta, &size) < 0 ||
+        (observer = HELD(middleware, middleware, observer)) == NULL ||
+        is_ours(request, meta, scope, observer) != 1 || (marks = HELD(middleware, middleware, _marks)) == NULL ||
+        (is_behind_proxy = HELD(middleware, middleware, _is_behind_proxy)) == NULL ||
+        (path = PyObject_GetAttr(request, s_path)) == NULL) {
         goto done;
     }
     scheme = is_behind_proxy == Py_False ? Py_NewRef(Py_None) : PyObject_GetAttr(request, s_scheme);
     if (scheme == NULL) {
         goto done;
     }
-    if (is_asgi) { /* META has the method in upper case and no protocol version */
+    if (scope != NULL) { /* META has the method in upper case and no protocol version */
         PyObject *method = get(scope, s_method), *version = get(scope, s_http_version);
         PyObject *own = scheme == Py_None ? get(scope, s_scheme) : scheme;
         if (method == NULL) {
@@ -193,21 +193,22 @@ add_header(PyObject *store, PyObject *lower, PyObject *name, PyObject *value) /*
 static int
 add_headers(PyObject *response, PyObject *exchange, PyObject *lower)
 {
-    PyObject *headers = PyObject_GetAttr(response, s_headers), *owner = HELD(exchange, exchange, _owner);
+    PyObject *owner = HELD(exchange, exchange, _owner);
+    PyObject *own = owner == NULL ? NULL : PyObject_GetAttr(owner, s_response_header_names);
+    PyObject *headers = own == NULL ? NULL : PyObject_GetAttr(response, s_headers);
     PyObject *store = headers == NULL ? NULL : dict_of(headers, s__store);
-    PyObject *own = store == NULL || owner == NULL ? NULL : PyObject_GetAttr(owner, s_response_header_names);
     int done = -1;
-    if (own != NULL && PyTuple_CheckExact(own) && PyTuple_GET_SIZE(own) == 2 && PyTuple_CheckExact(lower) &&
+    if (store != NULL && PyTuple_CheckExact(own) && PyTuple_GET_SIZE(own) == 2 && PyTuple_CheckExact(lower) &&
         PyTuple_GET_SIZE(lower) == 2 &&
         add_header(store, PyTuple_GET_ITEM(lower, 0), PyTuple_GET_ITEM(own, 0),
                    HELD(exchange, exchange, request_id)) == 0) {
         done = add_header(store, PyTuple_GET_ITEM(lower, 1), PyTuple_GET_ITEM(own, 1),
                           HELD(exchange, exchange, correlation_id));
     }
-    Py_XDECREF(headers);
     Py_XDECREF(owner);
-    Py_XDECREF(store);
     Py_XDECREF(own);
+    Py_XDECREF(headers);
+    Py_XDECREF(store);
     return done;
 }
 
