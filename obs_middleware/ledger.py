@@ -15,7 +15,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 
 import msgspec
 
@@ -25,9 +24,8 @@ Report = Callable[[str, Exception], None]  # the component's name and what has h
 
 _MOST = 64
 _BOUND = 8192  # of entries that wait while nobody can record them
-_TURN_SECONDS = 0.025
+_WAIT_SECONDS = 0.05  # at most, for others
 _PATIENCE = 1.0
-_QUIET_TURNS = 2  # of the thread with nothing to do, after which it sleeps until it is woken
 
 
 @native.core.laid_out
@@ -122,7 +120,7 @@ class _Turn:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._owner = 0
-        self.times = 0  # that it was had
+        self.settled = 0.0  # when it was last had to settle, by time.monotonic: what waits has come since
 
     def take(self, *, patience: float) -> bool:
         """Return whether the turn was had within so many seconds."""
@@ -130,7 +128,6 @@ class _Turn:
         if self._owner == me or not self._lock.acquire(timeout=patience):
             return False
         self._owner = me
-        self.times += 1
         return True
 
     def give(self) -> None:
@@ -166,22 +163,25 @@ class _Clerk:
         return True
 
     def _work(self) -> None:
-        quiet, times = 0, -1
         while True:
-            if quiet >= _QUIET_TURNS:
-                quiet = 0
-                self._bell.clear()
-                self.is_asleep = True
-                if not _busy:  # nobody has come in between
-                    self._bell.wait()
-                self.is_asleep = False
-            time.sleep(_TURN_SECONDS)
-            if _turn.times != times:  # others have settled since: what waits has not waited long
-                quiet, times = 0, _turn.times
-                continue
-            with suppress(Exception):
-                quiet = 0 if settle_all() else quiet + 1
-            times = _turn.times
+            while self._settle():
+                pass
+            self._bell.clear()
+            self.is_asleep = True
+            if not _busy:  # nobody has come in between
+                self._bell.wait()
+            self.is_asleep = False
+
+    def _settle(self) -> bool:
+        """Settle when something may have waited long enough; tell whether anything waited."""
+        rest = _WAIT_SECONDS
+        while rest > 0:
+            time.sleep(rest)
+            rest = _turn.settled + _WAIT_SECONDS - time.monotonic()  # others may have settled since
+        try:
+            return settle_all()
+        except Exception:
+            return True
 
 
 def settle_all(*, patience: float = _PATIENCE) -> bool:
@@ -194,6 +194,7 @@ def settle_all(*, patience: float = _PATIENCE) -> bool:
     if not turn.take(patience=patience):
         return True
     try:
+        turn.settled = time.monotonic()
         ledgers = list(_busy)
         for ledger in ledgers:
             _busy.discard(ledger)  # before it is drained: what comes in meanwhile puts it back

@@ -92,6 +92,42 @@ def test_line_comes_soon_though_nobody_follows(output: Output) -> None:
     assert output.wait_for(1) == ["GET /items/7 200"]
 
 
+class Clock:
+    """A stand-in for `time` in one thread, whose sleeping takes none; others keep the real one."""
+
+    def __init__(self, settled: list[float]) -> None:
+        self.now = 100.0
+        self._settled = settled  # when others settle
+        self._thread = threading.get_ident()
+
+    def monotonic(self) -> float:
+        return self.now if threading.get_ident() == self._thread else time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        if threading.get_ident() != self._thread:
+            time.sleep(seconds)
+            return
+        self.now += seconds
+        while self._settled and self._settled[0] <= self.now:
+            ledger._turn.settled = self._settled.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("others", "ends"),
+    [([], 100.05), ([100.03], 100.08), ([100.01, 100.02, 100.06, 100.10], 100.15), ([99.9], 100.05)],
+)
+def test_what_waits_is_settled_when_it_may_have_waited_for_50_ms(
+    others: list[float], ends: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not before: whatever others have settled meanwhile, the rest has come since."""
+    clock, moments = Clock(others), []
+    monkeypatch.setattr(ledger, "_turn", ledger._Turn())
+    monkeypatch.setattr(ledger, "time", clock)
+    monkeypatch.setattr(ledger, "settle_all", lambda: moments.append(clock.now))
+    ledger._Clerk()._settle()
+    assert moments == [pytest.approx(ends)]
+
+
 def test_lines_of_many_are_written_at_once_and_all_of_them(output: Output) -> None:
     own = observer()
     for _ in range(500):
