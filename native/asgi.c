@@ -400,12 +400,13 @@ sending_begin(Sending *self)
     PyObject *response = self->response, *exchange = RESPONSE_(exchange), *message = self->message;
     self->is_seen = EXCHANGE_(is_client_gone) != Py_True;
     if (self->kind == START) {
-        PyObject *status = get(message, s_status), *info = EXCHANGE_(info);
-        int is_too_big;
-        long code = PyLong_AsLongAndOverflow(status, &is_too_big);
-        put(&EXCHANGE_(status), Py_NewRef(status));
+        put(&EXCHANGE_(status), Py_NewRef(get(message, s_status)));
         put(&RESPONSE_(headers), Py_NewRef(get(message, s_headers)));
-        if (code == 204 || code == 304 || IS(SLOT(info, info, method), "HEAD")) {
+        int has = has_body(exchange);
+        if (has < 0) {
+            return -1;
+        }
+        if (!has) {
             put(&RESPONSE_(has_body), Py_NewRef(Py_False));
         }
     }
