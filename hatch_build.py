@@ -25,10 +25,7 @@ MODULES = {
     "obs_django": "native/django.c",
 }
 IN_PLACE = {
-    "obs_middleware": ROOT / "obs_middleware",
-    "obs_asgi": ROOT / "adapters" / "obs_asgi",
-    "obs_wsgi": ROOT / "adapters" / "obs_wsgi",
-    "obs_django": ROOT / "adapters" / "obs_django",
+    package: ROOT / ("" if package == "obs_middleware" else "adapters") / package for package in MODULES
 }
 
 
