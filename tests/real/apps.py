@@ -41,7 +41,7 @@ async def raw_asgi(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
     if path == "/stream":
         for _ in range(CHUNKS):
-            await asyncio.sleep(PAUSE_SECONDS)
+            await pause()
             await send({"type": "http.response.body", "body": CHUNK, "more_body": True})
     elif path == "/endless":  # as frameworks do it: `send` is silent when the client has gone
         gone = asyncio.ensure_future(receive())
@@ -51,6 +51,13 @@ async def raw_asgi(scope: Any, receive: Any, send: Any) -> None:
             await send({"type": "http.response.body", "body": CHUNK, "more_body": True})
         gone.cancel()
     await send({"type": "http.response.body", "body": f"hello {size}".encode()})
+
+
+async def pause() -> None:
+    """Sleep for no less than the pause: uvloop's timers count whole milliseconds and ring up to one too early."""
+    end = time.perf_counter() + PAUSE_SECONDS
+    while (left := end - time.perf_counter()) > 0:
+        await asyncio.sleep(left)
 
 
 def raw_wsgi(environ: Any, start_response: Any) -> Any:
