@@ -15,7 +15,6 @@ from datetime import datetime, timezone
 from typing import Any
 
 import msgspec
-from pythonjsonlogger.core import BaseJsonFormatter
 
 from obs_middleware.logs.context import IDS, extras, plain_of, stamp
 from obs_middleware.logs.plain import Plain, message_of
@@ -28,7 +27,7 @@ _control = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # a client must not wri
 _COLOURS = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 
 
-class JsonFormatter(BaseJsonFormatter):
+class JsonFormatter(logging.Formatter):
     """Write a record as one line of JSON, with the request's context and without secrets.
 
     Args:
