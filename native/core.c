@@ -19,7 +19,7 @@
     X(request_bytes) X(response_bytes) X(request_id) X(correlation_id) X(ids) X(is_sampled) X(client) X(user_agent) \
     X(ended) X(is_line_due) X(is_measured)
 #define SPAN(X) X(_ids)
-#define SERIES(X) X(numbers)
+#define TABLE(X) X(cells) X(counts) X(firsts) X(known) X(sums)
 #define PACKED(X)                                                                                                   \
     X(kind) X(flags) X(state) X(parent_id) X(is_parent_remote) X(parent_flags) X(code) X(description) X(events) X(scope)
 
@@ -34,7 +34,7 @@
 #define INFO_ROW(field) ROW(info, field)
 #define ENTRY_ROW(field) ROW(entry, field)
 #define SPAN_ROW(field) ROW(span, field)
-#define SERIES_ROW(field) ROW(series, field)
+#define TABLE_ROW(field) ROW(table, field)
 #define PACKED_ROW(field) ROW(packed, field)
 #define OBSERVER_ROW(field) ROW(observer, field)
 #define SPANS_ROW(field) ROW(spans, field)
@@ -47,7 +47,7 @@ static struct { EXCHANGE(AT) } exchange_at;
 static struct { INFO(AT) } info_at;
 static struct { ENTRY(AT) } entry_at;
 static struct { SPAN(AT) } span_at;
-static struct { SERIES(AT) } series_at;
+static struct { TABLE(AT) } table_at;
 static struct { PACKED(AT) } packed_at;
 static struct { OBSERVER(AT) } observer_at;
 static struct { SPANS(AT) } spans_at;
@@ -60,7 +60,7 @@ static const Field exchange_fields[] = {EXCHANGE(EXCHANGE_ROW){NULL, NULL}};
 static const Field info_fields[] = {INFO(INFO_ROW){NULL, NULL}};
 static const Field entry_fields[] = {ENTRY(ENTRY_ROW){NULL, NULL}};
 static const Field span_fields[] = {SPAN(SPAN_ROW){NULL, NULL}};
-static const Field series_fields[] = {SERIES(SERIES_ROW){NULL, NULL}};
+static const Field table_fields[] = {TABLE(TABLE_ROW){NULL, NULL}};
 static const Field packed_fields[] = {PACKED(PACKED_ROW){NULL, NULL}};
 static const Field observer_fields[] = {OBSERVER(OBSERVER_ROW){NULL, NULL}};
 static const Field spans_fields[] = {SPANS(SPANS_ROW){NULL, NULL}};
@@ -69,10 +69,10 @@ static const Field access_fields[] = {ACCESS(ACCESS_ROW){NULL, NULL}};
 static const Field ledger_fields[] = {LEDGER(LEDGER_ROW){NULL, NULL}};
 static const Field clerk_fields[] = {CLERK(CLERK_ROW){NULL, NULL}};
 
-static PyTypeObject *exchange_type, *info_type, *entry_type, *span_type, *series_type, *packed_type,
+static PyTypeObject *exchange_type, *info_type, *entry_type, *span_type, *table_type, *packed_type,
     *observer_type, *spans_type, *sampling_type, *access_type, *ledger_type, *clerk_type;
 
-enum { OF_EXCHANGE, OF_INFO, OF_PACKED };
+enum { OF_EXCHANGE, OF_INFO, OF_PACKED, OF_ENTRY, OF_SPAN, OF_TABLE };
 
 static const Layout layouts[] = {
     {"Exchange", &exchange_type, exchange_fields},
@@ -80,10 +80,10 @@ static const Layout layouts[] = {
     {"Packed", &packed_type, packed_fields, .is_late = 1},
     {"Entry", &entry_type, entry_fields},
     {"_Unrecorded", &span_type, span_fields},
-    {"Series", &series_type, series_fields},
+    {"Table", &table_type, table_fields},
     {"Observer", &observer_type, observer_fields},
     {"ServerSpans", &spans_type, spans_fields},
-    {"Sampling", &sampling_type, sampling_fields},
+    {"Sampling", &sampling_type, sampling_fields, .is_late = 1},
     {"AccessLog", &access_type, access_fields},
     {"Ledger", &ledger_type, ledger_fields},
     {"_Clerk", &clerk_type, clerk_fields},
@@ -121,8 +121,8 @@ static PyObject *one, *none_args, *no_text;
     X(_metrics) X(_name) X(_parent) X(_path) X(_paths) X(_put) X(_put_back) X(_record) X(_recorders)                \
     X(_redactor) X(_resource) X(_route) X(_routes) X(_span_processors) X(_spans) X(_start_time) X(_told)            \
     X(_tracer) X(_value_) X(_w3c) X(_waiting) X(active) X(add) X(append) X(begin) X(buckets) X(clock)               \
-    X(count_in) X(direct) X(end) X(example) X(firsts) X(instruments) X(is_asleep) X(known) X(may_wait)              \
-    X(metrics) X(perf_counter) X(pop) X(report) X(resource) X(sampling) X(span_processor) X(start) X(sums)          \
+    X(count_in) X(direct) X(end) X(example) X(instruments) X(is_asleep) X(known) X(may_wait)              \
+    X(metrics) X(perf_counter) X(pop) X(report) X(resource) X(sampling) X(span_processor) X(start) X(table)         \
     X(time_ns)
 NAMES(NAME)
 static PyObject *s_host, *s_user_agent, *s_url_scheme, *http;
@@ -1010,9 +1010,11 @@ tracer_end(PyObject *const *args, Py_ssize_t count, PyObject *names)
 
 #define MOST_BUCKETS 64
 
+#define HISTOGRAMS 4
+
 typedef struct {
-    PyObject *known, *active, *instruments;
-    Py_ssize_t count, sizes, first[4], sums;
+    PyObject *table, *active;
+    Py_ssize_t count, sizes, first[HISTOGRAMS], cells;
     double bounds[MOST_BUCKETS], bytes[MOST_BUCKETS];
 } Books;
 
@@ -1045,50 +1047,75 @@ bucket(const double *bounds, Py_ssize_t count, double value) /* bisect_left */
     return low;
 }
 
+/* Add what was seen to a row of the table; 0 where it has no room for it and nothing was done, -1 with an exception. */
+static int
+add_to_row(const Books *books, Py_ssize_t row, const double *seen, Py_ssize_t *cells)
+{
+    PyObject *table = books->table;
+    Py_buffer counts, sums; /* of arrays, of 4 or 8 bytes and of doubles */
+    if (PyObject_GetBuffer(SLOT(table, table, counts), &counts, PyBUF_WRITABLE) < 0) {
+        return -1;
+    }
+    if (PyObject_GetBuffer(SLOT(table, table, sums), &sums, PyBUF_WRITABLE) < 0) {
+        PyBuffer_Release(&counts);
+        return -1;
+    }
+    int is_wide = counts.itemsize == 8;
+    int fits = row >= 0 && (is_wide || counts.itemsize == 4) && sums.itemsize == sizeof(double) &&
+               (row + 1) * books->cells * counts.itemsize <= counts.len &&
+               (row + 1) * HISTOGRAMS * sums.itemsize <= sums.len;
+    uint32_t *narrow = (uint32_t *)counts.buf + row * books->cells;
+    uint64_t *wide = (uint64_t *)counts.buf + row * books->cells;
+    for (int at = 0; fits && at < HISTOGRAMS; at++) {
+        const double *bounds = at < 2 ? books->bounds : books->bytes;
+        cells[at] = books->first[at] + bucket(bounds, at < 2 ? books->count : books->sizes, seen[at]);
+        fits = cells[at] < books->cells && (is_wide || narrow[cells[at]] != UINT32_MAX);
+    }
+    for (int at = 0; fits && at < HISTOGRAMS; at++) {
+        if (is_wide) {
+            wide[cells[at]] += 1;
+        }
+        else {
+            narrow[cells[at]] += 1;
+        }
+        ((double *)sums.buf)[row * HISTOGRAMS + at] += seen[at];
+    }
+    PyBuffer_Release(&counts);
+    PyBuffer_Release(&sums);
+    return fits;
+}
+
 /* Record an entry; 0 where it is not a common one and nothing was done, -1 with an exception. */
 static int
 record_one(const Books *books, PyObject *entry)
 {
-    PyObject *status = ENTRY_(status), *begun = ENTRY_(begun), *duration = ENTRY_(duration),
+    PyObject *status = ENTRY_(status), *begun = ENTRY_(begun), *duration = ENTRY_(duration), *table = books->table,
              *first_byte = ENTRY_(time_to_first_byte), *route = ENTRY_(route);
     if (begun == Py_None || !PyLong_CheckExact(status) || PyLong_AsLong(status) == 101 ||
         !PyFloat_CheckExact(duration) || !PyFloat_CheckExact(first_byte) ||
         !PyLong_CheckExact(ENTRY_(request_bytes)) || !PyLong_CheckExact(ENTRY_(response_bytes))) {
         return 0;
     }
-    double seen[4] = {PyFloat_AS_DOUBLE(duration), PyFloat_AS_DOUBLE(first_byte),
-                      PyLong_AsDouble(ENTRY_(request_bytes)), PyLong_AsDouble(ENTRY_(response_bytes))};
+    double seen[HISTOGRAMS] = {PyFloat_AS_DOUBLE(duration), PyFloat_AS_DOUBLE(first_byte),
+                               PyLong_AsDouble(ENTRY_(request_bytes)), PyLong_AsDouble(ENTRY_(response_bytes))};
     PyObject *kind = PyErr_Occurred() ? NULL : PyTuple_Pack(3, ENTRY_(method), status, ENTRY_(error_type));
     if (kind == NULL) {
         return -1;
     }
-    PyObject *routes = PyDict_GetItemWithError(books->known, kind);
-    PyObject *series = routes == NULL ? NULL : PyDict_GetItemWithError(routes, route == Py_None ? no_text : route);
+    PyObject *routes = PyDict_GetItemWithError(SLOT(table, table, known), kind);
+    PyObject *row = routes == NULL ? NULL : PyDict_GetItemWithError(routes, route == Py_None ? no_text : route);
     PyObject *cell = PyDict_GetItemWithError(books->active, begun);
     Py_DECREF(kind);
     if (PyErr_Occurred()) {
         return -1;
     }
-    if (series == NULL || Py_TYPE(series) != series_type || cell == NULL || !PyList_CheckExact(cell) ||
-        PyList_GET_SIZE(cell) != 2) {
+    if (row == NULL || !PyLong_CheckExact(row) || cell == NULL || !PyList_CheckExact(cell) || PyList_GET_SIZE(cell) != 2) {
         return 0;
     }
-    Py_buffer buffer; /* of an array of doubles */
-    if (PyObject_GetBuffer(SLOT(series, series, numbers), &buffer, PyBUF_WRITABLE) < 0) {
-        return -1;
-    }
-    double *numbers = buffer.buf;
-    Py_ssize_t cells[4];
-    int fits = buffer.len == (Py_ssize_t)sizeof(double) * (books->sums + 4);
-    for (int at = 0; fits && at < 4; at++) {
-        const double *bounds = at < 2 ? books->bounds : books->bytes;
-        cells[at] = books->first[at] + bucket(bounds, at < 2 ? books->count : books->sizes, seen[at]);
-        numbers[cells[at]] += 1;
-        numbers[books->sums + at] += seen[at];
-    }
-    PyBuffer_Release(&buffer);
-    if (!fits) {
-        return 0;
+    Py_ssize_t cells[HISTOGRAMS];
+    int is_added = add_to_row(books, PyLong_AsSsize_t(row), seen, cells);
+    if (is_added <= 0) {
+        return is_added;
     }
     put(&ENTRY_(is_measured), Py_NewRef(Py_True));
     if (add_to(&PyList_GET_ITEM(cell, 1), one) < 0) {
@@ -1097,9 +1124,9 @@ record_one(const Books *books, PyObject *entry)
     if (ENTRY_(is_sampled) == Py_True) {
         PyObject *values = Py_BuildValue("{nOnO}", cells[0], duration, cells[1], first_byte), *done = NULL;
         if (values != NULL) {
-            Py_INCREF(series);
-            done = PyObject_CallMethodObjArgs(series, s_example, entry, values, NULL);
-            Py_DECREF(series);
+            Py_INCREF(row);
+            done = PyObject_CallMethodObjArgs(table, s_example, row, entry, values, NULL);
+            Py_DECREF(row);
         }
         Py_XDECREF(values);
         Py_XDECREF(done);
@@ -1120,22 +1147,21 @@ metrics_record(PyObject *const *args, Py_ssize_t count, PyObject *names)
     if (own == NULL) {
         return failed();
     }
-    Books books = {.instruments = own};
-    PyObject *known = PyObject_GetAttr(own, s_known), *active = PyObject_GetAttr(own, s_active),
-             *bounds = PyObject_GetAttr(own, s_buckets), *firsts = PyObject_GetAttr(own, s_firsts),
-             *sums = PyObject_GetAttr(own, s_sums);
-    if (known == NULL || active == NULL || sums == NULL || firsts == NULL || !PyDict_CheckExact(known) ||
-        !PyDict_CheckExact(active) || !PyTuple_CheckExact(firsts) || PyTuple_GET_SIZE(firsts) != 4 ||
-        (books.count = read_bounds(bounds, books.bounds)) < 0 ||
+    Books books = {.table = NULL};
+    PyObject *table = PyObject_GetAttr(own, s_table), *active = PyObject_GetAttr(own, s_active),
+             *bounds = PyObject_GetAttr(own, s_buckets), *firsts = NULL;
+    if (table == NULL || active == NULL || !is_whole(&layouts[OF_TABLE], table) || !PyDict_CheckExact(active) ||
+        !PyDict_CheckExact(SLOT(table, table, known)) || !PyTuple_CheckExact(firsts = SLOT(table, table, firsts)) ||
+        PyTuple_GET_SIZE(firsts) != HISTOGRAMS || (books.count = read_bounds(bounds, books.bounds)) < 0 ||
         (books.sizes = read_bounds(bytes_buckets, books.bytes)) < 0) {
         answer = failed();
         goto done;
     }
-    for (int at = 0; at < 4; at++) {
+    for (int at = 0; at < HISTOGRAMS; at++) {
         books.first[at] = PyLong_AsSsize_t(PyTuple_GET_ITEM(firsts, at));
     }
-    books.sums = PyLong_AsSsize_t(sums);
-    books.known = known;
+    books.cells = PyLong_AsSsize_t(SLOT(table, table, cells));
+    books.table = table;
     books.active = active;
     PyObject *counted = PyErr_Occurred() ? NULL : PyObject_CallMethodNoArgs(own, s_count_in);
     if (counted == NULL) {
@@ -1163,11 +1189,9 @@ metrics_record(PyObject *const *args, Py_ssize_t count, PyObject *names)
     }
     answer = Py_NewRef(Py_None);
 done:
-    Py_XDECREF(known);
+    Py_XDECREF(table);
     Py_XDECREF(active);
     Py_XDECREF(bounds);
-    Py_XDECREF(firsts);
-    Py_XDECREF(sums);
     Py_DECREF(own);
     return answer;
 }

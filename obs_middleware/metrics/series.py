@@ -1,27 +1,22 @@
-"""The counts behind the HTTP histograms, kept in one plain list for each label set, and how they are shown.
+"""The counts behind the HTTP histograms, in one table with a row for each label set.
 
 An exchange is observed in all four histograms by one look-up and plain additions, where prometheus-client keeps an
-object with a lock of its own for every bucket.
+object with a lock of its own for every bucket. How the table is shown is told in `shown.py`.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, MutableSequence, Sequence
+from collections.abc import Iterable, Mapping, MutableSequence
 from itertools import accumulate
 from struct import Struct
-from typing import TYPE_CHECKING, Any
-
-from prometheus_client.metrics_core import HistogramMetricFamily
-from prometheus_client.samples import Exemplar
+from typing import TYPE_CHECKING
 
 from obs_middleware import native
-from obs_middleware.metrics.text import HistogramText, as_in_go
 
 if TYPE_CHECKING:
     from obs_middleware.ledger import Entry
 
-LABELS = ("http_request_method", "http_route", "http_response_status_code", "error_type")
 HISTOGRAMS = 4
 
 Kind = tuple[str, "int | str | None", str]  # method, status, error: what many routes have in common
@@ -30,101 +25,85 @@ _example = Struct("<24sdd")  # the trace and the span ID, value, seconds since 1
 
 
 @native.core.laid_out
-class Series:
-    """One label set in the four histograms: how many in each bucket, not added up, and the sums behind them.
+class Table:
+    """How many in each bucket, not added up, and the sums behind them.
 
-    All are in one array; Python code alone adds to a plain list 0.25 µs faster, which takes 130 bytes more.
+    Both are arrays, with 4 bytes for a bucket (8 once one has counted 4294967295), so that a label set takes some 300
+    bytes and no object of its own; Python code alone adds to plain lists, 0.25 µs faster.
+
+    Args:
+        sizes: how many buckets each histogram has.
     """
 
-    __slots__ = ("_examples", "_exemplary", "_kind", "_route", "numbers", "text")
+    __slots__ = ("_exemplars", "cells", "counts", "firsts", "kinds", "known", "routes", "sums")
 
-    def __init__(self, kind: Kind, route: str, cells: int) -> None:
-        self._kind = kind
-        self._route = route
-        self.text = ""  # the labels on the page, once it was made
-        numbers = [0.0] * (cells + HISTOGRAMS)
-        self.numbers: MutableSequence[float] = array("d", numbers) if native.core.is_built else numbers
-        # The places of the buckets that have an exemplar, a character for each, and in the same order the exemplars.
-        # So each takes 45 bytes; a dictionary of tuples, texts and floats took four times as much.
-        self._exemplary = ""
-        self._examples: bytearray | None = None
+    def __init__(self, sizes: Iterable[int]) -> None:
+        *firsts, self.cells = accumulate(sizes, initial=0)  # of a row
+        self.firsts = tuple(firsts)  # where each histogram's begin there
+        self.counts: MutableSequence[int] = array("I") if native.core.is_built else []
+        self.sums: MutableSequence[float] = array("d") if native.core.is_built else []
+        self.known: dict[Kind, dict[str, int]] = {}  # by route, the row: no key of its own for each
+        self.kinds: list[Kind] = []  # of each row
+        self.routes: list[str] = []
+        self._exemplars: dict[int, Exemplars] = {}
 
-    def example(self, entry: Entry, cells: Mapping[int, float]) -> None:
+    def __len__(self) -> int:
+        return len(self.routes)
+
+    def add(self, kind: Kind, route: str) -> int:
+        """Return the row of labels that have none yet; for whoever has the ledger's turn."""
+        row, rows = len(self.routes), self.known.setdefault(kind, {})
+        kind = next((self.kinds[other] for other in rows.values()), kind)  # one tuple for all rows of a kind
+        self.counts.extend([0] * self.cells)
+        self.sums.extend([0.0] * HISTOGRAMS)
+        self.kinds.append(kind)
+        self.routes.append(route)  # last but for who looks it up: a page may be made meanwhile
+        rows[route] = row
+        return row
+
+    def widen(self) -> MutableSequence[int]:
+        """Return the counts, from now on with more room for each."""
+        self.counts = array("Q", self.counts)
+        return self.counts
+
+    def example(self, row: int, entry: Entry, cells: Mapping[int, float]) -> None:
         """Keep values as the exemplars of their buckets."""
-        ids, known = bytes.fromhex(entry.ids), self._examples
-        if known is None:
-            known = self._examples = bytearray()
+        exemplars = self._exemplars.get(row)
+        if exemplars is None:
+            exemplars = self._exemplars[row] = Exemplars()
+        exemplars.keep(entry, cells)
+
+    def exemplars(self, row: int) -> Exemplars | None:
+        """Return the exemplars of a row, if it has any."""
+        return self._exemplars.get(row)
+
+
+class Exemplars:
+    """The exemplars of one row, 45 bytes each; a dictionary of tuples, texts and floats took four times as much."""
+
+    __slots__ = ("_known", "_places")
+
+    def __init__(self) -> None:
+        self._places = ""  # the buckets that have one, a character for each, in the order of what is known
+        self._known = bytearray()
+
+    def keep(self, entry: Entry, cells: Mapping[int, float]) -> None:
+        """Keep values as the exemplars of their buckets, in place of those before."""
+        ids, known = bytes.fromhex(entry.ids), self._known
         for cell, value in cells.items():
-            place = self._exemplary.find(chr(cell))
+            place = self._places.find(chr(cell))
             if place >= 0:
                 _example.pack_into(known, place * _example.size, ids, value, entry.ended)
             else:
                 known += _example.pack(ids, value, entry.ended)
-                self._exemplary += chr(cell)  # last: a page may be made meanwhile
+                self._places += chr(cell)  # last: a page may be made meanwhile
 
-    def exemplars(self, cells: Iterable[int]) -> list[Exemplar | None] | None:
-        """Return the exemplar of each bucket; None where there is none at all."""
-        places, known = self._exemplary, self._examples
-        if known is None:
+    def of(self, cells: Iterable[int]) -> list[tuple[str, str, float, float] | None]:
+        """Return trace ID, span ID, value and seconds since 1970 for each bucket; None where there is none."""
+        return [self._one(self._places.find(chr(cell))) for cell in cells]
+
+    def _one(self, place: int) -> tuple[str, str, float, float] | None:
+        if place < 0:
             return None
-        return [_shown(known, places.find(chr(cell))) for cell in cells]
-
-    def labels(self) -> tuple[str, ...]:
-        """Return the values of LABELS."""
-        method, status, error = self._kind
-        labels = method, self._route, "" if status is None else str(status), error
-        return tuple(label if label.isascii() else _encodable(label) for label in labels)
-
-
-class Histogram:
-    """One histogram's name and bounds, and what it shows of the series; one that has counted nothing is left out.
-
-    Args:
-        total: where its sum is in a series.
-        first: where its buckets begin there.
-    """
-
-    def __init__(self, name: str, about: str, bounds: Iterable[float], *, total: int, first: int) -> None:
-        self._name = name
-        self._about = about
-        bounds = tuple(map(float, bounds))
-        self._total = total
-        self._cells = range(first, first + len(bounds) + 1)
-        self._marks = [*map(as_in_go, bounds), "+Inf"]
-        self._text = HistogramText(name, about, LABELS, bounds)
-        self.head = self._text.head
-
-    def family(self, series: Iterable[Series]) -> HistogramMetricFamily:
-        """Return the family, as prometheus-client has them."""
-        family = HistogramMetricFamily(self._name, self._about, labels=LABELS)
-        for one in series:
-            counts, total = self._counted(one), one.numbers[self._total]
-            if any(counts):
-                exemplars = one.exemplars(self._cells) or [None] * len(counts)
-                buckets: list[Any] = list(zip(self._marks, accumulate(counts), exemplars, strict=True))
-                family.add_metric(one.labels(), buckets, total)
-        return family
-
-    def lines(self, one: Series, *, is_openmetrics: bool) -> str:
-        """Return one series' part of the page."""
-        counts, total = self._counted(one), one.numbers[self._total]
-        if not any(counts):
-            return ""
-        one.text = one.text or self._text.labels(one.labels())
-        exemplars = one.exemplars(self._cells) if is_openmetrics else None
-        return self._text.child(one.text, map(float, counts), total, exemplars)
-
-    def _counted(self, one: Series) -> Sequence[float]:
-        return one.numbers[self._cells.start : self._cells.stop]
-
-
-def _shown(known: bytearray, place: int) -> Exemplar | None:
-    if place < 0:
-        return None
-    ids, value, seconds = _example.unpack_from(known, place * _example.size)
-    return Exemplar({"trace_id": ids[:16].hex(), "span_id": ids[16:].hex()}, value, seconds)
-
-
-def _encodable(label: str) -> str:
-    """Make a label fit for UTF-8: lone surrogates become escapes."""
-    return label.encode("utf-8", "backslashreplace").decode("utf-8")
+        ids, value, seconds = _example.unpack_from(self._known, place * _example.size)
+        return ids[:16].hex(), ids[16:].hex(), value, seconds

@@ -60,3 +60,24 @@ own.close()
 def test_public_names_are_sorted_and_there() -> None:
     assert list(obs_middleware.__all__) == sorted(obs_middleware.__all__)
     assert all(hasattr(obs_middleware, name) for name in obs_middleware.__all__)
+
+
+def test_what_only_a_page_needs_is_imported_with_the_first_page() -> None:
+    code = """
+import sys
+from obs_middleware import Observer, RequestInfo
+own = Observer(access_log=False)
+exchange = own.start(RequestInfo("GET", "/", "", "http", {}.get))
+exchange.finish()
+late = [f"obs_middleware.metrics.{name}" for name in ("exposition", "page", "known", "shown", "text")]
+print(*(name in sys.modules for name in late))
+own.reply(RequestInfo("GET", "/metrics", "", "http", {}.get), "/metrics")
+print(*(name in sys.modules for name in late))
+"""
+    assert python(code).split() == ["False"] * 5 + ["True"] * 5
+
+
+def test_the_request_path_is_compiled_where_no_span_is_sent() -> None:
+    code = "from obs_middleware import Observer, native; Observer(); print(native.core.is_built, native.core.is_in_use)"
+    is_built, is_in_use = python(code).split()
+    assert is_in_use == is_built

@@ -93,6 +93,25 @@ def test_every_exchange_is_one_measurement_of_each_histogram() -> None:
         assert own.registry.get_sample_value(f"{DURATION}_bucket", labels | {"le": bound}) is not None
 
 
+def test_a_bucket_counts_on_past_what_four_bytes_hold() -> None:
+    own = observer(access_log=False)
+    labels = dict(zip(LABELS, ("GET", "/a", "200", ""), strict=True))
+    serve(own, route="/a", time_to_first_byte=0.0)
+    settle_all()
+    table = own._metrics.instruments.table
+    for place, number in enumerate(table.counts):
+        table.counts[place] = 2**32 - 1 if number else 0
+    for more in range(1, 4):
+        serve(own, route="/a", time_to_first_byte=0.0)
+        serve(own, route=f"/{more}")
+        counted = [own.registry.get_sample_value(f"{name}_count", labels) for name in HISTOGRAMS]
+        assert counted == [2**32 - 1 + more] * 4
+        assert (
+            f'{{error_type="",http_request_method="GET",http_response_status_code="200",http_route="/{more}"}} 1.0'
+            in page(own)
+        )
+
+
 def test_labels_tell_method_route_status_and_error() -> None:
     own = observer(access_log=False)
     serve(own, route="/a")
