@@ -30,7 +30,6 @@ from obs_middleware.logs.access import AccessLog
 from obs_middleware.metrics.http import HttpMetrics
 from obs_middleware.redaction import Redactor
 from obs_middleware.settings import ConfigError, Settings
-from obs_middleware.tracing import setup as tracing_setup
 from obs_middleware.tracing.server import ServerSpans
 
 if TYPE_CHECKING:
@@ -107,7 +106,8 @@ class Observer:
                 f"Observer takes either settings or single ones, got settings and {sorted(keywords)}"
             )
         self.settings = settings = settings or Settings.load(**keywords)
-        tracing_setup.check(settings)
+        if settings.exports_spans:
+            _tracing_setup().check(settings)
         self.registry = registry or prometheus_client.REGISTRY
         self._redactor = Redactor(pii=settings.redact_pii, keys=settings.redact_keys)
         self._metrics = HttpMetrics(
@@ -220,10 +220,11 @@ class Observer:
             is_first, self._environment = self._environment is None, environment
             self._endpoints.are_details_open = self.is_development = environment == "development"
             self._try("log_setup", logs_setup.set_up, self.settings, environment)
-            if is_first:
-                self._provider = self._try("trace_setup", tracing_setup.set_up, self.settings, environment)
+            if is_first and self.settings.exports_spans:
+                setup = _tracing_setup()
+                self._provider = self._try("trace_setup", setup.set_up, self.settings, environment)
                 if not self._is_provider_given:
-                    self._spans.sampling = tracing_setup.sampling_of(self._provider)
+                    self._spans.sampling = setup.sampling_of(self._provider)
 
     def _try(self, component: str, function: Callable[..., Any], *args: Any) -> Any:
         try:
@@ -320,3 +321,9 @@ class Observer:
             _logger.error(
                 "obs-middleware failed in %s; the request was not affected", component, exc_info=error
             )
+
+
+def _tracing_setup() -> Any:
+    from obs_middleware.tracing import setup  # who sends no spans does without
+
+    return setup

@@ -122,6 +122,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 f"request_id_header and correlation_id_header must differ, got {self.request_id_header} twice"
             )
 
+    @property
+    def exports_spans(self) -> bool:
+        """Tell whether spans are to be sent anywhere by a provider of ours."""
+        return self.otlp_endpoint is not None and self.tracing_enabled
+
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{name}={_shown(name, getattr(self, name))}' for name in _kinds())})"
 

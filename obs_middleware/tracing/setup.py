@@ -41,7 +41,7 @@ def check(settings: Settings) -> None:
         ConfigError: an endpoint is set, but the exporter is not installed.
     """
     if (
-        _is_wanted(settings)
+        settings.exports_spans
         and not _is_standard(settings)
         and isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
     ):
@@ -53,7 +53,7 @@ def set_up(settings: Settings, environment: str) -> TracerProvider | None:
 
     None where nothing is to be exported, or the user has a provider already, which stays.
     """
-    if not _is_wanted(settings):
+    if not settings.exports_spans:
         return None
     present: Any = trace.get_tracer_provider()
     if not isinstance(present, trace.ProxyTracerProvider):
@@ -81,10 +81,6 @@ def set_up(settings: Settings, environment: str) -> TracerProvider | None:
 def sampling_of(provider: TracerProvider | None) -> Sampling | None:
     """Return how a provider of ours samples; None where the provider is another's, or the SDK alone knows."""
     return getattr(provider, _OURS, None)
-
-
-def _is_wanted(settings: Settings) -> bool:
-    return settings.otlp_endpoint is not None and settings.tracing_enabled
 
 
 def _is_standard(settings: Settings) -> bool:
