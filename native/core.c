@@ -91,7 +91,7 @@ static const Layout layouts[] = {
 };
 
 /* Globals of Python modules are dictionaries, so that what is replaced there is replaced here. */
-static PyObject *carried_as, *current, *otel_context, *outcome_ok, *ledger_globals, *propagate_globals,
+static PyObject *carried_as, *current, *otel_context, *outcome_ok, *ledger_globals, *modules,
     *context_type, *span_key, *invalid_span, *nothing, *told_type, *bytes_buckets, *variable_of;
 
 static const Constant constants[] = {
@@ -100,7 +100,7 @@ static const Constant constants[] = {
     {"otel_context", &otel_context},
     {"OK", &outcome_ok},
     {"ledger", &ledger_globals},
-    {"propagate", &propagate_globals},
+    {"modules", &modules},
     {"Context", &context_type},
     {"SPAN", &span_key},
     {"INVALID", &invalid_span},
@@ -125,7 +125,7 @@ static PyObject *one, *none_args, *no_text;
     X(metrics) X(perf_counter) X(pop) X(report) X(resource) X(sampling) X(span_processor) X(start) X(table)         \
     X(time_ns)
 NAMES(NAME)
-static PyObject *s_host, *s_user_agent, *s_url_scheme, *http;
+static PyObject *s_host, *s_user_agent, *s_url_scheme, *http, *propagate;
 
 #define EXCHANGE_(field) SLOT(exchange, exchange, field)
 #define INFO_(field) SLOT(info, info, field)
@@ -558,8 +558,11 @@ is_alone(PyObject *spans)
     if (!is_empty) {
         return 0;
     }
-    PyObject *propagator = get(propagate_globals, s__HTTP_TEXT_FORMAT);
-    if ((value = HELD(spans, spans, _w3c)) == NULL) {
+    PyObject *module = get(modules, propagate), *propagator = Py_None;
+    if (module != NULL) {
+        propagator = PyModule_Check(module) ? get(PyModule_GetDict(module), s__HTTP_TEXT_FORMAT) : NULL;
+    }
+    if (PyErr_Occurred() || (value = HELD(spans, spans, _w3c)) == NULL) {
         return -1;
     }
     Py_DECREF(value);
@@ -1736,7 +1739,8 @@ intern_names(void)
     s_user_agent = PyUnicode_InternFromString("user-agent");
     s_url_scheme = PyUnicode_InternFromString("wsgi.url_scheme");
     http = PyUnicode_InternFromString("http");
-    return s_host == NULL || s_user_agent == NULL || s_url_scheme == NULL || http == NULL ? -1 : 0;
+    propagate = PyUnicode_InternFromString("opentelemetry.propagate");
+    return propagate == NULL || s_host == NULL || s_user_agent == NULL || s_url_scheme == NULL || http == NULL ? -1 : 0;
 }
 
 static struct PyModuleDef module = {

@@ -7,16 +7,18 @@ whole tracestate for a repeated key and knows the keys of level 1 only.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
-from opentelemetry import propagate
-from opentelemetry.baggage.propagation import W3CBaggagePropagator
-from opentelemetry.context import Context
-from opentelemetry.propagators.textmap import Getter, TextMapPropagator
 from opentelemetry.trace import SpanContext, TraceFlags, TraceState
 
 from obs_middleware.exchange import current_exchange
 
+if TYPE_CHECKING:
+    from opentelemetry.propagators.textmap import TextMapPropagator
+
+PROPAGATE = "opentelemetry.propagate"  # the module that has the global propagator
 Header = Callable[[str], str | None]
 
 _SENT_AT_LEAST = 512  # section 3.3.1.5
@@ -72,19 +74,18 @@ def remote_parent(header: Header) -> SpanContext | None:
     return SpanContext(trace_id, span_id, True, TraceFlags(flags), parse_tracestate(header("tracestate")))
 
 
-def with_baggage(context: Context, header: Header) -> Context:
-    """Return the context with the caller's baggage (https://www.w3.org/TR/baggage/)."""
-    return _baggage.extract(header, context, _HeaderGetter()) if header("baggage") else context
-
-
 def is_w3c(propagator: TextMapPropagator) -> bool:
     """Tell whether a propagator is the default one, whose work is done here more strictly."""
     return propagator.fields == _W3C_FIELDS
 
 
-def with_propagators(context: Context, header: Header) -> Context:
-    """Return the context that the user's own propagators, of `OTEL_PROPAGATORS` or set in code, make of the headers."""
-    return propagate.extract(header, context, _HeaderGetter())
+def global_propagator() -> TextMapPropagator | None:
+    """Return OpenTelemetry's global propagator; None where nobody has loaded it: it is the default one then."""
+    module: Any = sys.modules.get(PROPAGATE)
+    try:
+        return None if module is None else module.get_global_textmap()
+    except (AttributeError, NameError):  # another thread imports it right now
+        return None
 
 
 def outgoing_headers() -> dict[str, str]:
@@ -92,8 +93,10 @@ def outgoing_headers() -> dict[str, str]:
 
     The trace context, the baggage, the request ID and the correlation ID; outside a request what is current there.
     """
+    from opentelemetry.propagate import inject
+
     headers: dict[str, str] = {}
-    propagate.inject(headers)
+    inject(headers)
     exchange = current_exchange()
     if exchange is not None:
         headers.update(exchange.response_headers)
@@ -106,15 +109,6 @@ class _TraceState(TraceState):
     def __init__(self, entries: dict[str, str]) -> None:
         super().__init__()
         self._dict = entries
-
-
-class _HeaderGetter(Getter[Header]):
-    def get(self, carrier: Header, key: str) -> list[str] | None:
-        value = carrier(key.lower())
-        return None if value is None else [value]
-
-    def keys(self, carrier: Header) -> list[str]:
-        return []  # only propagators that search by prefix ask for it
 
 
 def _cut(entries: dict[str, str]) -> dict[str, str]:
@@ -132,4 +126,3 @@ def _first_to_go(sizes: dict[str, int]) -> Iterable[str]:
 
 
 _EMPTY = TraceState()
-_baggage = W3CBaggagePropagator()

@@ -7,11 +7,13 @@ has a span context of its own: trace and span ID reach the logs and the calls ma
 
 from __future__ import annotations
 
+import os
+import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.propagate import get_global_textmap
 from opentelemetry.trace import (
     INVALID_SPAN_CONTEXT,
     NonRecordingSpan,
@@ -27,7 +29,7 @@ from opentelemetry.trace import (
 from obs_middleware import native
 from obs_middleware.exchange import CURRENT, get_context
 from obs_middleware.tracing.attributes import at_start, of_exception, told_by
-from obs_middleware.tracing.propagation import Header, is_w3c, remote_parent, with_baggage, with_propagators
+from obs_middleware.tracing.propagation import PROPAGATE, Header, global_propagator, is_w3c, remote_parent
 
 if TYPE_CHECKING:
     from opentelemetry.propagators.textmap import TextMapPropagator
@@ -44,6 +46,7 @@ _SAMPLED = TraceFlags.SAMPLED
 _HEX = "%032x%016x"
 _NOTHING = Context()
 _new = object.__new__
+_modules = sys.modules
 (_SPAN,) = set_span_in_context(
     NonRecordingSpan(INVALID_SPAN_CONTEXT), _NOTHING
 )  # where a context has its span
@@ -52,7 +55,7 @@ native.core.learn(
     SPAN=_SPAN,
     INVALID=INVALID_SPAN_CONTEXT,
     NOTHING=_NOTHING,
-    propagate=get_global_textmap.__globals__,
+    modules=sys.modules,
 )
 
 
@@ -73,7 +76,10 @@ class ServerSpans:
         self._redactor = redactor
         self._is_enabled = settings.tracing_enabled
         self._tracer = trace.get_tracer(SCOPE, tracer_provider=tracer_provider, schema_url=SCHEMA)
-        self._w3c: TextMapPropagator | None = None  # the global propagator, seen to be the default one
+        # The global propagator, seen to be the default one; None while nobody has loaded it, which is no other.
+        self._w3c: TextMapPropagator | None = None
+        if os.environ.get("OTEL_PROPAGATORS"):
+            import_module(PROPAGATE)
 
     def start(self, exchange: Exchange) -> bool:
         """Give the exchange its span, its context and, where a trace goes on, other IDs than those it has drawn.
@@ -81,7 +87,11 @@ class ServerSpans:
         Return whether there may be something to end.
         """
         outer, context = CURRENT.get(), get_context()
-        if context or outer is not None or exchange.info.is_marked or get_global_textmap() is not self._w3c:
+        module = PROPAGATE in _modules and _modules[PROPAGATE]
+        propagator = (
+            getattr(module, "_HTTP_TEXT_FORMAT", module) if module else None
+        )  # it may be half imported
+        if context or outer is not None or exchange.info.is_marked or propagator is not self._w3c:
             self._continue(exchange, outer, context)
             return True
         exchange.is_span_ours = True
@@ -176,15 +186,21 @@ class ServerSpans:
 
     def _incoming(self, context: Context, header: Header) -> Context:
         """Return the context with what the headers carry."""
-        propagator = get_global_textmap()
+        propagator = global_propagator()
         if propagator is not self._w3c:
-            if not is_w3c(propagator):
+            if propagator is not None and not is_w3c(propagator):
+                from obs_middleware.tracing.propagators import with_propagators
+
                 return with_propagators(context, header)
             self._w3c = propagator
         parent = remote_parent(header)
         if parent is not None:
             context = trace.set_span_in_context(NonRecordingSpan(parent), context)
-        return context if header("baggage") is None else with_baggage(context, header)
+        if header("baggage"):
+            from obs_middleware.tracing.propagators import with_baggage
+
+            context = with_baggage(context, header)
+        return context
 
 
 def _carry(exchange: Exchange, parent: SpanContext, context: Context) -> None:

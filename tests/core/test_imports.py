@@ -81,3 +81,44 @@ def test_the_request_path_is_compiled_where_no_span_is_sent() -> None:
     code = "from obs_middleware import Observer, native; Observer(); print(native.core.is_built, native.core.is_in_use)"
     is_built, is_in_use = python(code).split()
     assert is_in_use == is_built
+
+
+LATE = """
+import sys
+from obs_middleware import Observer, RequestInfo, outgoing_headers
+own = Observer(access_log=False)
+
+def serve(**headers):
+    exchange = own.start(RequestInfo("GET", "/", "", "http", headers.get, is_marked=bool(headers)))
+    with exchange:
+        {within}
+    exchange.finish()
+    return exchange
+
+"""
+
+
+def test_propagators_are_imported_when_a_request_brings_baggage_or_sends_something_on() -> None:
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    told = LATE.format(within="pass")
+    told += f"serve(), serve(traceparent={parent!r})\nprint('opentelemetry.propagate' in sys.modules)\n"
+    told += "serve(baggage='a=1')\nprint('opentelemetry.propagate' in sys.modules)"
+    assert python(told).split() == ["False", "True"]
+    told = LATE.format(within="print(outgoing_headers()['traceparent'][3:35] == exchange.trace_id)")
+    assert python(told + "serve(), serve()").split() == ["True", "True"]
+
+
+def test_a_propagator_that_is_set_later_is_asked_from_then_on() -> None:
+    told = LATE.format(within="pass")
+    told += """serve()
+from opentelemetry import propagate
+from opentelemetry.propagators.textmap import TextMapPropagator
+class Own(TextMapPropagator):
+    fields = {"own"}
+    def inject(self, *given, **named): pass
+    def extract(self, carrier, context=None, getter=None):
+        print("asked")
+        return context
+propagate.set_global_textmap(Own())
+serve()"""
+    assert python(told).split() == ["asked"]
