@@ -56,7 +56,7 @@ def series(driver: Driver, *, unknown: int) -> dict[str, int]:
 
 
 def measure(pairs: Iterable[tuple[str, str]], *, count: int, unknown: int = UNKNOWN) -> list[dict[str, Any]]:
-    """Return one row for each framework and variant: megabytes at three moments. Spans are encoded and sent."""
+    """Return one row for each framework and variant: megabytes at four moments. Spans are encoded and sent."""
     from benchmarks.sink import Sink
     from benchmarks.workers import Process
 
@@ -71,6 +71,8 @@ def measure(pairs: Iterable[tuple[str, str]], *, count: int, unknown: int = UNKN
             first = worker.ask("memory")
             worker.ask("walk", count=count, routes=ROUTES, unknown=unknown)
             after = worker.ask("memory")
+            worker.ask("page")
+            page = worker.ask("memory")
             if "spans" in VARIANTS[variant].tells and not sink.received():
                 raise AssertionError(f"{framework} {variant}: nothing has come to the sink")
         rows.append(
@@ -81,6 +83,7 @@ def measure(pairs: Iterable[tuple[str, str]], *, count: int, unknown: int = UNKN
                 "import": built,
                 "first": first,
                 "after": after,
+                "page": page,
             }
         )
     return rows

@@ -159,7 +159,7 @@ def _memory_table(results: Results) -> str:
             f"{FRAMEWORKS[row['framework']]}, {VARIANTS[row['variant']].label}",
             *(
                 number(grown(results, row["framework"], row["variant"], when=when))
-                for when in ("import", "first", "after")
+                for when in ("import", "first", "after", "page")
             ),
         ]
         for row in results["memory"]
@@ -167,7 +167,14 @@ def _memory_table(results: Results) -> str:
     ]
     count = results["memory"][0]["requests"]
     return table(
-        ["", "imported", "first request", f"after {count} requests, 1000 routes, 10 000 unknown paths"], rows
+        [
+            "",
+            "imported",
+            "first request",
+            f"after {count} requests, 1000 routes, 10 000 unknown paths",
+            "and a metrics page",
+        ],
+        rows,
     )
 
 

@@ -47,6 +47,7 @@ class Worker:
             "repeat": self._repeat,
             "memory": memory.resident,
             "walk": lambda **given: memory.walk(self.driver, **given),
+            "page": lambda: self.driver.ask("/metrics") and None,
             "series": lambda **given: memory.series(self.driver, **given),
             "garbage": lambda count: garbage.collections(lambda: self.driver.repeat(self.path, count)),
             "stall": lambda **given: scrape.stall(self.driver, **given),
