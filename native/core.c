@@ -1094,7 +1094,8 @@ record_one(const Books *books, PyObject *entry)
 {
     PyObject *status = ENTRY_(status), *begun = ENTRY_(begun), *duration = ENTRY_(duration), *table = books->table,
              *first_byte = ENTRY_(time_to_first_byte), *route = ENTRY_(route);
-    if (begun == Py_None || !PyLong_CheckExact(status) || PyLong_AsLong(status) == 101 ||
+    int is_too_big = 0;
+    if (begun == Py_None || !PyLong_CheckExact(status) || PyLong_AsLongAndOverflow(status, &is_too_big) == 101 ||
         !PyFloat_CheckExact(duration) || !PyFloat_CheckExact(first_byte) ||
         !PyLong_CheckExact(ENTRY_(request_bytes)) || !PyLong_CheckExact(ENTRY_(response_bytes))) {
         return 0;

@@ -112,6 +112,18 @@ def test_a_bucket_counts_on_past_what_four_bytes_hold() -> None:
         )
 
 
+def test_a_status_that_is_no_status_keeps_no_page_waiting() -> None:
+    own = observer(access_log=False)
+    for _ in range(3):
+        serve(own, status=10**30)
+    settle_all()
+    pages: list[str] = []
+    thread = threading.Thread(target=lambda: pages.append(page(own)), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert pages and f'http_response_status_code="{10**30}"' in pages[0]
+
+
 def test_labels_tell_method_route_status_and_error() -> None:
     own = observer(access_log=False)
     serve(own, route="/a")
