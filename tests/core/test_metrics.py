@@ -121,7 +121,8 @@ def test_a_status_that_is_no_status_keeps_no_page_waiting() -> None:
     thread = threading.Thread(target=lambda: pages.append(page(own)), daemon=True)
     thread.start()
     thread.join(10)
-    assert pages and f'http_response_status_code="{10**30}"' in pages[0]
+    assert pages
+    assert f'http_response_status_code="{10**30}"' in pages[0]
 
 
 def test_labels_tell_method_route_status_and_error() -> None:
