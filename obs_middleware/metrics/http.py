@@ -1,7 +1,7 @@
 """What the HTTP server's instruments have counted, and how exchanges are recorded in them.
 
-Series are bounded whatever clients send: methods are
-known ones or `_OTHER`, routes are templates, and past a cap every further label set is counted in one overflow set.
+Series are bounded whatever clients send: methods are known ones or `_OTHER`, routes are templates, and past a cap every
+further label set is counted in one overflow set.
 """
 
 from __future__ import annotations
@@ -89,9 +89,9 @@ class Instruments(Collector):
     def _shown(self) -> Shown:
         from obs_middleware.metrics.shown import Shown  # when somebody looks, and not before
 
-        return Shown(self.table, self.buckets, self._active)
+        return Shown(self.table, self.buckets, self._active_now)
 
-    def _active(self) -> Iterator[tuple[list[str], int]]:
+    def _active_now(self) -> Iterator[tuple[list[str], int]]:
         self.count_in()
         for labels, cell in list(self.active.items()):
             yield labels.split(" "), cell[0] - cell[1]
@@ -149,30 +149,22 @@ class HttpMetrics:
                 counts, sums, cells, total = table.counts, table.sums, row * table.cells, row * HISTOGRAMS
                 seconds, first_byte = entry.duration, entry.time_to_first_byte
                 size, returned = entry.request_bytes, entry.response_bytes
-                first = bisect_left(bounds, seconds)
-                places = [
-                    cells + first,
-                    cells + third + (bisect_left(BYTES_BUCKETS, size) if size else 0),
-                    cells + fourth + bisect_left(BYTES_BUCKETS, returned),
-                ]
+                times = {bisect_left(bounds, seconds): seconds}  # by bucket
                 sums[total] += seconds
-                began = None if first_byte is None else second + bisect_left(bounds, first_byte)
-                if first_byte is not None and began is not None:
-                    places.append(cells + began)
+                if first_byte is not None:
+                    times[second + bisect_left(bounds, first_byte)] = first_byte
                     sums[total + 1] += first_byte
                 sums[total + 2] += size
                 sums[total + 3] += returned
-                for place in places:
+                received = bisect_left(BYTES_BUCKETS, size) if size else 0
+                for place in (*times, third + received, fourth + bisect_left(BYTES_BUCKETS, returned)):
                     try:
-                        counts[place] += 1
+                        counts[cells + place] += 1
                     except OverflowError:
                         counts = table.widen()
-                        counts[place] += 1
+                        counts[cells + place] += 1
                 if entry.is_sampled:
-                    values = {first: seconds}
-                    if first_byte is not None and began is not None:
-                        values[began] = first_byte
-                    table.example(row, entry, values)
+                    table.example(row, entry, times)
             except Exception as error:
                 report("metrics", error)
 
