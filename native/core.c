@@ -121,7 +121,7 @@ static PyObject *one, *none_args, *no_text;
     X(_metrics) X(_name) X(_parent) X(_path) X(_paths) X(_put) X(_put_back) X(_record) X(_recorders)                \
     X(_redactor) X(_resource) X(_route) X(_routes) X(_span_processors) X(_spans) X(_start_time) X(_told)            \
     X(_tracer) X(_value_) X(_w3c) X(_waiting) X(active) X(add) X(append) X(begin) X(buckets) X(clock)               \
-    X(count_in) X(direct) X(end) X(example) X(instruments) X(is_asleep) X(known) X(may_wait)              \
+    X(count_in) X(direct) X(end) X(example) X(instruments) X(is_asleep) X(known) X(may_wait)                        \
     X(metrics) X(perf_counter) X(pop) X(report) X(resource) X(sampling) X(span_processor) X(start) X(table)         \
     X(time_ns)
 NAMES(NAME)
