@@ -51,11 +51,11 @@ class ClientSeries(ClientMetric):
     cells: tuple[tuple[str, str], ...]  # a line's suffix, and the attribute of a child that has its value
     has_exemplars = False
 
-    def __init__(self, metric: Any, format: Format) -> None:
-        super().__init__(metric, format)
+    def __init__(self, metric: Any, page_format: Format) -> None:
+        super().__init__(metric, page_format)
         self._name = metric._name
         self._labels = Labels(metric._labelnames)
-        self._shows_exemplars = self.has_exemplars and format.is_openmetrics
+        self._shows_exemplars = self.has_exemplars and page_format.is_openmetrics
         self._cells = {f"\n{self._name}{suffix}": attrgetter(cell) for suffix, cell in self.cells}
 
     def _texts(self) -> Iterator[tuple[str, str]]:
