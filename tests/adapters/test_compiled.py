@@ -90,7 +90,7 @@ _ENDS = st.sampled_from([None, KeyError("it"), OSError("gone"), asyncio.Cancelle
 
 
 @needs_compiled
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3 * settings().max_examples, suppress_health_check=list(HealthCheck))
 @given(
     messages=st.tuples(_STARTS, st.lists(_BODIES | _OTHERS, max_size=4)).map(lambda both: [both[0], *both[1]])
     | st.lists(_STARTS | _BODIES | _OTHERS, max_size=4),

@@ -22,7 +22,7 @@ from tests.adapters.django_project import project
 from tests.adapters.test_compiled_wsgi import Text, both, learnt
 from tests.twins import needs_compiled
 
-_MANY = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+_MANY = settings(max_examples=3 * settings().max_examples, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")

@@ -85,7 +85,7 @@ def shared() -> Iterator[Observer]:
     made.close()
 
 
-_MANY = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+_MANY = settings(max_examples=3 * settings().max_examples, suppress_health_check=list(HealthCheck))
 
 # Response.start
 
