@@ -80,5 +80,5 @@ clean: ## remove all that was made here, virtual environments too
 	rm -f obs_middleware/_native.* adapters/*/_native.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml hatch_build.py native native/*
+$(READY): pyproject.toml hatch_build.py
 	@scripts/make-venv $(PYTHON) $(VENV)

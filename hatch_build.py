@@ -18,12 +18,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ROOT = Path(__file__).parent
 # The module, and what it is made of.
-MODULES = {
-    "obs_middleware": "native/core.c",
-    "obs_asgi": "native/asgi.c",
-    "obs_wsgi": "native/wsgi.c",
-    "obs_django": "native/django.c",
-}
+MODULES: dict[str, str] = {}
 IN_PLACE = {
     package: ROOT / ("" if package == "obs_middleware" else "adapters") / package for package in MODULES
 }

@@ -31,10 +31,10 @@ def prove(driver: Driver, variant: str, path: str) -> None:
     _expect(answer.status == 200 and json.loads(answer.body) == {"item": 42}, "the right answer", answer)
     told = VARIANTS[variant].tells
     if variant.startswith("ours"):
-        from obs_middleware import native  # not for all: the bare app's process must not hold it
+        from obs_middleware import _speedups  # not for all: the bare app's process must not hold it
 
         _expect(
-            native.core.is_in_use == VARIANTS[variant].is_compiled, "the compiled request path, or none", None
+            _speedups.is_in_use() == VARIANTS[variant].is_compiled, "the compiled request path, or none", None
         )
     _expect(("x-request-id" in answer.headers) == ("id" in told), "X-Request-ID, if any", answer.headers)
     _prove_page(driver, path, "metrics" in told)

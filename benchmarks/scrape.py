@@ -19,9 +19,9 @@ def our_page(*, is_gzip: bool) -> bytes:
     """Return the page of ours; the one place that knows what it is rendered by."""
     from prometheus_client import REGISTRY
 
-    from obs_middleware.metrics.exposition import Exposition
+    from obs_middleware.metrics.exposition.page import MetricsPage
 
-    page, _ = Exposition(REGISTRY).page(accept="text/plain", accept_encoding="gzip" if is_gzip else "")
+    page, _ = MetricsPage(REGISTRY).render(accept="text/plain", accept_encoding="gzip" if is_gzip else "")
     return page
 
 

@@ -129,13 +129,13 @@ class Connections:
 
     def _again(self, closed: socket.socket) -> None:
         """Ask once more where a server has closed a connection, as one does that stood still; the wait goes on."""
-        begun = self._begun.pop(closed.fileno())
+        active_key = self._begun.pop(closed.fileno())
         self._poll.unregister(closed.fileno())
         del self._sockets[closed.fileno()]
         closed.close()
         one = self._open()
         one.sendall(self._request)
-        self._begun[one.fileno()] = begun
+        self._begun[one.fileno()] = active_key
 
     def _send(self, one: socket.socket) -> None:
         self._begun[one.fileno()] = time.perf_counter()

@@ -30,7 +30,7 @@ def drop_spans() -> None:
     from opentelemetry.exporter.otlp.proto.http import trace_exporter
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-    from obs_middleware.tracing import exporter
+    from obs_middleware.tracing.otlp import exporter
 
     class Dropping(SpanExporter):
         def __init__(self, *_: Any, **__: Any) -> None:

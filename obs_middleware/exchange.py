@@ -2,7 +2,7 @@
 
 Being *current* and being *finished* are two things. `with exchange:` makes it current and puts the former state back,
 by value where it ends in another context than the one it began in. `finish()` ends it once, from any thread, and hands
-it to every recorder, so that the span, the histograms and the access line can never disagree.
+it to the span and the queue, so that the span, the histograms and the access line can never disagree.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import msgspec
 from opentelemetry import context as otel_context
 from opentelemetry.context.context import Context
 
-from obs_middleware import native
-from obs_middleware.ledger import Entry
+from obs_middleware._speedups import fast, share_layout
+from obs_middleware.record import RequestRecord
 from obs_middleware.request import RequestInfo
 
 if TYPE_CHECKING:
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import Span
 
-Recorder = tuple[str, Callable[["Exchange"], None]]  # the component's name, for our own errors
-Recorders = tuple[Recorder, ...]
+# What is called with an exchange that has ended; the component's name, for our own failures.
+OnFinish = tuple[tuple[str, Callable[["Exchange"], None]], ...]
 
 
 class Owner(Protocol):
-    """What an exchange belongs to, the Observer."""
+    """What an exchange belongs to, the Gateway."""
 
     response_header_names: tuple[str, str]
 
     def report(self, component: str, error: Exception) -> None:
         """Count a failure of our own."""
 
-    def shown_path(self, path: str) -> str:
+    def redacted_path(self, path: str) -> str:
         """Return a path without secrets."""
         raise NotImplementedError
 
 
-CARRIED_AS = "obs.exchange"  # the key in scope and environ
+CARRIER_KEY = "obs.exchange"  # the key in scope and environ
 
 CURRENT: ContextVar[Exchange | None] = ContextVar("obs_exchange", default=None)
 
@@ -56,7 +56,6 @@ def _context_calls() -> tuple[Callable[[], Context], Callable[[Context], Any], C
     """
     variable = getattr(getattr(otel_context, "_RUNTIME_CONTEXT", None), "_current_context", None)
     if isinstance(variable, ContextVar):
-        native.core.learn(otel_context=variable, CURRENT=CURRENT, CARRIED_AS=CARRIED_AS)
         return variable.get, variable.set, variable.reset
     return otel_context.get_current, otel_context.attach, otel_context.detach
 
@@ -77,10 +76,7 @@ class Outcome(str, Enum):
     INCOMPLETE = "incomplete"
 
 
-native.core.learn(OK=Outcome.OK)
-
-
-@native.core.laid_out
+@share_layout
 class Exchange(msgspec.Struct, eq=False):
     """One request and its response.
 
@@ -91,16 +87,16 @@ class Exchange(msgspec.Struct, eq=False):
     """
 
     info: RequestInfo
-    _recorders: list[Recorders]  # one, taken out by the one call of finish() that counts
+    _on_finish: list[OnFinish]  # one, taken out by the one call of finish() that counts
     _owner: Owner
-    # Set by the Observer before the app runs.
+    # Set by the Gateway before the app runs.
     method: str  # a known method or _OTHER
     request_id: str
     correlation_id: str
     started_ns: int
     started: float
     ids: str = ""  # 32 hexadecimal digits of the trace ID and 16 of the span ID, or none
-    begun: str | None = None  # method and scheme, as the metrics know that it has begun
+    active_key: str | None = None  # method and scheme under which it is counted as active
     is_sampled: bool = False
     span: Span | None = None
     is_span_ours: bool = False
@@ -130,7 +126,7 @@ class Exchange(msgspec.Struct, eq=False):
     @property
     def path(self) -> str:
         """The request's path, without secrets."""
-        return self._owner.shown_path(self.info.path)
+        return self._owner.redacted_path(self.info.path)
 
     @property
     def trace_id(self) -> str:
@@ -148,20 +144,20 @@ class Exchange(msgspec.Struct, eq=False):
         first, second = self._owner.response_header_names
         return (first, self.request_id), (second, self.correlation_id)
 
-    @native.core.compiled
+    @fast("exchange.c: exchange_enter")
     def __enter__(self) -> Exchange:
         context = get_context() if self.context is None else self.context
         self._before = CURRENT.set(self), attach(context), self._before
         return self
 
-    @native.core.compiled
+    @fast("exchange.c: exchange_exit")
     def __exit__(
         self,
         kind: type[BaseException] | None = None,
         error: BaseException | None = None,
         trace: TracebackType | None = None,
     ) -> None:
-        if self._recorders:  # a body goes on where it was, inside a span of the app's own
+        if self._on_finish:  # a body goes on where it was, inside a span of the app's own
             self.context = get_context()
         exchange, context, self._before = self._before
         try:
@@ -170,7 +166,7 @@ class Exchange(msgspec.Struct, eq=False):
         except (ValueError, RuntimeError):  # a token is good in its own context alone, and once
             self._put_back(exchange, context)
 
-    @native.core.compiled
+    @fast("exchange.c: exchange_leave")
     def leave(self) -> bool:
         """Let what was before the exchange be current, until it is entered again; False where that is so already.
 
@@ -197,15 +193,15 @@ class Exchange(msgspec.Struct, eq=False):
         self.first_byte()
         self.response_bytes = (self.declared_bytes or 0) if self.has_body else 0
 
-    @native.core.compiled
+    @fast("exchange.c: exchange_finish")
     def finish(self, *, is_complete: bool = True) -> None:
-        """End the exchange once: decide its duration and outcome and run every recorder.
+        """End the exchange once: decide its duration and outcome, end the span and queue the record.
 
         Args:
             is_complete: the last byte of the response was handed to the server.
         """
         try:
-            recorders = self._recorders.pop()  # atomic, where a lock could meet itself in a finalizer
+            on_finish = self._on_finish.pop()  # atomic, where a lock could meet itself in a finalizer
         except IndexError:
             return
         self.duration = time.perf_counter() - self.started
@@ -214,15 +210,15 @@ class Exchange(msgspec.Struct, eq=False):
         else:
             self.outcome = self._decide(is_complete)
             self.error_type = self._error_type()
-        for component, record in recorders:
+        for component, take in on_finish:
             try:
-                record(self)
+                take(self)
             except Exception as error:
                 self._owner.report(component, error)
         # No cycle is left behind: a traceback holds our own frames, what carries us holds this exchange.
         self.error = self.routed = None
         if self.carrier is not None:
-            self.carrier.pop(CARRIED_AS, None)
+            self.carrier.pop(CARRIER_KEY, None)
             self.carrier = None
 
     def _decide(self, is_complete: bool) -> Outcome:
@@ -245,12 +241,16 @@ class Exchange(msgspec.Struct, eq=False):
             return str(self.status)
         return error_name(self.error)
 
-    @native.core.compiled
-    def entry(self) -> Entry:
-        """Return what is kept of it, once it is finished."""
+    @fast("exchange.c: exchange_record")
+    def record(self, *, is_logged: bool = False) -> RequestRecord:
+        """Return what is left of it, once it is finished.
+
+        Args:
+            is_logged: its access line is written already, or none is wanted.
+        """
         info = self.info
-        return Entry(
-            self.begun,
+        return RequestRecord(
+            self.active_key,
             self.method,
             info.path,
             self.route,
@@ -268,6 +268,7 @@ class Exchange(msgspec.Struct, eq=False):
             info.peer[0] if info.peer else None,
             info.header("user-agent"),
             self.started_ns / 1e9 + self.duration,
+            is_logged,
         )
 
     def note_error(self, error: BaseException) -> None:
@@ -289,7 +290,7 @@ class Exchange(msgspec.Struct, eq=False):
     @property
     def is_finished(self) -> bool:
         """Tell whether the response has ended."""
-        return not self._recorders
+        return not self._on_finish
 
     @property
     def has_body(self) -> bool:

@@ -6,16 +6,16 @@ from collections.abc import Callable
 
 import msgspec
 
-from obs_middleware import native
+from obs_middleware._speedups import share_layout
 
 
-@native.core.laid_out
+@share_layout
 class RequestInfo(msgspec.Struct, frozen=True):
     """What the core learns of a request.
 
     `path` and `query` are as the server gave them, decoded and raw; `header(name)` looks a lower-case name up and joins
-    repeated fields with a comma; `peer` is (address, port) of the connection. `is_marked` is False where none of
-    `Observer.marks` is among the headers, whose look-ups are then saved (0.2 µs).
+    repeated fields with a comma; `peer` is (address, port) of the connection. `has_context_headers` is False where none
+    of `Gateway.context_headers` is among the headers, whose look-ups are then saved (0.2 µs).
     """
 
     method: str
@@ -25,7 +25,7 @@ class RequestInfo(msgspec.Struct, frozen=True):
     header: Callable[[str], str | None]
     peer: tuple[str, int | None] | None = None
     http_version: str = ""
-    is_marked: bool = True
+    has_context_headers: bool = True
 
     @property
     def is_websocket(self) -> bool:

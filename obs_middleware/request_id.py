@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from random import Random
 
-from obs_middleware import native
+from obs_middleware import process
+from obs_middleware._speedups import fast
 
 # Safe in a header, a log line, a URL and a shell; a comma, which joins repeated headers, is not among them.
 _is_safe = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}").fullmatch
@@ -28,7 +28,7 @@ def accept(value: str | None) -> str | None:
     return value if value and len(value) <= 128 and _is_safe(value) else None
 
 
-@native.core.compiled
+@fast("request_id.c: request_id_draw")
 def draw(now_ns: int) -> tuple[str, str]:
     """Return what names an exchange that begins now: a trace and a span ID in one, 48 digits, and a request ID.
 
@@ -70,15 +70,6 @@ def _begin_anew() -> None:
     _random.seed()
     _drawn.clear()
     _node, _last[0] = random_bits(24), (0, "")
-    _seed()
 
 
-def _seed() -> None:
-    """Give the compiled `draw` what its IDs begin with."""
-    native.core.seed(_node, *(random_bits(64) for _ in range(4)))
-
-
-_seed()
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+process.on_fork(in_child=_begin_anew)

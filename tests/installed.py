@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from hatch_build import why_not
-from obs_middleware.native import SWITCH
+from obs_middleware._speedups import SWITCH
 
 ROOT = Path(__file__).parents[1]
 OURS = ("OBS_", "OTEL_", "LOG_LEVEL", "SERVICE_", "REDACT_PII", "TRACING_ENABLED", "OTLP_ENDPOINT")

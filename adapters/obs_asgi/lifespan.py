@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from obs_middleware import ConfigError, Observer
+from obs_asgi.loop import in_thread, running_loop
+from obs_middleware import ConfigError
+from obs_middleware.gateway import Gateway
 
 Message = MutableMapping[str, Any]
 
 
 class Lifespan:
-    """Pass the messages of one lifespan on, and tell the Observer what they mean."""
+    """Pass the messages of one lifespan on, and tell the Gateway what they mean."""
 
     def __init__(
         self,
-        observer: Observer,
+        gateway: Gateway,
         receive: Callable[[], Awaitable[Message]],
         send: Callable[[Message], Awaitable[None]],
     ) -> None:
-        self._observer = observer
+        self._gateway = gateway
         self._receive = receive
         self._send = send
 
@@ -29,16 +30,16 @@ class Lifespan:
         """Hand the app the server's next message; from its shutdown on the service is not ready."""
         message = await self._receive()
         if message["type"] == "lifespan.shutdown":
-            self._observer.drain()
+            self._gateway.stopping()
         return message
 
     async def send(self, message: Message) -> None:
         """Hand the server the app's next message; the end waits for spans that are still to be sent."""
         if message["type"] == "lifespan.startup.complete":
-            self._observer.started(loop=running_loop())
+            self._gateway.started(loop=running_loop())
         elif message["type"] == "lifespan.shutdown.complete":
             with ThreadPoolExecutor(1, thread_name_prefix="obs-close") as threads:
-                await in_thread(threads, self._observer.close)
+                await in_thread(threads, self._gateway.stopped)
         await self._send(message)
 
 
@@ -49,19 +50,3 @@ async def refuse(
     await receive()
     await send({"type": "lifespan.startup.failed", "message": f"obs-middleware: {error}"})
     raise error
-
-
-async def in_thread(threads: Executor | None, function: Callable[..., Any], *args: Any) -> Any:
-    """Call a function in one of the threads; here where there are none, or no asyncio loop serves the app (trio)."""
-    loop = running_loop()
-    if loop is None or threads is None:
-        return function(*args)
-    return await loop.run_in_executor(threads, function, *args)
-
-
-def running_loop() -> asyncio.AbstractEventLoop | None:
-    """Return the asyncio loop that runs this, or None under trio."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

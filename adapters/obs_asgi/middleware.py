@@ -11,20 +11,20 @@ import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from obs_asgi.compiled import asgi
-from obs_asgi.lifespan import Lifespan, in_thread, refuse, running_loop
-from obs_asgi.native import settle
+from obs_asgi.fastapi_telemetry import agree_with_telemetry
+from obs_asgi.lifespan import Lifespan, refuse
+from obs_asgi.loop import in_thread, running_loop
 from obs_asgi.request import own_path, request_info
 from obs_asgi.response import Response
 from obs_asgi.routes import Routes
 from obs_asgi.sending import send_reply
 from obs_middleware import ConfigError, Exchange, Observer
-from obs_middleware.exchange import CARRIED_AS
+from obs_middleware.gateway import CARRIER_KEY
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from obs_middleware.keywords import Keywords
+    from obs_middleware.gateway import Keywords
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -33,7 +33,6 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-@asgi.laid_out
 class ObservabilityMiddleware:
     """Observe an ASGI app.
 
@@ -48,11 +47,11 @@ class ObservabilityMiddleware:
     __slots__ = (
         "__dict__",
         "__weakref__",
+        "_context_headers",
         "_error",
+        "_gateway",
         "_is_serving",
-        "_marks",
         "_names",
-        "_own_paths",
         "_routes",
         "app",
         "observer",
@@ -64,10 +63,10 @@ class ObservabilityMiddleware:
         self._is_serving = False
         self._routes = Routes(app)
         try:
-            self.observer = Observer.chosen(observer, settings)
-            self._own_paths = self.observer.paths
-            self._marks = frozenset(map(str.encode, self.observer.marks))
-            request_id, correlation_id = self.observer.response_header_names
+            self.observer = Observer.given_or_new(observer, settings)
+            self._gateway = gateway = self.observer.gateway
+            self._context_headers = frozenset(map(str.encode, gateway.context_headers))
+            request_id, correlation_id = gateway.response_header_names
             self._names = request_id.lower().encode(), correlation_id.lower().encode()
         except ConfigError as error:
             # Starlette builds its stack at the first event, where servers take an exception for "no lifespan here".
@@ -76,9 +75,9 @@ class ObservabilityMiddleware:
             self._error = error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if CARRIED_AS in scope:
+        if CARRIER_KEY in scope:
             # Inside an exchange that another instance has begun; a scope that is a copy is routed here.
-            outer: Exchange = scope[CARRIED_AS]
+            outer: Exchange = scope[CARRIER_KEY]
             outer.routed = None if outer.is_finished else scope
             try:
                 await self.app(scope, receive, send)
@@ -92,7 +91,7 @@ class ObservabilityMiddleware:
             return
         app = self.app if self._is_serving else self._begin(scope)
         path = own_path(scope) if scope.get("root_path") else scope["path"]
-        if path in self._own_paths and kind == "http":
+        if path in self._gateway.paths and kind == "http":
             await self._reply(scope, path, send)
             return
         response = self._open(scope, receive, send)
@@ -114,32 +113,31 @@ class ObservabilityMiddleware:
                     response.end()
                 # Servers keep a connection's last scope: some dozens of those with all that hangs on an exchange, and
                 # the garbage collector would run with every wave of requests.
-                scope.pop(CARRIED_AS, None)
+                scope.pop(CARRIER_KEY, None)
 
-    @asgi.compiled
     def _open(self, scope: Scope, receive: Receive, send: Send) -> Response | None:
         """Begin an exchange; None when we fail, and the app is to be run without us."""
-        exchange = self.observer.start(request_info(scope, self._marks))
+        exchange = self._gateway.start(request_info(scope, self._context_headers))
         if exchange is None:
             return None
-        scope[CARRIED_AS] = exchange
+        scope[CARRIER_KEY] = exchange
         if exchange.is_span_ours:
             # FastAPI's native telemetry, inside us, would make a second server span.
             scope.setdefault("fastapi.telemetry", None)
         return Response(exchange, self._names, self._routes, scope, receive, send)
 
     async def _reply(self, scope: Scope, path: str, send: Send) -> None:
-        info = request_info(scope, self._marks)
-        self.observer.started(loop=running_loop())  # a check runs in the loop of the probe that asks for it
-        reply = await in_thread(self.observer.threads(path), self.observer.reply, info, path)
+        info = request_info(scope, self._context_headers)
+        self._gateway.started(loop=running_loop())  # a check runs in the loop of the probe that asks for it
+        reply = await in_thread(self._gateway.threads(path), self._gateway.reply, info, path)
         await send_reply(reply, send, has_body=info.method != "HEAD")
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._error is not None:
             await refuse(self._error, receive, send)
         self._set_up(scope)
-        self.observer.starting()
-        lifespan = Lifespan(self.observer, receive, send)
+        self._gateway.starting()
+        lifespan = Lifespan(self._gateway, receive, send)
         await self.app(scope, lifespan.receive, lifespan.send)
 
     def _begin(self, scope: Scope) -> ASGIApp:
@@ -147,14 +145,14 @@ class ObservabilityMiddleware:
         if self._error is not None:
             raise self._error
         app = self._set_up(scope)
-        self.observer.started(loop=running_loop())
+        self._gateway.started(loop=running_loop())
         self._is_serving = True
         return app
 
     def _set_up(self, scope: Scope) -> ASGIApp:
         owner = scope.get("app")
-        self.observer.set_up(debug=bool(getattr(owner or self.app, "debug", False)))
-        settle(owner or self.app, self.observer)
+        self._gateway.set_up(debug=bool(getattr(owner or self.app, "debug", False)))
+        agree_with_telemetry(owner or self.app, self._gateway)
         stack = getattr(owner, "middleware_stack", None)
         if stack is None or isinstance(stack, ObservabilityMiddleware):
             return self.app

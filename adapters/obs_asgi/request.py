@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
-from obs_asgi.compiled import asgi
 from obs_middleware import RequestInfo
 
 
-@asgi.compiled
-def request_info(scope: Mapping[str, Any], marks: Set[bytes]) -> RequestInfo:
-    """Return what the core learns of an http or websocket scope; `marks` are the Observer's."""
+def request_info(scope: Mapping[str, Any], context_headers: Set[bytes]) -> RequestInfo:
+    """Return what the core learns of an http or websocket scope; `context_headers` are the Observer's."""
     raw = scope["headers"]
     fields = dict(raw)
     if len(fields) != len(raw):
@@ -31,11 +29,8 @@ def request_info(scope: Mapping[str, Any], marks: Set[bytes]) -> RequestInfo:
         header,
         tuple(client) if client else None,
         get("http_version", ""),
-        not fields.keys().isdisjoint(marks),
+        not fields.keys().isdisjoint(context_headers),
     )
-
-
-asgi.learn(request_info=request_info)
 
 
 def own_path(scope: Mapping[str, Any]) -> str:

@@ -9,7 +9,6 @@ from traceback import walk_tb
 from types import CodeType
 from typing import Any
 
-from obs_asgi.compiled import asgi
 from obs_asgi.routes import Routes
 from obs_middleware import Exchange
 
@@ -22,10 +21,7 @@ _NO_HEADERS: tuple[()] = ()
 _STARTS = ("http.response.start", "websocket.http.response.start")
 _WITH_HEADERS = (*_STARTS, "websocket.accept")
 
-asgi.learn(AT_ROOT=_AT_ROOT, NO_HEADERS=_NO_HEADERS)
 
-
-@asgi.laid_out
 class Response:
     """The response of one exchange, seen from between app and server.
 
@@ -52,7 +48,6 @@ class Response:
         "server_send",
     )
 
-    @asgi.compiled
     def __init__(
         self,
         exchange: Exchange,
@@ -92,7 +87,6 @@ class Response:
             self.has_closed = True
         return message
 
-    @asgi.compiled
     def send(self, message: Message) -> Awaitable[None]:
         """Hand the server the app's next message."""
         if self.is_streaming:
@@ -173,7 +167,6 @@ class Response:
             self.exchange.is_client_gone = True
         self.exchange.note_error(error)
 
-    @asgi.compiled
     def end(self, *, is_complete: bool = False) -> None:
         """Finish the exchange, now that its route is known."""
         exchange, scope = self.exchange, self.scope

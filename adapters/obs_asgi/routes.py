@@ -11,8 +11,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from obs_asgi.compiled import asgi
-
 Template = tuple[re.Pattern[str], str]
 
 _group_name = re.compile(r"\?P<\w+>")
@@ -41,7 +39,6 @@ class Routes:
         root: str = scope.get("root_path", "")
         return root, scope.get("app_root_path", root) if scope.get("path_params") else root
 
-    @asgi.compiled
     def template(self, scope: Mapping[str, Any], before: tuple[str, str]) -> str | None:
         """Return the template of a scope that has been routed; `before` is what the method of that name gave."""
         route, (root, shown) = scope.get("route"), before

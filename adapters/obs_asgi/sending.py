@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from typing import Any
 
-from obs_asgi.lifespan import running_loop
+from obs_asgi.loop import running_loop
 from obs_middleware import Reply
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]

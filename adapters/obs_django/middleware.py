@@ -14,20 +14,17 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from obs_django.compiled import django
 from obs_django.headers import add_headers
 from obs_django.observer import get_observer
 from obs_django.stream import watch
 from obs_middleware import Exchange, Observer, Reply, RequestInfo, current_exchange
-from obs_middleware.cgi import request_info, variables_of
-from obs_middleware.exchange import CARRIED_AS
+from obs_middleware.gateway import CARRIER_KEY, request_info, variables_of
 
 GetResponse = Callable[[HttpRequest], Any]
 
 _anchor = re.compile(r"(?<![\[\\])\^|(?<!\\)\$|\\Z")
 
 
-@django.laid_out
 class ObservabilityMiddleware:
     """Observe a Django project.
 
@@ -38,9 +35,10 @@ class ObservabilityMiddleware:
     __slots__ = (
         "__dict__",
         "__weakref__",
+        "_context_headers",
+        "_gateway",
         "_is_async",
         "_is_behind_proxy",
-        "_marks",
         "_names",
         "get_response",
         "observer",
@@ -51,11 +49,12 @@ class ObservabilityMiddleware:
     def __init__(self, get_response: GetResponse, observer: Observer | None = None) -> None:
         self.get_response = get_response
         self.observer = observer or get_observer()
-        self.observer.set_up(debug=settings.DEBUG)
-        self.observer.started()
-        first, second = self.observer.response_header_names
+        self._gateway = gateway = self.observer.gateway
+        gateway.set_up(debug=settings.DEBUG)
+        gateway.started()
+        first, second = gateway.response_header_names
         self._names = first.lower(), second.lower()
-        self._marks = variables_of(self.observer.marks)
+        self._context_headers = variables_of(gateway.context_headers)
         self._is_behind_proxy = settings.SECURE_PROXY_SSL_HEADER is not None
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
@@ -69,8 +68,8 @@ class ObservabilityMiddleware:
             outer = _exchange_outside(request)
             if outer is not None:
                 return _routed(outer, request, self.get_response(request))
-            if request.path_info in self.observer.paths:
-                return _response(self.observer.reply(self._info(request), request.path_info))
+            if request.path_info in self._gateway.paths:
+                return _response(self._gateway.reply(self._info(request), request.path_info))
             return self.get_response(request)
         with exchange:
             try:
@@ -86,7 +85,7 @@ class ObservabilityMiddleware:
             outer = _exchange_outside(request)
             if outer is not None:
                 return _routed(outer, request, await self.get_response(request))
-            if request.path_info in self.observer.paths:
+            if request.path_info in self._gateway.paths:
                 return _response(await self._reply_async(self._info(request), request.path_info))
             return await self.get_response(request)
         with exchange:
@@ -97,12 +96,11 @@ class ObservabilityMiddleware:
                 raise
         return self._finish(exchange, request, response)
 
-    @django.compiled
     def _start(self, request: HttpRequest) -> Exchange | None:
         """Begin an exchange; None where the request has one already, is a probe, or we fail."""
-        if _exchange_outside(request) is not None or request.path_info in self.observer.paths:
+        if _exchange_outside(request) is not None or request.path_info in self._gateway.paths:
             return None
-        exchange = self.observer.start(self._info(request))
+        exchange = self._gateway.start(self._info(request))
         if exchange is not None:
             request.obs_exchange = exchange  # pyright: ignore[reportAttributeAccessIssue]
             size = request.META.get("CONTENT_LENGTH")  # declared: Django has taken the stream before we run
@@ -115,18 +113,17 @@ class ObservabilityMiddleware:
         scheme = request.scheme if self._is_behind_proxy else None
         scope = request.__dict__.get("scope")
         if scope is None:
-            return request_info(request.META, self._marks, None, request.path, scheme)
+            return request_info(request.META, self._context_headers, None, request.path, scheme)
         get = scope.get  # META has the method in upper case and no protocol version
         return request_info(
             request.META,
-            self._marks,
+            self._context_headers,
             scope["method"],
             request.path,
             scheme or get("scheme"),
             get("http_version"),
         )
 
-    @django.compiled
     def _finish(
         self, exchange: Exchange, request: HttpRequest, response: HttpResponseBase
     ) -> HttpResponseBase:
@@ -150,11 +147,11 @@ class ObservabilityMiddleware:
         return response
 
     async def _reply_async(self, info: RequestInfo, path: str) -> Reply:
-        loop, threads = asyncio.get_running_loop(), self.observer.threads(path)
-        self.observer.started(loop=loop)  # a check runs in the loop of the probe that asks for it
+        loop, threads = asyncio.get_running_loop(), self._gateway.threads(path)
+        self._gateway.started(loop=loop)  # a check runs in the loop of the probe that asks for it
         if threads is None:
-            return self.observer.reply(info, path)
-        return await loop.run_in_executor(threads, self.observer.reply, info, path)
+            return self._gateway.reply(info, path)
+        return await loop.run_in_executor(threads, self._gateway.reply, info, path)
 
 
 def note_exception(sender: object, request: HttpRequest | None = None, **_: Any) -> None:
@@ -165,14 +162,14 @@ def note_exception(sender: object, request: HttpRequest | None = None, **_: Any)
 
 
 def _exchange_outside(request: HttpRequest) -> Exchange | None:
-    """Return the exchange that another instance, or obs_wsgi or obs_asgi around Django, has begun."""
+    """Return the exchange that another instance, or obs_wsgi or obs_asgi around Django, has active_key."""
     own = request.__dict__
     if "obs_exchange" in own:
         here = own["obs_exchange"]
-    elif CARRIED_AS in request.META:
-        here = request.META[CARRIED_AS]
-    elif "scope" in own and CARRIED_AS in own["scope"]:
-        here = own["scope"][CARRIED_AS]
+    elif CARRIER_KEY in request.META:
+        here = request.META[CARRIER_KEY]
+    elif "scope" in own and CARRIER_KEY in own["scope"]:
+        here = own["scope"][CARRIER_KEY]
     else:
         return None
     if not isinstance(here, Exchange):
@@ -209,9 +206,6 @@ def _route_of(request: HttpRequest) -> str | None:
 @cache  # as many as there are patterns
 def _without_anchors(route: str) -> str:
     return f"/{_anchor.sub('', route)}"
-
-
-django.learn(HttpResponse=HttpResponse, without_anchors=_without_anchors)
 
 
 def _response(reply: Reply) -> HttpResponse:

@@ -22,7 +22,7 @@ def get_observer() -> Observer:
     Raises:
         ConfigError: a setting is not as it must be.
     """
-    return Observer.chosen(None, {}, config=own_settings())
+    return Observer.given_or_new(None, {}, config=own_settings())
 
 
 def own_settings() -> dict[str, Any]:

@@ -10,13 +10,13 @@ from obs_wsgi import ObservabilityMiddleware
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from obs_middleware.keywords import Keywords
+    from obs_middleware.gateway import Keywords
 
 try:
     from flask import Flask, request
     from flask.signals import got_request_exception
 
-    from obs_flask.pieces import pieces_of
+    from obs_flask.ready_body import ready_body
 except ImportError as missing:
     raise ImportError(f"obs_flask needs Flask ({missing}): pip install 'obs-middleware[flask]'") from missing
 
@@ -52,12 +52,12 @@ class Observability:
             raise ConfigError(
                 f"Flask app {app.name!r} is observed already: call Observability(app) or init_app once"
             )
-        self.observer = Observer.chosen(self._given, self._settings, config=app.config)
+        self.observer = Observer.given_or_new(self._given, self._settings, config=app.config)
         app.wsgi_app = ObservabilityMiddleware(  # type: ignore[method-assign]
             app.wsgi_app,
             self.observer,
             route_of=_route_of,
-            pieces_of=pieces_of,
+            ready_body=ready_body,
             is_debug=lambda: app.debug,
         )
         app.extensions["obs"] = self.observer

@@ -1,4 +1,4 @@
-"""Both bodies of an exchange: bytes counted, the end seen, whoever sees it."""
+"""The response's body: bytes counted, the end seen, whoever sees it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from obs_middleware import Exchange
-from obs_wsgi.compiled import wsgi
 
 if TYPE_CHECKING:
     from obs_wsgi.response import Response
@@ -74,7 +73,6 @@ class SizedBody(Body):
         return len(self._body)  # type: ignore[arg-type]
 
 
-@wsgi.compiled
 def read(
     pieces: Sequence[bytes], exchange: Exchange, length: str | None, *, is_sized: bool = False
 ) -> Iterator[bytes]:
@@ -84,9 +82,9 @@ def read(
         length: the response's Content-Length.
         is_sized: servers may ask for the number of pieces.
     """
-    begun = _read(pieces, exchange, length)
-    next(begun)  # its `finally` is to run even if the server does not read it
-    return SizedPieces(pieces, begun) if is_sized else begun
+    active_key = _read(pieces, exchange, length)
+    next(active_key)  # its `finally` is to run even if the server does not read it
+    return SizedPieces(pieces, active_key) if is_sized else active_key
 
 
 def _read(pieces: Sequence[bytes], exchange: Exchange, length: str | None) -> Generator[bytes, None, None]:
@@ -115,10 +113,10 @@ class SizedPieces:
 
     __slots__ = ("_begun", "_pieces", "close")
 
-    def __init__(self, pieces: Sequence[bytes], begun: Generator[bytes, None, None]) -> None:
+    def __init__(self, pieces: Sequence[bytes], active_key: Generator[bytes, None, None]) -> None:
         self._pieces = pieces
-        self._begun = begun
-        self.close = begun.close
+        self._begun = active_key
+        self.close = active_key.close
 
     def __iter__(self) -> Iterator[bytes]:
         return self._begun
@@ -128,47 +126,6 @@ class SizedPieces:
 
     def __len__(self) -> int:
         return len(self._pieces)
-
-
-class CountedInput:
-    """The request's body, counted as the app reads it."""
-
-    def __init__(self, stream: Any, exchange: Exchange) -> None:
-        self._stream = stream
-        self._exchange = exchange
-
-    def read(self, *size: int) -> bytes:
-        return self._counted(self._stream.read(*size))
-
-    def readline(self, *size: int) -> bytes:
-        return self._counted(self._stream.readline(*size))
-
-    def readlines(self, *hint: int) -> list[bytes]:
-        return [self._counted(line) for line in self._stream.readlines(*hint)]
-
-    def __iter__(self) -> Iterator[bytes]:
-        return map(self._counted, self._stream)
-
-    def __next__(self) -> bytes:
-        return self._counted(next(self._stream))
-
-    def __getattr__(self, name: str) -> Any:
-        attribute = getattr(self._stream, name)
-        if name == "read1":
-            return lambda *size: self._counted(attribute(*size))
-        return self._filling(attribute) if name in ("readinto", "readinto1") else attribute
-
-    def _filling(self, read: Callable[[Any], int | None]) -> Callable[[Any], int | None]:
-        def counted(buffer: Any) -> int | None:
-            size = read(buffer)
-            self._exchange.request_bytes += size or 0
-            return size
-
-        return counted
-
-    def _counted(self, data: bytes) -> bytes:
-        self._exchange.request_bytes += len(data)
-        return data
 
 
 def watch_file(body: Any, response: Response) -> Iterable[bytes]:

@@ -6,26 +6,24 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from obs_middleware import Observer, Reply, RequestInfo
-from obs_middleware.cgi import request_info, variables_of
-from obs_middleware.exchange import CARRIED_AS
-from obs_wsgi.body import Body, CountedInput, SizedBody, read, watch_file
-from obs_wsgi.compiled import wsgi
-from obs_wsgi.response import Environ, Response, StartResponse
+from obs_middleware.gateway import CARRIER_KEY, request_info, variables_of
+from obs_wsgi.body import Body, SizedBody, read, watch_file
+from obs_wsgi.request_body import CountedInput
+from obs_wsgi.response import Response, StartResponse
+from obs_wsgi.wrapped_app import Environ, RouteOf, WrappedApp
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from obs_middleware.keywords import Keywords
+    from obs_middleware.gateway import Keywords
 
 WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
-RouteOf = Callable[[Environ], "str | None"]
-PiecesOf = Callable[[Iterable[bytes]], "Sequence[bytes] | None"]
+ReadyBody = Callable[[Iterable[bytes]], "Sequence[bytes] | None"]
 
 _NO_LENGTH = ("", "0", None)
 _PHRASES = {200: "OK", 401: "Unauthorized", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
 
-@wsgi.laid_out
 class ObservabilityMiddleware:
     """Observe a WSGI app.
 
@@ -34,7 +32,7 @@ class ObservabilityMiddleware:
         observer: an Observer made elsewhere; or give settings by name.
         route_of: reads the route template from the environ once the app has routed it; a raw app sets
             `current_exchange().route` itself.
-        pieces_of: returns the pieces of a body that needs no more code of the app, and None of any other; a list
+        ready_body: returns the pieces of a body that needs no more code of the app, and None of any other; a list
             and a tuple are known.
         is_debug: tells the framework's debug flag, which may be set later than this.
 
@@ -45,14 +43,14 @@ class ObservabilityMiddleware:
     __slots__ = (
         "__dict__",
         "__weakref__",
+        "_context_headers",
+        "_gateway",
         "_is_debug",
         "_is_serving",
-        "_marks",
-        "_pieces_of",
+        "_ready_body",
+        "_wrapped",
         "app",
         "observer",
-        "own_names",
-        "route_of",
     )
 
     def __init__(
@@ -61,31 +59,32 @@ class ObservabilityMiddleware:
         observer: Observer | None = None,
         *,
         route_of: RouteOf | None = None,
-        pieces_of: PiecesOf | None = None,
+        ready_body: ReadyBody | None = None,
         is_debug: Callable[[], bool] = bool,
         **settings: Unpack[Keywords],
     ) -> None:
         self.app = app
-        self.observer = Observer.chosen(observer, settings)
-        self.observer.set_up(debug=is_debug())
-        self.observer.started()
-        self._marks = variables_of(self.observer.marks)
+        self.observer = Observer.given_or_new(observer, settings)
+        self._gateway = gateway = self.observer.gateway
+        gateway.set_up(debug=is_debug())
+        gateway.started()
+        self._context_headers = variables_of(gateway.context_headers)
         self._is_debug = is_debug
         self._is_serving = False
-        self.route_of = route_of
-        self._pieces_of = pieces_of
-        self.own_names = frozenset(name.lower() for name in self.observer.response_header_names)
+        self._ready_body = ready_body
+        own_names = frozenset(name.lower() for name in gateway.response_header_names)
+        self._wrapped = WrappedApp(gateway, route_of, own_names)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if CARRIED_AS in environ:  # another instance, outside, observes already
+        if CARRIER_KEY in environ:  # another instance, outside, observes already
             return self.app(environ, start_response)
         if not self._is_serving:
             self._is_serving = True
-            self.observer.set_up(debug=self._is_debug())
+            self._gateway.set_up(debug=self._is_debug())
         path = environ.get("PATH_INFO", "")
-        if path in self.observer.paths:
-            info = request_info(environ, self._marks)
-            return _send(self.observer.reply(info, path), info, start_response)
+        if path in self._gateway.paths:
+            info = request_info(environ, self._context_headers)
+            return _send(self._gateway.reply(info, path), info, start_response)
         response = self._open(environ, start_response)
         if response is None:
             return self.app(environ, start_response)
@@ -93,8 +92,8 @@ class ObservabilityMiddleware:
         with exchange:
             try:
                 body = self.app(environ, response.start)
-                if self._pieces_of is not None:
-                    pieces = self._pieces_of(body)
+                if self._ready_body is not None:
+                    pieces = self._ready_body(body)
             except Exception as error:
                 response.fail(error)
                 raise
@@ -110,17 +109,16 @@ class ObservabilityMiddleware:
             return watch_file(body, response)
         return (SizedBody if hasattr(body, "__len__") else Body)(body, response)
 
-    @wsgi.compiled
     def _open(self, environ: Environ, start_response: StartResponse) -> Response | None:
         """Begin an exchange; None when we fail, and the app is to be run without us."""
-        exchange = self.observer.start(request_info(environ, self._marks))
+        exchange = self._gateway.start(request_info(environ, self._context_headers))
         if exchange is None:
             return None
-        environ[CARRIED_AS], exchange.carrier = exchange, environ
+        environ[CARRIER_KEY], exchange.carrier = exchange, environ
         has_length = "CONTENT_LENGTH" in environ and environ["CONTENT_LENGTH"] not in _NO_LENGTH
         if has_length or "HTTP_TRANSFER_ENCODING" in environ:
             environ["wsgi.input"] = CountedInput(environ["wsgi.input"], exchange)
-        return Response(exchange, environ, start_response, self)
+        return Response(exchange, environ, start_response, self._wrapped)
 
 
 def _is_wrapped_file(body: object, environ: Environ) -> bool:

@@ -5,50 +5,44 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from obs_middleware import Exchange
-from obs_wsgi.compiled import wsgi
+from obs_wsgi.wrapped_app import Environ, WrappedApp
 
-if TYPE_CHECKING:
-    from obs_wsgi.middleware import ObservabilityMiddleware
-
-Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
 
 _ERROR = b"Internal Server Error"
 
 
-@wsgi.laid_out
 class Response:
     """The response of one exchange, seen from between app and server."""
 
-    __slots__ = ("environ", "exchange", "length", "middleware", "server_start", "server_write")
+    __slots__ = ("environ", "exchange", "length", "server_start", "server_write", "wrapped")
 
     def __init__(
         self,
         exchange: Exchange,
         environ: Environ,
         start: StartResponse,
-        middleware: ObservabilityMiddleware,
+        wrapped: WrappedApp,
     ) -> None:
         self.exchange = exchange
         self.environ = environ
         self.server_start = start
         self.server_write: Any = None  # the server's answer
         self.length: str | None = None  # its Content-Length, read by those few who ask
-        self.middleware = middleware
+        self.wrapped = wrapped
 
-    @wsgi.compiled
     def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[[bytes], object]:
         """Stand for the server's `start_response`; an app may call it late, or twice with `exc_info`."""
-        exchange, middleware = self.exchange, self.middleware
-        own_names = middleware.own_names
+        exchange, wrapped = self.exchange, self.wrapped
+        own_names = wrapped.own_header_names
         own: Iterable[tuple[str, str]] = ()
         code = self.length = None
-        if exchange.route is None and middleware.route_of is not None:
+        if exchange.route is None and wrapped.route_of is not None:
             self._note_route()  # Werkzeug forgets its request once the app has returned
         try:
             has_ours = False
@@ -96,7 +90,7 @@ class Response:
         if exchange.time_to_first_byte is None:
             exchange.status = 500  # every server's answer
             headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(_ERROR)))]
-            if not self.middleware.observer.is_development:
+            if not self.wrapped.is_development:
                 with suppress(Exception):
                     self.start("500 Internal Server Error", headers, sys.exc_info())(_ERROR)
         self._note_route()
@@ -108,7 +102,7 @@ class Response:
         self.exchange.closed()
 
     def _note_route(self) -> None:
-        exchange, route_of = self.exchange, self.middleware.route_of
+        exchange, route_of = self.exchange, self.wrapped.route_of
         if exchange.route is None and route_of is not None:
             try:
                 exchange.route = route_of(self.environ)

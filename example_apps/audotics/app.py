@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 def create_app() -> Flask:
     app = Flask(__name__)
     observability = Observability(app, service_name="audotics")
-    observability.observer.add_check("database", storage.ping)
+    observability.observer.health.add("database", storage.ping)
 
     storage.create()
     app.teardown_appcontext(storage.disconnect)

@@ -43,12 +43,12 @@ TENANT_EVENTS = Counter(
 )
 
 
-@observer.check("database")
+@observer.health.check("database")
 def database() -> None:
     storage.ping()
 
 
-@observer.check("audotics", critical=False, cache_seconds=5.0)
+@observer.health.check("audotics", critical=False, cache_seconds=5.0)
 async def audotics() -> None:
     """Without audotics we still serve, only with no recommendations: degraded, not down."""
     await recommendations.ping()

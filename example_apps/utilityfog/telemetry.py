@@ -6,7 +6,7 @@ from example_apps.utilityfog import storage
 from obs_middleware import Observer
 
 observer = Observer(service_name="utilityfog")
-observer.add_check("database", storage.ping)
+observer.health.add("database", storage.ping)
 
 MESSAGES = Counter(
     "coordination_messages", "Messages that reached a node.", ["kind"], registry=observer.registry

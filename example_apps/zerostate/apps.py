@@ -8,7 +8,7 @@ class ZerostateConfig(AppConfig):
     name = "example_apps.zerostate"
 
     def ready(self) -> None:
-        get_observer().add_check("storage", check_storage)
+        get_observer().health.add("storage", check_storage)
 
 
 def check_storage() -> None:

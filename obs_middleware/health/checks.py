@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from obs_middleware.settings import ConfigError
+from obs_middleware.errors import ConfigError
 
 Function = Callable[[], Any] | Callable[[], Awaitable[Any]]
 Await = Callable[[Coroutine[Any, Any, Any], float], Any]  # run a coroutine from a thread, for so many seconds

@@ -10,8 +10,9 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
-from obs_middleware.logs.formatter import JsonFormatter, PrettyFormatter
-from obs_middleware.logs.handler import LineHandler
+from obs_middleware.logs.formatters.json import JsonFormatter
+from obs_middleware.logs.formatters.pretty import PrettyFormatter
+from obs_middleware.logs.outputs import LineHandler
 
 if TYPE_CHECKING:
     from obs_middleware.settings import Settings

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from obs_middleware import native
-
 if TYPE_CHECKING:
     from obs_middleware.exchange import Exchange
     from obs_middleware.redaction import Redactor
@@ -19,12 +17,13 @@ if TYPE_CHECKING:
 
 Attributes = dict[str, "str | int"]
 
+SCOPE, SCHEMA = "obs_middleware", "https://opentelemetry.io/schemas/1.41.0"  # of the tracer
 _CHARACTERS = 1024  # of one attribute
 _HOSTS = 256  # remembered, of those that clients name
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
-def at_start(method: str, info: RequestInfo | Told, redactor: Redactor) -> Attributes:
+def at_start(method: str, info: RequestInfo | SpanFacts, redactor: Redactor) -> Attributes:
     """Return what a sampler may want to know; the method is a known one or `_OTHER`."""
     return {
         "http.request.method": method,
@@ -33,7 +32,7 @@ def at_start(method: str, info: RequestInfo | Told, redactor: Redactor) -> Attri
     }
 
 
-class Told(msgspec.Struct, gc=False):
+class SpanFacts(msgspec.Struct, gc=False):
     """What is known at the end: texts and numbers alone, so that attributes can be made of it when they are wanted."""
 
     redactor: Redactor
@@ -84,14 +83,11 @@ class Told(msgspec.Struct, gc=False):
         return at_start(self.method, self, self.redactor) | self.attributes()
 
 
-native.core.learn(Told=Told)
-
-
-def told_by(exchange: Exchange, redactor: Redactor) -> Told:
+def facts_of(exchange: Exchange, redactor: Redactor) -> SpanFacts:
     """Return what an exchange that has ended tells."""
     info = exchange.info
     address, port = info.peer or (None, None)
-    return Told(
+    return SpanFacts(
         redactor,
         exchange.method,
         info.method,

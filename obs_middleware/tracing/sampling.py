@@ -11,16 +11,16 @@ from __future__ import annotations
 from threading import local
 from typing import TYPE_CHECKING
 
-from obs_middleware import native
+from obs_middleware._speedups import share_layout
 from obs_middleware.request_id import random_bits
 
 if TYPE_CHECKING:
-    from obs_middleware.tracing.direct import DirectTracer
+    from obs_middleware.tracing.recording_span import DirectTracer
 
 _HALF = 16  # the digits of the lower 64 bits
 
 
-@native.core.laid_out
+@share_layout
 class Sampling:
     """The decision for one TracerProvider, and the provider's ID generator (`opentelemetry.sdk.trace.id_generator`).
 

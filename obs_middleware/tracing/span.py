@@ -12,7 +12,7 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk import trace as sdk
 from opentelemetry.trace import SpanContext
 
-from obs_middleware.tracing.attributes import Told, at_start
+from obs_middleware.tracing.attributes import SpanFacts, at_start
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TraceFlags, TraceState
@@ -30,7 +30,7 @@ class ServerSpan(sdk.Span):
     _flags: TraceFlags
     _state: TraceState | None
     _began: tuple[str, RequestInfo, Redactor]
-    _told: Told | None = None  # by the exchange that has ended
+    _told: SpanFacts | None = None  # by the exchange that has ended
     _known: dict[str, str | int]  # attributes that need neither cleaning nor limits
 
     def __getattr__(self, name: str) -> Any:

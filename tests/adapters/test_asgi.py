@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from obs_asgi import ObservabilityMiddleware
 from obs_middleware import ConfigError, Observer, RequestInfo, current_exchange
-from obs_middleware.exchange import CARRIED_AS
+from obs_middleware.exchange import CARRIER_KEY
 from tests.adapters.asgi import Lifespan, ask, get, request, without_a_loop
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
@@ -57,7 +57,7 @@ class Lives:
 
 def probe(observer: Observer, path: str) -> int:
     """Ask a probe with no request, which would be taken as a sign that the app has started."""
-    return observer.reply(RequestInfo("GET", path, "", "http", lambda name: None), path).status
+    return observer.gateway.reply(RequestInfo("GET", path, "", "http", lambda name: None), path).status
 
 
 async def _ready(app: Any) -> int:
@@ -448,7 +448,7 @@ def test_a_scope_that_a_server_keeps_holds_no_exchange(observer: Observer) -> No
     scope, inside = request("/"), []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        inside.append(CARRIED_AS in scope)
+        inside.append(CARRIER_KEY in scope)
         await sends(START, BODY)(scope, receive, send)
 
     async def nothing(*_: Any) -> Any:
@@ -456,7 +456,7 @@ def test_a_scope_that_a_server_keeps_holds_no_exchange(observer: Observer) -> No
 
     asyncio.run(ObservabilityMiddleware(app, observer=observer)(scope, nothing, nothing))
     assert inside == [True]
-    assert CARRIED_AS not in scope
+    assert CARRIER_KEY not in scope
 
 
 def test_no_event_loop_of_asyncio_is_needed(observer: Observer, access: list[Any]) -> None:

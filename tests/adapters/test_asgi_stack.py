@@ -94,7 +94,7 @@ def test_the_first_request_may_fail_and_a_handler_for_exception_answers(
 
 def test_starlettes_debug_page_is_still_shown(call: Any, observer: Observer) -> None:
     """In debug the traceback is the answer, and details of the probes are open."""
-    observer.add_check("disk", lambda: True)
+    observer.health.add("disk", lambda: True)
     boomed, ready = call(make_app(observer, debug=True), "/boom", "/health/ready")
     assert boomed.status == 500
     assert b"LookupError: nothing there" in boomed.body

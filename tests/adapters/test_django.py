@@ -134,7 +134,7 @@ def test_a_bad_setting_stops_the_server_at_its_start(make: Any) -> None:
 @pytest.mark.parametrize("debug", [True, False])
 def test_debug_is_development(debug: bool) -> None:
     with project(DEBUG=debug):
-        get_observer().add_check("disk", lambda: True)
+        get_observer().health.add("disk", lambda: True)
         done = call(wsgi_app(), "/health/ready")
     assert (b"checks" in done.sent) is debug
 
@@ -374,7 +374,7 @@ def test_an_async_check_runs_on_the_loop_that_serves(access: list[Any]) -> None:
         loops.append(asyncio.get_running_loop())
 
     async def ask_ready() -> Any:
-        get_observer().add_check("database", database)
+        get_observer().health.add("database", database)
         answer = await ask(asgi_app(), "/health/ready")
         assert loops == [asyncio.get_running_loop()]
         return answer

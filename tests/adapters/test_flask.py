@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response
 from werkzeug.wsgi import ClosingIterator
 
 from obs_flask import Observability
-from obs_flask.pieces import pieces_of
+from obs_flask.ready_body import ready_body
 from obs_middleware import ConfigError, Observer, current_exchange
 from tests.adapters.wsgi import Call, call
 
@@ -142,7 +142,7 @@ def test_debug_is_development(debug: bool) -> None:
     app = bare()
     app.debug = debug
     observer = make()
-    observer.add_check("disk", lambda: True)
+    observer.health.add("disk", lambda: True)
     Observability(app, observer=observer)
     assert ("checks" in get(app, "/health/ready").get_json(force=True)) is debug
 
@@ -151,7 +151,7 @@ def test_a_named_environment_beats_debug() -> None:
     app = bare()
     app.debug = True
     observer = make(environment="production")
-    observer.add_check("disk", lambda: True)
+    observer.health.add("disk", lambda: True)
     Observability(app, observer=observer)
     assert "checks" not in get(app, "/health/ready").get_json(force=True)
 
@@ -386,14 +386,14 @@ def test_a_middleware_between_may_use_werkzeugs_iterator_too(
 def test_a_body_whose_pieces_are_there_is_known() -> None:
     """What Werkzeug keeps where; of a release that keeps it elsewhere all bodies are taken for streams."""
     environ = Call(None).environ
-    assert pieces_of(Response("text")(environ, start)) == [b"text"]
-    assert pieces_of(Response(["te", "xt"])(environ, start)) == [b"te", b"xt"]
-    assert pieces_of(Response("text")({**environ, "REQUEST_METHOD": "HEAD"}, start)) == []
+    assert ready_body(Response("text")(environ, start)) == [b"text"]
+    assert ready_body(Response(["te", "xt"])(environ, start)) == [b"te", b"xt"]
+    assert ready_body(Response("text")({**environ, "REQUEST_METHOD": "HEAD"}, start)) == []
     for other in (ClosingIterator([b"x"]), ClosingIterator([b"x"], lambda: None), [b"x"]):
-        assert pieces_of(other) is None
+        assert ready_body(other) is None
     response = Response("text")
     other = ClosingIterator(map(note, response.iter_encoded()), [{}.clear, response.close])
-    assert pieces_of(other) is None
+    assert ready_body(other) is None
 
 
 def start(*_: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from obs_middleware import native
+from obs_middleware import _speedups
 from tests.installed import OURS
 
 QUEUE, BATCH = 512, 128  # spans that the SDK holds at most
@@ -28,7 +28,7 @@ _processes.set_forkserver_preload(
     [
         "django.core.handlers.asgi",
         "flask",
-        "obs_middleware.tracing.exporter",
+        "obs_middleware.tracing.otlp.exporter",
         "tests.conformance.front_ends",
         __name__,
     ]
@@ -43,14 +43,14 @@ def run_alone(
     Args:
         is_compiled: take the compiled ways, or Python's alone; what this run of the tests takes unless given.
     """
-    if is_compiled is None or is_compiled == native.core.is_in_use:
+    if is_compiled is None or is_compiled == _speedups.is_in_use():
         with ProcessPoolExecutor(1, mp_context=_processes) as pool:
             return pool.submit(_run, function, arguments, ratio).result()
     with (
         pytest.MonkeyPatch.context() as patch,
         ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool,
     ):
-        patch.setenv(native.SWITCH, "0" if is_compiled else "1")
+        patch.setenv(_speedups.SWITCH, "0" if is_compiled else "1")
         return pool.submit(_run, function, arguments, ratio).result()
 
 
@@ -64,7 +64,7 @@ def _run(function: Callable[..., Any], arguments: tuple[Any, ...], ratio: float)
     os.environ["OBS_TRACE_SAMPLE_RATIO"] = str(ratio)
     os.environ["OTEL_BSP_MAX_QUEUE_SIZE"] = str(QUEUE)
     os.environ["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"] = str(BATCH)
-    module: Any = importlib.import_module("obs_middleware.tracing.exporter")
+    module: Any = importlib.import_module("obs_middleware.tracing.otlp.exporter")
     module.OtlpExporter = _DroppingExporter
     with open(os.devnull, "w") as sys.stderr, tempfile.TemporaryFile("w", encoding="utf-8") as sys.stdout:
         return function(*arguments)

@@ -12,7 +12,7 @@ from typing import Any
 
 from opentelemetry import trace
 
-from obs_middleware.ledger import settle_all
+from obs_middleware.queue import flush
 from tests.apps import probe
 from tests.budget.alone import EXPORTS
 from tests.budget.driven import BY_NAME, Visit, make_all
@@ -169,9 +169,9 @@ def _flushed() -> int:
     return _tracked()
 
 
-def flush() -> None:
+def flush_all() -> None:
     """Have all recorded and exported that waits for it."""
-    settle_all()
+    flush()
     provider: Any = trace.get_tracer_provider()
     provider.force_flush()
 

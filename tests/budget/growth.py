@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 
 from tests.budget.driven import BY_NAME, Visit, make_all
-from tests.budget.garbage import flush
+from tests.budget.garbage import flush_all
 
 
 def grown(name: str, first: int, many: int) -> int:
@@ -49,6 +49,6 @@ def _never_seen(number: int) -> Visit:
 
 
 def _in_use() -> int:
-    flush()
+    flush_all()
     gc.collect()
     return sys.getallocatedblocks()

@@ -10,7 +10,7 @@ from itertools import zip_longest
 
 import pytest
 
-from obs_middleware import native
+from obs_middleware import _speedups
 from tests.budget.alone import run_alone
 from tests.budget.calls import Calls, count
 
@@ -51,7 +51,7 @@ _FRONT_ENDS = {
 @pytest.mark.parametrize(("app", "sampled"), BUDGET)
 def test_a_request_costs_what_the_budget_says(app: str, sampled: str, way: str) -> None:
     is_compiled = way == "compiled"
-    if is_compiled and not native.core.is_in_use:
+    if is_compiled and not _speedups.is_in_use():
         pytest.skip("the request path is not compiled here: what it costs is not counted")
     budget = BUDGET[app, sampled][0 if is_compiled else 1]
     target = b"/stream" if "chunks" in app else b"/items/1"

@@ -160,7 +160,7 @@ def make_probe(front_end: FrontEnd, options: probe.Options = probe.Options(), **
     output = io.StringIO()
     with _as_in_a_fresh_process(output):
         observer = Observer(**{**arguments, **settings})
-        observer.set_up()
+        observer.gateway.set_up()
         app = front_end.make_app(observer, options)
     made = Probe(front_end, observer, app, output)
     provider.add_span_processor(SimpleSpanProcessor(made.exporter))

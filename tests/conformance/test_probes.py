@@ -59,7 +59,7 @@ def test_head_on_a_page_has_no_body(app: Probe) -> None:
 def test_a_failing_check_is_a_503(app: Probe) -> None:
     """A failing check turns readiness to 503 and back; liveness and startup stay."""
     is_broken = [True]
-    app.observer.add_check("database", lambda: not is_broken[0], cache_seconds=0)
+    app.observer.health.add("database", lambda: not is_broken[0], cache_seconds=0)
     assert _status(app.get("/health/ready")) == (503, "fail")
     assert _status(app.get("/health/live")) == (200, "pass")
     assert _status(app.get("/health/startup")) == (200, "pass")
@@ -69,7 +69,7 @@ def test_a_failing_check_is_a_503(app: Probe) -> None:
 
 def test_a_failing_check_that_is_not_critical_is_a_warning(app: Probe) -> None:
     """A failing check that is not critical is a warning, with 200."""
-    app.observer.add_check("mail", lambda: False, critical=False)
+    app.observer.health.add("mail", lambda: False, critical=False)
     assert _status(app.get("/health/ready")) == (200, "warn")
 
 
@@ -77,7 +77,7 @@ def test_async_checks_are_run(app: Probe) -> None:
     """Checks may be async."""
     calls = []
 
-    @app.observer.check("queue", cache_seconds=0)
+    @app.observer.health.check("queue", cache_seconds=0)
     async def queue() -> bool:
         calls.append(1)
         return len(calls) > 1
@@ -89,7 +89,7 @@ def test_async_checks_are_run(app: Probe) -> None:
 def test_liveness_asks_no_dependency(app: Probe) -> None:
     """Liveness and startup run no check."""
     calls = []
-    app.observer.add_check("database", lambda: calls.append(1), cache_seconds=0)
+    app.observer.health.add("database", lambda: calls.append(1), cache_seconds=0)
     app.get("/health/live")
     app.get("/health/startup")
     assert calls == []
@@ -100,7 +100,7 @@ def test_liveness_asks_no_dependency(app: Probe) -> None:
 def test_a_hung_check_is_answered_at_once(app: Probe) -> None:
     """A hung check is answered at once, with 503; requests and liveness go on meanwhile."""
     release = threading.Event()
-    app.observer.add_check("database", lambda: release.wait(20), timeout_seconds=0.2)
+    app.observer.health.add("database", lambda: release.wait(20), timeout_seconds=0.2)
     started = time.monotonic()
     assert _status(app.get("/health/ready")) == (503, "fail")
     assert _status(app.get("/health/live")) == (200, "pass")
@@ -113,7 +113,7 @@ def test_a_hung_check_is_answered_at_once(app: Probe) -> None:
 def test_details_of_a_failure_are_not_for_everyone(serve: Any) -> None:
     """Details of a failing check are shown to the bearer of the token alone, and without secrets."""
     app = serve(health_token="for-the-operators")
-    app.observer.add_check("database", _cannot_connect)
+    app.observer.health.add("database", _cannot_connect)
     public = app.get("/health/ready")
     assert json.loads(public.body) == {"status": "fail"}
     assert app.get("/health/ready", ("Authorization", "Bearer wrong-token")).body == public.body
@@ -126,7 +126,7 @@ def test_details_of_a_failure_are_not_for_everyone(serve: Any) -> None:
 
 def test_without_a_token_details_stay_closed(app: Probe) -> None:
     """With no token set, details are shown to nobody in production."""
-    app.observer.add_check("database", _cannot_connect)
+    app.observer.health.add("database", _cannot_connect)
     response = app.get("/health/ready", ("Authorization", "Bearer None"))
     assert json.loads(response.body) == {"status": "fail"}
 
@@ -134,13 +134,13 @@ def test_without_a_token_details_stay_closed(app: Probe) -> None:
 def test_in_development_details_are_open(make: Any, server: Any) -> None:
     """In development details are open."""
     with make(environment="development").served_by(server) as app:
-        app.observer.add_check("database", _cannot_connect)
+        app.observer.health.add("database", _cannot_connect)
         assert "checks" in json.loads(app.get("/health/ready").body)
 
 
 def test_draining_turns_readiness_alone(app: Probe) -> None:
     """Draining turns readiness to 503 while liveness and requests go on."""
-    app.observer.drain()
+    app.observer.lifecycle.drain()
     assert _status(app.get("/health/ready")) == (503, "fail")
     assert _status(app.get("/health/live")) == (200, "pass")
     assert app.get("/items/1").status == 200

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from obs_middleware.native import SWITCH
+from obs_middleware._speedups import SWITCH
 from tests.core.support import SHORT_NAMES
 
 

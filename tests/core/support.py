@@ -16,7 +16,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from obs_middleware import Exchange, Observer, RequestInfo, Settings
-from obs_middleware.native import SWITCH
+from obs_middleware._speedups import SWITCH
 
 ROOT = Path(__file__).parents[2]
 UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -37,8 +37,8 @@ def request(
 ) -> RequestInfo:
     """Make a request; header names are lower case."""
     headers = headers or {}
-    is_marked = not _NO_MARKS.issuperset(headers)
-    return RequestInfo(method, path, query, scheme, headers.get, peer, http_version, is_marked)
+    has_context_headers = not _NO_MARKS.issuperset(headers)
+    return RequestInfo(method, path, query, scheme, headers.get, peer, http_version, has_context_headers)
 
 
 def observer(
@@ -54,7 +54,7 @@ def observer(
 
 def started(own: Observer, info: RequestInfo | None = None) -> Exchange:
     """Begin an exchange."""
-    exchange = own.start(info or request())
+    exchange = own.gateway.start(info or request())
     assert exchange is not None
     return exchange
 

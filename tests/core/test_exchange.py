@@ -15,7 +15,6 @@ import pytest
 from opentelemetry import context as otel_context
 
 from obs_middleware import Exchange, Outcome, RequestInfo, bind, current_exchange
-from obs_middleware.exchange import Recorder
 from tests.core.support import internal_errors, observer, request, serve, started
 
 DURATION_COUNT = "http_server_request_duration_seconds_count"
@@ -36,12 +35,12 @@ class Owner:
     def report(self, component: str, error: Exception) -> None:
         self._reported.append((component, error))
 
-    def shown_path(self, path: str) -> str:
+    def redacted_path(self, path: str) -> str:
         return path
 
 
 def exchange(
-    *recorders: Recorder, info: RequestInfo | None = None
+    *recorders: Any, info: RequestInfo | None = None
 ) -> tuple[Exchange, list[tuple[str, Exception]]]:
     reported: list[tuple[str, Exception]] = []
     own = Exchange(
@@ -214,7 +213,7 @@ def test_request_that_we_cannot_begin_is_run_without_us() -> None:
         raise RuntimeError("no headers here")
 
     own = observer()
-    assert own.start(RequestInfo("GET", "/", "", "http", header)) is None
+    assert own.gateway.start(RequestInfo("GET", "/", "", "http", header)) is None
     assert internal_errors(own, "start") == 1
 
 

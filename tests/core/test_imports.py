@@ -43,15 +43,15 @@ for name in ("opentelemetry.sdk", "starlette", "fastapi", "flask", "django"):
     sys.modules[name] = None
 from obs_middleware import Observer, RequestInfo
 own = Observer(access_log=False)
-own.add_check("database", lambda: None)
-own.set_up()
-own.started()
-exchange = own.start(RequestInfo("GET", "/", "", "http", {}.get))
+own.health.add("database", lambda: None)
+own.gateway.set_up()
+own.gateway.started()
+exchange = own.gateway.start(RequestInfo("GET", "/", "", "http", {}.get))
 with exchange:
     exchange.status = 200
 exchange.finish()
-for path in sorted(own.paths):
-    print(own.reply(RequestInfo("GET", path, "", "http", {}.get), path).status)
+for path in sorted(own.gateway.paths):
+    print(own.gateway.reply(RequestInfo("GET", path, "", "http", {}.get), path).status)
 own.close()
 """
     assert python(code).split() == ["200"] * 4
@@ -67,11 +67,11 @@ def test_what_only_a_page_needs_is_imported_with_the_first_page() -> None:
 import sys
 from obs_middleware import Observer, RequestInfo
 own = Observer(access_log=False)
-exchange = own.start(RequestInfo("GET", "/", "", "http", {}.get))
+exchange = own.gateway.start(RequestInfo("GET", "/", "", "http", {}.get))
 exchange.finish()
 late = [f"obs_middleware.metrics.{name}" for name in ("exposition", "page", "known", "shown", "text")]
 print(*(name in sys.modules for name in late))
-own.reply(RequestInfo("GET", "/metrics", "", "http", {}.get), "/metrics")
+own.gateway.reply(RequestInfo("GET", "/metrics", "", "http", {}.get), "/metrics")
 print(*(name in sys.modules for name in late))
 """
     assert python(code).split() == ["False"] * 5 + ["True"] * 5
@@ -89,7 +89,7 @@ from obs_middleware import Observer, RequestInfo, outgoing_headers
 own = Observer(access_log=False)
 
 def serve(**headers):
-    exchange = own.start(RequestInfo("GET", "/", "", "http", headers.get, is_marked=bool(headers)))
+    exchange = own.gateway.start(RequestInfo("GET", "/", "", "http", headers.get, has_context_headers=bool(headers)))
     with exchange:
         {within}
     exchange.finish()

@@ -1,0 +1,32 @@
+"""What a response asks of the app that it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from obs_middleware.gateway import Gateway
+
+Environ = dict[str, Any]
+RouteOf = Callable[[Environ], "str | None"]
+
+
+class WrappedApp(msgspec.Struct, frozen=True):
+    """What is known of a wrapped app.
+
+    Attributes:
+        gateway: of its Observer.
+        route_of: reads the route template from an environ that the app has routed.
+        own_header_names: of the headers that we add, in lower case.
+    """
+
+    gateway: Gateway
+    route_of: RouteOf | None
+    own_header_names: frozenset[str]
+
+    @property
+    def is_development(self) -> bool:
+        """Tell whether a debugger around us may show an exception."""
+        return self.gateway.is_development

@@ -1,0 +1,224 @@
+"""What an adapter holds of an Observer: it begins exchanges, answers our paths, and is told of start and stop.
+
+gateway = Observer.given_or_new(observer, keywords).gateway
+if path in gateway.paths:
+    reply = gateway.reply(info, path)
+exchange = gateway.start(info)
+"""
+
+from __future__ import annotations
+
+import os
+from threading import Lock
+from time import perf_counter, time_ns
+from typing import TYPE_CHECKING, Any
+
+from obs_middleware import request_id
+from obs_middleware._speedups import fast, share_layout
+from obs_middleware.environ import request_info, variables_of
+from obs_middleware.exchange import CARRIER_KEY, Exchange, OnFinish
+from obs_middleware.health.checks import run_in
+from obs_middleware.logs import setup as logs_setup
+from obs_middleware.ops.endpoints import Endpoints
+from obs_middleware.queue import RecordQueue, flush
+from obs_middleware.reply import TEXT_HEADERS, Reply
+from obs_middleware.settings.keywords import Keywords
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from obs_middleware.errors import Failures
+    from obs_middleware.health.answers import Probes
+    from obs_middleware.health.registry import Health
+    from obs_middleware.lifecycle import Lifecycle
+    from obs_middleware.logs.access_line import AccessLog
+    from obs_middleware.metrics.http import HttpMetrics
+    from obs_middleware.redaction import Redactor
+    from obs_middleware.request import RequestInfo
+    from obs_middleware.settings import Settings
+    from obs_middleware.tracing.server_span import ServerSpans
+
+__all__ = ["CARRIER_KEY", "Gateway", "Keywords", "request_info", "variables_of"]
+
+# https://opentelemetry.io/docs/specs/semconv/http/http-spans/ (`http.request.method`).
+_METHODS = "CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT TRACE QUERY"
+_FLUSH_MS = 5000
+
+
+@share_layout
+class Gateway:
+    """The door of one Observer for adapters.
+
+    Attributes:
+        paths: what is answered here and never reaches the app.
+        response_header_names: the names of an exchange's `response_headers`, in their order.
+        context_headers: the headers by which a caller says what a request belongs to, in lower case.
+        is_development: known once `set_up` was called.
+    """
+
+    # The C functions read an attribute at its place.
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_access_log",
+        "_endpoints",
+        "_environment",
+        "_failures",
+        "_health",
+        "_id_headers",
+        "_lifecycle",
+        "_methods",
+        "_metrics",
+        "_on_finish",
+        "_on_finish_without_span",
+        "_probes",
+        "_provider",
+        "_queue",
+        "_redactor",
+        "_settings",
+        "_spans",
+        "_starting",
+        "context_headers",
+        "is_development",
+        "paths",
+        "response_header_names",
+    )
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        failures: Failures,
+        redactor: Redactor,
+        metrics: HttpMetrics,
+        spans: ServerSpans,
+        access_log: AccessLog | None,
+        health: Health,
+        probes: Probes,
+        lifecycle: Lifecycle,
+        endpoints: Endpoints,
+    ) -> None:
+        self._settings = settings
+        self._failures = failures
+        self._redactor = redactor
+        self._metrics = metrics
+        self._spans = spans
+        self._access_log = access_log
+        self._health = health
+        self._probes = probes
+        self._lifecycle = lifecycle
+        self._endpoints = endpoints
+        self.paths = endpoints.paths
+        sinks = [("metrics", metrics.record)]
+        if access_log is not None:
+            sinks.append(("access_log", access_log.write))
+        self._queue = RecordQueue(sinks, metrics.discard, self.report)
+        self._on_finish: OnFinish = (("tracing", spans.end), ("queue", self._enqueue))
+        self._on_finish_without_span: OnFinish = self._on_finish[1:]
+        methods = os.environ.get("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "").replace(",", " ") or _METHODS
+        self._methods = frozenset(methods.split())
+        self.response_header_names = settings.request_id_header, settings.correlation_id_header
+        self._id_headers = tuple(name.lower() for name in self.response_header_names)
+        self.context_headers = frozenset((*self._id_headers, "traceparent", "baggage"))
+        self._provider: Any = None
+        self._starting = Lock()
+        self._environment: str | None = None  # known once set up
+        self.is_development = False
+
+    def set_up(self, *, debug: bool = False) -> None:
+        """Set logging and tracing up, once; in debug an unset environment is `development`, also when told later."""
+        environment = self._settings.environment or ("development" if debug else "production")
+        with self._starting:
+            if environment == self._environment:
+                return
+            is_first, self._environment = self._environment is None, environment
+            self._probes.are_details_open = self.is_development = environment == "development"
+            guard = self._failures.guard
+            guard("log_setup", logs_setup.set_up, self._settings, environment)
+            if is_first:
+                self._provider = guard("trace_setup", self._spans.set_up, environment)
+
+    def starting(self) -> None:
+        """Note that the app starts, or starts again after it has been stopped."""
+        self._lifecycle.starting()
+
+    def started(self, *, loop: Any = None) -> None:
+        """Note that the app has started and serves; `loop` is the asyncio event loop that serves it, if one does."""
+        if loop is not None:
+            self._health.run_async = run_in(loop)
+        self._lifecycle.started()
+
+    def stopping(self) -> None:
+        """Note that the app is about to stop: readiness is 503 from now on."""
+        self._lifecycle.drain()
+
+    def stopped(self) -> None:
+        """Write the lines and send the spans that still wait; it takes up to five seconds."""
+        self._lifecycle.drain()
+        flush()
+        if self._provider is not None:
+            self._provider.force_flush(_FLUSH_MS)  # the SDK itself shuts down at exit
+
+    @property
+    def has_own_provider(self) -> bool:
+        """Tell whether spans go to a TracerProvider that we have set up, and not to one of the user's."""
+        return self._provider is not None
+
+    def threads(self, path: str) -> Executor | None:
+        """Return the threads to answer one of `paths` in under an event loop; None where the answer takes no time."""
+        return self._endpoints.threads(path)
+
+    def reply(self, info: RequestInfo, path: str) -> Reply:
+        """Answer one of `paths`; under an event loop in its `threads`."""
+        try:
+            return self._endpoints.reply(info, path)
+        except Exception as error:
+            self.report("endpoints", error)
+            return Reply(503, TEXT_HEADERS, b"Service Unavailable\n")
+
+    @fast("gateway.c: gateway_start")
+    def start(self, info: RequestInfo) -> Exchange | None:
+        """Begin an exchange; None when we fail, and the app is to be run without us."""
+        try:
+            now, started = time_ns(), perf_counter()
+            ids, own_id = request_id.draw(now)
+            correlation_id = None
+            if info.has_context_headers:
+                accepted, correlation_id = map(request_id.accept, map(info.header, self._id_headers))
+                own_id = accepted or own_id
+            method = info.method
+            if method not in self._methods:
+                method = "_OTHER"
+            on_finish = [self._on_finish_without_span]
+            exchange = Exchange(
+                info, on_finish, self, method, own_id, correlation_id or own_id, now, started, ids
+            )
+            if self._spans.start(exchange):
+                on_finish[0] = self._on_finish
+            exchange.active_key = active_key = f"{method} {info.scheme}"
+            self._metrics.begin(active_key)
+        except Exception as error:
+            self.report("start", error)
+            return None
+        return exchange
+
+    @fast("gateway.c: gateway_enqueue")
+    def _enqueue(self, exchange: Exchange) -> None:
+        """Queue the exchange's record, and write its line at once where that can't wait."""
+        access_log = self._access_log
+        if access_log is None or (access_log.may_wait and not exchange.error_type and not exchange.fields):
+            self._queue.add(exchange.record())
+            return
+        flush(timeout_seconds=0)  # lines keep their order
+        record = exchange.record(is_logged=True)
+        if not self._failures.guard("access_log", access_log.log, record, exchange):
+            record = exchange.record()
+        self._queue.add(record)
+
+    def redacted_path(self, path: str) -> str:
+        """Return a path without secrets."""
+        return self._redactor.path(path)
+
+    def report(self, component: str, error: Exception) -> None:
+        """Count a failure of our own, and log one at most in a minute."""
+        self._failures.report(component, error)

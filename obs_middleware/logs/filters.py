@@ -1,0 +1,50 @@
+"""Filters for a handler of the user's own: the request's context on each record, and no secrets in it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from obs_middleware.logs.context import extras, stamp
+from obs_middleware.logs.json_value import JsonValues, message_of
+from obs_middleware.redaction import Redactor
+from obs_middleware.settings import Settings
+
+
+class ContextFilter(logging.Filter):
+    """Stamp request_id, correlation_id, trace_id, span_id and bound fields on records; for a handler of the user's own.
+
+    On a QueueHandler it must sit on that handler: the listener's thread is in no request.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Stamp the record and keep it."""
+        stamp(record)
+        return True
+
+
+class RedactingFilter(logging.Filter):
+    """Hide secrets in a record's message, extras and exception; for a handler of the user's own.
+
+    The record itself is changed, so that no later handler sees the secrets either; its exception becomes text.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        super().__init__()
+        settings = settings or Settings.load()
+        self._redactor = Redactor(pii=settings.redact_pii, keys=settings.redact_keys)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Redact the record and keep it."""
+        plain = JsonValues(self._redactor)
+        if isinstance(record.msg, dict):
+            record.msg = plain.value(record.msg)
+        else:
+            record.msg, record.args = plain.text(message_of(record)), ()
+        for name, value in extras(record).items():
+            is_text = isinstance(value, (str, bytes, bytearray, Mapping, list, tuple, set, frozenset))
+            if is_text or self._redactor.is_secret_key(name):
+                setattr(record, name, plain.value(value, key=name))
+        if isinstance(record.exc_info, tuple) and record.exc_info[1] is not None:
+            record.exc_text, record.exc_info = self._redactor.error(record.exc_info[1])[2], None
+        return True

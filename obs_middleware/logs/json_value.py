@@ -1,0 +1,106 @@
+"""Make any value plain JSON: no secret, no cycle, no NaN, no size without bound."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Collection, Mapping
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from itertools import islice
+from pathlib import PurePath
+from typing import Any
+from uuid import UUID
+
+from obs_middleware.redaction import CHARACTERS, CUT, REDACTED, Redactor
+
+_DEPTH = 8
+_ITEMS = 128
+_LINE_CHARACTERS = 65_536  # of one line's values, all together
+_SAFE_INTEGER = 2**63
+_TEXTUAL = (date, time, timedelta, Decimal, UUID, PurePath)
+
+
+class JsonValues:
+    """Make the values of one line plain; they share one budget of characters."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._left = _LINE_CHARACTERS
+
+    def value(self, value: Any, *, key: str = "", depth: int = _DEPTH) -> Any:
+        """Return the value made of str, int, float, bool, None, list and dict with str keys alone."""
+        if value is None or value is True or value is False:
+            return value
+        if key and self._redactor.is_secret_key(key):
+            return REDACTED
+        try:
+            return self._any(value, depth)
+        except Exception:
+            return f"<{type(value).__name__} that can't be shown>"
+
+    def text(self, text: str) -> str:
+        """Return the text without secrets, cut where it or the line is too long, fit for UTF-8."""
+        shown = self._redactor.text(text, limit=max(0, min(CHARACTERS, self._left)))
+        self._left -= len(shown)
+        return shown
+
+    def _any(self, value: Any, depth: int) -> Any:
+        self._left -= 8
+        if isinstance(value, Enum):
+            value = value.value
+        if isinstance(value, str):
+            return self.text(str(value))
+        if isinstance(value, int):
+            return int(value) if abs(value) < _SAFE_INTEGER else self.text(hex(value))
+        if isinstance(value, float):
+            return float(value) if math.isfinite(value) else str(float(value))
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return self.text(bytes(value[: CHARACTERS + 1]).decode("utf-8", "backslashreplace"))
+        if isinstance(value, _TEXTUAL) or depth == 0 or self._left <= 0:
+            return self.text(str(value)) if isinstance(value, _TEXTUAL) else CUT
+        if isinstance(value, Mapping):
+            return self._mapping(value, depth - 1)
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return self._items(value, depth - 1)
+        return self.text(str(value))
+
+    def _mapping(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+        plain: dict[str, Any] = {}
+        for key, inner in islice(value.items(), _ITEMS):
+            name = self.text(str(key))
+            plain[name] = self.value(inner, key=name, depth=depth)
+        if len(value) > _ITEMS:
+            plain[CUT] = len(value) - _ITEMS
+        return plain
+
+    def _items(self, value: Collection[Any], depth: int) -> list[Any]:
+        if self._is_secret_pair(value):
+            return [self.value(next(iter(value)), depth=depth), REDACTED]
+        plain = [self.value(inner, depth=depth) for inner in islice(value, _ITEMS)]
+        return [*plain, f"{len(value) - _ITEMS} more {CUT}"] if len(value) > _ITEMS else plain
+
+    def _is_secret_pair(self, value: Collection[Any]) -> bool:
+        """Tell whether the items are a name and its secret value, as in lists of headers."""
+        if len(value) != 2 or not isinstance(value, (list, tuple)):
+            return False
+        name = value[0].decode("latin-1") if isinstance(value[0], bytes) else value[0]
+        return isinstance(name, str) and self._redactor.is_secret_key(name)
+
+
+def message_of(record: logging.LogRecord) -> str:
+    """Return a record's message; where its arguments do not fit, both as they are."""
+    if isinstance(record.msg, dict):
+        return str(record.msg.get("message", ""))
+    try:
+        return record.getMessage()
+    except Exception:
+        return f"{_repr(record.msg)} % {_repr(record.args)}"
+
+
+def _repr(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:
+        return f"<{type(value).__name__} that can't be shown>"

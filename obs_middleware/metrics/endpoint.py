@@ -1,0 +1,45 @@
+"""The endpoint of the metrics page."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from obs_middleware.ops.access import AccessRule
+from obs_middleware.ops.endpoints import Endpoint
+from obs_middleware.reply import Reply
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from obs_middleware.metrics.exposition.page import MetricsPage
+    from obs_middleware.request import RequestInfo
+    from obs_middleware.settings import Settings
+
+
+class MetricsAnswer:
+    """Answer with the page of one registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    @cached_property
+    def _page(self) -> MetricsPage:
+        from obs_middleware.metrics.exposition.page import (
+            MetricsPage,  # memory that only a scraped process needs
+        )
+
+        return MetricsPage(self._registry)
+
+    def __call__(self, info: RequestInfo, is_authorised: bool) -> Reply:
+        body, headers = self._page.render(
+            accept=info.header("accept") or "",
+            accept_encoding=info.header("accept-encoding") or "",
+        )
+        return Reply(200, headers, body)
+
+
+def metrics_endpoint(settings: Settings, registry: CollectorRegistry) -> Endpoint:
+    """Return the endpoint of the metrics page."""
+    access = AccessRule(settings.metrics_token, is_required=settings.metrics_token is not None)
+    return Endpoint(settings.metrics_path, MetricsAnswer(registry), access, thread_name="obs-scrape")

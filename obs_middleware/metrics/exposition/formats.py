@@ -1,0 +1,83 @@
+"""The format of a page as its scraper asks for it, and prometheus-client's own encoder for any family in it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+from prometheus_client.exposition import choose_encoder, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+
+EOF = "# EOF\n"
+
+_PART = 20  # samples that are encoded at a time: about 0.2 ms
+_SUFFIXES = ("_created", "_gsum", "_gcount")  # of samples that Prometheus text puts behind the family
+
+
+class Format(msgspec.Struct, frozen=True):
+    """One format of the page.
+
+    Attributes:
+        is_plain: names that need no quotes stand there as they are, whatever the scheme of escaping.
+    """
+
+    encode: Callable[[Any], bytes]
+    is_openmetrics: bool
+    is_plain: bool = True
+
+    def text(self, *families: Metric) -> str:
+        """Return families as prometheus-client writes them."""
+        page = self.encode(_Families(families)).decode()
+        return page.removesuffix(EOF) if self.is_openmetrics else page
+
+    def parts(self, family: Metric) -> Iterator[str]:
+        """Yield the text of one family, a few samples at a time."""
+        samples = family.samples
+        if type(samples) is not list or len(samples) <= _PART:
+            yield self.text(family)
+            return
+        late = () if self.is_openmetrics else tuple(family.name + suffix for suffix in _SUFFIXES)
+        first = [sample for sample in samples if sample.name not in late]
+        head = self.text(_with(family, []))
+        yield head
+        for start in range(0, len(first), _PART):
+            yield self.text(_with(family, first[start : start + _PART])).removeprefix(head)
+        if len(first) < len(samples):
+            last = [sample for sample in samples if sample.name in late]
+            yield self.text(_with(family, last)).removeprefix(head)
+
+
+TEXT = Format(generate_latest, is_openmetrics=False)
+OPENMETRICS = Format(generate_openmetrics, is_openmetrics=True)
+
+
+def choose(accept: str) -> tuple[Format, str]:
+    """Return the format that an Accept header asks for, and its content type."""
+    try:
+        encode, content_type = choose_encoder(accept)
+    except Exception:  # a version that is no number
+        encode, content_type = choose_encoder("")
+    asked = getattr(encode, "keywords", {})
+    is_plain = asked.get("escaping", "underscores") in ("underscores", "allow-utf-8")
+    is_known = str(asked.get("version", "1")).partition(".")[0] == "1"
+    is_openmetrics = content_type.startswith("application/openmetrics-text")
+    return Format(encode, is_openmetrics, is_plain and is_known), content_type
+
+
+class _Families:
+    """Families as a collector, which is what prometheus-client encodes."""
+
+    def __init__(self, families: tuple[Metric, ...]) -> None:
+        self._families = families
+
+    def collect(self) -> tuple[Metric, ...]:
+        return self._families
+
+
+def _with(family: Metric, samples: list[Any]) -> Metric:
+    part = copy.copy(family)
+    part.samples = samples
+    return part

@@ -1,0 +1,69 @@
+"""What a registry holds as text, block by block: our own collectors, metrics that we know, everything else.
+
+Everything else (custom collectors, subclasses, other registries, names that need quotes, values of many processes) goes
+through prometheus-client's own encoder: slow, and never wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import Metric
+
+from obs_middleware.metrics.exposition import client_classes
+from obs_middleware.metrics.exposition.formats import EOF, Format
+
+
+class TextCollector(Protocol):
+    """A collector of ours, which writes its own text."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the families, for whoever asks but us."""
+        ...
+
+    def blocks(self, is_openmetrics: bool) -> Iterator[str]:
+        """Yield the text of all families in pieces of at most some kilobytes; the page pauses between them."""
+        ...
+
+
+def blocks(registry: Any, format: Format) -> Iterator[str]:
+    """Yield the page."""
+    collectors = _collectors(registry)
+    if collectors is None:
+        for family in registry.collect():
+            yield from format.parts(family)
+    else:
+        for collector in collectors:
+            yield from _blocks(collector, format)
+    if format.is_openmetrics:
+        yield EOF
+
+
+def _collectors(registry: Any) -> list[Any] | None:
+    """Return the collectors of a registry in its order; None when it has to be asked itself."""
+    if type(registry) is not CollectorRegistry or "collect" in vars(registry):
+        return None
+    try:
+        with registry._lock:
+            collectors: list[Any] = [*registry._collector_to_names]
+        target = registry.get_target_info()
+    except Exception:  # another release
+        return None
+    return [CollectorRegistry(target_info=target), *collectors] if target else collectors
+
+
+def _blocks(collector: Any, format: Format) -> Iterator[str]:
+    if format.is_plain and _is_ours(collector):
+        return iter(collector.blocks(format.is_openmetrics))
+    return client_classes.blocks(collector, format) or _foreign(collector, format)
+
+
+def _is_ours(collector: Any) -> bool:
+    return type(collector).__module__.partition(".")[0] == "obs_middleware" and hasattr(collector, "blocks")
+
+
+def _foreign(collector: Any, format: Format) -> Iterator[str]:
+    for family in collector.collect():
+        yield from format.parts(family)

@@ -1,0 +1,248 @@
+"""RecordQueue: the records of finished exchanges, which every sink gets many at a time.
+
+One by one, in the middle of an app's work, a record takes twice the time, because the processor's caches hold the
+app's data, and because every line is a system call that waits for whoever reads the log. So records wait, for 63
+others or for 50 ms. Whoever looks is told the whole truth: the metrics page flushes first, and so do `Observer.close`
+and the end of the process.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from operator import length_hint
+from types import FrameType
+
+from obs_middleware import process
+from obs_middleware._speedups import fast, share_layout
+from obs_middleware.background import Worker
+from obs_middleware.errors import Report
+from obs_middleware.record import RequestRecord
+
+# The component's name, for our own failures, and what takes the records. A sink may raise for a record: it is asked
+# again for those that follow.
+Sink = tuple[str, Callable[[Iterator[RequestRecord]], None]]
+
+_BATCH = 64
+_CAPACITY = 8192  # records that wait while nobody can flush
+_DELAY_SECONDS = 0.05  # that a record waits at most for others
+_TIMEOUT_SECONDS = 1.0
+_POLL_SECONDS = 0.001
+
+
+@share_layout
+class RecordQueue:
+    """The records of one Observer that the sinks have not had yet.
+
+    Args:
+        sinks: each gets every record once, in the order of `add`.
+        discard: is called with a record that no sink will get.
+        report: is told of a sink that has failed.
+    """
+
+    __slots__ = ("_discard", "_report", "_sinks", "_unfinished", "_waiting", "flusher")
+
+    def __init__(
+        self, sinks: Sequence[Sink], discard: Callable[[RequestRecord], None], report: Report
+    ) -> None:
+        self._sinks = tuple(sinks)
+        self._discard = discard
+        self._report = report
+        self._waiting: deque[RequestRecord] = deque()
+        # What is left of a batch that an exception out of a signal's handler has interrupted: each sink's place in it.
+        self._unfinished: deque[tuple[Sink, Iterator[RequestRecord]]] = deque()
+        self.flusher = _flusher
+
+    @fast("queue.c: queue_add")
+    def add(self, record: RequestRecord) -> None:
+        """Take a record in."""
+        waiting, flusher = self._waiting, self.flusher
+        waiting.append(record)
+        flusher.queues.add(self)
+        if len(waiting) >= _BATCH:
+            self._make_room()
+        elif flusher.worker.is_asleep and not flusher.worker.wake():
+            flush(timeout_seconds=0)  # no thread is to be had
+
+    def hand_over(self) -> None:
+        """Hand what waits to the sinks; for the thread that holds the flush lock."""
+        unfinished = self._unfinished
+        if not unfinished:
+            batch: list[RequestRecord] = []
+            while self._waiting:
+                batch.append(self._waiting.popleft())
+            unfinished.extend((sink, iter(batch)) for sink in self._sinks if batch)
+        try:
+            while unfinished:
+                self._hand_to(*unfinished[0])
+                unfinished.popleft()
+        except BaseException:  # out of a signal's handler
+            self.flusher.queues.add(self)
+            raise
+        if self._waiting:
+            self.flusher.queues.add(self)
+
+    def _hand_to(self, sink: Sink, records: Iterator[RequestRecord]) -> None:
+        component, take = sink
+        left = -1
+        while left != length_hint(records):  # a record that fails costs itself, not those after it
+            left = length_hint(records)
+            try:
+                take(records)
+                return
+            except Exception as error:
+                self._report(component, error)
+
+    def clear(self) -> None:
+        """Discard what waits."""
+        self._unfinished.clear()
+        while self._waiting:
+            self._discard(self._waiting.popleft())
+
+    def _make_room(self) -> None:
+        is_full = len(self._waiting) > _CAPACITY
+        flush(timeout_seconds=_TIMEOUT_SECONDS if is_full else 0)
+        if is_full and len(self._waiting) > _CAPACITY:  # nobody reads the log, say
+            self._discard(self._waiting.popleft())
+            self._report("queue", BufferError(f"{_CAPACITY} records wait; the oldest is dropped"))
+
+
+class FlushLock:
+    """Held by one call of `flush` at a time.
+
+    An exception out of a signal's handler can come between any two instructions, so that no `finally` is sure to give
+    a lock back. Therefore the holder's frame is kept: a holder whose frame has ended has left the lock behind, and the
+    next one takes it over. `setdefault` of a dict is atomic: the lock never changes hands unseen.
+    """
+
+    def __init__(self) -> None:
+        self._holder: dict[str, _Holder] = {}
+
+    def take(self, frame: FrameType | None, *, timeout_seconds: float) -> bool:
+        """Return whether the caller holds the lock now; False at once where its thread holds it already.
+
+        Args:
+            frame: of the function that gives it back; None where that is another function's part.
+            timeout_seconds: how long to wait for another thread.
+        """
+        mine = _Holder(threading.get_ident(), frame)
+        deadline = 0.0
+        while (holder := self._holder.setdefault("is", mine)) is not mine:
+            if holder.has_ended() and holder.is_left_to_me():
+                self._holder["is"] = mine
+                return True
+            now = time.monotonic()
+            deadline = deadline or now + timeout_seconds
+            if holder.thread == mine.thread or now >= deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
+        return True
+
+    def give(self) -> None:
+        """Give the lock back, for whoever holds it."""
+        self._holder.pop("is", None)
+
+    @property
+    def is_held(self) -> bool:
+        """Tell whether somebody holds it who has not ended."""
+        holder = self._holder.get("is")
+        return holder is not None and not holder.has_ended()
+
+
+class _Holder:
+    __slots__ = ("_frame", "_heirs", "thread")
+
+    def __init__(self, thread: int, frame: FrameType | None) -> None:
+        self.thread = thread
+        self._frame = frame
+        self._heirs = [True]
+
+    def has_ended(self) -> bool:
+        """Tell whether its function has returned: the frame of one that runs can't be cleared."""
+        if self._frame is None:
+            return False
+        try:
+            self._frame.clear()
+        except RuntimeError:
+            return False
+        return True
+
+    def is_left_to_me(self) -> bool:
+        """Tell it to the first who asks alone."""
+        try:
+            return self._heirs.pop()
+        except IndexError:
+            return False
+
+
+@share_layout
+class Flusher:
+    """What all queues of a process share."""
+
+    __slots__ = ("flushed", "lock", "queues", "worker")
+
+    def __init__(self) -> None:
+        self.queues: set[RecordQueue] = set()  # those in which something waits, held until it is handed over
+        self.worker = Worker(self._flush_when_due, lambda: bool(self.queues))
+        self._reset()
+        process.on_fork(before=self._hold, in_parent=self._release, in_child=self._begin_anew)
+        process.on_exit(flush)
+
+    def _reset(self) -> None:
+        self.lock = FlushLock()
+        self.flushed = 0.0  # when the last flush began, by time.monotonic: what waits has come since
+
+    def _flush_when_due(self) -> bool:
+        """Flush when something may have waited long enough; tell whether anything waited."""
+        rest = _DELAY_SECONDS
+        while rest > 0:
+            time.sleep(rest)
+            rest = self.flushed + _DELAY_SECONDS - time.monotonic()  # others may have flushed since
+        try:
+            return flush()
+        except Exception:
+            return True
+
+    def _hold(self) -> None:
+        """Let no child begin in the middle of a batch."""
+        _forking.has_lock = self.lock.take(None, timeout_seconds=_TIMEOUT_SECONDS)
+
+    def _release(self) -> None:
+        if _forking.has_lock:
+            self.lock.give()
+
+    def _begin_anew(self) -> None:
+        """Leave a forked child nothing of what waits, because the parent hands it over."""
+        self._reset()
+        for queue in list(self.queues):
+            queue.clear()
+        self.queues.clear()
+
+
+def flush(*, timeout_seconds: float = _TIMEOUT_SECONDS) -> bool:
+    """Hand all records that wait to their sinks; when this returns they can be seen. Tell whether any waited.
+
+    Args:
+        timeout_seconds: how long to wait for a flush that another thread has started. After that, the other thread
+            hands our records over too.
+    """
+    flusher = _flusher
+    lock = flusher.lock
+    if not lock.take(sys._getframe(), timeout_seconds=timeout_seconds):
+        return True
+    try:
+        flusher.flushed = time.monotonic()
+        queues = list(flusher.queues)
+        for queue in queues:
+            flusher.queues.discard(queue)  # before it is emptied: what comes in meanwhile puts it back
+            queue.hand_over()
+        return bool(queues)
+    finally:
+        lock.give()
+
+
+_forking = threading.local()
+_flusher = Flusher()

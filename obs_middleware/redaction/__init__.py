@@ -1,0 +1,5 @@
+"""What is a secret and how it is hidden: one Redactor for every sink."""
+
+from obs_middleware.redaction.redactor import CHARACTERS, CUT, REDACTED, Redactor, one_line
+
+__all__ = ["CHARACTERS", "CUT", "REDACTED", "Redactor", "one_line"]

@@ -1,0 +1,224 @@
+"""Every knob in one frozen table, validated once, when built.
+
+Values come from keyword arguments, then the framework's own config (`OBS_*`), then the environment. The README's table
+of settings is generated from this file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from obs_middleware.errors import ConfigError
+from obs_middleware.settings import sources
+
+# https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
+SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+
+_userinfo = re.compile(r"://[^/\s]*@")
+# The names that other tools which read LOG_LEVEL give to levels.
+_LEVEL_NAMES = {"warn": "WARNING", "fatal": "CRITICAL", "trace": "DEBUG"}
+_MISSPELT = 0.8  # how alike a name must be to be taken for a misspelt one
+_FLAGS = {
+    "1": True,
+    "true": True,
+    "yes": True,
+    "on": True,
+    "0": False,
+    "false": False,
+    "no": False,
+    "off": False,
+}
+
+
+def _wants(text: str, **bounds: Any) -> Meta:
+    return Meta(extra={"wants": text}, **bounds)
+
+
+def _about(text: str) -> Meta:
+    return Meta(description=text)
+
+
+_Flag = Annotated[bool, _wants("true or false")]
+_Name = Annotated[str, _wants("a name such as 'checkout'", min_length=1)]
+_Names = Annotated[tuple[str, ...], _wants("names such as 'iban,tax_id'")]
+_Count = Annotated[int, _wants("a whole number, 10 or more", ge=10)]
+_Path = Annotated[
+    str, _wants("a path such as '/metrics', no query, no slash at its end", pattern=r"^(/[^/?#\s]+)+\Z")
+]
+_Header = Annotated[str, _wants("a header name such as 'X-Request-ID'", pattern=r"^[A-Za-z0-9-]+\Z")]
+_Token = Annotated[str, _wants("8 or more printable ASCII characters", pattern=r"^[!-~]{8,}\Z")]
+_Ratio = Annotated[float, _wants("a number between 0 and 1", ge=0, le=1)]
+_Url = Annotated[str, _wants("a URL such as 'http://localhost:4318'", pattern=r"^https?://[^\s/]")]
+_Bounds = Annotated[tuple[float, ...], _wants("ascending positive seconds such as '0.1,0.5,1'", min_length=1)]
+_Level = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+    _wants("DEBUG, INFO, WARNING, ERROR or CRITICAL"),
+]
+_Format = Annotated[Literal["auto", "json", "pretty"], _wants("auto, json or pretty")]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings of one Observer.
+
+    Raises:
+        ConfigError: a value is not of the kind that its setting wants.
+    """
+
+    service_name: Annotated[_Name, _about("`service.name` of logs and traces")] = "unknown_service"
+    service_version: Annotated[_Name | None, _about("`service.version` of logs and traces")] = None
+    environment: Annotated[
+        _Name | None, _about("unset: `production`, or `development` where the framework's debug flag is on")
+    ] = None
+    metrics_path: Annotated[_Path, _about("the metrics page")] = "/metrics"
+    metrics_token: Annotated[_Token | None, _about("the page then wants `Authorization: Bearer …`")] = None
+    metrics_buckets: Annotated[_Bounds, _about("bounds of the two time histograms")] = SECONDS_BUCKETS
+    metrics_max_series: Annotated[_Count, _about("label sets kept; later ones share one overflow set")] = 5000
+    live_path: Annotated[_Path, _about("liveness probe: asks no dependency")] = "/health/live"
+    ready_path: Annotated[_Path, _about("readiness probe: runs the checks")] = "/health/ready"
+    startup_path: Annotated[_Path, _about("startup probe")] = "/health/startup"
+    health_token: Annotated[_Token | None, _about("bearer token that shows details outside development")] = (
+        None
+    )
+    request_id_header: Annotated[_Header, _about("taken from the caller when safe")] = "X-Request-ID"
+    correlation_id_header: Annotated[_Header, _about("the caller's, else the request ID")] = (
+        "X-Correlation-ID"
+    )
+    log_setup: Annotated[_Flag, _about("install our handler where the root logger has none")] = True
+    log_level: Annotated[_Level, _about("level of the root logger, where the handler is ours")] = "INFO"
+    log_format: Annotated[_Format, _about("`auto`: JSON, but pretty on a terminal in development")] = "auto"
+    access_log: Annotated[_Flag, _about("write one line for each request")] = True
+    redact_pii: Annotated[_Flag, _about("hide personal data; credentials are always hidden")] = True
+    redact_keys: Annotated[_Names, _about("further keys whose values are hidden")] = ()
+    tracing_enabled: Annotated[_Flag, _about("make server spans; trace context goes on without them")] = True
+    trace_sample_ratio: Annotated[_Ratio | None, _about("of new traces; unset: 0.1, in development 1")] = None
+    otlp_endpoint: Annotated[
+        _Url | None, _about("base URL of an OTLP/HTTP collector; unset: nothing is sent")
+    ] = None
+
+    def __post_init__(self) -> None:
+        for name, kind in _kinds().items():
+            msgspec.structs.force_setattr(self, name, _convert(getattr(self, name), kind, label=name))
+        bounds = self.metrics_buckets
+        if not all(lower < upper for lower, upper in zip((0.0, *bounds), bounds, strict=False)):
+            raise ConfigError(_complaint("metrics_buckets", _kinds()["metrics_buckets"], bounds))
+        paths = (self.metrics_path, self.live_path, self.ready_path, self.startup_path)
+        if len(set(paths)) < len(paths):
+            raise ConfigError(
+                f"the paths of metrics, live, ready and startup must differ, got {', '.join(paths)}"
+            )
+        if self.request_id_header.lower() == self.correlation_id_header.lower():
+            raise ConfigError(
+                f"request_id_header and correlation_id_header must differ, got {self.request_id_header} twice"
+            )
+
+    @property
+    def exports_spans(self) -> bool:
+        """Tell whether spans are to be sent anywhere by a provider of ours."""
+        return self.otlp_endpoint is not None and self.tracing_enabled
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{name}={_shown(name, getattr(self, name))}' for name in _kinds())})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [(name, _shown(name, getattr(self, name))) for name in _kinds()]
+
+    @classmethod
+    def load(
+        cls, *, config: Mapping[str, Any] | None = None, env: Mapping[str, str] | None = None, **keywords: Any
+    ) -> Settings:
+        """Build Settings from all sources.
+
+        Args:
+            config: the framework's own settings; only names that begin with `OBS_` are read.
+            env: the environment, `os.environ` unless given.
+            keywords: settings by their own name; they beat every other source.
+
+        Raises:
+            ConfigError: a name is unknown, or a value is not of the kind wanted.
+        """
+        found = {}
+        for name, value, label in sources.read(config or {}, os.environ if env is None else env):
+            if not _is_foreign(name, label, config or {}):
+                _check_known(name, label=label)
+                found[name] = value, label
+        for name, value in keywords.items():
+            _check_known(name, label=name)
+            found[name] = value, name
+        return cls(
+            **{name: _convert(value, _kinds()[name], label=label) for name, (value, label) in found.items()}
+        )
+
+
+def _is_foreign(name: str, label: str, config: Mapping[str, Any]) -> bool:
+    """Tell whether a variable is another's, such as the `OBS_…_SERVICE_HOST` that Kubernetes makes of a service."""
+    is_near = difflib.get_close_matches(name, _kinds(), n=1, cutoff=_MISSPELT)
+    return name not in _kinds() and label not in config and not is_near
+
+
+def _check_known(name: str, *, label: str) -> None:
+    if name in _kinds():
+        return
+    prefix = label[: len(label) - len(name)]
+    near = [prefix + (hit.upper() if prefix else hit) for hit in difflib.get_close_matches(name, _kinds())]
+    cure = f"did you mean {' or '.join(near)}?" if near else "see the table of settings in the README"
+    raise ConfigError(f"{label} is not a setting: {cure}")
+
+
+def _convert(value: Any, kind: Any, *, label: str) -> Any:
+    """Return the value as its setting's type; a text may stand for any type, as in the environment."""
+    is_text = isinstance(value, str)
+    try:
+        return msgspec.convert(_parse(value, kind) if is_text else value, kind, strict=not is_text)
+    except msgspec.ValidationError:
+        raise ConfigError(_complaint(label, kind, value)) from None
+
+
+def _parse(value: str, kind: Any) -> Any:
+    plain, text = _plain(kind), value.strip()
+    if plain is bool:
+        return _FLAGS.get(text.lower(), text)
+    if get_origin(plain) is tuple:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if get_origin(plain) is Literal:
+        text = _LEVEL_NAMES.get(text.lower(), text)
+        return next((choice for choice in get_args(plain) if choice.lower() == text.lower()), text)
+    return text
+
+
+def _complaint(label: str, kind: Any, value: Any) -> str:
+    wants = next(meta.extra["wants"] for meta in _metas(kind) if meta.extra)
+    return f"{label} must be {wants}, got {_shown(label, value)}"
+
+
+def _shown(label: str, value: Any) -> str:
+    if value and "token" in label.lower():
+        return "a value that is not shown"
+    return _userinfo.sub("://REDACTED@", repr(value))
+
+
+def _plain(kind: Any) -> Any:
+    """Return a setting's type without its annotations and without None."""
+    while get_origin(kind) is Annotated or type(None) in get_args(kind):
+        kind = get_args(kind)[0]
+    return kind
+
+
+def _metas(kind: Any) -> Iterator[Any]:
+    for part in get_args(kind):
+        if isinstance(part, Meta):
+            yield part
+        elif get_origin(part) is not None:
+            yield from _metas(part)
+
+
+@cache
+def _kinds() -> dict[str, Any]:
+    return get_type_hints(Settings, include_extras=True)

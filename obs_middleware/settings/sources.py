@@ -1,0 +1,60 @@
+"""Where settings come from: the framework's config and the environment, the weakest source first.
+
+`OBS_*` beats the standard `OTEL_*` variables, which beat the short names (`LOG_LEVEL`). An empty variable counts as
+unset (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from obs_middleware._speedups import SWITCH
+
+OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
+_PREFIX = "OBS_"
+_SHORT = ("service_name", "service_version", "log_level", "redact_pii", "tracing_enabled", "otlp_endpoint")
+
+
+def read(config: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
+    """Yield (setting, value, the user's name for it), the weakest source first."""
+    yield from _short_names(env)
+    yield from _otel_names(env)
+    for source in (env, config):
+        for label, value in source.items():
+            if isinstance(label, str) and label.startswith(_PREFIX) and value != "" and label != SWITCH:
+                yield label[len(_PREFIX) :].lower(), value, label
+
+
+def _short_names(env: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    for name in _SHORT:
+        if value := env.get(name.upper()):
+            yield name, value, name.upper()
+
+
+def _otel_names(env: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
+    pairs = (pair.partition("=") for pair in env.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","))
+    attributes = {key.strip(): unquote(value.strip()) for key, _, value in pairs}
+    for key, name in (
+        ("service.name", "service_name"),
+        ("service.version", "service_version"),
+        ("deployment.environment", "environment"),
+        ("deployment.environment.name", "environment"),
+    ):
+        if value := attributes.get(key):
+            yield name, value, "OTEL_RESOURCE_ATTRIBUTES"
+    if value := env.get("OTEL_SERVICE_NAME"):
+        yield "service_name", value, "OTEL_SERVICE_NAME"
+    if env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        yield "tracing_enabled", False, "OTEL_SDK_DISABLED"
+    exporters = env.get("OTEL_TRACES_EXPORTER") or "otlp"
+    for label in OTLP_ENDPOINTS if "otlp" in exporters.split(",") else ():
+        if value := env.get(label):
+            yield "otlp_endpoint", value, label
+    sampler = env.get("OTEL_TRACES_SAMPLER", "").strip()  # another one than these the SDK reads itself
+    if sampler in ("parentbased_always_on", "parentbased_always_off"):
+        yield "trace_sample_ratio", float(sampler.endswith("on")), "OTEL_TRACES_SAMPLER"
+    elif sampler == "parentbased_traceidratio":
+        yield "trace_sample_ratio", env.get("OTEL_TRACES_SAMPLER_ARG") or 1.0, "OTEL_TRACES_SAMPLER_ARG"
