@@ -29,7 +29,11 @@ TAIL_LINES = 150
 # What is handed to pytest.
 EVERYTHING = ""
 NOT_ONCE = "-m 'not once'"
-MOST = "tests/core tests/adapters tests/conformance"
+MOST = " ".join(
+    f"tests/{folder}"
+    for folder in ("core", "adapters", "native", "conformance")
+    if (ROOT / "tests" / folder).exists()
+)
 
 _printing = threading.Lock()
 
