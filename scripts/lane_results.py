@@ -56,5 +56,15 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
 if __name__ == "__main__":
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     folder = sys.argv[1]
-    options = ["-c", os.devnull, "--rootdir", folder, "-p", "no:cacheprovider", "--no-header", "--tb=short"]
+    options = [
+        "-c",
+        os.devnull,
+        "--rootdir",
+        folder,
+        "-p",
+        "no:cacheprovider",
+        "--no-header",
+        "-o",
+        "console_output_style=classic",
+    ]
     sys.exit(pytest.main([*options, folder], plugins=[sys.modules[__name__]]))
