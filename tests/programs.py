@@ -12,4 +12,4 @@ FOLDER = Path(os.environ.get("DEBIAN_TESTING") or Path(CACHE) / "obs-middleware-
 
 def find(name: str) -> str | None:
     """Return the path of a program: what scripts/fetch-debian-testing has fetched comes before what is installed."""
-    return shutil.which(FOLDER / "root/usr/bin" / name) or shutil.which(name)
+    return shutil.which(str(FOLDER / "root/usr/bin" / name)) or shutil.which(name)
