@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / ".ci" / "out"
+PYTHON = ROOT / ".venv" / "bin" / "python"  # that `make check` makes
 LANES_AT_ONCE = 2
 WORKERS = 2  # of pytest in each lane: tests wait as much as they work
 TAIL_LINES = 150
@@ -60,21 +62,27 @@ class Lane:
 
 
 def main(wanted: list[str]) -> int:
-    """Run the lanes, print what has come of them, return the exit code."""
-    began = time.monotonic()
-    OUT.mkdir(parents=True, exist_ok=True)
-    for old in OUT.iterdir():
-        old.unlink()
+    """Run all lanes, or those with these names; return the exit code."""
 
     def chosen(lanes: list[Lane]) -> list[Lane]:
         return [lane for lane in lanes if not wanted or lane.name in wanted]
 
+    check = Lane("check", "lint and types", ["make", "check"])
+    return run_all(chosen([*fetching(), check]), lambda: chosen(test_lanes()))
+
+
+def run_all(first: list[Lane], others: Callable[[], list[Lane]]) -> int:
+    """Run these lanes, and others, which are chosen when the first one has ended; print what has come of them."""
+    began = time.monotonic()
+    OUT.mkdir(parents=True, exist_ok=True)
+    for old in OUT.iterdir():
+        old.unlink()
     with ThreadPoolExecutor(LANES_AT_ONCE) as pool:
-        first = [pool.submit(run, lane) for lane in chosen([*fetching(), CHECK])]
-        if first:
-            first[0].result()  # only now it is known which Pythons there are
-        done = [*first, *(pool.submit(run, lane) for lane in chosen(test_lanes()))]
-        lanes = [each.result() for each in done]
+        running = [pool.submit(run, lane) for lane in first]
+        if running:
+            running[0].result()
+        running += [pool.submit(run, lane) for lane in others()]
+        lanes = [each.result() for each in running]
     for lane in lanes:
         if lane.code:
             print(
@@ -87,11 +95,11 @@ def main(wanted: list[str]) -> int:
     return sum_up(lanes)
 
 
-CHECK = Lane("check", "lint and types", ["make", "check"])
-
-
 def fetching() -> list[Lane]:
-    """Return the lane that brings the newest Pythons, on which the others wait."""
+    """Return the lane that brings the newest Pythons.
+
+    The lanes of tests are chosen when it has ended, because only then is it known which Pythons there are.
+    """
     script = ROOT / "scripts" / "fetch-debian-testing"
     return [Lane("fetch", "Pythons and servers of Debian testing", [str(script)])] if script.exists() else []
 
@@ -174,7 +182,7 @@ def outcome(case: ElementTree.Element) -> str:
 def table(lanes: list[Lane]) -> str:
     """Return one row for each lane."""
     outcomes = ("passed", "failed", "skipped")
-    rows = [("lane", "what", "seconds", "", *outcomes)]
+    rows: list[tuple[str, ...]] = [("lane", "what", "seconds", "", *outcomes)]
     for lane in lanes:
         tests = [str(lane.tests[each]) if lane.tests else "" for each in outcomes]
         rows.append((lane.name, lane.what, f"{lane.seconds:.0f}", "FAILED" if lane.code else "ok", *tests))
@@ -191,7 +199,7 @@ def sum_up(lanes: list[Lane]) -> int:
         if lane.code:
             ElementTree.SubElement(case, "failure", message=f"exit code {lane.code}")
     ElementTree.ElementTree(suite).write(OUT / "lanes.xml")
-    command = [ROOT / ".venv/bin/python", ROOT / "scripts/lane_results.py", OUT]
+    command = [PYTHON, ROOT / "scripts/lane_results.py", OUT]
     return subprocess.run(command, check=False).returncode or int(any(lane.code for lane in lanes))
 
 
