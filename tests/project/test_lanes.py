@@ -80,6 +80,13 @@ def test_a_lane_without_tests_that_fails_fails_the_whole(
     assert "1 failed in" in capfd.readouterr().out.splitlines()[-1]
 
 
+def test_an_optional_lane_that_fails_is_left_out(lanes: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    optional = lane(lanes, "one", "exit 1")
+    optional.is_optional = True
+    assert lanes.run_all([optional], list) == 0
+    assert row_of("one", capfd.readouterr().out.splitlines()) == ["what one does", "left out", "", "", ""]
+
+
 def test_every_supported_python_has_a_lane_where_it_is_found(
     lanes: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
