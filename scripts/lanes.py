@@ -90,12 +90,8 @@ def run_all(first: list[Lane], others: Callable[[], list[Lane]]) -> int:
         lanes = [each.result() for each in running]
     for lane in lanes:
         if lane.has_failed:
-            print(
-                f"=== {lane.name} has failed. The end of its log:",
-                *read(lane.log)[-TAIL_LINES:],
-                "",
-                sep="\n",
-            )
+            tail = read(lane.log)[-TAIL_LINES:]
+            print(f"=== {lane.name} has failed. The end of its log:", *tail, "", sep="\n")
     print(table(lanes), f"\n{time.monotonic() - began:.0f} s in all\n", sep="\n", flush=True)
     return sum_up(lanes)
 
