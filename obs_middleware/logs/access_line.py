@@ -71,7 +71,8 @@ class AccessLog:
     def _look(self) -> LineHandler | None:
         """Look how logging is configured now, and return our handler where lines may wait for it."""
         handler = sole_handler(_logger, logging.INFO) if _logger.isEnabledFor(logging.INFO) else None
-        self.may_wait = handler is not None and type(handler.formatter) is JsonFormatter
+        formatter = None if handler is None else handler.formatter
+        self.may_wait = type(formatter) is JsonFormatter and not formatter.has_options
         return handler if self.may_wait else None
 
     def _line_for(self, formatter: Any) -> AccessLine:

@@ -58,7 +58,7 @@ def _formatter(settings: Settings, environment: str) -> logging.Formatter:
         return PrettyFormatter(settings, has_colour=is_terminal)
     encoding = getattr(sys.stdout, "encoding", None) or ""
     is_ascii = encoding.lower().replace("-", "") != "utf8"
-    return JsonFormatter(settings, environment=environment, is_ascii=is_ascii)
+    return JsonFormatter(settings=settings, environment=environment, is_ascii=is_ascii)
 
 
 def _adopt(logger: logging.Logger) -> None:

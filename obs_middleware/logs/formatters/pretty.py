@@ -20,7 +20,7 @@ class PrettyFormatter(logging.Formatter):
 
     def __init__(self, settings: Settings, *, has_colour: bool) -> None:
         super().__init__()
-        self._json = JsonFormatter(settings)
+        self._json = JsonFormatter(settings=settings)
         self._has_colour = has_colour
 
     def format(self, record: logging.LogRecord) -> str:

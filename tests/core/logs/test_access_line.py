@@ -22,8 +22,8 @@ _NASTY = st.sampled_from(
 _TEXTS = st.lists(_NASTY | st.text(max_size=8), max_size=6).map("".join)
 _SECONDS = st.floats(0, 1e5)
 _REDACTOR = Redactor()
-_FORMATTER = JsonFormatter(Settings(service_name="caf\u00e9"))
-_ASCII_FORMATTER = JsonFormatter(Settings(service_name="caf\u00e9"), is_ascii=True)
+_FORMATTER = JsonFormatter(settings=Settings(service_name="caf\u00e9"))
+_ASCII_FORMATTER = JsonFormatter(settings=Settings(service_name="caf\u00e9"), is_ascii=True)
 _LINE = AccessLine(_FORMATTER, _REDACTOR, "INFO")
 _ASCII_LINE = AccessLine(_ASCII_FORMATTER, _REDACTOR, "INFO")
 
@@ -96,7 +96,7 @@ _ORDINARY = RequestRecord(
 
 
 def test_line_is_this_text() -> None:
-    line = AccessLine(JsonFormatter(Settings(service_name="shop")), _REDACTOR, "INFO")
+    line = AccessLine(JsonFormatter(settings=Settings(service_name="shop")), _REDACTOR, "INFO")
     text = line.line(_ORDINARY).decode()
     hostname = strict_json(text.rstrip("\n"))["hostname"]
     assert text == (

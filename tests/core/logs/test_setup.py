@@ -126,7 +126,7 @@ class BaseJsonFormatterOfOthers(BaseJsonFormatter):
 
 @pytest.mark.parametrize(
     "formatter",
-    [logging.Formatter(), BaseJsonFormatterOfOthers(), JsonFormatter(Settings())],
+    [logging.Formatter(), BaseJsonFormatterOfOthers(), JsonFormatter(settings=Settings())],
     ids=["plain", "json", "ours"],
 )
 def test_redacting_filter_hides_secrets_of_an_exception_whatever_formatter_comes_after_it(
@@ -189,7 +189,7 @@ def test_filter_on_a_queue_handler_keeps_the_context_for_the_listeners_thread() 
             logger.info("paid")
     finally:
         logger.removeHandler(handler)
-    found = strict_json(JsonFormatter(Settings()).format(waiting.get()))
+    found = strict_json(JsonFormatter(settings=Settings()).format(waiting.get()))
     assert [found[key] for key in IDS] == ["r-1", "r-1", exchange.trace_id, exchange.span_id]
     assert found["tenant"] == "acme"
 
@@ -197,7 +197,7 @@ def test_filter_on_a_queue_handler_keeps_the_context_for_the_listeners_thread() 
 def test_line_of_a_child_span_has_the_childs_id() -> None:
     tracer = TracerProvider().get_tracer("test")
     with (
-        caught("shop", formatter=JsonFormatter(Settings())) as handler,
+        caught("shop", formatter=JsonFormatter(settings=Settings())) as handler,
         started(observer()) as exchange,
         tracer.start_as_current_span("child") as child,
     ):
@@ -211,7 +211,7 @@ def test_line_that_names_its_request_belongs_to_its_exchange() -> None:
     class Request:
         obs_exchange = started(observer())
 
-    with caught("shop", formatter=JsonFormatter(Settings())) as handler:
+    with caught("shop", formatter=JsonFormatter(settings=Settings())) as handler:
         logging.getLogger("shop").warning("Not Found", extra={"request": Request()})
         logging.getLogger("shop").warning("Not Found", extra={"request": object()})
     first, second = map(strict_json, handler.lines)
@@ -222,7 +222,7 @@ def test_line_that_names_its_request_belongs_to_its_exchange() -> None:
 
 
 def access_lines(**settings: Any) -> Any:
-    return caught("obs.access", formatter=JsonFormatter(Settings(**settings)))
+    return caught("obs.access", formatter=JsonFormatter(settings=Settings(**settings)))
 
 
 def test_access_line_tells_the_exchange() -> None:

@@ -31,7 +31,7 @@ IDS = ("request_id", "correlation_id", "trace_id", "span_id")
 
 @cache
 def json_formatter() -> JsonFormatter:
-    return JsonFormatter(Settings(service_name="shop", service_version="1.2"))
+    return JsonFormatter(settings=Settings(service_name="shop", service_version="1.2"))
 
 
 def record(msg: object = "paid", *args: object, exc_info: Any = None, **extra: Any) -> logging.LogRecord:
@@ -107,9 +107,10 @@ def test_line_in_a_request_has_its_ids_and_bound_fields() -> None:
 
 
 def test_environment_is_the_settings_or_the_one_given() -> None:
-    assert line(formatter=JsonFormatter(Settings(environment="staging")))["environment"] == "staging"
+    assert line(formatter=JsonFormatter(settings=Settings(environment="staging")))["environment"] == "staging"
     assert (
-        line(formatter=JsonFormatter(Settings(), environment="development"))["environment"] == "development"
+        line(formatter=JsonFormatter(settings=Settings(), environment="development"))["environment"]
+        == "development"
     )
 
 
@@ -378,7 +379,7 @@ def test_secret_in_a_message_its_arguments_and_its_misfit_arguments_is_hidden() 
 
 
 def test_settings_decide_what_is_hidden() -> None:
-    own = JsonFormatter(Settings(redact_pii=False, redact_keys=("iban",)))
+    own = JsonFormatter(settings=Settings(redact_pii=False, redact_keys=("iban",)))
     found = line(formatter=own, iban="DE1", email="jane@example.org", password=SECRET)
     assert (found["iban"], found["email"], found["password"]) == ("REDACTED", "jane@example.org", "REDACTED")
 
@@ -483,7 +484,7 @@ def test_record_that_nobody_thought_of_is_a_line_all_the_same() -> None:
 
 
 def test_service_name_of_no_valid_encoding_costs_no_line() -> None:
-    own = JsonFormatter(Settings(service_name="caf\udce9"), environment="\udce9")
+    own = JsonFormatter(settings=Settings(service_name="caf\udce9"), environment="\udce9")
     assert line(formatter=own)["message"] == "paid"
 
 
