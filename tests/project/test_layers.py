@@ -33,7 +33,7 @@ FLOORS = (
     {"__init__"},
 )
 FOR_TYPES_ALONE = {"typing_extensions"}
-CORE_MAY_USE = {"msgspec", "opentelemetry", "prometheus_client"}
+CORE_MAY_USE = {"msgspec", "opentelemetry", "prometheus_client", "pythonjsonlogger"}
 ADAPTER_MAY_USE = {
     "obs_asgi": {"starlette", "fastapi"},
     "obs_django": {"django", "asgiref"},
