@@ -69,7 +69,7 @@ class AccessLog:
 
 
 def _blocks(line: AccessLine, records: Iterator[RequestRecord]) -> Iterator[bytes]:
-    """Yield lines, as many at a time as a pipe takes in one piece."""
+    """Yield lines, as many at a time as a pipe takes as one."""
     lines: list[bytes] = []
     size = 0
     for record in records:

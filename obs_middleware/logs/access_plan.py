@@ -44,7 +44,7 @@ class Texts(dict[Any, str]):
 def steps(formatter: JsonFormatter, redactor: Redactor, *, logger: str, level: str) -> Iterator[Step]:
     """Yield the steps of a line: timestamp, message, static fields, then each field of the table."""
     fields = {field.name: field for field in ACCESS_FIELDS}
-    quoted: dict[str, Texts] = {}  # texts that stand in the message and in a field of their own
+    quoted: dict[str, Texts] = {}  # texts of the message, which may come again as a field
     yield '{"timestamp":"', "ended", Spelling.TIMESTAMP.value, None, None
     before = f'","level":{formatter.json(level)},"logger":"{logger}","message":"'
     for name in MESSAGE_FIELDS:

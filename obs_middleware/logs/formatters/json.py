@@ -188,7 +188,7 @@ class JsonFormatter(PythonJsonFormatter):
 
 
 def _default_of(formatter: PythonJsonFormatter) -> Callable[[Any], Any] | None:
-    """Return what makes JSON of other values: json_default, or else the encoder's own."""
+    """Return what makes JSON of other values: json_default, or else the encoder's default."""
     if formatter.json_default is not None or formatter.json_encoder is None:
         return formatter.json_default
     try:

@@ -296,7 +296,9 @@ def test_any_record_is_one_line_of_strict_json(msg: Any, arg: Any, extra: dict[s
 
 @given(values)
 def test_any_record_is_told_to_people_too(value: Any) -> None:
-    text = PrettyFormatter(Settings(), has_colour=False).format(record("paid %s", value, order=value))
+    text = PrettyFormatter(settings=Settings(), has_colour=False).format(
+        record("paid %s", value, order=value)
+    )
     assert "paid" in text
 
 
@@ -492,7 +494,7 @@ def test_service_name_of_no_valid_encoding_costs_no_line() -> None:
 
 
 def pretty(msg: object = "paid", *args: object, has_colour: bool = False, **extra: Any) -> str:
-    return PrettyFormatter(Settings(service_name="shop"), has_colour=has_colour).format(
+    return PrettyFormatter(settings=Settings(service_name="shop"), has_colour=has_colour).format(
         record(msg, *args, **extra)
     )
 
@@ -515,7 +517,7 @@ def test_pretty_line_has_the_colour_of_its_level_on_a_terminal() -> None:
     assert "\033" not in pretty()
     odd = record()
     odd.levelname = "Level 25"
-    assert "Level 25" in PrettyFormatter(Settings(), has_colour=True).format(odd)
+    assert "Level 25" in PrettyFormatter(settings=Settings(), has_colour=True).format(odd)
 
 
 def test_pretty_lines_of_a_long_message_are_indented_and_the_stack_follows() -> None:
