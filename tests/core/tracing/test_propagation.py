@@ -293,7 +293,7 @@ class Propagator(TextMapPropagator):
 IN_AND_OUT = """
 from obs_middleware import Observer, RequestInfo, outgoing_headers
 headers = {"traceparent": "GOOD", "baggage": "tenant=acme", "x-story": "cafe"}
-exchange = Observer(access_log=False).start(RequestInfo("GET", "/", "", "http", headers.get))
+exchange = Observer(access_log=False).gateway.start(RequestInfo("GET", "/", "", "http", headers.get))
 with exchange:
     print(exchange.trace_id.lstrip("0"), *sorted(name for name in outgoing_headers() if name[0] != "X"))
 """.replace("GOOD", GOOD)
