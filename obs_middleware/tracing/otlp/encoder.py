@@ -103,8 +103,8 @@ def _packed(span: PackedSpan) -> bytes:
         span.kind,
         span.start,
         span.end,
-        span.known(),
-        [(name, own, moment, 0) for name, own, moment in unpack(span.events)],
+        span.all_attributes(),
+        [(name, attributes, moment, 0) for name, attributes, moment in unpack(span.events)],
         span.code,
         span.description,
     )
