@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 OUR_ATTRIBUTES = 32  # more than we ever set
 
-_UNSET = Status()
+_UNSET, _SERVER = Status(), SpanKind.SERVER
+_UNSET_CODE = StatusCode.UNSET
 _logger = logging.getLogger("opentelemetry.sdk.trace")  # whoever silences the SDK's warnings silences ours
 
 
@@ -50,9 +51,6 @@ class RecordingSpan(Span, ReadableSpan):
     """
 
     __slots__ = (
-        "_added_attributes",
-        "_added_events",
-        "_added_links",
         "_end_time",
         "_facts",
         "_flags",
@@ -60,13 +58,17 @@ class RecordingSpan(Span, ReadableSpan):
         "_name",
         "_parent",
         "_request",
-        "_span_context",
         "_start_time",
         "_state",
-        "_status",
         "_tracer",
-        "_write_lock",
     )
+    # What few spans have is in the instance's dictionary.
+    _added_attributes: BoundedAttributes | None = None  # those of the start are among them
+    _added_events: BoundedList[Event] | None = None
+    _added_links: BoundedList[Link] | None = None
+    _status = _UNSET
+    _span_context: SpanContext | None = None
+    _write_lock: RLock | None = None  # reentrant: a finalizer may end the span that its thread is writing to
 
     def __init__(
         self,
@@ -87,16 +89,10 @@ class RecordingSpan(Span, ReadableSpan):
         self._name = name
         self._start_time = start_time
         self._request = request
-        self._write_lock = RLock()  # a finalizer may end the span that its thread is writing to
-        self._span_context: SpanContext | None = None
         self._end_time: int | None = None
         self._facts: SpanFacts | None = (
             None  # of the exchange that has ended, until attributes are made of them
         )
-        self._added_attributes: BoundedAttributes | None = None  # ours are among them
-        self._added_events: BoundedList[Event] | None = None
-        self._added_links: BoundedList[Link] | None = None
-        self._status = _UNSET
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(name="{self._name}", context={self.get_span_context()})'
@@ -107,8 +103,7 @@ class RecordingSpan(Span, ReadableSpan):
         if context is None:
             ids = self._ids
             context = SpanContext(int(ids[:32], 16), int(ids[32:], 16), False, self._flags, self._state)
-            with self._write_lock:
-                context = self._span_context = self._span_context or context
+            context = self.__dict__.setdefault("_span_context", context)  # one for all threads
         return context
 
     def is_recording(self) -> bool:
@@ -117,7 +112,7 @@ class RecordingSpan(Span, ReadableSpan):
 
     def set_attribute(self, key: str, value: Any) -> None:
         """Set an attribute; what has the same key is replaced."""
-        with self._write_lock:
+        with self._lock():
             if self._end_time is None:
                 self._attributes_to_write()[key] = value
                 return
@@ -125,7 +120,7 @@ class RecordingSpan(Span, ReadableSpan):
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         """Set attributes; what has the same key is replaced."""
-        with self._write_lock:
+        with self._lock():
             if self._end_time is None:
                 present = self._attributes_to_write()
                 # The constructor cleans keys too, which setting a single one does not do in every release.
@@ -143,7 +138,7 @@ class RecordingSpan(Span, ReadableSpan):
             limits.max_event_attributes, attributes, max_value_len=limits.max_attribute_length
         )
         event = Event(name, kept, timestamp)
-        with self._write_lock:
+        with self._lock():
             if self._end_time is None:
                 if self._added_events is None:
                     self._added_events = BoundedList(limits.max_events)
@@ -159,7 +154,7 @@ class RecordingSpan(Span, ReadableSpan):
         kept = BoundedAttributes(
             limits.max_link_attributes, attributes, max_value_len=limits.max_attribute_length
         )
-        with self._write_lock:
+        with self._lock():
             if self._end_time is None:
                 if self._added_links is None:
                     self._added_links = BoundedList(limits.max_links)
@@ -186,7 +181,7 @@ class RecordingSpan(Span, ReadableSpan):
 
     def update_name(self, name: str) -> None:
         """Change the name, until the exchange ends and gives the span the one of the conventions."""
-        with self._write_lock:
+        with self._lock():
             if self._end_time is None:
                 self._name = name
                 return
@@ -194,7 +189,7 @@ class RecordingSpan(Span, ReadableSpan):
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
         """Set the status; OK is final, and UNSET changes nothing."""
-        with self._write_lock:
+        with self._lock():
             if self._end_time is None:
                 self._set_status(status, description)
                 return
@@ -202,7 +197,7 @@ class RecordingSpan(Span, ReadableSpan):
 
     def end(self, end_time: int | None = None) -> None:
         """End the span before its exchange, and export it."""
-        with self._write_lock:
+        with self._lock():
             is_first = self._end_time is None
             if is_first:
                 self._end_time = time_ns() if end_time is None else end_time
@@ -213,11 +208,17 @@ class RecordingSpan(Span, ReadableSpan):
 
     def end_exchange(self, name: str, facts: SpanFacts, end_time: int) -> None:
         """End the span with its exchange, and export it; do nothing where the app has ended it."""
-        with self._write_lock:
-            if self._end_time is not None:
-                return
-            self._name, self._facts, self._end_time = name, facts, end_time
-        self._tracer.export(self)
+        if self._write_lock is None:  # nobody has written to it
+            is_first = self._end_time is None
+            if is_first:
+                self._name, self._facts, self._end_time = name, facts, end_time
+        else:
+            with self._write_lock:
+                is_first = self._end_time is None
+                if is_first:
+                    self._name, self._facts, self._end_time = name, facts, end_time
+        if is_first:
+            self._tracer.export(self)
 
     def __exit__(
         self,
@@ -233,47 +234,49 @@ class RecordingSpan(Span, ReadableSpan):
 
     def packed(self) -> PackedSpan | None:
         """Return what is to be exported; None where a packed span can't hold it."""
+        facts, tracer = self._facts, self._tracer
+        if facts is None or not tracer.has_room:
+            return None
         attributes, events = b"", NO_EVENTS
-        if (
-            self._added_attributes is not None
-            or self._added_events is not None
-            or self._added_links is not None
-        ):
+        code, description = _UNSET_CODE, None
+        if self._write_lock is not None:
+            code, description = self._status.status_code, self._status.description
             try:
                 attributes, events = self._pack()
             except Exception:  # as in packed_span.py
                 return None
-        facts, tracer, parent, status = self._facts, self._tracer, self._parent, self._status
-        if facts is None or not tracer.has_room:
-            return None
+        parent_id, is_parent_remote, parent_flags = 0, False, None
+        parent = self._parent
+        if parent is not None:
+            parent_id, is_parent_remote, parent_flags = parent.span_id, parent.is_remote, parent.trace_flags
         return PackedSpan(
             self._name,
-            SpanKind.SERVER,
+            _SERVER,
             self._ids,
             self._flags,
             self._state or None,
-            0 if parent is None else parent.span_id,
-            parent is not None and parent.is_remote,
-            None if parent is None else parent.trace_flags,
+            parent_id,
+            is_parent_remote,
+            parent_flags,
             self._start_time,
             self._end_time,
-            status.status_code,
-            status.description,
+            code,
+            description,
             attributes,
             facts,
             events,
-            tracer.resource,
+            tracer.provider.resource,
             tracer.scope,
         )
 
     def readable(self) -> ReadableSpan:
         """Return the span as processors, exporters and whoever reads it see it."""
-        with self._write_lock:
+        with self._lock():
             return ReadableSpan(
                 name=self._name,
                 context=self.get_span_context(),
                 parent=self._parent,
-                resource=self._tracer.resource,
+                resource=self._tracer.provider.resource,
                 attributes=self._attributes_to_read(),
                 events=() if self._added_events is None else self._added_events,
                 links=() if self._added_links is None else self._added_links,
@@ -291,6 +294,10 @@ class RecordingSpan(Span, ReadableSpan):
             if name.startswith("__") or name in self.__slots__:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
             return getattr(self.readable(), name)
+
+    def _lock(self) -> RLock:
+        """Return the lock of those who write, one for all threads."""
+        return self._write_lock or self.__dict__.setdefault("_write_lock", RLock())
 
     def _attributes_to_write(self) -> BoundedAttributes:
         """Return the attributes of the start and those of the app."""

@@ -23,7 +23,6 @@ from obs_middleware.tracing.attributes import SCHEMA, SCOPE
 from obs_middleware.tracing.recording_span import OUR_ATTRIBUTES, RecordingSpan
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
@@ -61,7 +60,7 @@ class RecordingTracer:
     """Start and export the server spans of a provider.
 
     Args:
-        provider: has `processors` and samples as `Sampling` does.
+        provider: has `processors`, and samples as `Sampling` does.
 
     Attributes:
         limits: of what a span keeps.
@@ -79,7 +78,7 @@ class RecordingTracer:
             raise ValueError("the SDK is switched off")
         if os.environ.get(_SDK_METRICS, "").strip().lower() == "true":
             raise ValueError("the SDK counts its spans")
-        self._provider, self._processors = provider, processors
+        self.provider, self._processors = provider, processors
         self._put = processors.batches.put
         self.scope: InstrumentationScope | None = specimen.instrumentation_scope
         self.limits = limits = SpanLimits()
@@ -90,11 +89,6 @@ class RecordingTracer:
         self._random = specimen.get_span_context().trace_flags & _RANDOM
         self._flags = {random: TraceFlags(_SAMPLED | random) for random in (0, _RANDOM)}
         self._root_flags = self._flags[self._random]
-
-    @property
-    def resource(self) -> Resource:
-        """What the spans are of; the SDK changes it in a forked child."""
-        return self._provider.resource
 
     def start(self, exchange: Exchange, parent: SpanContext, redactor: Redactor) -> RecordingSpan | None:
         """Start the span of an exchange whose trace is sampled; None where the SDK has to do it.

@@ -169,7 +169,7 @@ class ServerSpans:
             span = tracer.start(exchange, parent, self._redactor)
             if span is not None:
                 exchange.span, exchange.is_sampled = span, True
-                exchange.context = Context({**context, _SPAN: span})
+                exchange.context = Context({**context, _SPAN: span} if context else {_SPAN: span})
                 return
         self._start_with_sdk(exchange, parent, context)
 

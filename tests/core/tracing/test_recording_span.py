@@ -11,6 +11,8 @@ from functools import partial
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -18,7 +20,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from obs_middleware import Exchange, RequestInfo
 from obs_middleware.tracing.packed_span import PackedBatchProcessor
@@ -93,6 +95,18 @@ def ours(ways: tuple[Way, Way]) -> Way:
 
 
 # What apps and instrumentations do with a span.
+
+
+LIMITS = (
+    "OTEL_ATTRIBUTE_COUNT_LIMIT",
+    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+    "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
+    "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
+    "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+    "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+    "OTEL_SPAN_EVENT_COUNT_LIMIT",
+    "OTEL_SPAN_LINK_COUNT_LIMIT",
+)
 
 
 class Words(str, Enum):
@@ -337,6 +351,79 @@ def test_attributes_set_by_many_threads_all_arrive(ours: Way) -> None:
     assert len(span.events) == 100
 
 
+# Whatever is called, in whatever order.
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+KEYS = st.one_of(st.sampled_from(["http.route", "url.path", "user.id", ""]), TEXTS)
+SINGLE = st.one_of(
+    TEXTS,
+    st.booleans(),
+    st.none(),
+    st.integers(-(2**70), 2**70),
+    st.floats(allow_nan=False),
+    st.binary(max_size=8),
+    st.sampled_from([Words.WORD, object, KeyError("k"), "\ud800"]),
+)
+VALUES = st.recursive(
+    SINGLE, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=5
+)
+ATTRIBUTES = st.dictionaries(KEYS, VALUES, max_size=4)
+MAYBE_ATTRIBUTES = st.none() | ATTRIBUTES
+TIMES = st.none() | st.integers(1, 2**62)
+STATUSES = st.sampled_from(StatusCode)
+CONTEXTS = st.sampled_from(
+    [OTHER, trace.INVALID_SPAN_CONTEXT, SpanContext(0, 0, False, None, TraceState([("a", "1")]))]
+)
+CALLS = st.one_of(
+    st.tuples(st.just("set_attribute"), KEYS, VALUES),
+    st.tuples(st.just("set_attributes"), ATTRIBUTES | st.dictionaries(st.integers(), VALUES, max_size=2)),
+    st.tuples(st.just("add_event"), TEXTS, MAYBE_ATTRIBUTES, TIMES),
+    st.tuples(st.just("add_link"), CONTEXTS, MAYBE_ATTRIBUTES),
+    st.tuples(
+        st.just("record_exception"),
+        st.sampled_from(
+            [ValueError("no good"), KeyError("k"), UnicodeDecodeError("utf-8", b"x", 0, 1, "bad")]
+        ),
+        MAYBE_ATTRIBUTES,
+        TIMES,
+        st.booleans(),
+    ),
+    st.tuples(st.just("update_name"), TEXTS),
+    st.tuples(st.just("set_status"), STATUSES, st.none() | TEXTS),
+    st.tuples(st.just("set_status"), st.builds(Status, STATUSES, st.none() | TEXTS), st.none() | TEXTS),
+    st.tuples(st.just("end"), st.none() | st.integers(2**61, 2**62)),
+)
+LIMITED = st.dictionaries(st.sampled_from(LIMITS), st.sampled_from(["", "0", "1", "3", "40"]), max_size=3)
+
+
+@given(st.lists(CALLS, max_size=12), LIMITED, st.sampled_from([None, *REQUESTS.values()]), st.booleans())
+@settings(deadline=None)
+def test_the_same_calls_have_the_same_effect(
+    calls: list[tuple[Any, ...]], limits: dict[str, str], info: RequestInfo | None, is_looked_at: bool
+) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in limits.items():
+            patched.setenv(name, value)
+        ways = Way(is_ours=True), Way(is_ours=False)
+    seen, logs = [], []
+    for way in ways:
+        with caught("opentelemetry.sdk.trace") as log:
+            span = way.run(partial(_call_all, calls, is_looked_at), info)
+        seen.append((_exported(way), _seen(span)))
+        logs.append([record.getMessage() for record in log.records])
+        way.provider.shutdown()
+    assert type(span).__name__ == "_Span"
+    assert seen[0] == seen[1]
+    assert logs[0] == logs[1]
+
+
+def _call_all(calls: list[tuple[Any, ...]], is_looked_at: bool, span: Any) -> None:
+    for name, *arguments in calls:
+        getattr(span, name)(*arguments)
+        if is_looked_at:
+            _seen(span)
+
+
 # When the SDK has to make the span.
 
 
@@ -367,18 +454,6 @@ def test_processor_that_is_added_later_sees_spans_of_the_sdk(ways: tuple[Way, Wa
         assert noted.ended[1].context == amid.span.get_span_context()  # type: ignore[union-attr]
         assert dict(noted.ended[1].attributes or {})["http.response.status_code"] == 200
         assert len(way.exporter.spans) == 3
-
-
-LIMITS = (
-    "OTEL_ATTRIBUTE_COUNT_LIMIT",
-    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-    "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
-    "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
-    "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
-    "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-    "OTEL_SPAN_EVENT_COUNT_LIMIT",
-    "OTEL_SPAN_LINK_COUNT_LIMIT",
-)
 
 
 @pytest.mark.parametrize("limit", ["", "0", "1", "5", "40"])
