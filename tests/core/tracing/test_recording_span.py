@@ -397,7 +397,7 @@ LIMITED = st.dictionaries(st.sampled_from(LIMITS), st.sampled_from(["", "0", "1"
 
 
 @given(st.lists(CALLS, max_size=12), LIMITED, st.sampled_from([None, *REQUESTS.values()]), st.booleans())
-@settings(deadline=None)
+@settings(deadline=None)  # each makes two providers
 def test_the_same_calls_have_the_same_effect(
     calls: list[tuple[Any, ...]], limits: dict[str, str], info: RequestInfo | None, is_looked_at: bool
 ) -> None:
