@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from operator import length_hint
 from types import FrameType
 
@@ -43,7 +44,7 @@ class RecordQueue:
         report: is told of a sink that has failed.
     """
 
-    __slots__ = ("_discard", "_report", "_sinks", "_unfinished", "_waiting", "flusher")
+    __slots__ = ("_batch", "_discard", "_report", "_sinks", "_waiting", "flusher")
 
     def __init__(
         self, sinks: Sequence[Sink], discard: Callable[[RequestRecord], None], report: Report
@@ -52,8 +53,9 @@ class RecordQueue:
         self._discard = discard
         self._report = report
         self._waiting: deque[RequestRecord] = deque()
-        # What is left of a batch that an exception out of a signal's handler has interrupted: each sink's place in it.
-        self._unfinished: deque[tuple[Sink, Iterator[RequestRecord]]] = deque()
+        self._batch: _Batch | None = (
+            None  # under way, or interrupted by an exception out of a signal's handler
+        )
         self.flusher = _flusher
 
     @fast("queue.c: queue_add")
@@ -67,23 +69,25 @@ class RecordQueue:
         elif flusher.worker.is_asleep and not flusher.worker.wake():
             flush(timeout_seconds=0)  # no thread is to be had
 
+    @property
+    def has_waiting(self) -> bool:
+        """Tell whether records wait."""
+        return bool(self._waiting)
+
     def hand_over(self) -> None:
-        """Hand what waits to the sinks; for the thread that holds the flush lock."""
-        unfinished = self._unfinished
-        if not unfinished:
-            batch: list[RequestRecord] = []
-            while self._waiting:
-                batch.append(self._waiting.popleft())
-            unfinished.extend((sink, iter(batch)) for sink in self._sinks if batch)
-        try:
-            while unfinished:
-                self._hand_to(*unfinished[0])
-                unfinished.popleft()
-        except BaseException:  # out of a signal's handler
-            self.flusher.queues.add(self)
-            raise
-        if self._waiting:
-            self.flusher.queues.add(self)
+        """Hand what waits to the sinks; for the thread that holds the flush lock.
+
+        An exception out of a signal's handler may come between any two instructions: the next call goes on there.
+        """
+        batch = self._batch
+        if batch is None:
+            self._batch = batch = _Batch(self._sinks)
+        batch.fill(self._waiting)
+        places = batch.places
+        while places:
+            self._hand_to(*places[0])
+            places.popleft()
+        self._batch = None
 
     def _hand_to(self, sink: Sink, records: Iterator[RequestRecord]) -> None:
         component, take = sink
@@ -98,7 +102,7 @@ class RecordQueue:
 
     def clear(self) -> None:
         """Discard what waits."""
-        self._unfinished.clear()
+        self._batch = None
         while self._waiting:
             self._discard(self._waiting.popleft())
 
@@ -108,6 +112,22 @@ class RecordQueue:
         if is_full and len(self._waiting) > _CAPACITY:  # nobody reads the log, say
             self._discard(self._waiting.popleft())
             self._report("queue", BufferError(f"{_CAPACITY} records wait; the oldest is dropped"))
+
+
+class _Batch:
+    """Records that are handed over together, and each sink's place among them."""
+
+    __slots__ = ("_records", "places")
+
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        self._records: list[RequestRecord] = []
+        self.places = deque((sink, iter(self._records)) for sink in sinks)
+
+    def fill(self, waiting: deque[RequestRecord]) -> None:
+        """Take all that waits, unless it was taken; in one call, which no signal's handler interrupts."""
+        if not self._records:
+            with suppress(IndexError):
+                self._records.extend(iter(waiting.popleft, None))
 
 
 class FlushLock:
@@ -182,11 +202,12 @@ class _Holder:
 class Flusher:
     """What all queues of a process share."""
 
-    __slots__ = ("flushed", "lock", "queues", "worker")
+    __slots__ = ("_forking", "flushed", "lock", "queues", "worker")
 
     def __init__(self) -> None:
         self.queues: set[RecordQueue] = set()  # those in which something waits, held until it is handed over
         self.worker = Worker(self._flush_when_due, lambda: bool(self.queues))
+        self._forking = threading.local()
         self._reset()
         process.on_fork(before=self._hold, in_parent=self._release, in_child=self._begin_anew)
         process.on_exit(flush)
@@ -208,10 +229,10 @@ class Flusher:
 
     def _hold(self) -> None:
         """Let no child begin in the middle of a batch."""
-        _forking.has_lock = self.lock.take(None, timeout_seconds=_TIMEOUT_SECONDS)
+        self._forking.has_lock = self.lock.take(None, timeout_seconds=_TIMEOUT_SECONDS)
 
     def _release(self) -> None:
-        if _forking.has_lock:
+        if self._forking.has_lock:
             self.lock.give()
 
     def _begin_anew(self) -> None:
@@ -237,12 +258,13 @@ def flush(*, timeout_seconds: float = _TIMEOUT_SECONDS) -> bool:
         flusher.flushed = time.monotonic()
         queues = list(flusher.queues)
         for queue in queues:
-            flusher.queues.discard(queue)  # before it is emptied: what comes in meanwhile puts it back
             queue.hand_over()
+            flusher.queues.discard(queue)
+            if queue.has_waiting:  # what has come in meanwhile
+                flusher.queues.add(queue)
         return bool(queues)
     finally:
         lock.give()
 
 
-_forking = threading.local()
 _flusher = Flusher()

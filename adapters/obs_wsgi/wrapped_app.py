@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
-
-import msgspec
 
 from obs_middleware.gateway import Gateway
 
@@ -13,7 +12,8 @@ Environ = dict[str, Any]
 RouteOf = Callable[[Environ], "str | None"]
 
 
-class WrappedApp(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class WrappedApp:
     """What is known of a wrapped app.
 
     Attributes:

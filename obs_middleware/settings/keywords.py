@@ -1,4 +1,7 @@
-"""The settings as keyword arguments, so that type checkers and editors know them."""
+"""The settings as keyword arguments, so that type checkers and editors know them.
+
+Generated: change fields.py, then call `make settings`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from typing import Literal, TypedDict
 
 
 class Keywords(TypedDict, total=False):
-    """One key for each setting (see `Settings`); the tests hold the two together."""
+    """One key for each setting (see `Settings`)."""
 
     service_name: str
     service_version: str | None

@@ -69,7 +69,7 @@ def test_a_response_that_was_sent_can_not_be_started_anew(observer: Observer, ac
 
     def app(environ: Any, start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", TEXT)
-        yield b"active_key"
+        yield b"begun"
         try:
             raise LookupError("nothing there")
         except LookupError:
@@ -78,7 +78,7 @@ def test_a_response_that_was_sent_can_not_be_started_anew(observer: Observer, ac
 
     done = call(ObservabilityMiddleware(app, observer))
     assert isinstance(done.error, LookupError)
-    assert (done.status, done.sent) == (200, b"active_key")
+    assert (done.status, done.sent) == (200, b"begun")
     assert [told(line) for line in access] == [(200, "error", "LookupError", 5)]
 
 

@@ -69,7 +69,10 @@ from obs_middleware import Observer, RequestInfo
 own = Observer(access_log=False)
 exchange = own.gateway.start(RequestInfo("GET", "/", "", "http", {}.get))
 exchange.finish()
-late = [f"obs_middleware.metrics.{name}" for name in ("exposition", "page", "known", "shown", "text")]
+late = [
+    f"obs_middleware.metrics.exposition.{name}"
+    for name in ("page", "registry", "client_classes", "http_server", "text")
+]
 print(*(name in sys.modules for name in late))
 own.gateway.reply(RequestInfo("GET", "/metrics", "", "http", {}.get), "/metrics")
 print(*(name in sys.modules for name in late))
@@ -78,7 +81,7 @@ print(*(name in sys.modules for name in late))
 
 
 def test_the_request_path_is_compiled_where_no_span_is_sent() -> None:
-    code = "from obs_middleware import Observer, native; Observer(); print(native.core.is_built, native.core.is_in_use)"
+    code = "from obs_middleware import Observer, _speedups; Observer(); print(_speedups.is_built(), _speedups.is_in_use())"
     is_built, is_in_use = python(code).split()
     assert is_in_use == is_built
 

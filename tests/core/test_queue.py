@@ -1,4 +1,4 @@
-"""What finished exchanges leave waits a moment, and nobody can tell: no page, no reader of the log, no child."""
+"""The records of finished exchanges wait a moment, and nobody can tell: no page, no reader of the log, no child."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from obs_middleware import Observer, current_exchange
+from obs_middleware import Observer, RequestRecord, current_exchange, queue
 from obs_middleware.logs.formatters.json import JsonFormatter
 from obs_middleware.logs.outputs import LineHandler, sole_handler
+from obs_middleware.queue import Flusher, FlushLock, RecordQueue, flush
 from tests.core.support import (
     ROOT,
     internal_errors,
@@ -95,9 +96,10 @@ def test_line_comes_soon_though_nobody_follows(output: Output) -> None:
 class Clock:
     """A stand-in for `time` in one thread, whose sleeping takes none; others keep the real one."""
 
-    def __init__(self, settled: list[float]) -> None:
+    def __init__(self, flushes: list[float], flusher: Flusher) -> None:
         self.now = 100.0
-        self._settled = settled  # when others settle
+        self._flushes = flushes  # when others flush
+        self._flusher = flusher
         self._thread = threading.get_ident()
 
     def is_here(self) -> bool:
@@ -111,31 +113,30 @@ class Clock:
             time.sleep(seconds)
             return
         self.now += seconds
-        while self._settled and self._settled[0] <= self.now:
-            ledger._turn.settled = self._settled.pop(0)
+        while self._flushes and self._flushes[0] <= self.now:
+            self._flusher.flushed = self._flushes.pop(0)
 
 
 @pytest.mark.parametrize(
     ("others", "ends"),
     [([], 100.05), ([100.03], 100.08), ([100.01, 100.02, 100.06, 100.10], 100.15), ([99.9], 100.05)],
 )
-def test_what_waits_is_settled_when_it_may_have_waited_for_50_ms(
+def test_what_waits_is_flushed_when_it_may_have_waited_for_50_ms(
     others: list[float], ends: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And not before: whatever others have settled meanwhile, the rest has come since."""
+    """And not before: whatever others have flushed meanwhile, the rest has come since."""
+    real_flush, flusher = flush, Flusher()
+    clock, moments = Clock(others, flusher), list[float]()
 
-    def settle(**patience: float) -> bool:
+    def noted(**timeout: float) -> bool:
         if not clock.is_here():  # the process's own thread goes on meanwhile
-            return flush(**patience)
+            return real_flush(**timeout)
         moments.append(clock.now)
         return False
 
-    clock, flush = Clock(others), ledger.flush
-    moments: list[float] = []
-    monkeypatch.setattr(ledger, "_turn", ledger._Turn())
-    monkeypatch.setattr(ledger, "time", clock)
-    monkeypatch.setattr(ledger, "flush", settle)
-    assert not ledger._Clerk()._settle()
+    monkeypatch.setattr(queue, "time", clock)
+    monkeypatch.setattr(queue, "flush", noted)
+    assert not flusher._flush_when_due()
     assert moments == [pytest.approx(ends)]
 
 
@@ -171,21 +172,74 @@ def test_whoever_looks_at_the_metrics_sees_all_that_is_finished(output: Output) 
         assert measured(own) == count
 
 
-def test_whoever_looks_waits_for_the_batch_that_another_thread_is_at(
-    output: Output, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    own = observer()
-    record, is_at_it = own.gateway._metrics.record, threading.Event()
+class Records:
+    """A queue with a sink that keeps the records, and what its failures were."""
 
-    def slow(*given: Any) -> None:
+    def __init__(self, sink: Callable[[Iterator[RequestRecord]], None] | None = None, sinks: int = 1) -> None:
+        self.records: list[RequestRecord] = []
+        self.discarded: list[RequestRecord] = []
+        self.failures: list[tuple[str, Exception]] = []
+        sink = sink or self.records.extend
+        self.queue = RecordQueue(
+            [(f"sink {number}", sink) for number in range(sinks)],
+            self.discarded.append,
+            lambda component, error: self.failures.append((component, error)),
+        )
+
+    def add(self, count: int = 1) -> None:
+        exchange = started(observer(access_log=False))
+        exchange.status = 200
+        exchange.finish()
+        for _ in range(count):
+            self.queue.add(exchange.record())
+
+
+def test_whoever_looks_waits_for_the_batch_that_another_thread_is_at() -> None:
+    is_at_it = threading.Event()
+
+    def slow(records: Iterator[RequestRecord]) -> None:
         is_at_it.set()
         time.sleep(0.2)
-        record(*given)
+        kept.records.extend(records)
 
-    monkeypatch.setattr(own.gateway._metrics, "record", slow)
-    serve(own, route="/a")
-    assert is_at_it.wait(10)  # in the ledger's own thread
-    assert measured(own) == 1
+    kept = Records(slow)
+    kept.add()
+    assert is_at_it.wait(10)  # in our own thread
+    flush()
+    assert len(kept.records) == 1
+
+
+def test_every_sink_gets_every_record_once_and_in_order() -> None:
+    kept = Records(sinks=2)
+    kept.add(3)
+    flush()
+    assert len(kept.records) == 6
+
+
+def test_sink_that_fails_for_one_record_gets_those_after_it() -> None:
+    taken: list[RequestRecord] = []
+
+    def failing(records: Iterator[RequestRecord]) -> None:
+        for record in records:
+            taken.append(record)
+            if len(taken) == 2:
+                raise ValueError("the second")
+
+    kept = Records(failing)
+    kept.add(4)
+    flush()
+    assert len(taken) == 4
+    assert [(component, str(error)) for component, error in kept.failures] == [("sink 0", "the second")]
+
+
+def test_sink_that_takes_nothing_and_fails_is_told_once() -> None:
+    def broken(records: Iterator[RequestRecord]) -> None:
+        raise ValueError("never")
+
+    kept = Records(broken)
+    kept.add(4)
+    flush()
+    assert len(kept.failures) == 1
 
 
 def test_threads_lose_nothing_and_count_nothing_twice(output: Output) -> None:
@@ -219,16 +273,17 @@ def test_failure_to_record_one_leaves_the_others(output: Output) -> None:
 def test_what_waits_while_the_log_is_stuck_is_bounded_and_told(
     output: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger, "_BOUND", 80)
-    monkeypatch.setattr(ledger, "_PATIENCE", 0.01)
+    monkeypatch.setattr(queue, "_CAPACITY", 80)
+    monkeypatch.setattr(queue, "_TIMEOUT_SECONDS", 0.01)
     own = observer()
     is_stuck, goes_on = threading.Event(), threading.Event()
+    lock = own.gateway._queue.flusher.lock
 
     def stuck() -> None:  # a thread whose write does not return
-        ledger._turn.take(timeout_seconds=1)
+        lock.take(sys._getframe(), timeout_seconds=1)
         is_stuck.set()
         goes_on.wait(30)
-        ledger._turn.give()
+        lock.give()
 
     thread = threading.Thread(target=stuck)
     thread.start()
@@ -238,14 +293,14 @@ def test_what_waits_while_the_log_is_stuck_is_bounded_and_told(
     goes_on.set()
     thread.join()
     assert measured(own) == 80
-    assert internal_errors(own, "ledger") == 20
+    assert internal_errors(own, "queue") == 20
 
 
-def test_an_entry_costs_few_calls_when_its_batch_is_recorded(output: Output) -> None:
+def test_a_record_costs_few_calls_when_its_batch_is_flushed(output: Output) -> None:
     own, calls = observer(), [0]
     for _ in range(100):
         serve(own, route="/a")
-    ledger.flush()
+    flush()
     for _ in range(63):
         serve(own, route="/a")
 
@@ -254,7 +309,7 @@ def test_an_entry_costs_few_calls_when_its_batch_is_recorded(output: Output) -> 
 
     sys.setprofile(count)
     try:
-        ledger.flush()
+        flush()
     finally:
         sys.setprofile(None)
     assert len(output.lines()) == 163
@@ -475,27 +530,97 @@ def test_what_an_observer_leaves_that_is_gone_is_recorded(output: Output) -> Non
     assert output.messages() == ["GET /items/7 200"]
 
 
-def test_batch_that_a_signal_interrupts_is_recorded_all_the_same(
-    output: Output, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    own = observer()
-    record, interruptions = own.gateway._metrics.record, [KeyboardInterrupt()]
+def test_batch_that_a_signal_interrupts_is_handed_over_all_the_same() -> None:
+    interruptions = [KeyboardInterrupt()]
 
-    def interrupted(entries: list[Any], report: Any) -> None:
-        record(entries[:2] if interruptions else entries, report)
-        if interruptions:
-            raise interruptions.pop()
+    def interrupted(records: Iterator[RequestRecord]) -> None:
+        for record in records:
+            kept.records.append(record)
+            if interruptions and len(kept.records) == 2:
+                raise interruptions.pop()
 
-    with own.gateway._starting:  # nothing else runs: the clerk's turn is ours
-        ledger._turn.take(timeout_seconds=1)
-        for _ in range(5):
-            serve(own, route="/a")
-        monkeypatch.setattr(own.gateway._metrics, "record", interrupted)
-        ledger._turn.give()
-        with pytest.raises(KeyboardInterrupt):
-            ledger.flush()
-    assert measured(own) == 5
-    assert output.messages() == ["GET /items/7 200"] * 5
+    kept = Records(interrupted)
+    kept.queue.flusher.lock.take(None, timeout_seconds=1)  # our own thread does not flush meanwhile
+    kept.add(5)
+    kept.queue.flusher.lock.give()
+    with pytest.raises(KeyboardInterrupt):
+        flush()
+    flush()
+    assert len(kept.records) == 5
+
+
+def test_exception_out_of_a_signals_handler_leaves_nothing_locked() -> None:
+    """Wherever it hits: between any two instructions of a flush."""
+
+    class Interrupt(BaseException):
+        pass
+
+    def interrupt_at(instruction: int) -> bool:
+        """Raise at that instruction of the queue's code; tell whether it came to it."""
+        left = [instruction]
+
+        def trace(frame: Any, event: str, argument: Any) -> Any:
+            if frame.f_code.co_filename != queue.__file__:
+                return None
+            frame.f_trace_opcodes = True
+            left[0] -= event == "opcode"
+            if left[0] < 0:
+                raise Interrupt
+            return trace
+
+        former = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            flush()
+        except Interrupt:
+            return True
+        finally:
+            sys.settrace(former)
+        return False
+
+    kept, count = Records(), 1
+    kept.add()
+    while interrupt_at(count):
+        assert not kept.queue.flusher.lock.is_held
+        flush(timeout_seconds=0)
+        assert len(kept.records) == count
+        kept.add()
+        count += 1
+    assert count > 50
+
+
+def test_lock_that_an_exception_has_left_held_is_taken_over_by_any_thread() -> None:
+    lock = FlushLock()
+
+    def leave_it_held() -> None:
+        assert lock.take(sys._getframe(), timeout_seconds=0)
+
+    leave_it_held()
+    assert not lock.is_held
+    taken: list[bool] = []
+    thread = threading.Thread(target=lambda: taken.append(lock.take(sys._getframe(), timeout_seconds=0)))
+    thread.start()
+    thread.join()
+    assert taken == [True]
+
+
+def test_lock_is_had_by_one_of_many_threads_at_a_time() -> None:
+    lock, inside, most = FlushLock(), [0], [0]
+
+    def work() -> None:
+        for _ in range(200):
+            if lock.take(sys._getframe(), timeout_seconds=5):
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+                inside[0] -= 1
+                lock.give()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1]
 
 
 def test_without_a_thread_to_be_had_lines_are_written_at_once(
@@ -504,9 +629,10 @@ def test_without_a_thread_to_be_had_lines_are_written_at_once(
     def none_to_be_had(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(ledger, "_clerk", ledger._Clerk())
-    monkeypatch.setattr(threading.Thread, "start", none_to_be_had)
     own = observer()
+    monkeypatch.setattr(own.gateway._queue.flusher.worker, "_thread", None)
+    monkeypatch.setattr(own.gateway._queue.flusher.worker, "is_asleep", True)
+    monkeypatch.setattr(threading.Thread, "start", none_to_be_had)
     for count in (1, 2):
         serve(own)
         assert len(output.lines()) == count
@@ -598,19 +724,25 @@ else:
 
 
 @pytest.mark.parametrize("is_ours", [True, False])
-def test_fork_takes_the_turn_from_nobody(is_ours: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    turn = ledger._Turn()
-    monkeypatch.setattr(ledger, "_turn", turn)
-    monkeypatch.setattr(ledger, "_PATIENCE", 0.01)
+def test_fork_takes_the_flush_lock_from_nobody(is_ours: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "_TIMEOUT_SECONDS", 0.01)
+    flusher, is_over = Flusher(), threading.Event()
+    is_taken = threading.Event()
+
+    def hold() -> None:
+        flusher.lock.take(sys._getframe(), timeout_seconds=1)
+        is_taken.set()
+        is_over.wait(30)
+
     if is_ours:
-        turn.take(timeout_seconds=1)
+        flusher.lock.take(sys._getframe(), timeout_seconds=1)
     else:
-        taking = threading.Thread(target=turn.take, kwargs={"patience": 1})
-        taking.start()
-        taking.join()
-    ledger._before_fork()
-    ledger._after_fork()
-    assert turn._lock.locked()
+        threading.Thread(target=hold, daemon=True).start()
+        is_taken.wait(10)
+    flusher._hold()
+    flusher._release()
+    assert flusher.lock.is_held
+    is_over.set()
 
 
 CHILD = """
@@ -648,11 +780,11 @@ def test_forked_child_writes_its_own_lines_and_none_of_its_parents() -> None:
     assert [written.count(f'"GET /{path} 200"') for path in ("last", "parent", "child")] == [3, 1, 1]
 
 
-def test_thread_that_settles_is_a_daemon_and_one_for_the_process(output: Output) -> None:
+def test_thread_that_flushes_is_a_daemon_and_one_for_the_process(output: Output) -> None:
     for _ in range(3):
         serve(observer())
     output.wait_for(3)
-    threads = [thread for thread in threading.enumerate() if thread.name == "obs-ledger"]
+    threads = [thread for thread in threading.enumerate() if thread.name == "obs-background"]
     assert len(threads) == 1
     assert threads[0].daemon
     assert sys.is_finalizing() is False

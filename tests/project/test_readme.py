@@ -10,7 +10,7 @@ from typing import Any
 from obs_middleware import Settings
 from obs_middleware.settings.keywords import Keywords
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 

@@ -469,7 +469,7 @@ def raised(error: BaseException) -> BaseException:
 def test_exception_is_told_without_its_secrets() -> None:
     kind, message, stack = redactor().error(raised(ValueError(f"bad password={SECRET} of {EMAIL}")))
     assert (kind, message) == ("ValueError", "bad password=REDACTED of REDACTED")
-    assert "test_redaction.py" in stack
+    assert "test_redactor.py" in stack
     assert SECRET not in stack
     assert EMAIL not in stack
 
@@ -484,7 +484,7 @@ def test_causes_and_notes_are_told_without_their_secrets() -> None:
 
 def test_exception_that_cannot_be_printed_is_told_all_the_same() -> None:
     kind, message, stack = redactor().error(raised(Unprintable()))
-    assert kind.endswith("test_redaction.Unprintable")
+    assert kind.endswith("test_redactor.Unprintable")
     assert message == "<str() of the exception failed>"
     assert "Unprintable" in stack
 
