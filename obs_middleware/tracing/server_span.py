@@ -94,10 +94,11 @@ class ServerSpans:
         Return whether there may be something to end.
         """
         outer, context = CURRENT.get(), get_context()
-        module = PROPAGATE in _modules and _modules[PROPAGATE]
-        propagator = (
-            getattr(module, "_HTTP_TEXT_FORMAT", module) if module else None
-        )  # it may be half imported
+        module = _modules.get(PROPAGATE)
+        try:
+            propagator = None if module is None else module.get_global_textmap()
+        except (AttributeError, NameError):  # another thread imports it right now
+            propagator = module
         if context or outer is not None or exchange.info.has_context_headers or propagator is not self._w3c:
             self._continue(exchange, outer, context)
             return True
