@@ -40,7 +40,7 @@ class PackedBatchProcessor(BatchSpanProcessor):
 
 
 class PackedSpan(msgspec.Struct, gc=False):
-    """A span; `resource` and `scope` are shared, the rest is its own."""
+    """A span that waits for its export; `resource` and `scope` are shared with others."""
 
     # The batch processor asks it whether the span is sampled.
     context: ClassVar[Any] = SimpleNamespace(trace_flags=SimpleNamespace(sampled=True))
