@@ -206,7 +206,7 @@ def _instruments(registry: CollectorRegistry, buckets: tuple[float, ...]) -> Ins
                 ) from error
     if instruments.buckets != buckets:
         raise ConfigError(
-            f"metrics_buckets must be {instruments.buckets}, as another Observer has them on this registry, got {buckets}: "
-            "hand another registry in, Observer(registry=CollectorRegistry())"
+            f"metrics_buckets must be {instruments.buckets}, as another Observer has them on this registry, "
+            f"got {buckets}: hand another registry in, Observer(registry=CollectorRegistry())"
         )
     return instruments

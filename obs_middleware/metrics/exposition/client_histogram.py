@@ -74,7 +74,7 @@ class ClientHistogram(ClientMetric):
         if count.__class__ is not float or not count < 1e6:
             spelled = {
                 count: number(count) for count in set(counts)
-            }  # added up, many are the same: 60 → 35 ms for 43 000 samples
+            }  # many are the same, because they are added up
             counts = [spelled[count] for count in counts]
         counts.append(counts[-1])
         if self._has_sum:
