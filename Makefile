@@ -53,11 +53,12 @@ bench: ## measure ours against the peers and write the tables, ten minutes (ARGS
 	@.venv-bench/bin/python -m compileall -q obs_middleware adapters  # as an installer does: compiling takes memory
 	@.venv-bench/bin/python -m benchmarks $(ARGS)
 
-conformance: $(READY) ## run the conformance list and write its table into README.md and docs/conformance.md
-	@$(BIN)/python -m pytest tests/conformance --conformance-table=docs/conformance.md --conformance-readme=README.md
+conformance: $(READY) ## run the conformance list and write its table into docs/conformance.md
+	@$(BIN)/python -m pytest tests/conformance --conformance-table=docs/conformance.md
 
-settings: $(READY) ## write the table of settings into README.md
+settings: $(READY) ## write what is made of the settings: docs/settings.md and keywords.py
 	@$(BIN)/python scripts/settings_table.py
+	@$(BIN)/python scripts/settings_keywords.py
 
 coverage: $(READY) ## run the tests, tell the branches that none of them took, fail where they are more than 2 %
 	@$(BIN)/coverage erase
