@@ -38,6 +38,8 @@ ActiveKey = str  # a known method, a blank and a scheme: no container, which the
 class Instruments(Collector):
     """The metrics of one registry and their table; made once for it, shared by all Observers that use it."""
 
+    __slots__ = ("active", "buckets", "bytes_buckets", "internal_errors", "lock", "overflow", "started", "table")
+
     def __init__(self, registry: CollectorRegistry, buckets: tuple[float, ...]) -> None:
         self.buckets = buckets
         # Of the active requests; a finalizer that runs in the middle may take it again.
@@ -136,6 +138,7 @@ class HttpMetrics:
         """
         instruments, table = self.instruments, self.instruments.table
         bounds, rows, (_, second, third, fourth) = instruments.buckets, table.rows, table.firsts
+        bytes_bounds = instruments.bytes_buckets
         instruments.count_in()
         for record in records:
             if record.active_key is not None:
@@ -157,7 +160,7 @@ class HttpMetrics:
                 sums[total + 1] += first_byte
             sums[total + 2] += received
             sums[total + 3] += sent
-            sizes = third + bisect_left(BYTES_BUCKETS, received), fourth + bisect_left(BYTES_BUCKETS, sent)
+            sizes = third + bisect_left(bytes_bounds, received), fourth + bisect_left(bytes_bounds, sent)
             for cell in (*times, *sizes):
                 try:
                     counts[cells + cell] += 1
