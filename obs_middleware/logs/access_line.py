@@ -1,214 +1,248 @@
 """The access line: one for each exchange, whatever became of it.
 
-`GET /items/7 200`, with method, path, route, status, outcome, duration_ms, ttfb_ms, request_bytes, response_bytes,
-client, user_agent and error_type as fields of their own.
+`GET /items/7 200`, with the fields of `ACCESS_FIELDS`.
 
-Where nobody but our own handler would see it the line waits in the ledger, and is encoded and written with others;
-everybody else's handlers, filters and record factories get a record of the logger `obs.access` at once, as always.
+Where only our own handler would see it, the line waits as a RequestRecord in the queue, and is written together with
+others. Otherwise everybody's handlers, filters and record factories get a LogRecord of the logger `obs.access` at once.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from obs_middleware._speedups import share_layout
+from obs_middleware._speedups import fast, share_layout
 from obs_middleware.exchange import Outcome
-from obs_middleware.logs.context import mark_plain, mark_stamped, stamp
+from obs_middleware.logs.context import mark_redacted, mark_stamped, stamp
+from obs_middleware.logs.fields import (
+    ACCESS_FIELDS,
+    MESSAGE_FIELDS,
+    AccessField,
+    Spelling,
+    access_values,
+    message_text,
+)
 from obs_middleware.logs.formatters.json import JsonFormatter
 from obs_middleware.logs.outputs import ATOMIC, LineHandler, sole_handler
-from obs_middleware.redaction import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from obs_middleware.exchange import Exchange
     from obs_middleware.record import RequestRecord
     from obs_middleware.redaction import Redactor
 
 _logger = logging.getLogger("obs.access")
-_encode = msgspec.json.Encoder().encode
-_AGENT_CHARACTERS = 256
-_REMEMBERED = 256  # of each part; clients may fill them
-_REMEMBERED_CHARACTERS = 256  # of a path
-_K = TypeVar("_K")
-_V = TypeVar("_V")
+_REMEMBERED = 256  # texts of one field; clients may fill them
+_REMEMBERED_CHARACTERS = 256  # of a value
 
 
 @share_layout
 class AccessLog:
     """Write the line of each exchange at INFO, a failed one's at ERROR."""
 
-    __slots__ = ("_callers", "_kinds", "_paths", "_redactor", "_routes", "may_wait")
+    __slots__ = ("_line", "_redactor", "may_wait")
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        # Parts of lines as they are written, since most come again (a fifth fewer instructions for a line).
-        # What depends on the route alone is apart: a few kinds are all that an app has.
-        self._kinds: dict[tuple[str, int | None, str, str], tuple[str, str, str, str]] = {}
-        self._routes: dict[str | None, str] = {}
-        self._callers: dict[tuple[str | None, str | None], str] = {}
-        self._paths: dict[str, str] = {}
+        self._line: AccessLine | None = None
         self.may_wait = False  # as logging was configured when it was last looked at, a batch ago at most
 
     def log(self, record: RequestRecord, exchange: Exchange) -> bool:
-        """Write the line of an exchange; False, and nothing done, when it may wait and nobody would know the difference."""
-        self.look()
+        """Write the line of an exchange; return False where it can wait, because nobody would see the difference."""
+        self._look()
         level = logging.ERROR if record.outcome == Outcome.ERROR else logging.INFO
         if level == logging.INFO and not exchange.fields and self.may_wait:
             return False
         if _logger.isEnabledFor(level):
-            self._hand_on(record, level, exchange)
+            _logger.handle(log_record(record, self._redactor, level, exchange))
         return True
 
-    def look(self) -> LineHandler | None:
+    def write(self, records: Iterator[RequestRecord]) -> None:
+        """Write the lines that wait, many in one block; a sink."""
+        handler = self._look()
+        if handler is not None:
+            handler.write(_blocks(self._line_for(handler.formatter), records))
+            return
+        is_wanted = _logger.isEnabledFor(logging.INFO)  # logging was configured anew in between
+        for record in records:
+            if is_wanted and not record.is_logged:
+                _logger.handle(log_record(record, self._redactor, logging.INFO, None))
+
+    def _look(self) -> LineHandler | None:
         """Look how logging is configured now, and return our handler where lines may wait for it."""
         handler = sole_handler(_logger, logging.INFO) if _logger.isEnabledFor(logging.INFO) else None
         self.may_wait = handler is not None and type(handler.formatter) is JsonFormatter
         return handler if self.may_wait else None
 
-    def write(self, records: Iterator[RequestRecord]) -> None:
-        """Write the lines that wait, many in one piece; a sink."""
-        handler = self.look()
-        if handler is not None:
-            handler.write(self._pieces(records, handler.formatter))
-            return
-        is_wanted = _logger.isEnabledFor(logging.INFO)  # logging was configured anew in between
-        for record in records:
-            if is_wanted and not record.is_logged:
-                self._hand_on(record, logging.INFO, None)
-
-    def _hand_on(self, record: RequestRecord, level: int, exchange: Exchange | None) -> None:
-        """Hand the line to everybody who listens, as a record."""
-        _logger.handle(self._record(record, level, exchange))
-
-    def _record(self, record: RequestRecord, level: int, exchange: Exchange | None) -> logging.LogRecord:
-        """Return the line as a record; its fields are those of `_line`."""
-        ids, status, first_byte = record.ids, record.status, record.time_to_first_byte
-        path = self._redactor.path(record.path)
-        fields: dict[str, Any] = {
-            "request_id": record.request_id,
-            "correlation_id": record.correlation_id,
-            "trace_id": ids[:32] or None,
-            "span_id": ids[32:] or None,
-            "method": record.method,
-            "path": path,
-            "route": self._shown(record.route),
-            "status": status,
-            "outcome": record.outcome,
-            "duration_ms": round(record.duration * 1e3, 3),
-            "ttfb_ms": None if first_byte is None else round(first_byte * 1e3, 3),
-            "request_bytes": record.request_bytes,
-            "response_bytes": record.response_bytes,
-            "client": self._shown(record.client),
-            "user_agent": self._agent(record.user_agent),
-            "error_type": self._shown(record.error_type),
-        }
-        message = f"{record.method} {path} {'-' if status is None else status}"
-        line = _logger.makeRecord(_logger.name, level, "", 0, message, (), None)
-        line.created = record.ended
-        mark_plain(line, fields)
-        if exchange is None:
-            mark_stamped(line, fields)
-        else:
-            stamp(line, exchange, **fields)
+    def _line_for(self, formatter: Any) -> AccessLine:
+        line, level = self._line, logging.getLevelName(logging.INFO)
+        if line is None or line.formatter is not formatter or line.level != level:
+            line = self._line = AccessLine(formatter, self._redactor, level)
         return line
 
-    def _pieces(self, records: Iterator[RequestRecord], formatter: Any) -> Iterator[bytes]:
-        """Yield the lines as the formatter would write their records, as many at a time as a pipe takes in one piece."""
-        level = f'","level":{_json(logging.getLevelName(logging.INFO))},"logger":"obs.access","message":"'
-        static = f'",{formatter.static_text},"request_id":"'
-        lines: list[bytes] = []
-        size = 0
-        for record in records:
-            if record.is_logged:
-                continue
-            line = self._line(record, formatter, level, static)
-            if size + len(line) > ATOMIC and lines:
-                yield b"".join(lines)
-                lines.clear()
-                size = 0
-            lines.append(line)
-            size += len(line)
-        if lines:
-            yield b"".join(lines)
 
-    def _line(self, record: RequestRecord, formatter: Any, level: str, static: str) -> bytes:
+@share_layout
+class AccessLine:
+    """The plan by which a formatter's access lines are written.
+
+    Attributes:
+        plan: (text before, attribute of RequestRecord, spelling, texts by value, function for a value without a text).
+            The last two are None unless the spelling is SPELLED.
+        closing: the text after the last value, with the line feed.
+        timestamp: returns the text of a TIMESTAMP.
+    """
+
+    __slots__ = ("_expression", "_redactor", "closing", "formatter", "level", "plan", "timestamp")
+
+    def __init__(self, formatter: JsonFormatter, redactor: Redactor, level: str) -> None:
+        self.formatter = formatter
+        self.level = level
+        self.timestamp = formatter.timestamp_text
+        self._redactor = redactor
+        self.plan = tuple(_plan(formatter, redactor, level))
+        self.closing = "}\n"
+        self._expression = _expression(self.plan, self.closing, self.timestamp)
+
+    @fast("access_line.c: access_line")
+    def line(self, record: RequestRecord) -> bytes:
+        """Return the line that the formatter would write of the record's LogRecord, with its line feed."""
         try:
-            kind = record.method, record.status, record.outcome, record.error_type
-            method, status, told, error = self._kinds.get(kind) or self._kind(*kind)
-            route = self._routes.get(record.route) or self._route(record.route)
-            who = record.client, record.user_agent
-            caller = self._callers.get(who) or self._caller(*who)
-            path = self._paths.get(record.path) or self._path(record.path)
-            ids, first_byte = record.ids, record.time_to_first_byte
-            trace = f'"{ids[:32]}","span_id":"{ids[32:]}"' if ids else 'null,"span_id":null'
-            began = "null" if first_byte is None else f"{first_byte * 1e3:.3f}"
-            line: bytes = formatter.finished(
-                f'{{"timestamp":"{formatter.clock(record.ended)}{level}{method} {path} {status}{static}'
-                f'{record.request_id}","correlation_id":"{record.correlation_id}","trace_id":{trace},"method":"{method}'
-                f'","path":"{path}","route":{route}{told}{record.duration * 1e3:.3f},"ttfb_ms":{began},'
-                f'"request_bytes":{record.request_bytes},"response_bytes":{record.response_bytes}{caller}{error}'
-            )
-        except Exception:  # what is no text, say; the long way has an answer to everything
-            line = formatter.finished(formatter.format(self._record(record, logging.INFO, None)))
-        return line
+            return self._expression(record).encode()
+        except Exception:  # a value that is not of its type, because the app has set it
+            line = log_record(record, self._redactor, logging.INFO, None)
+            return f"{self.formatter.format(line)}\n".encode()
 
-    def _kind(
-        self, method: str, status: int | None, outcome: str, error_type: str
-    ) -> tuple[str, str, str, str]:
-        """Return the parts that all lines of a kind share: method, status, what follows the route, error."""
-        parts = (
-            _inner(method),
-            "-" if status is None else str(status),
-            f',"status":{_json(status)},"outcome":{_json(outcome)},"duration_ms":',
-            f',"error_type":{_json(self._shown(error_type))}}}',
+
+Step = tuple[str, str, int, "_Texts | None", Callable[[Any], str] | None]
+
+
+class _Texts(dict[Any, str]):
+    """The text of each value as a line has it, made when it is first asked for, because most come again."""
+
+    __slots__ = ("_spell",)
+
+    def __init__(self, spell: Callable[[Any], str]) -> None:
+        self._spell = spell
+
+    def __missing__(self, value: Any) -> str:
+        text = self._spell(value)
+        if type(value) is str:
+            if len(value) > _REMEMBERED_CHARACTERS:
+                return text
+            text = value if text == value else text  # most are: one text for both
+        elif value is not None and type(value) is not int:  # 1, 1.0 and True are one key
+            return text
+        if len(self) >= _REMEMBERED:
+            self.clear()  # those that come again are soon back
+        self[value] = text
+        return text
+
+
+def _plan(formatter: JsonFormatter, redactor: Redactor, level: str) -> Iterator[Step]:
+    """Yield the steps of a line: timestamp, message, static fields, then each field of the table."""
+    fields = {field.name: field for field in ACCESS_FIELDS}
+    quoted: dict[str, _Texts] = {}  # texts that stand in the message and in a field of their own
+    yield '{"timestamp":"', "ended", Spelling.TIMESTAMP.value, None, None
+    before = f'","level":{formatter.json(level)},"logger":"{_logger.name}","message":"'
+    for name in MESSAGE_FIELDS:
+        texts = quoted[name] = _Texts(_quoted_speller(fields[name], formatter, redactor))
+        yield before, fields[name].attribute, Spelling.SPELLED.value, texts, texts.__missing__
+        before = " "
+    before = f'",{formatter.static_text}'
+    for name, attribute, spelling, _, is_text in ACCESS_FIELDS:
+        before += f',"{name}":' + '"' * is_text
+        if spelling is Spelling.SPELLED:
+            speller = _quoted_speller if is_text else _speller
+            is_in_message = is_text and name in quoted
+            texts = quoted[name] if is_in_message else _Texts(speller(fields[name], formatter, redactor))
+            yield before, attribute, spelling.value, texts, texts.__missing__
+        else:
+            yield before, attribute, spelling.value, None, None
+        before = '"' * is_text
+
+
+def _speller(field: AccessField, formatter: JsonFormatter, redactor: Redactor) -> Callable[[Any], str]:
+    return lambda value: formatter.json(field.value(redactor, value))
+
+
+def _quoted_speller(field: AccessField, formatter: JsonFormatter, redactor: Redactor) -> Callable[[Any], str]:
+    """Return what spells a value as it stands between quotes."""
+    return lambda value: formatter.json(message_text(field.value(redactor, value)))[1:-1]
+
+
+# What Python makes of a step: f-strings take half the time of a loop over the plan.
+# A value of another type, or a float that JSON does not have, raises an error: the formatter writes that record.
+_EXPRESSIONS = {
+    Spelling.TEXT: "{record.NAME}",
+    Spelling.INTEGER: "{value if type(value := record.NAME) is int else 1 / 0}",
+    Spelling.MILLISECONDS: """{'null' if (value := record.NAME) is None
+        else f'{value * 1e3:.3f}' if -1e9 < value < 1e9 else 1 / 0}""",
+    Spelling.TIMESTAMP: "{timestamp(record.NAME)}",
+    Spelling.TRACE_ID: """{f'"{record.NAME[:32]}"' if record.NAME else 'null'}""",
+    Spelling.SPAN_ID: """{f'"{record.NAME[32:]}"' if record.NAME else 'null'}""",
+    Spelling.SPELLED: "{(text_NUMBER := texts_NUMBER[record.NAME])}",
+}
+_STEPS = 14  # of one f-string: Python joins more of them by a slower way
+
+
+def _expression(
+    plan: tuple[Step, ...], closing: str, timestamp: Callable[[float], str]
+) -> Callable[[RequestRecord], str]:
+    """Return a function that writes a record by the plan, made of literals and of the names in our own table."""
+    names: dict[str, Any] = {"timestamp": timestamp}
+    numbers: dict[int, int] = {}
+    source = []
+    for number, (before, attribute, spelling, texts, _) in enumerate(plan):
+        source.append("+" if number and number % _STEPS == 0 else "")
+        source.append(repr(before))
+        if id(texts) in numbers:  # a text of the message comes again as a field
+            source.append(f"f'{{text_{numbers[id(texts)]}}}'")
+            continue
+        expression = (
+            _EXPRESSIONS[Spelling(spelling)].replace("NAME", attribute).replace("NUMBER", str(number))
         )
-        _remember(self._kinds, (method, status, outcome, error_type), parts)
-        return parts
-
-    def _route(self, route: str | None) -> str:
-        """Return a route as a line has it."""
-        part = _json(self._shown(route))
-        _remember(self._routes, route, part)
-        return part
-
-    def _caller(self, client: Any, agent: str | None) -> str:
-        """Return the part of a line that tells who calls."""
-        part = f',"client":{_json(self._shown(client))},"user_agent":{_json(self._agent(agent))}'
-        if len(agent or "") <= _AGENT_CHARACTERS and isinstance(client, str):
-            _remember(self._callers, (client, agent), part)
-        return part
-
-    def _path(self, path: str) -> str:
-        """Return a path as a line has it, between quotes."""
-        part = _inner(self._redactor.path(path))
-        if part == path:
-            part = path  # most are: one text for both
-        if len(path) <= _REMEMBERED_CHARACTERS:
-            _remember(self._paths, path, part)
-        return part
-
-    def _shown(self, text: Any) -> str | None:
-        """Return a text without secrets, whatever a server tells as an address."""
-        return self._redactor.known(str(text)) if text else None
-
-    def _agent(self, agent: str | None) -> str | None:
-        return one_line(self._redactor.known(agent[:_AGENT_CHARACTERS])) if agent else None
+        source.append(f"f'''{expression}'''")
+        if texts is not None:
+            numbers[id(texts)], names[f"texts_{number}"] = number, texts
+    function: Callable[[RequestRecord], str] = eval(  # noqa: S307
+        f"lambda record: {' '.join(source)} {closing!r}", names
+    )
+    return function
 
 
-def _json(value: Any) -> str:
-    return _encode(value).decode()
+def _blocks(line: AccessLine, records: Iterator[RequestRecord]) -> Iterator[bytes]:
+    """Yield lines, as many at a time as a pipe takes in one piece."""
+    lines: list[bytes] = []
+    size = 0
+    for record in records:
+        if record.is_logged:
+            continue
+        text = line.line(record)
+        if size + len(text) > ATOMIC and lines:
+            yield b"".join(lines)
+            lines.clear()
+            size = 0
+        lines.append(text)
+        size += len(text)
+    if lines:
+        yield b"".join(lines)
 
 
-def _inner(text: str) -> str:
-    """Return a text as JSON has it between its quotes."""
-    return _json(text)[1:-1]
+def log_record(
+    record: RequestRecord, redactor: Redactor, level: int, exchange: Exchange | None
+) -> logging.LogRecord:
+    """Return the access line as a LogRecord, for everybody who listens.
 
-
-def _remember(known: dict[_K, _V], key: _K, value: _V) -> None:
-    if len(known) >= _REMEMBERED:
-        known.clear()  # those that come again are soon back
-    known[key] = value
+    Args:
+        exchange: where its bound fields are wanted.
+    """
+    values = access_values(record, redactor)
+    message = " ".join(message_text(values[name]) for name in MESSAGE_FIELDS)
+    line = _logger.makeRecord(_logger.name, level, "", 0, message, (), None)
+    line.created = record.ended
+    mark_redacted(line, values)
+    if exchange is None:
+        mark_stamped(line, values)
+    else:
+        stamp(line, exchange, **values)
+    return line

@@ -1,4 +1,4 @@
-"""What a log line knows of the request it was written in: IDs and bound fields, stamped on the record."""
+"""What a log line says of the request it was written in: IDs and bound fields, put on the record."""
 
 from __future__ import annotations
 
@@ -9,69 +9,57 @@ from typing import Any
 from opentelemetry import trace
 
 from obs_middleware.exchange import Exchange, current_exchange
-
-IDS = ("request_id", "correlation_id", "trace_id", "span_id")
-
-_STAMP = "_obs_stamp"
-_PLAIN = "_obs_plain"
-_PLAIN_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {
-    "message",
-    "asctime",
-    "taskName",
-    "color_message",  # uvicorn's copy of the message for terminals
-    _STAMP,
-    _PLAIN,
-}
+from obs_middleware.logs.fields import IDS, REDACTED_VALUES, STAMP, STANDARD_ATTRIBUTES
 
 
-def stamp(record: logging.LogRecord, exchange: Exchange | None = None, **own: Any) -> None:
-    """Put IDs, own fields and bound fields of an exchange, the current one unless given, on the record; once.
+def stamp(record: logging.LogRecord, exchange: Exchange | None = None, **fields: Any) -> None:
+    """Put IDs, fields and an exchange's bound fields on the record, once.
 
-    A field whose name a record or one of ours has already, such as `name`, becomes `field_name`.
+    A bound field whose name a record or one of our fields has already, such as `name`, becomes `field_name`.
+
+    Args:
+        exchange: the current one unless given.
+        fields: further fields; they keep their names.
     """
-    known = vars(record)
-    if _STAMP in known:
+    attributes = vars(record)
+    if STAMP in attributes:
         return
-    known[_STAMP] = True
-    theirs = {name: known.pop(name) for name in IDS if name in known}
-    here = exchange or current_exchange() or _of_request(known) or _of_traceback(record)
-    known.update(dict.fromkeys(IDS), **own)
-    if here is not None:
-        known.update(request_id=here.request_id, correlation_id=here.correlation_id)
-        known.update(trace_id=here.trace_id or None, span_id=here.span_id or None)
-        theirs.update(here.fields)
+    attributes[STAMP] = True
+    added_by_app = {name: attributes.pop(name) for name in IDS if name in attributes}
+    source = exchange or current_exchange() or _of_request(attributes) or _of_traceback(record)
+    attributes.update(dict.fromkeys(IDS), **fields)
+    if source is not None:
+        attributes.update(request_id=source.request_id, correlation_id=source.correlation_id)
+        attributes.update(trace_id=source.trace_id or None, span_id=source.span_id or None)
+        added_by_app.update(source.fields)
     span = None if exchange is not None else trace.get_current_span().get_span_context()
     if span is not None and span.is_valid:  # a child span of the request, or one with no request around it
-        known.update(trace_id=f"{span.trace_id:032x}", span_id=f"{span.span_id:016x}")
-    for name, value in theirs.items():
-        known[f"field_{name}" if name in known or name in _PLAIN_RECORD else name] = value
+        attributes.update(trace_id=f"{span.trace_id:032x}", span_id=f"{span.span_id:016x}")
+    for name, value in added_by_app.items():
+        is_taken = name in attributes or name in STANDARD_ATTRIBUTES
+        attributes[f"field_{name}" if is_taken else name] = value
 
 
 def mark_stamped(record: logging.LogRecord, fields: dict[str, Any]) -> None:
     """Put fields on a record, IDs among them, to which no context has anything to add: its exchange is over."""
-    vars(record).update(fields, **{_STAMP: True})
+    vars(record).update(fields, **{STAMP: True})
 
 
-def mark_plain(record: logging.LogRecord, fields: dict[str, Any]) -> None:
-    """Note values that need no look any more, as long as they stay what they are."""
-    vars(record)[_PLAIN] = fields
+def mark_redacted(record: logging.LogRecord, values: dict[str, Any]) -> None:
+    """Note values that hold no secret any more and are JSON, as long as they stay on the record."""
+    vars(record)[REDACTED_VALUES] = values
 
 
-def plain_of(record: logging.LogRecord) -> dict[str, Any]:
-    """Return the values that `mark_plain` has noted."""
-    noted = vars(record).get(_PLAIN)
-    return noted if isinstance(noted, dict) else {}
+def redacted_values(record: logging.LogRecord) -> dict[str, Any]:
+    """Return the values that `mark_redacted` has noted."""
+    values = vars(record).get(REDACTED_VALUES)
+    return values if isinstance(values, dict) else {}
 
 
-def extras(record: logging.LogRecord) -> dict[str, Any]:
-    """Return what is on the record besides what every record has."""
-    return {name: value for name, value in vars(record).items() if name not in _PLAIN_RECORD}
-
-
-def _of_request(known: Mapping[str, Any]) -> Exchange | None:
+def _of_request(attributes: Mapping[str, Any]) -> Exchange | None:
     """Return the exchange of a record's `request`, which Django's own lines carry when they are written outside us."""
     try:
-        exchange = getattr(known.get("request"), "obs_exchange", None)
+        exchange = getattr(attributes.get("request"), "obs_exchange", None)
     except Exception:  # a proxy of no object
         return None
     return exchange if isinstance(exchange, Exchange) else None

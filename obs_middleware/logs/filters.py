@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from obs_middleware.logs.context import extras, stamp
+from obs_middleware.logs.context import stamp
+from obs_middleware.logs.fields import extras
 from obs_middleware.logs.json_value import JsonValues, message_of
 from obs_middleware.redaction import Redactor
 from obs_middleware.settings import Settings

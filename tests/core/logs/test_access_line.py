@@ -1,19 +1,19 @@
-"""An access line that is put together from ready parts says what the record of the same exchange would."""
+"""The access line that waits says what its LogRecord would say, whatever is in the RequestRecord."""
 
 from __future__ import annotations
 
 import logging
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obs_middleware import Settings
-from obs_middleware.logs.access_line import AccessLog
-from obs_middleware.logs.formatters.json import JsonFormatter
-from obs_middleware.record import RequestRecord
-from obs_middleware.redaction.redactor import Redactor
+from obs_middleware import RequestRecord, Settings
+from obs_middleware.logs import JsonFormatter
+from obs_middleware.logs.access_line import AccessLine, log_record
+from obs_middleware.redaction import Redactor
 from tests.core.support import strict_json
 
 _NASTY = st.sampled_from(
@@ -22,9 +22,12 @@ _NASTY = st.sampled_from(
 _TEXTS = st.lists(_NASTY | st.text(max_size=8), max_size=6).map("".join)
 _SECONDS = st.floats(0, 1e5)
 _REDACTOR = Redactor()
-_LOG, _FORMATTER = AccessLog(_REDACTOR), JsonFormatter(Settings())
+_FORMATTER = JsonFormatter(Settings(service_name="caf\u00e9"))
+_ASCII_FORMATTER = JsonFormatter(Settings(service_name="caf\u00e9"), is_ascii=True)
+_LINE = AccessLine(_FORMATTER, _REDACTOR, "INFO")
+_ASCII_LINE = AccessLine(_ASCII_FORMATTER, _REDACTOR, "INFO")
 
-_ENTRIES = st.builds(
+_RECORDS = st.builds(
     RequestRecord,
     active_key=st.none(),
     method=st.sampled_from(["GET", "_OTHER", 'A"B']),
@@ -44,21 +47,101 @@ _ENTRIES = st.builds(
     client=st.none() | _TEXTS,
     user_agent=st.none() | _TEXTS | st.text(min_size=250, max_size=300),
     ended=st.floats(0, 4e9),
-    is_line_due=st.just(True),
 )
 
 
-@given(st.lists(_ENTRIES, max_size=4))
-def test_a_line_is_that_of_the_record(entries: list[RequestRecord]) -> None:
-    records: list[Any] = [_LOG._record(entry, logging.INFO, None) for entry in entries]
-    wanted = [strict_json(_FORMATTER.format(record)) for record in records]
-    *lines, rest = b"".join(_LOG._pieces(entries, _FORMATTER)).decode().split("\n")
+def written(record: RequestRecord, line: AccessLine = _LINE) -> dict[str, Any]:
+    """Return the line of a record, read as strict JSON."""
+    text, _, rest = line.line(record).decode().partition("\n")
     assert not rest
-    found = [strict_json(line) for line in lines]
-    for one, other in zip(found, wanted, strict=True):
-        for name in ("duration_ms", "ttfb_ms"):  # both to three digits, a half up or down
-            assert one.pop(name) == pytest.approx(other.pop(name), abs=0.0011)
-        # A record's message is looked through once more, path and all.
-        assert _REDACTOR.text(one.pop("message")) == other.pop("message")
+    return strict_json(text)
+
+
+@given(_RECORDS, st.sampled_from([(_LINE, _FORMATTER), (_ASCII_LINE, _ASCII_FORMATTER)]))
+def test_line_says_what_its_log_record_would(
+    record: RequestRecord, way: tuple[AccessLine, JsonFormatter]
+) -> None:
+    line, formatter = way
+    wanted = strict_json(formatter.format(log_record(record, _REDACTOR, logging.INFO, None)))
+    found = written(record, line)
+    assert list(found) == list(wanted)
+    for name in ("duration_ms", "ttfb_ms"):  # both to three digits, a half up or down
+        assert found.pop(name) == pytest.approx(wanted.pop(name), abs=0.0011)
+    # A LogRecord's message is looked through once more, path and all.
+    assert _REDACTOR.text(found.pop("message")) == wanted.pop("message")
     assert found == wanted
-    assert not any(entry.is_line_due for entry in entries)
+    assert line.line(record).isascii() or line is _LINE
+
+
+_ORDINARY = RequestRecord(
+    active_key="GET http",
+    method="GET",
+    path="/items/7",
+    route="/items/{i}",
+    status=200,
+    outcome="ok",
+    error_type="",
+    duration=0.0123,
+    time_to_first_byte=0.01,
+    request_bytes=3,
+    response_bytes=5,
+    request_id="r-1",
+    correlation_id="c-1",
+    ids="4bf92f3577b34da6a3ce929d0e0e473600f067aa0ba902b7",
+    is_sampled=False,
+    client="192.0.2.1",
+    user_agent="curl/8",
+    ended=1_769_860_800.123,
+)
+
+
+def test_line_is_this_text() -> None:
+    line = AccessLine(JsonFormatter(Settings(service_name="shop")), _REDACTOR, "INFO")
+    text = line.line(_ORDINARY).decode()
+    hostname = strict_json(text.rstrip("\n"))["hostname"]
+    assert text == (
+        '{"timestamp":"2026-01-31T12:00:00.123Z","level":"INFO","logger":"obs.access",'
+        '"message":"GET /items/7 200","service":"shop","environment":"production",'
+        f'"hostname":"{hostname}","request_id":"r-1","correlation_id":"c-1",'
+        '"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7",'
+        '"method":"GET","path":"/items/7","route":"/items/{i}","status":200,"outcome":"ok",'
+        '"duration_ms":12.300,"ttfb_ms":10.000,"request_bytes":3,"response_bytes":5,'
+        '"client":"192.0.2.1","user_agent":"curl/8","error_type":null}\n'
+    )
+
+
+class Raising:
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["lots", '"', "token=hunter22", float("nan"), float("inf"), 1.5, True, None, b"7", ["x"], {}, Raising()],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize("attribute", RequestRecord.__struct_fields__)
+def test_line_is_json_whatever_the_app_has_set(attribute: str, value: Any) -> None:
+    if attribute in ("request_id", "correlation_id", "ids") and isinstance(value, str):
+        pytest.skip("an ID is checked where it is taken from the request")
+    record = msgspec.structs.replace(_ORDINARY, **{attribute: value})
+    found = written(record)
+    assert found["logger"] == "obs.access"
+    assert "hunter22" not in str(found)
+    if attribute != "ended":
+        others = {"method", "path", "status", "route", "request_bytes", "client", "error_type"} - {attribute}
+        assert {name: found[name] for name in others} == {name: written(_ORDINARY)[name] for name in others}
+    assert written(_ORDINARY)["status"] == 200
+
+
+@pytest.mark.parametrize("attribute", ["path", "route", "client", "user_agent"])
+def test_texts_that_clients_make_up_do_not_fill_the_memory(attribute: str) -> None:
+    line = AccessLine(_FORMATTER, _REDACTOR, "INFO")
+    for number in range(2000):
+        value = "x" * 300 + str(number) if number % 2 else f"/{number}"
+        line.line(msgspec.structs.replace(_ORDINARY, **{attribute: value}))
+    remembered = [step[3] for step in line.plan if step[3] is not None]
+    assert all(len(texts) <= 256 for texts in remembered)
+    assert all(len(key) <= 256 for texts in remembered for key in texts if isinstance(key, str))
