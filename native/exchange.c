@@ -138,7 +138,7 @@ leave_no_cycle(State *state, PyObject *exchange)
 {
     put(&FIELD(exchange, Exchange_error), Py_NewRef(Py_None));
     put(&FIELD(exchange, Exchange_routed), Py_NewRef(Py_None));
-    PyObject *carrier = PyObject_GetAttr(exchange, state->names.carrier); /* which says so where it was deleted */
+    PyObject *carrier = PyObject_GetAttr(exchange, state->field_names[Exchange_carrier]); /* which says so where it was deleted */
     if (carrier == NULL) {
         return -1;
     }

@@ -168,11 +168,22 @@ static const struct {
 static const char *const field_rows[] = {LAYOUT(NOT_THIS, FIELD_ROW)};
 static const char *const constant_rows[] = {CONSTANTS(CONSTANT_ROW)};
 
+static int
+intern_field_names(State *state)
+{
+    for (int at = 0; at < FIELD_COUNT; at++) {
+        if ((state->field_names[at] = PyUnicode_InternFromString(field_rows[at])) == NULL) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 #define INTERN(name) (state->names.name = PyUnicode_InternFromString(#name)) == NULL ||
 int
 state_begin(State *state)
 {
-    return NAMES(INTERN)(state->names.user_agent = PyUnicode_InternFromString("user-agent")) == NULL ||
+    return intern_field_names(state) < 0 || NAMES(INTERN)(state->names.user_agent = PyUnicode_InternFromString("user-agent")) == NULL ||
                    (state->names.url_scheme = PyUnicode_InternFromString("wsgi.url_scheme")) == NULL ||
                    (state->names.http = PyUnicode_InternFromString("http")) == NULL ||
                    (state->names.ok = PyUnicode_InternFromString("ok")) == NULL ||
@@ -208,6 +219,9 @@ state_clear(State *state)
     }
     for (size_t at = 0; at < sizeof state->names / sizeof *names; at++) {
         Py_CLEAR(names[at]);
+    }
+    for (int at = 0; at < FIELD_COUNT; at++) {
+        Py_CLEAR(state->field_names[at]);
     }
 }
 

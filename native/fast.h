@@ -27,7 +27,7 @@
 
 #define AS_CLASS(class, first, last) CLASS_##class,
 #define AS_FIELD(class, field) class##_##field,
-#define AS_FIRST(class, first, last) class##_FIRST = class##_##first,
+#define AS_FIRST(class, first, last) class##_FIRST = class##_##first, class##_LAST = class##_##last,
 #define NOT_THIS(...)
 enum { LAYOUT(AS_CLASS, NOT_THIS) CLASS_COUNT };
 enum { LAYOUT(NOT_THIS, AS_FIELD) FIELD_COUNT };
@@ -41,7 +41,7 @@ enum { CONSTANTS(AS_CONSTANT) CONSTANT_COUNT };
 /* Interned names of attributes and keys. */
 #define NAMES(X)                                                                                                    \
     X(add) X(append) X(count_in) X(keep_exemplars) X(popleft) X(report) X(start)\
-    X(carrier) X(pop) X(_make_room) X(_put_back) X(_wake_worker) X(REQUEST_METHOD) X(SCRIPT_NAME) X(PATH_INFO) X(QUERY_STRING)           \
+    X(pop) X(_make_room) X(_put_back) X(_wake_worker) X(REQUEST_METHOD) X(SCRIPT_NAME) X(PATH_INFO) X(QUERY_STRING)           \
     X(REMOTE_ADDR) X(REMOTE_PORT) X(SERVER_PROTOCOL)
 #define AS_NAME(name) PyObject *name;
 
@@ -49,6 +49,7 @@ typedef struct {
     PyTypeObject *function_type;
     PyTypeObject *classes[CLASS_COUNT];
     Py_ssize_t offsets[FIELD_COUNT];
+    PyObject *field_names[FIELD_COUNT]; /* interned, as Python's are */
     PyObject *constants[CONSTANT_COUNT];
     uint64_t present; /* a bit for each class and each constant that is here, see NEEDS */
     struct {

@@ -5,9 +5,12 @@
 #define OBS_LAYOUT_H
 
 #define LAYOUT(CLASS, FIELD) \
-    CLASS(AccessLog, _callers, may_wait) \
-        FIELD(AccessLog, _callers) FIELD(AccessLog, _kinds) FIELD(AccessLog, _paths) \
-        FIELD(AccessLog, _redactor) FIELD(AccessLog, _routes) FIELD(AccessLog, may_wait) \
+    CLASS(AccessLine, _expression, timestamp) \
+        FIELD(AccessLine, _expression) FIELD(AccessLine, _redactor) FIELD(AccessLine, closing) \
+        FIELD(AccessLine, formatter) FIELD(AccessLine, level) FIELD(AccessLine, plan) \
+        FIELD(AccessLine, timestamp) \
+    CLASS(AccessLog, _line, may_wait) \
+        FIELD(AccessLog, _line) FIELD(AccessLog, _redactor) FIELD(AccessLog, may_wait) \
     CLASS(Exchange, info, _before) \
         FIELD(Exchange, info) FIELD(Exchange, _on_finish) FIELD(Exchange, _owner) FIELD(Exchange, method) \
         FIELD(Exchange, request_id) FIELD(Exchange, correlation_id) FIELD(Exchange, started_ns) \

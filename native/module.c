@@ -19,6 +19,7 @@ static const Entry entries[] = {
     {"gateway.c: gateway_enqueue", gateway_enqueue, RECORD | QUEUE | NEEDS(Gateway) | NEEDS(AccessLog)},
     {"http.c: http_record", http_record,
      NEEDS(HttpMetrics) | NEEDS(Instruments) | NEEDS(HistogramTable) | NEEDS(RequestRecord)},
+    {"access_line.c: access_line", access_line, NEEDS(AccessLine) | NEEDS(RequestRecord)},
     {"environ.c: environ_request_info", environ_request_info, NEEDS(RequestInfo) | NEEDS_CONSTANT(header)},
     {"request_id.c: request_id_draw", request_id_draw, NEEDS(IdSource)},
 };
