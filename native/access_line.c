@@ -129,25 +129,29 @@ write_spelled(Line *line, PyObject *value, PyObject *texts, PyObject *spell)
     return is_written;
 }
 
-/* Return a field of the record by its name, new; NULL where there is none of that name. */
+/* Return a field of the record by its name, new; NULL where there is none of that name.
+   `last` is the one before: most follow it closely. */
 static PyObject *
-field_of(State *state, PyObject *record, PyObject *name)
+field_of(State *state, PyObject *record, PyObject *name, int *last)
 {
-    for (int field = RequestRecord_FIRST; field <= RequestRecord_LAST; field++) {
+    int field = *last;
+    for (int left = RequestRecord_COUNT; left > 0; left--) {
         if (state->field_names[field] == name) {
+            *last = field;
             return Py_XNewRef(FIELD(record, field));
         }
+        field = field == RequestRecord_LAST ? RequestRecord_FIRST : field + 1;
     }
     return NULL;
 }
 
 static int
-write_step(State *state, Line *line, PyObject *record, PyObject *step)
+write_step(State *state, Line *line, PyObject *record, PyObject *step, int *last)
 {
     if (!PyTuple_CheckExact(step) || PyTuple_GET_SIZE(step) != 5 || !write_text(line, PyTuple_GET_ITEM(step, 0))) {
         return 0;
     }
-    PyObject *value = field_of(state, record, PyTuple_GET_ITEM(step, 1));
+    PyObject *value = field_of(state, record, PyTuple_GET_ITEM(step, 1), last);
     int is_written = 0;
     switch (value == NULL ? -1 : small_int(PyTuple_GET_ITEM(step, 2), SPELLED)) {
     case TEXT:
@@ -182,13 +186,14 @@ FAST_FUNCTION(access_line)
     if (count != 2 || names != NULL || !IS(args[0], AccessLine) || !IS(args[1], RequestRecord)) {
         return SLOW;
     }
-    Held held = {0};
+    Held held;
+    held.count = 0;
     PyObject *plan = HOLD(args[0], AccessLine_plan), *closing = HOLD(args[0], AccessLine_closing);
     Line line; /* not all of it zeros: 4 kB */
     line.size = 0;
-    int is_written = plan != NULL && PyTuple_CheckExact(plan) && closing != NULL;
+    int last = RequestRecord_FIRST, is_written = plan != NULL && PyTuple_CheckExact(plan) && closing != NULL;
     for (Py_ssize_t at = 0; is_written && at < PyTuple_GET_SIZE(plan); at++) {
-        is_written = write_step(state, &line, args[1], PyTuple_GET_ITEM(plan, at));
+        is_written = write_step(state, &line, args[1], PyTuple_GET_ITEM(plan, at), &last);
     }
     is_written = is_written && write_text(&line, closing);
     let_go(&held);

@@ -97,7 +97,8 @@ FAST_FUNCTION(environ_request_info)
         }
         better[at - 2] = args[at] == Py_None ? NULL : args[at];
     }
-    Held held = {0};
+    Held held;
+    held.count = 0;
     PyObject *scheme = better[2] ? better[2] : text_of(state, &held, variables, state->names.url_scheme);
     int has_context_headers = scheme == NULL ? -1 : has_any(variables, args[1]);
     if (has_context_headers < 0) {

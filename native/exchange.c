@@ -16,7 +16,8 @@ FAST_FUNCTION(exchange_enter)
     if (count != 1 || names != NULL || !IS(args[0], Exchange)) {
         return SLOW;
     }
-    Held held = {0};
+    Held held;
+    held.count = 0;
     PyObject *exchange = args[0], *former = HOLD(exchange, Exchange__before), *context = HOLD(exchange, Exchange_context);
     if (context == Py_None) {
         context = keep(&held, current_context(state));
@@ -39,7 +40,8 @@ FAST_FUNCTION(exchange_enter)
 static PyObject *
 put_back(State *state, PyObject *exchange)
 {
-    Held held = {0};
+    Held held;
+    held.count = 0;
     PyObject *on_finish = HOLD(exchange, Exchange__on_finish), *before = HOLD(exchange, Exchange__before);
     if (on_finish == NULL || !PyList_CheckExact(on_finish) || before == NULL || !PyTuple_CheckExact(before) ||
         PyTuple_GET_SIZE(before) != 3) {
@@ -163,7 +165,8 @@ FAST_FUNCTION(exchange_finish)
     if (!is_plain || !IS(args[0], Exchange)) {
         return SLOW;
     }
-    Held held = {0};
+    Held held;
+    held.count = 0;
     PyObject *exchange = args[0], *list = HOLD(exchange, Exchange__on_finish), *owner = HOLD(exchange, Exchange__owner);
     PyObject *started = HOLD(exchange, Exchange_started), *clock = NULL, *on_finish = NULL;
     if (list == NULL || !PyList_CheckExact(list)) {

@@ -27,21 +27,22 @@
 
 #define AS_CLASS(class, first, last) CLASS_##class,
 #define AS_FIELD(class, field) class##_##field,
-#define AS_FIRST(class, first, last) class##_FIRST = class##_##first, class##_LAST = class##_##last,
+#define AS_FIRST(class, first, last)                                                                                \
+    class##_FIRST = class##_##first, class##_LAST = class##_##last, class##_COUNT = class##_##last - class##_##first + 1,
 #define NOT_THIS(...)
 enum { LAYOUT(AS_CLASS, NOT_THIS) CLASS_COUNT };
 enum { LAYOUT(NOT_THIS, AS_FIELD) FIELD_COUNT };
 enum { LAYOUT(AS_FIRST, NOT_THIS) };
 
 /* Objects that a Python module hands over when it is imported (`share`). */
-#define CONSTANTS(X) X(CURRENT) X(CONTEXT) X(CARRIER_KEY) X(OK) X(BATCH) X(header) X(context_class) X(span_key) X(NO_SPAN)
+#define CONSTANTS(X) X(CURRENT) X(CONTEXT) X(CARRIER_KEY) X(OK) X(BATCH) X(header) X(Context) X(SPAN_KEY)
 #define AS_CONSTANT(name) CONSTANT_##name,
 enum { CONSTANTS(AS_CONSTANT) CONSTANT_COUNT };
 
 /* Interned names of attributes and keys. */
 #define NAMES(X)                                                                                                    \
-    X(add) X(append) X(count_in) X(keep_exemplars) X(popleft) X(report) X(start)\
-    X(pop) X(_make_room) X(_put_back) X(_wake_worker) X(REQUEST_METHOD) X(SCRIPT_NAME) X(PATH_INFO) X(QUERY_STRING)           \
+    X(add) X(append) X(count_in) X(keep_exemplars) X(report) X(start)\
+    X(pop) X(_HTTP_TEXT_FORMAT) X(_make_room) X(_put_back) X(_wake_worker) X(REQUEST_METHOD) X(SCRIPT_NAME) X(PATH_INFO) X(QUERY_STRING)           \
     X(REMOTE_ADDR) X(REMOTE_PORT) X(SERVER_PROTOCOL)
 #define AS_NAME(name) PyObject *name;
 
@@ -54,7 +55,7 @@ typedef struct {
     uint64_t present; /* a bit for each class and each constant that is here, see NEEDS */
     struct {
         NAMES(AS_NAME)
-        PyObject *user_agent, *url_scheme, *empty, *http, *ok;
+        PyObject *user_agent, *url_scheme, *propagate, *empty, *http, *ok, *no_args;
     } names;
 } State;
 
@@ -187,6 +188,7 @@ FAST_FUNCTION(gateway_start);
 FAST_FUNCTION(http_record);
 FAST_FUNCTION(queue_add);
 FAST_FUNCTION(request_id_draw);
+FAST_FUNCTION(spans_start);
 
 /* What one file does for another: the same functions without the Python around them. */
 PyObject *record_of(State *state, PyObject *exchange, PyObject *is_logged);

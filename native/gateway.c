@@ -51,7 +51,8 @@ FAST_FUNCTION(gateway_start)
     if (count != 2 || names != NULL || !IS(args[0], Gateway) || !IS(args[1], RequestInfo)) {
         return SLOW;
     }
-    Held held = {0};
+    Held held;
+    held.count = 0;
     PyObject *gateway = args[0], *info = args[1], *exchange = SLOW, *own = NULL;
     PyObject *method = HOLD(info, RequestInfo_method), *scheme = HOLD(info, RequestInfo_scheme);
     PyObject *methods = HOLD(gateway, Gateway__methods), *metrics = HOLD(gateway, Gateway__metrics);

@@ -2,8 +2,6 @@
 
 #include "fast.h"
 
-#include <math.h>
-
 enum { HISTOGRAMS = 4, MOST_BOUNDS = 64 };
 
 /* What all records of a call have in common. */
@@ -59,7 +57,8 @@ bucket_of(const double *bounds, Py_ssize_t count, double value) /* bisect_left *
 static int
 meter_begin(State *state, Held *keeper, Meter *meter, PyObject *instruments)
 {
-    Held held = {0};
+    Held held;
+    held.count = 0;
     PyObject *table = HOLD(instruments, Instruments_table), *active = HOLD(instruments, Instruments_active);
     PyObject *times = HOLD(instruments, Instruments_buckets), *sizes = HOLD(instruments, Instruments_bytes_buckets);
     int is_good = table != NULL && IS(table, HistogramTable) && active != NULL && PyDict_CheckExact(active) &&
@@ -99,7 +98,8 @@ read_seconds(PyObject *number, double *seconds, int *is_there)
 static int
 sample_of(State *state, Held *keeper, const Meter *meter, PyObject *record, Sample *sample)
 {
-    Held held = {0};
+    Held held;
+    held.count = 0;
     PyObject *method = HOLD(record, RequestRecord_method), *status = HOLD(record, RequestRecord_status);
     PyObject *error_type = HOLD(record, RequestRecord_error_type), *route = HOLD(record, RequestRecord_route);
     PyObject *key = HOLD(record, RequestRecord_active_key), *duration = HOLD(record, RequestRecord_duration);
@@ -217,7 +217,8 @@ static int
 measure(const Function *self, const Meter *meter, PyObject *metrics, PyObject *record)
 {
     State *state = self->state;
-    Held held = {0};
+    Held held;
+    held.count = 0;
     Sample sample = {0};
     int is_done = 0, result;
     if (IS(record, RequestRecord)) {
@@ -242,7 +243,8 @@ FAST_FUNCTION(http_record)
     if (count != 2 || names != NULL || !IS(args[0], HttpMetrics) || !Py_IS_TYPE(args[1], &PyListIter_Type)) {
         return SLOW;
     }
-    Held held = {0};
+    Held held;
+    held.count = 0;
     Meter meter;
     PyObject *instruments = HOLD(args[0], HttpMetrics_instruments), *records = args[1], *record = NULL;
     if (instruments == NULL || !IS(instruments, Instruments) || !meter_begin(state, &held, &meter, instruments)) {

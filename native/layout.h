@@ -70,9 +70,9 @@
     CLASS(Sampling, _bound, direct) \
         FIELD(Sampling, _bound) FIELD(Sampling, _drawn) FIELD(Sampling, direct) \
     CLASS(ServerSpans, _is_enabled, sampling) \
-        FIELD(ServerSpans, _is_enabled) FIELD(ServerSpans, _is_provider_given) FIELD(ServerSpans, _redactor) \
-        FIELD(ServerSpans, _settings) FIELD(ServerSpans, _tracer) FIELD(ServerSpans, _w3c) \
-        FIELD(ServerSpans, sampling) \
+        FIELD(ServerSpans, _is_enabled) FIELD(ServerSpans, _is_provider_given) FIELD(ServerSpans, _modules) \
+        FIELD(ServerSpans, _redactor) FIELD(ServerSpans, _settings) FIELD(ServerSpans, _tracer) \
+        FIELD(ServerSpans, _w3c) FIELD(ServerSpans, sampling) \
     CLASS(Worker, _bell, is_asleep) \
         FIELD(Worker, _bell) FIELD(Worker, _has_work) FIELD(Worker, _job) FIELD(Worker, _starting) \
         FIELD(Worker, _thread) FIELD(Worker, is_asleep) \

@@ -4,6 +4,9 @@
 
 #define EXCHANGE (NEEDS(Exchange) | NEEDS_CONSTANT(CURRENT) | NEEDS_CONSTANT(CONTEXT))
 #define RECORD (NEEDS(Exchange) | NEEDS(RequestInfo) | NEEDS(RequestRecord) | NEEDS_CONSTANT(OK))
+#define SPANS                                                                                                       \
+    (EXCHANGE | NEEDS(RequestInfo) | NEEDS(ServerSpans) | NEEDS(_Unrecorded) |                                      \
+     NEEDS_CONSTANT(Context) | NEEDS_CONSTANT(SPAN_KEY))
 #define QUEUE (NEEDS(RecordQueue) | NEEDS(Flusher) | NEEDS(Worker) | NEEDS_CONSTANT(BATCH))
 
 static const Entry entries[] = {
@@ -19,6 +22,7 @@ static const Entry entries[] = {
     {"gateway.c: gateway_enqueue", gateway_enqueue, RECORD | QUEUE | NEEDS(Gateway) | NEEDS(AccessLog)},
     {"http.c: http_record", http_record,
      NEEDS(HttpMetrics) | NEEDS(Instruments) | NEEDS(HistogramTable) | NEEDS(RequestRecord)},
+    {"server_span.c: spans_start", spans_start, SPANS},
     {"access_line.c: access_line", access_line, NEEDS(AccessLine) | NEEDS(RequestRecord)},
     {"environ.c: environ_request_info", environ_request_info, NEEDS(RequestInfo) | NEEDS_CONSTANT(header)},
     {"request_id.c: request_id_draw", request_id_draw, NEEDS(IdSource)},

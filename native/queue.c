@@ -14,7 +14,8 @@ call(PyObject *object, PyObject *method, PyObject *arg)
 PyObject *
 add_to_queue(State *state, PyObject *queue, PyObject *record)
 {
-    Held held = {0};
+    Held held;
+    held.count = 0;
     PyObject *waiting, *flusher, *queues, *worker;
     if (!IS(queue, RecordQueue) || (waiting = HOLD(queue, RecordQueue__waiting)) == NULL ||
         (flusher = HOLD(queue, RecordQueue_flusher)) == NULL || !IS(flusher, Flusher) ||

@@ -8,7 +8,8 @@
 PyObject *
 record_of(State *state, PyObject *exchange, PyObject *is_logged)
 {
-    Held held = {0};
+    Held held;
+    held.count = 0;
     PyObject *info = EXCHANGE(info), *header, *peer, *result = SLOW;
     PyObject *started_ns = EXCHANGE(started_ns), *duration = EXCHANGE(duration);
     if (FIELD(exchange, Exchange_outcome) != state->constants[CONSTANT_OK] || info == NULL || !IS(info, RequestInfo) ||

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from random import Random
@@ -66,7 +67,7 @@ class IdSource:
 
     def _draw_many(self) -> str:
         """Draw the digits of many exchanges at once, which costs as much as for one, and return those of the first."""
-        digits = random_bits(4 * _DIGITS * _AT_ONCE).to_bytes(_DIGITS * _AT_ONCE // 2, "big").hex()
+        digits = os.urandom(_DIGITS * _AT_ONCE // 2).hex()
         self._drawn.extend([digits[start : start + _DIGITS] for start in range(_DIGITS, len(digits), _DIGITS)])
         return digits[:_DIGITS]
 

@@ -74,10 +74,11 @@ class Instruments(Collector):
 
     def count_in(self) -> None:
         """Count in the requests that have started."""
-        started = self.started
+        started, active = self.started, self.active
         with self.lock:
             while started:
-                self.cell(started.popleft())[0] += 1
+                key = started.popleft()
+                (active[key] if key in active else self.cell(key))[0] += 1
 
     def cell(self, active_key: ActiveKey) -> list[int]:
         """Return where requests of a method and a scheme are counted, in and out."""

@@ -26,7 +26,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from obs_middleware._speedups import share_layout
+from obs_middleware._speedups import fast, share, share_layout
 from obs_middleware.exchange import CURRENT, get_context
 from obs_middleware.tracing.attributes import SCHEMA, SCOPE, at_start, facts_of, of_exception
 from obs_middleware.tracing.propagation import PROPAGATE, Header, global_propagator, is_w3c, remote_parent
@@ -46,10 +46,10 @@ _SAMPLED = TraceFlags.SAMPLED
 _HEX = "%032x%016x"
 _NOTHING = Context()
 _new = object.__new__
-_modules = sys.modules
 (_SPAN,) = set_span_in_context(
     NonRecordingSpan(INVALID_SPAN_CONTEXT), _NOTHING
 )  # where a context has its span
+share(Context=Context, SPAN_KEY=_SPAN)
 
 
 @share_layout
@@ -60,7 +60,7 @@ class ServerSpans:
     and what is kept is made past the SDK where it can be (25 µs less).
     """
 
-    __slots__ = ("_is_enabled", "_is_provider_given", "_redactor", "_settings", "_tracer", "_w3c", "sampling")
+    __slots__ = ("_is_enabled", "_is_provider_given", "_modules", "_redactor", "_settings", "_tracer", "_w3c", "sampling")
 
     def __init__(
         self, settings: Settings, redactor: Redactor, *, tracer_provider: trace.TracerProvider | None = None
@@ -72,6 +72,7 @@ class ServerSpans:
         self._is_provider_given = tracer_provider is not None
         self._redactor = redactor
         self._is_enabled = settings.tracing_enabled
+        self._modules = sys.modules
         self._tracer = trace.get_tracer(SCOPE, tracer_provider=tracer_provider, schema_url=SCHEMA)
         # The global propagator, seen to be the default one; None while nobody has loaded it, which is no other.
         self._w3c: TextMapPropagator | None = None
@@ -88,13 +89,15 @@ class ServerSpans:
             self.sampling = setup.sampling_of(own)
         return own
 
+    @fast("server_span.c: spans_start")
     def start(self, exchange: Exchange) -> bool:
         """Give the exchange its span, its context and, where a trace goes on, other IDs than those it has drawn.
 
         Return whether there may be something to end.
         """
         outer, context = CURRENT.get(), get_context()
-        module = PROPAGATE in _modules and _modules[PROPAGATE]
+        modules = self._modules
+        module = PROPAGATE in modules and modules[PROPAGATE]
         propagator = (
             getattr(module, "_HTTP_TEXT_FORMAT", module) if module else None
         )  # it may be half imported
