@@ -21,7 +21,12 @@ ROOT = Path(__file__).parent
 MODULE = "obs_middleware._native"
 SOURCES = ROOT / "native"
 IN_PLACE = ROOT / "obs_middleware"
-_FLAGS = ("-O2", "-Wall", "-Wextra", "-fvisibility=hidden")  # -O2 whatever CFLAGS says: half the speed without
+_FLAGS = (
+    "-O2",
+    "-Wall",
+    "-Wextra",
+    "-fvisibility=hidden",
+)  # -O2 whatever CFLAGS says: half the speed without
 
 
 class NativeBuildHook(BuildHookInterface[Any]):

@@ -19,7 +19,7 @@ _C = TypeVar("_C", bound=type)
 
 SWITCH = "OBS_PURE_PYTHON"
 shared_classes: list[type] = []  # for scripts/native_layout.py
-_functions: list[tuple[str, Any]] = []  # the C file's name, and what `fast` has returned
+functions: list[tuple[str, Any]] = []  # the C file's name, and what `fast` has made of the function
 _noted: dict[str, bool] = {}
 _problems: list[str] = []
 
@@ -48,7 +48,7 @@ def fast(where: str) -> Callable[[_F], _F]:
                 way = update_wrapper(_native.fast(where, function), function)
             except LookupError as error:  # a module that was compiled for another version
                 _problems.append(str(error))
-        _functions.append((where.partition(".")[0], way))
+        functions.append((where.partition(".")[0], way))
         return way  # type: ignore[no-any-return]
 
     return mark
@@ -86,13 +86,13 @@ def is_built() -> bool:
 
 def is_in_use() -> bool:
     """Tell whether requests take the C functions, all of them."""
-    return _native is not None and all(getattr(way, "is_on", False) for _, way in _functions)
+    return _native is not None and all(getattr(way, "is_on", False) for _, way in functions)
 
 
 def paths() -> dict[str, bool]:
     """Return each fast way and whether it is taken: the C files by name, and what `note` was told."""
     found: dict[str, bool] = {}
-    for name, way in _functions:
+    for name, way in functions:
         found[name] = found.get(name, True) and bool(getattr(way, "is_on", False))
     return {**found, **_noted}
 

@@ -54,7 +54,9 @@ class RecordQueue:
         self._discard = discard
         self._report = report
         self._waiting: deque[RequestRecord] = deque()
-        self._batch: _Batch | None = None  # under way, or interrupted by an exception out of a signal's handler
+        self._batch: _Batch | None = (
+            None  # under way, or interrupted by an exception out of a signal's handler
+        )
         self.flusher = _flusher
 
     @fast("queue.c: queue_add")

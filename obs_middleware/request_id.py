@@ -40,7 +40,7 @@ class IdSource:
         self._drawn: list[str] = []
         self._node = random_bits(24)
         # A millisecond, and how an ID made in it begins; replaced as one, since threads share it.
-        self._last = 0, ""
+        self._last = -1, ""
 
     @fast("request_id.c: request_id_draw")
     def draw(self, now_ns: int) -> tuple[str, str]:
@@ -68,7 +68,9 @@ class IdSource:
     def _draw_many(self) -> str:
         """Draw the digits of many exchanges at once, which costs as much as for one, and return those of the first."""
         digits = os.urandom(_DIGITS * _AT_ONCE // 2).hex()
-        self._drawn.extend([digits[start : start + _DIGITS] for start in range(_DIGITS, len(digits), _DIGITS)])
+        self._drawn.extend(
+            [digits[start : start + _DIGITS] for start in range(_DIGITS, len(digits), _DIGITS)]
+        )
         return digits[:_DIGITS]
 
     def _begin_anew(self) -> None:

@@ -38,7 +38,16 @@ ActiveKey = str  # a known method, a blank and a scheme: no container, which the
 class Instruments(Collector):
     """The metrics of one registry and their table; made once for it, shared by all Observers that use it."""
 
-    __slots__ = ("active", "buckets", "bytes_buckets", "internal_errors", "lock", "overflow", "started", "table")
+    __slots__ = (
+        "active",
+        "buckets",
+        "bytes_buckets",
+        "internal_errors",
+        "lock",
+        "overflow",
+        "started",
+        "table",
+    )
 
     def __init__(self, registry: CollectorRegistry, buckets: tuple[float, ...]) -> None:
         self.buckets = buckets

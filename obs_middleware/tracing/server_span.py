@@ -60,7 +60,16 @@ class ServerSpans:
     and what is kept is made past the SDK where it can be (25 µs less).
     """
 
-    __slots__ = ("_is_enabled", "_is_provider_given", "_modules", "_redactor", "_settings", "_tracer", "_w3c", "sampling")
+    __slots__ = (
+        "_is_enabled",
+        "_is_provider_given",
+        "_modules",
+        "_redactor",
+        "_settings",
+        "_tracer",
+        "_w3c",
+        "sampling",
+    )
 
     def __init__(
         self, settings: Settings, redactor: Redactor, *, tracer_provider: trace.TracerProvider | None = None
