@@ -1,16 +1,19 @@
 # `make` alone lists the targets. Each sets up what it needs: Python 3.10 or newer, make and a package index are enough.
 PYTHON ?= python3
 VENV ?= .venv
-VERSIONS ?= 3.10 3.11 3.12 3.13
+VERSIONS ?= 3.10 3.11 3.12 3.13 3.14 3.15
 ARGS ?=
+WORKERS ?= auto
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
+# Tests run side by side, as many as there are cores; ARGS=-n0 runs them in one process, as a debugger wants it.
+PYTEST := -m pytest -n $(WORKERS) --dist loadgroup
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1 # do not look for a newer pyright over the network
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-oldest test-python $(VERSIONS:%=test-%) bench conformance settings coverage check fmt build clean
+.PHONY: help demo test test-all test-oldest test-python $(VERSIONS:%=test-%) versions bench conformance settings coverage check fmt build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,24 +22,28 @@ demo: $(READY) ## start the four example services, show what they tell, serve un
 	@$(BIN)/python -m example_apps.demo $(ARGS)
 
 test: $(READY) ## run the tests (ARGS="-k flask -x" goes to pytest)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python $(PYTEST) $(ARGS)
 
-test-all: $(VERSIONS:%=test-%) ## run the tests on every Python found, 3.10 to 3.13 (one of them: make test-3.12)
+test-all: $(VERSIONS:%=test-%) ## run the tests on every Python found, 3.10 to 3.15, with more examples (one of them: make test-3.12)
+test-all: export HYPOTHESIS_PROFILE = all
 
 $(VERSIONS:%=test-%): test-%:
 	@if python=$$(scripts/find-python $*); then \
-	    scripts/make-venv "$$python" .venv-$* && echo "Python $*:" && .venv-$*/bin/python -m pytest $(ARGS); \
+	    scripts/make-venv "$$python" .venv-$* && echo "Python $*:" && .venv-$*/bin/python $(PYTEST) $(ARGS); \
 	else \
 	    echo "Python $*: none found that runs, left out"; \
 	fi
 
 test-python: $(READY) ## run the tests of what is compiled on its Python code alone
-	@OBS_PURE_PYTHON=1 $(BIN)/python -m pytest tests/core tests/adapters tests/conformance tests/budget/test_garbage.py -m "not compiled" $(ARGS)
+	@OBS_PURE_PYTHON=1 $(BIN)/python $(PYTEST) tests/core tests/adapters tests/conformance tests/budget/test_garbage.py -m "not compiled" $(ARGS)
 
 test-oldest: ## run the tests on the oldest Python found, with the oldest supported release of everything
 	@scripts/make-venv "$$(scripts/find-python $(VERSIONS) || echo $(PYTHON))" .venv-oldest constraints/oldest.txt
 	@echo "Oldest supported releases:"
-	@.venv-oldest/bin/python -m pytest $(ARGS)
+	@.venv-oldest/bin/python $(PYTEST) $(ARGS)
+
+versions: # the Pythons that are supported, for scripts
+	@echo $(VERSIONS)
 
 bench: ## measure ours against the peers and write the tables, ten minutes (ARGS=--full: an hour; ARGS=--help: a part)
 	@scripts/make-venv $(PYTHON) .venv-bench "" bench
@@ -49,9 +56,9 @@ conformance: $(READY) ## run the conformance list and write its table into READM
 settings: $(READY) ## write the table of settings into README.md
 	@$(BIN)/python scripts/settings_table.py
 
-coverage: $(READY) ## run the tests and tell the branches that none of them took
+coverage: $(READY) ## run the tests, tell the branches that none of them took, fail where they are more than 2 %
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage run $(PYTEST) $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
@@ -69,7 +76,7 @@ build: $(READY) ## build the wheel and the source distribution into dist/
 	@$(BIN)/python -m build
 
 clean: ## remove all that was made here, virtual environments too
-	rm -rf .venv* dist build .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv* .ci/out dist build .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -f obs_middleware/_native.* adapters/*/_native.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

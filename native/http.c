@@ -65,7 +65,7 @@ meter_begin(State *state, Held *keeper, Meter *meter, PyObject *instruments)
                   (meter->time_count = read_bounds(times, meter->times)) >= 0 &&
                   (meter->size_count = read_bounds(sizes, meter->sizes)) >= 0;
     if (is_good) {
-        PyObject *rows = HOLD(table, HistogramTable_rows), *firsts = HOLD(table, HistogramTable_firsts);
+        PyObject *rows = HOLD(table, HistogramTable_row_of), *firsts = HOLD(table, HistogramTable_firsts);
         PyObject *cells = HOLD(table, HistogramTable_cells);
         is_good = rows != NULL && PyDict_CheckExact(rows) && firsts != NULL && PyTuple_CheckExact(firsts) &&
                   PyTuple_GET_SIZE(firsts) == HISTOGRAMS && cells != NULL &&

@@ -1,4 +1,4 @@
-/* Made by scripts/native_layout.py (`make layout`): the classes that are marked `@share_layout`, and their fields in order.
+/* Made by scripts/native_layout.py (`make layout`): the classes marked `@share_layout`, and their fields in order.
    CLASS(name, first field, last field), then FIELD(name, field) for each. */
 
 #ifndef OBS_LAYOUT_H
@@ -36,7 +36,7 @@
     CLASS(HistogramTable, _exemplars, sums) \
         FIELD(HistogramTable, _exemplars) FIELD(HistogramTable, cells) FIELD(HistogramTable, counts) \
         FIELD(HistogramTable, firsts) FIELD(HistogramTable, results) FIELD(HistogramTable, routes) \
-        FIELD(HistogramTable, rows) FIELD(HistogramTable, sums) \
+        FIELD(HistogramTable, row_of) FIELD(HistogramTable, sums) \
     CLASS(HttpMetrics, _max_series, instruments) \
         FIELD(HttpMetrics, _max_series) FIELD(HttpMetrics, begin) FIELD(HttpMetrics, instruments) \
     CLASS(IdSource, _drawn, _node) \

@@ -15,7 +15,7 @@ class RequestInfo(msgspec.Struct, frozen=True):
 
     `path` and `query` are as the server gave them, decoded and raw; `header(name)` looks a lower-case name up and joins
     repeated fields with a comma; `peer` is (address, port) of the connection. `has_context_headers` is False where none
-    of `Gateway.context_headers` is among the headers, whose look-ups are then saved (0.2 µs).
+    of `Gateway.context_headers` is among the headers, whose look-ups are then saved.
     """
 
     method: str

@@ -17,7 +17,7 @@ _WIDTH = 110
 _HIDDEN = ("__dict__", "__weakref__")
 
 _HEAD = """\
-/* Made by scripts/native_layout.py (`make layout`): the classes that are marked `@share_layout`, and their fields in order.
+/* Made by scripts/native_layout.py (`make layout`): the classes marked `@share_layout`, and their fields in order.
    CLASS(name, first field, last field), then FIELD(name, field) for each. */
 
 #ifndef OBS_LAYOUT_H

@@ -41,38 +41,38 @@ class Routes:
 
     def template(self, scope: Mapping[str, Any], before: tuple[str, str]) -> str | None:
         """Return the template of a scope that has been routed; `before` is what the method of that name gave."""
-        route, (root, shown) = scope.get("route"), before
+        route, (root, prefix) = scope.get("route"), before
         if route is None:
-            return self._of_endpoint(scope, root, shown) if "endpoint" in scope else None
+            return self._of_endpoint(scope, root, prefix) if "endpoint" in scope else None
         mounted = scope.get("root_path", "")[len(root) :]
         if hasattr(route, "routes"):  # a mount of what is no router, or of one that knows no such path
-            return f"{shown}{self._mount(mounted) if mounted else ''}/{{path}}"
+            return f"{prefix}{self._mount(mounted) if mounted else ''}/{{path}}"
         included = (scope.get("fastapi") or {}).get("effective_route_context")
         if included is not None and included.original_route is route:
             route = included.starlette_route or included
         path = getattr(route, "path_format", None)
-        return None if path is None else f"{shown}{self._mount(mounted) if mounted else ''}{path}"
+        return None if path is None else f"{prefix}{self._mount(mounted) if mounted else ''}{path}"
 
     def _mount(self, path: str) -> str:
         if self._mounts is None:
-            found = _walk(getattr(self._app, "routes", ()))
+            found = _templates(getattr(self._app, "routes", ()))
             self._mounts = [(pattern, text) for pattern, text, _, is_mount in found if is_mount]
             self._literal = {text for _, text in self._mounts if "{" not in text}
         if path in self._literal:
             return path
         return next((text for pattern, text in self._mounts if pattern.fullmatch(path)), _UNKNOWN_MOUNT)
 
-    def _of_endpoint(self, scope: Mapping[str, Any], root: str, shown: str) -> str | None:
+    def _of_endpoint(self, scope: Mapping[str, Any], root: str, prefix: str) -> str | None:
         if self._endpoints is None:
             self._endpoints = {}
-            for pattern, text, endpoint, is_mount in _walk(getattr(self._app, "routes", ())):
-                known = self._endpoints.setdefault(id(endpoint), [])
-                known.append((pattern, f"{text}/{{path}}" if is_mount else text))
+            for pattern, text, endpoint, is_mount in _templates(getattr(self._app, "routes", ())):
+                candidates = self._endpoints.setdefault(id(endpoint), [])
+                candidates.append((pattern, f"{text}/{{path}}" if is_mount else text))
         candidates = self._endpoints.get(id(scope["endpoint"]), [])
         if len(candidates) > 1:  # one function at several paths
             path = scope["path"].removeprefix(root)
             candidates = [(pattern, text) for pattern, text in candidates if pattern.fullmatch(path)]
-        return f"{shown}{candidates[0][1]}" if candidates else None
+        return f"{prefix}{candidates[0][1]}" if candidates else None
 
 
 def _router(app: Any) -> Any:
@@ -82,16 +82,16 @@ def _router(app: Any) -> Any:
     return app
 
 
-def _walk(
+def _templates(
     routes: Iterable[Any], before: str = "", text: str = ""
 ) -> Iterator[tuple[re.Pattern[str], str, Any, bool]]:
     """Yield (pattern, template, endpoint, whether it is a mount) of all routes, mounts first to last and inwards."""
     for route in routes:
         if hasattr(route, "effective_route_contexts"):  # FastAPI's included router
-            included = (known.starlette_route for known in route.effective_route_contexts())
-            yield from _walk(filter(None, included), before, text)
+            included = (context.starlette_route for context in route.effective_route_contexts())
+            yield from _templates(filter(None, included), before, text)
         elif not hasattr(route, "path_regex"):  # a Host
-            yield from _walk(getattr(route, "routes", ()), before, text)
+            yield from _templates(getattr(route, "routes", ()), before, text)
         else:
             is_mount = hasattr(route, "routes")
             pattern = route.path_regex.pattern.removeprefix("^")
@@ -99,4 +99,4 @@ def _walk(
             path = text + (route.path_format.removesuffix("/{path}") if is_mount else route.path_format)
             yield re.compile(pattern), path, getattr(route, "app" if is_mount else "endpoint", None), is_mount
             if is_mount:
-                yield from _walk(getattr(_router(route.app), "routes", None) or (), pattern, path)
+                yield from _templates(getattr(_router(route.app), "routes", None) or (), pattern, path)

@@ -1,7 +1,7 @@
 """Our headers on a response of Django's.
 
 `response.headers[name] = value` checks both for what a header can't hold, and `response.items()` is a generator in a
-generator (together 4 µs). Our names and values are checked already, so that they are written where Django keeps them,
+generator. Our names and values are checked already, so that they are written where Django keeps them,
 in a private dictionary of (name, value) by lower-case name; headers that have none get them by the front door.
 """
 
@@ -23,8 +23,8 @@ def add_headers(response: HttpResponseBase, exchange: Exchange, names: tuple[str
         for name, value in exchange.added_headers({name.lower(): value for name, value in response.items()}):
             response.headers[name] = value
         return
-    (first, second), (own, related) = names, exchange.response_headers
-    if first not in store:
-        store[first] = own
-    if second not in store:
-        store[second] = related
+    (request_id, correlation_id), (id_header, correlation_header) = names, exchange.response_headers
+    if request_id not in store:
+        store[request_id] = id_header
+    if correlation_id not in store:
+        store[correlation_id] = correlation_header

@@ -109,7 +109,7 @@ class ObservabilityMiddleware:
         return exchange
 
     def _info(self, request: HttpRequest) -> RequestInfo:
-        # `request.scheme` goes through the settings (0.8 µs) to say what only a proxy's header can make differ.
+        # `request.scheme` goes through the settings to say what only a proxy's header can make differ.
         scheme = request.scheme if self._is_behind_proxy else None
         scope = request.__dict__.get("scope")
         if scope is None:

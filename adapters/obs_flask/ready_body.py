@@ -1,6 +1,6 @@
-"""Werkzeug's response bodies: which of them hold pieces that are all there.
+"""Werkzeug's response bodies: which of them hold chunks that are all there.
 
-Werkzeug wraps the pieces of every response into an iterator that also closes the response, so that a list looks like a
+Werkzeug wraps the chunks of every response into an iterator that also closes the response, so that a list looks like a
 stream. Private attributes tell them apart, read here and nowhere else in this adapter; where they are not as expected,
 and where the app has a hand in the body or its end, the body is taken for a stream, which is right for every body.
 """
@@ -17,16 +17,15 @@ _SEQUENCES = (list, tuple)  # and no subclass, whose iterator may be anything
 
 
 def ready_body(body: Iterable[bytes]) -> Sequence[bytes] | None:
-    """Return the pieces of a body that runs no code of the app, neither as it is read nor as it is closed; or None.
+    """Return the chunks of a body that runs no code of the app, neither as it is read nor as it is closed; or None.
 
-    Such a body is read at once, inside its exchange, which need not become current for each piece and for the end
-    (3 µs less).
+    Such a body is read at once, inside its exchange, which need not become current for each piece and for the end.
     """
     if type(body) is not ClosingIterator:
         return None
     try:
         closing: Any = body._callbacks
-        # What encodes the pieces, a generator, and the response; the response alone where no body may follow.
+        # What encodes the chunks, a generator, and the response; the response alone where no body may follow.
         encoder, response = closing[0].__self__, closing[-1].__self__
         is_ready = (
             (encoder is response or encoder.__name__ == "_iter_encoded")

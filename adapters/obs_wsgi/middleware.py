@@ -32,7 +32,7 @@ class ObservabilityMiddleware:
         observer: an Observer made elsewhere; or give settings by name.
         route_of: reads the route template from the environ once the app has routed it; a raw app sets
             `current_exchange().route` itself.
-        ready_body: returns the pieces of a body that needs no more code of the app, and None of any other; a list
+        ready_body: returns the chunks of a body that needs no more code of the app, and None of any other; a list
             and a tuple are known.
         is_debug: tells the framework's debug flag, which may be set later than this.
 
@@ -88,12 +88,12 @@ class ObservabilityMiddleware:
         response = self._open(environ, start_response)
         if response is None:
             return self.app(environ, start_response)
-        exchange, pieces = response.exchange, None
+        exchange, chunks = response.exchange, None
         with exchange:
             try:
                 body = self.app(environ, response.start)
                 if self._ready_body is not None:
-                    pieces = self._ready_body(body)
+                    chunks = self._ready_body(body)
             except Exception as error:
                 response.fail(error)
                 raise
@@ -101,8 +101,8 @@ class ObservabilityMiddleware:
                 exchange.is_cancelled = True
                 exchange.finish(is_complete=False)
                 raise
-        if pieces is not None:
-            return read(pieces, exchange, response.length)
+        if chunks is not None:
+            return read(chunks, exchange, response.length)
         if type(body) is list or type(body) is tuple:
             return read(body, exchange, response.length, is_sized=True)
         if _is_wrapped_file(body, environ):

@@ -147,7 +147,7 @@ class HttpMetrics:
         A websocket that was accepted is a connection, not a request.
         """
         instruments, table = self.instruments, self.instruments.table
-        bounds, rows, (_, second, third, fourth) = instruments.buckets, table.rows, table.firsts
+        bounds, row_of, (_, second, third, fourth) = instruments.buckets, table.row_of, table.firsts
         bytes_bounds = instruments.bytes_buckets
         instruments.count_in()
         for record in records:
@@ -157,7 +157,7 @@ class HttpMetrics:
                 continue
             result, route = (record.method, record.status, record.error_type), record.route or ""
             try:
-                row = rows[result][route]
+                row = row_of[result][route]
             except KeyError:
                 row = self._new_row(result, route)
             counts, sums, cells, total = table.counts, table.sums, row * table.cells, row * HISTOGRAMS
@@ -198,7 +198,7 @@ class HttpMetrics:
             return table.add(result, route)
         self.instruments.overflow.labels("http_server").inc()
         result, route = _OVERFLOW
-        row = table.rows.get(result, {}).get(route)
+        row = table.row_of.get(result, {}).get(route)
         return table.add(result, route) if row is None else row
 
 
@@ -219,7 +219,7 @@ def _instruments(registry: CollectorRegistry, buckets: tuple[float, ...]) -> Ins
                 ) from error
     if instruments.buckets != buckets:
         raise ConfigError(
-            f"metrics_buckets must be {instruments.buckets}, as another Observer has them on this registry, got {buckets}: "
-            "hand another registry in, Observer(registry=CollectorRegistry())"
+            f"metrics_buckets must be {instruments.buckets}, as another Observer has them on this registry, "
+            f"got {buckets}: hand another registry in, Observer(registry=CollectorRegistry())"
         )
     return instruments

@@ -1,7 +1,7 @@
 """The counts behind the HTTP histograms, in one table with a row for each label set.
 
 A request is measured in all four histograms by one look-up and plain additions, where prometheus-client keeps an
-object with a lock of its own for every bucket. How the table is shown is told in `exposition/http_server.py`.
+object with a lock of its own for every bucket. `exposition/http_server.py` writes it.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class HistogramTable:
         sizes: how many buckets each histogram has.
     """
 
-    __slots__ = ("_exemplars", "cells", "counts", "firsts", "results", "routes", "rows", "sums")
+    __slots__ = ("_exemplars", "cells", "counts", "firsts", "results", "routes", "row_of", "sums")
 
     def __init__(self, sizes: Iterable[int]) -> None:
         *firsts, self.cells = accumulate(sizes, initial=0)  # of a row
         self.firsts = tuple(firsts)  # where each histogram's begin there
         self.counts: MutableSequence[int] = array("I")
         self.sums: MutableSequence[float] = array("d")
-        self.rows: dict[ResultLabels, dict[str, int]] = {}  # the row by result and route
+        self.row_of: dict[ResultLabels, dict[str, int]] = {}  # the row by result and route
         self.results: list[ResultLabels] = []  # of each row
         self.routes: list[str] = []
         self._exemplars: dict[int, Exemplars] = {}
@@ -54,7 +54,7 @@ class HistogramTable:
 
     def add(self, result: ResultLabels, route: str) -> int:
         """Return the row of labels that have none yet; for the thread that flushes."""
-        row, by_route = len(self.routes), self.rows.setdefault(result, {})
+        row, by_route = len(self.routes), self.row_of.setdefault(result, {})
         result = next(
             (self.results[other] for other in by_route.values()), result
         )  # one tuple for all its rows

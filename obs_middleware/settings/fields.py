@@ -69,7 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings of one Observer.
 
     Raises:
-        ConfigError: a value is not of the kind that its setting wants.
+        ConfigError: a value is not of the type_ that its setting wants.
     """
 
     service_name: Annotated[_Name, _about("`service.name` of logs and traces")] = "unknown_service"
@@ -104,11 +104,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
 
     def __post_init__(self) -> None:
-        for name, kind in _kinds().items():
-            msgspec.structs.force_setattr(self, name, _convert(getattr(self, name), kind, label=name))
+        for name, type_ in _types().items():
+            msgspec.structs.force_setattr(self, name, _convert(getattr(self, name), type_, label=name))
         bounds = self.metrics_buckets
         if not all(lower < upper for lower, upper in zip((0.0, *bounds), bounds, strict=False)):
-            raise ConfigError(_complaint("metrics_buckets", _kinds()["metrics_buckets"], bounds))
+            raise ConfigError(_complaint("metrics_buckets", _types()["metrics_buckets"], bounds))
         paths = (self.metrics_path, self.live_path, self.ready_path, self.startup_path)
         if len(set(paths)) < len(paths):
             raise ConfigError(
@@ -125,10 +125,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.otlp_endpoint is not None and self.tracing_enabled
 
     def __repr__(self) -> str:
-        return f"Settings({', '.join(f'{name}={_shown(name, getattr(self, name))}' for name in _kinds())})"
+        return f"Settings({', '.join(f'{name}={_spelled(name, getattr(self, name))}' for name in _types())})"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return [(name, _shown(name, getattr(self, name))) for name in _kinds()]
+        return [(name, _spelled(name, getattr(self, name))) for name in _types()]
 
     @classmethod
     def load(
@@ -142,7 +142,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             keywords: settings by their own name; they beat every other source.
 
         Raises:
-            ConfigError: a name is unknown, or a value is not of the kind wanted.
+            ConfigError: a name is unknown, or a value is not of the type_ wanted.
         """
         found = {}
         for name, value, label in sources.read(config or {}, os.environ if env is None else env):
@@ -153,66 +153,66 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             _check_known(name, label=name)
             found[name] = value, name
         return cls(
-            **{name: _convert(value, _kinds()[name], label=label) for name, (value, label) in found.items()}
+            **{name: _convert(value, _types()[name], label=label) for name, (value, label) in found.items()}
         )
 
 
 def _is_foreign(name: str, label: str, config: Mapping[str, Any]) -> bool:
     """Tell whether a variable is another's, such as the `OBS_…_SERVICE_HOST` that Kubernetes makes of a service."""
-    is_near = difflib.get_close_matches(name, _kinds(), n=1, cutoff=_MISSPELT)
-    return name not in _kinds() and label not in config and not is_near
+    is_near = difflib.get_close_matches(name, _types(), n=1, cutoff=_MISSPELT)
+    return name not in _types() and label not in config and not is_near
 
 
 def _check_known(name: str, *, label: str) -> None:
-    if name in _kinds():
+    if name in _types():
         return
     prefix = label[: len(label) - len(name)]
-    near = [prefix + (hit.upper() if prefix else hit) for hit in difflib.get_close_matches(name, _kinds())]
+    near = [prefix + (hit.upper() if prefix else hit) for hit in difflib.get_close_matches(name, _types())]
     cure = f"did you mean {' or '.join(near)}?" if near else "see the table of settings in the README"
     raise ConfigError(f"{label} is not a setting: {cure}")
 
 
-def _convert(value: Any, kind: Any, *, label: str) -> Any:
+def _convert(value: Any, type_: Any, *, label: str) -> Any:
     """Return the value as its setting's type; a text may stand for any type, as in the environment."""
     is_text = isinstance(value, str)
     try:
-        return msgspec.convert(_parse(value, kind) if is_text else value, kind, strict=not is_text)
+        return msgspec.convert(_parse(value, type_) if is_text else value, type_, strict=not is_text)
     except msgspec.ValidationError:
-        raise ConfigError(_complaint(label, kind, value)) from None
+        raise ConfigError(_complaint(label, type_, value)) from None
 
 
-def _parse(value: str, kind: Any) -> Any:
-    plain, text = _plain(kind), value.strip()
-    if plain is bool:
+def _parse(value: str, type_: Any) -> Any:
+    bare, text = _bare_type(type_), value.strip()
+    if bare is bool:
         return _FLAGS.get(text.lower(), text)
-    if get_origin(plain) is tuple:
+    if get_origin(bare) is tuple:
         return [part.strip() for part in text.split(",") if part.strip()]
-    if get_origin(plain) is Literal:
+    if get_origin(bare) is Literal:
         text = _LEVEL_NAMES.get(text.lower(), text)
-        return next((choice for choice in get_args(plain) if choice.lower() == text.lower()), text)
+        return next((choice for choice in get_args(bare) if choice.lower() == text.lower()), text)
     return text
 
 
-def _complaint(label: str, kind: Any, value: Any) -> str:
-    wants = next(meta.extra["wants"] for meta in _metas(kind) if meta.extra)
-    return f"{label} must be {wants}, got {_shown(label, value)}"
+def _complaint(label: str, type_: Any, value: Any) -> str:
+    wants = next(meta.extra["wants"] for meta in _metas(type_) if meta.extra)
+    return f"{label} must be {wants}, got {_spelled(label, value)}"
 
 
-def _shown(label: str, value: Any) -> str:
+def _spelled(label: str, value: Any) -> str:
     if value and "token" in label.lower():
         return "a value that is not shown"
     return _userinfo.sub("://REDACTED@", repr(value))
 
 
-def _plain(kind: Any) -> Any:
+def _bare_type(type_: Any) -> Any:
     """Return a setting's type without its annotations and without None."""
-    while get_origin(kind) is Annotated or type(None) in get_args(kind):
-        kind = get_args(kind)[0]
-    return kind
+    while get_origin(type_) is Annotated or type(None) in get_args(type_):
+        type_ = get_args(type_)[0]
+    return type_
 
 
-def _metas(kind: Any) -> Iterator[Any]:
-    for part in get_args(kind):
+def _metas(type_: Any) -> Iterator[Any]:
+    for part in get_args(type_):
         if isinstance(part, Meta):
             yield part
         elif get_origin(part) is not None:
@@ -220,5 +220,5 @@ def _metas(kind: Any) -> Iterator[Any]:
 
 
 @cache
-def _kinds() -> dict[str, Any]:
+def _types() -> dict[str, Any]:
     return get_type_hints(Settings, include_extras=True)

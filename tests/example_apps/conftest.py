@@ -1,5 +1,6 @@
 """Ports that are free, and the four services, each running alone."""
 
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -26,8 +27,10 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Runnin
 
 
 def free_port_base(count: int = 4) -> int:
-    """Find some ports in a row that nobody has."""
-    for base in range(21_000, 31_000, count):
+    """Find some ports in a row that nobody has; each process begins to look elsewhere, or two would find the same."""
+    many = 10_000 // count
+    for number in range(many):
+        base = 21_000 + (os.getpid() + number) % many * count
         with ExitStack() as stack:
             try:
                 for port in range(base, base + count):

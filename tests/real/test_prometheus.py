@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import time
@@ -13,14 +12,14 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests import installed, running
+from tests import installed, programs, running
 from tests.installed import ROOT
 from tests.running import Server
 
-PROMETHEUS, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
+PROMETHEUS, PROMTOOL = programs.find("prometheus"), programs.find("promtool")
 pytestmark = pytest.mark.skipif(
     PROMETHEUS is None or PROMTOOL is None,
-    reason="no prometheus and promtool here (Debian: apt-get install prometheus): "
+    reason="no prometheus and promtool here (scripts/fetch-debian-testing, or apt-get install prometheus): "
     "not seen is that a real scraper takes the page, its exemplars and its names",
 )
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"

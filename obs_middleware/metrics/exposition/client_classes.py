@@ -1,6 +1,6 @@
 """prometheus-client's own counters, gauges, summaries and histograms, read from the inside.
 
-This, walk.py, rows.py and buckets.py alone know private attributes of prometheus-client's metrics. Nothing is
+This and the other client_*.py alone read private attributes of prometheus-client's metrics. Nothing is
 believed: a class is read so only after specimens of it came out byte for byte as prometheus-client writes them, and a
 series that is not as expected (a gauge with a function, a value of another class) is left to its own encoder.
 """
@@ -22,26 +22,26 @@ _AMOUNTS = (2.5, 0.0, 0.00003, 1e-7, 1_234_567.5, 1e16, float("inf"))  # each sp
 _METHODS = ("collect", "describe", "_samples", "_multi_samples", "_child_samples")
 
 
-def blocks(metric: Any, format: Format) -> Iterator[str] | None:
+def blocks(metric: Any, page_format: Format) -> Iterator[str] | None:
     """Return the text of a metric, a few series at a time; None for one that we do not know."""
     kind: Any = type(metric)
     if kind not in READERS or values.ValueClass is not values.MutexValue:
         return None
     try:
-        if not _is_plain(metric, format):
+        if not _is_plain(metric, page_format):
             return None
         code = tuple(getattr(kind, name) for name in _METHODS)
-        if not _is_alike(kind, code, format.is_openmetrics, uses_created()):
+        if not _is_alike(kind, code, page_format.is_openmetrics, uses_created()):
             return None
-        return READERS[kind].walk(metric, format).blocks()
+        return READERS[kind].reader(metric, page_format).blocks()
     except Exception:  # another release
         return None
 
 
-def _is_plain(metric: Any, format: Format) -> bool:
+def _is_plain(metric: Any, page_format: Format) -> bool:
     names = metric._labelnames
     return (
-        format.is_plain
+        page_format.is_plain
         and is_plain(metric._name, *names)
         and len(set(names)) == len(names)
         and all(_is_untouched(metric, method) for method in _METHODS)
@@ -56,9 +56,9 @@ def _is_untouched(metric: Any, method: str) -> bool:
 @lru_cache(maxsize=64)
 def _is_alike(kind: type[Any], code: tuple[Any, ...], is_openmetrics: bool, has_created: bool) -> bool:
     """Tell whether a class, with this code for methods, comes out as prometheus-client writes it."""
-    format = OPENMETRICS if is_openmetrics else TEXT
+    page_format = OPENMETRICS if is_openmetrics else TEXT
     return all(
-        "".join(READERS[kind].walk(specimen, format).blocks()) == format.text(*specimen.collect())
+        "".join(READERS[kind].reader(specimen, page_format).blocks()) == page_format.text(*specimen.collect())
         for specimen in _specimens(kind)
     )
 

@@ -27,8 +27,8 @@ _value, _exemplar = attrgetter("_value"), attrgetter("_exemplar")
 class ClientHistogram(ClientMetric):
     """One histogram on one page."""
 
-    def __init__(self, metric: Any, format: Format) -> None:
-        super().__init__(metric, format)
+    def __init__(self, metric: Any, page_format: Format) -> None:
+        super().__init__(metric, page_format)
         names, bounds = metric._labelnames, metric._upper_bounds
         before, after = [name for name in names if name < "le"], [name for name in names if name >= "le"]
         self._before, self._after = Labels(names, before.__contains__), Labels(names, after.__contains__)
@@ -56,7 +56,7 @@ class ClientHistogram(ClientMetric):
         ):
             raise UnusualError
         numbers = self._numbers(child)
-        exemplars = [*map(_exemplar, child._buckets)] if self._form.is_openmetrics else []
+        exemplars = [*map(_exemplar, child._buckets)] if self._page_format.is_openmetrics else []
         if not any(exemplars):
             return self._labelled(self._template % tuple(numbers), labels)
         add_exemplars(numbers, exemplars)
@@ -74,7 +74,7 @@ class ClientHistogram(ClientMetric):
         if count.__class__ is not float or not count < 1e6:
             spelled = {
                 count: number(count) for count in set(counts)
-            }  # added up, many are the same: 60 → 35 ms for 43 000 samples
+            }  # many are the same, because they are added up
             counts = [spelled[count] for count in counts]
         counts.append(counts[-1])
         if self._has_sum:

@@ -28,15 +28,15 @@ class ClientMetric(ABC):
 
     has_created = True
 
-    def __init__(self, metric: Any, format: Format) -> None:
+    def __init__(self, metric: Any, page_format: Format) -> None:
         self._metric = metric
-        self._form = format
+        self._page_format = page_format
         self._class: Any = type(metric)
         self._has_created = self.has_created and uses_created()
-        self._is_created_late = self._has_created and not format.is_openmetrics
-        self._head = format.text(metric.describe()[0])
+        self._is_created_late = self._has_created and not page_format.is_openmetrics
+        self._head = page_format.text(metric.describe()[0])
         created = Metric(f"{metric._name}_created", metric._documentation, "gauge")
-        self._late_head = format.text(created) if self._is_created_late else ""
+        self._late_head = page_format.text(created) if self._is_created_late else ""
 
     def blocks(self) -> Iterator[str]:
         """Yield the text; the times of creation come late in Prometheus text."""
@@ -68,7 +68,7 @@ class ClientMetric(ABC):
         own = dict(zip(self._metric._labelnames, labels, strict=True))
         for sample in child._samples():
             family.samples.append(sample._replace(name=name + sample.name, labels=own | sample.labels))
-        text = self._form.text(family).removeprefix(self._head)
+        text = self._page_format.text(family).removeprefix(self._head)
         if not self._is_created_late:
             return text, ""
         first, _, late = text.partition(self._late_head)

@@ -15,7 +15,7 @@ from obs_middleware.metrics.exposition.client_series import CounterSeries, Gauge
 class Kind(NamedTuple):
     """How a class is written, and a way to give a specimen of it a value."""
 
-    walk: type[ClientMetric]
+    reader: type[ClientMetric]
     fill: Callable[[Any, float], None]
 
 

@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 
 EOF = "# EOF\n"
 
-_PART = 20  # samples that are encoded at a time: about 0.2 ms
+_PART = 20  # samples that are encoded at a time: less than a slice
 _SUFFIXES = ("_created", "_gsum", "_gcount")  # of samples that Prometheus text puts behind the family
 
 

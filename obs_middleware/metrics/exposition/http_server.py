@@ -1,4 +1,4 @@
-"""The HTTP server's instruments as they are shown: prometheus-client's families, and the text of our own page.
+"""The HTTP server's instruments on a page: prometheus-client's families, and the text of our own page.
 
 Imported when somebody looks: a process that is never scraped has no use for it.
 """

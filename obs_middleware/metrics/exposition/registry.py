@@ -28,16 +28,16 @@ class TextCollector(Protocol):
         ...
 
 
-def blocks(registry: Any, format: Format) -> Iterator[str]:
+def blocks(registry: Any, page_format: Format) -> Iterator[str]:
     """Yield the page."""
     collectors = _collectors(registry)
     if collectors is None:
         for family in registry.collect():
-            yield from format.parts(family)
+            yield from page_format.parts(family)
     else:
         for collector in collectors:
-            yield from _blocks(collector, format)
-    if format.is_openmetrics:
+            yield from _blocks(collector, page_format)
+    if page_format.is_openmetrics:
         yield EOF
 
 
@@ -54,16 +54,16 @@ def _collectors(registry: Any) -> list[Any] | None:
     return [CollectorRegistry(target_info=target), *collectors] if target else collectors
 
 
-def _blocks(collector: Any, format: Format) -> Iterator[str]:
-    if format.is_plain and _is_ours(collector):
-        return iter(collector.blocks(format.is_openmetrics))
-    return client_classes.blocks(collector, format) or _foreign(collector, format)
+def _blocks(collector: Any, page_format: Format) -> Iterator[str]:
+    if page_format.is_plain and _is_ours(collector):
+        return iter(collector.blocks(page_format.is_openmetrics))
+    return client_classes.blocks(collector, page_format) or _foreign(collector, page_format)
 
 
 def _is_ours(collector: Any) -> bool:
     return type(collector).__module__.partition(".")[0] == "obs_middleware" and hasattr(collector, "blocks")
 
 
-def _foreign(collector: Any, format: Format) -> Iterator[str]:
+def _foreign(collector: Any, page_format: Format) -> Iterator[str]:
     for family in collector.collect():
-        yield from format.parts(family)
+        yield from page_format.parts(family)

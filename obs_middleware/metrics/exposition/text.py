@@ -150,7 +150,7 @@ def number(value: float) -> float | str:
 def numbers(values: Iterable[Any]) -> list[str]:
     """Return many values as Go writes them."""
     given = [*map(float, values)]
-    json = _in_json(given).decode()  # 40 ns for a value, repr takes 450
+    json = _in_json(given).decode()  # much faster than repr
     texts = json[1:-1].split(",")
     pairs = zip(texts, given, strict=True)
     if "e" in json or "n" in json or "0.0000" in json:  # what Python spells otherwise
@@ -161,7 +161,7 @@ def numbers(values: Iterable[Any]) -> list[str]:
 
 
 def _with_exponent(text: str) -> str:
-    """Return what `as_in_go` does, in a quarter of its time."""
+    """Return what `as_in_go` does, faster."""
     whole, _, rest = text.partition(".")
     return f"{whole[0]}.{whole[1:]}{rest}".rstrip("0.") + _EXPONENTS[len(whole)]
 

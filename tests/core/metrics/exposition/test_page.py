@@ -676,7 +676,7 @@ def test_page_pauses_where_others_may_wait_and_the_scraper_still_can(
         threads.submit(ours, registry).result()
         assert len(pauses) > len(HOSTILE) ** 2
         pauses.clear()
-        monkeypatch.setattr(page, "_PATIENCE_SECONDS", 0.0)
+        monkeypatch.setattr(page, "_PAUSING_SECONDS", 0.0)
         threads.submit(ours, registry).result()
         assert not pauses
 
@@ -718,7 +718,7 @@ def test_pauses_end_with_the_patience_of_the_scraper(
 ) -> None:
     hostile_labels(registry)
     clocks = Clocks(monkeypatch, 1.0)
-    monkeypatch.setattr(page, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(page, "_PAUSING_SECONDS", 0.1)
     with ThreadPoolExecutor(1) as threads:
         threads.submit(ours, registry).result()
     longer = clocks.pauses[1::2]

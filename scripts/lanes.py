@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""Run the lanes of CI side by side, and tell at the end what each of them has said.
+
+    scripts/lanes.py [name ...]     all lanes, or these
+
+A lane is one command. Its output goes to a file, which is printed when the lane ends. What has come of its tests goes
+to another file, from which the sums are made. The last lines are pytest's own: all tests of all lanes, and each lane as
+one test more.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).resolve().parents[1]
+OUT = ROOT / ".ci" / "out"
+LANES_AT_ONCE = 2
+WORKERS = 2  # of pytest in each lane: tests wait as much as they work
+TAIL_LINES = 150
+
+# What is handed to pytest.
+EVERYTHING = ""
+NOT_ONCE = "-m 'not once'"
+MOST = " ".join(
+    f"tests/{folder}"
+    for folder in ("core", "adapters", "native", "conformance")
+    if (ROOT / "tests" / folder).exists()
+)
+
+_printing = threading.Lock()
+
+
+@dataclass
+class Lane:
+    """One command, and what has come of it."""
+
+    name: str
+    what: str
+    command: list[str]
+    arguments: str | None = None  # for pytest; None where the command runs no tests
+    seconds: float = 0.0
+    code: int = 0
+    tests: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def log(self) -> Path:
+        return OUT / f"{self.name}.log"
+
+    @property
+    def results(self) -> Path:
+        return OUT / f"{self.name}.xml"
+
+
+def main(wanted: list[str]) -> int:
+    """Run the lanes, print what has come of them, return the exit code."""
+    began = time.monotonic()
+    OUT.mkdir(parents=True, exist_ok=True)
+    for old in OUT.iterdir():
+        old.unlink()
+
+    def chosen(lanes: list[Lane]) -> list[Lane]:
+        return [lane for lane in lanes if not wanted or lane.name in wanted]
+
+    with ThreadPoolExecutor(LANES_AT_ONCE) as pool:
+        first = [pool.submit(run, lane) for lane in chosen([*fetching(), CHECK])]
+        if first:
+            first[0].result()  # only now it is known which Pythons there are
+        done = [*first, *(pool.submit(run, lane) for lane in chosen(test_lanes()))]
+        lanes = [each.result() for each in done]
+    for lane in lanes:
+        if lane.code:
+            print(
+                f"=== {lane.name} has failed. The end of its log:",
+                *read(lane.log)[-TAIL_LINES:],
+                "",
+                sep="\n",
+            )
+    print(table(lanes), f"\n{time.monotonic() - began:.0f} s in all\n", sep="\n", flush=True)
+    return sum_up(lanes)
+
+
+CHECK = Lane("check", "lint and types", ["make", "check"])
+
+
+def fetching() -> list[Lane]:
+    """Return the lane that brings the newest Pythons, on which the others wait."""
+    script = ROOT / "scripts" / "fetch-debian-testing"
+    return [Lane("fetch", "Pythons and servers of Debian testing", [str(script)])] if script.exists() else []
+
+
+def test_lanes() -> list[Lane]:
+    """Return the lanes that run tests, the longest first.
+
+    The oldest and the newest Python run all that a version can change. So do the one of `make test` and the newest but
+    one, which most people deploy. What lies between them runs the parts in which Pythons have differed.
+    """
+    found = [version for version in asked("make", "-s", "versions").split() if find_python(version)]
+    oldest, newest = found[0], found[-1]
+    default = "{}.{}".format(*sys.version_info)
+    between = [version for version in reversed(found[1:-1]) if version != default]
+    coverage = ["make", "coverage", f"PYTHON={find_python(newest)}", f"VENV=.venv-{newest}"]
+    lanes = [
+        Lane("newest", f"Python {newest}, everything, branch coverage", coverage, EVERYTHING),
+        Lane("oldest", f"Python {oldest}, oldest releases", ["make", "test-oldest"], NOT_ONCE),
+    ]
+    if default not in (oldest, newest):
+        lanes.append(
+            Lane(default, f"Python {default}, all that a version changes", ["make", "test"], NOT_ONCE)
+        )
+    for number, version in enumerate(between):
+        what, arguments = ("all that a version changes", NOT_ONCE) if number == 0 else ("most", MOST)
+        lanes.append(Lane(version, f"Python {version}, {what}", ["make", f"test-{version}"], arguments))
+    lanes.append(Lane("python", "the Python code alone", ["make", "test-python"], EVERYTHING))
+    if (ROOT / "scripts" / "sanitized").exists():
+        lanes.append(Lane("sanitized", "C under the sanitizers", ["make", "test-sanitized"], EVERYTHING))
+    else:
+        say("--- sanitized: left out, there is no scripts/sanitized")
+    return lanes
+
+
+def find_python(version: str) -> str:
+    """Return the path of a Python, or nothing."""
+    return asked(str(ROOT / "scripts" / "find-python"), version)
+
+
+def asked(*command: str) -> str:
+    return subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def run(lane: Lane) -> Lane:
+    """Run a lane to its end, and print what it has printed."""
+    command = list(lane.command)
+    if lane.arguments is not None:
+        command.append(f"WORKERS={WORKERS}")
+        command.append(f"ARGS={lane.arguments} -q --durations=10 --junitxml={lane.results}")
+    say(f"--- {lane.name} begins: {lane.what}")
+    began = time.monotonic()
+    with lane.log.open("wb") as log:
+        done = subprocess.run(
+            command, cwd=ROOT, check=False, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+        )
+    lane.seconds, lane.code = time.monotonic() - began, done.returncode
+    if lane.results.exists():
+        lane.tests.update(map(outcome, ElementTree.parse(lane.results).iter("testcase")))
+    ended = f"has failed with {lane.code}" if lane.code else "ends"
+    say("\n".join([f"--- {lane.name} {ended} after {lane.seconds:.0f} s:", *read(lane.log), ""]))
+    return lane
+
+
+def say(text: str) -> None:
+    with _printing:
+        print(text, flush=True)
+
+
+def read(log: Path) -> list[str]:
+    return log.read_text(encoding="utf-8", errors="replace").splitlines()
+
+
+def outcome(case: ElementTree.Element) -> str:
+    """Return what has come of a test."""
+    if case.find("failure") is not None or case.find("error") is not None:
+        return "failed"
+    return "passed" if case.find("skipped") is None else "skipped"
+
+
+def table(lanes: list[Lane]) -> str:
+    """Return one row for each lane."""
+    outcomes = ("passed", "failed", "skipped")
+    rows = [("lane", "what", "seconds", "", *outcomes)]
+    for lane in lanes:
+        tests = [str(lane.tests[each]) if lane.tests else "" for each in outcomes]
+        rows.append((lane.name, lane.what, f"{lane.seconds:.0f}", "FAILED" if lane.code else "ok", *tests))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
+
+
+def sum_up(lanes: list[Lane]) -> int:
+    """Have pytest print the sum of all tests, each lane being one more; return its exit code."""
+    suite = ElementTree.Element("testsuite")
+    for lane in lanes:
+        case = ElementTree.SubElement(suite, "testcase", classname="lane", name=lane.name)
+        if lane.code:
+            ElementTree.SubElement(case, "failure", message=f"exit code {lane.code}")
+    ElementTree.ElementTree(suite).write(OUT / "lanes.xml")
+    command = [ROOT / ".venv/bin/python", ROOT / "scripts/lane_results.py", OUT]
+    return subprocess.run(command, check=False).returncode or int(any(lane.code for lane in lanes))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

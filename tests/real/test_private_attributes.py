@@ -1,0 +1,232 @@
+"""Every private attribute of another library that we read, one row each, and that it is still there.
+
+A row fails by its name when a release has taken its attribute away: then what it says has become slow or wrong, and
+no request has failed, because each is read behind a guard.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+class Row(NamedTuple):
+    """What is read of a library, what happens without it, and something that has it."""
+
+    library: str
+    attribute: str
+    without: str
+    holder: Callable[[], Any]
+
+
+def _client_metric(name: str) -> Callable[[], Any]:
+    def make() -> Any:
+        import prometheus_client
+
+        return getattr(prometheus_client, name)("a", "About.", ("b",), registry=None)
+
+    return make
+
+
+def _client_child(name: str) -> Callable[[], Any]:
+    return lambda: _client_metric(name)().labels("x")
+
+
+def _client_module() -> Any:
+    from prometheus_client import metrics
+
+    return metrics
+
+
+def _registry() -> Any:
+    from prometheus_client import CollectorRegistry
+
+    return CollectorRegistry()
+
+
+def _bucket() -> Any:
+    return _client_child("Histogram")()._buckets[0]
+
+
+def _context_module() -> Any:
+    from opentelemetry import context
+
+    return context
+
+
+def _runtime_context() -> Any:
+    return _context_module()._RUNTIME_CONTEXT
+
+
+def _propagate() -> Any:
+    from opentelemetry import propagate
+
+    return propagate
+
+
+def _fastapi_app() -> Any:
+    fastapi = pytest.importorskip("fastapi")
+    if not hasattr(fastapi, "telemetry") and not _has_module("fastapi.telemetry"):
+        pytest.skip("this FastAPI has no telemetry of its own, and nothing is read of it")
+    return fastapi.FastAPI()
+
+
+def _has_module(name: str) -> bool:
+    from importlib.util import find_spec
+
+    return find_spec(name) is not None
+
+
+def _werkzeug_body() -> Any:
+    from werkzeug.wrappers import Response
+
+    return Response("x")({"REQUEST_METHOD": "GET", "wsgi.input": None}, lambda *_: None)
+
+
+def _werkzeug_response() -> Any:
+    from werkzeug.wrappers import Response
+
+    return Response("x")
+
+
+def _django_response() -> Any:
+    from django.conf import settings
+
+    if not settings.configured:
+        settings.configure()
+    from django.http import HttpResponse
+
+    return HttpResponse("x")
+
+
+def _gunicorn_handler() -> Any:
+    from gunicorn.config import Config
+    from gunicorn.glogging import Logger
+
+    return Logger(Config()).error_log.handlers[0]
+
+
+_READERS = "prometheus-client writes this metric itself, fifteen times slower"
+# Names that Python itself documents.
+_DOCUMENTED = {"_getframe", "_replace", "_value_"}
+TABLE = (
+    Row("opentelemetry-api", "_RUNTIME_CONTEXT", "two more calls to get or set the context", _context_module),
+    Row(
+        "opentelemetry-api", "_current_context", "two more calls to get or set the context", _runtime_context
+    ),
+    Row(
+        "opentelemetry-api",
+        "_HTTP_TEXT_FORMAT",
+        "one more call for each request to see whose propagator it is",
+        _propagate,
+    ),
+    Row("prometheus-client", "_labelnames", _READERS, _client_metric("Counter")),
+    Row("prometheus-client", "_name", _READERS, _client_metric("Counter")),
+    Row("prometheus-client", "_documentation", _READERS, _client_metric("Counter")),
+    Row("prometheus-client", "_metrics", _READERS, _client_metric("Counter")),
+    Row("prometheus-client", "_lock", _READERS, _client_metric("Counter")),
+    Row("prometheus-client", "_samples", _READERS, _client_child("Counter")),
+    Row("prometheus-client", "_child_samples", _READERS, _client_child("Counter")),
+    Row("prometheus-client", "_multi_samples", _READERS, _client_metric("Counter")),
+    Row("prometheus-client", "_value", _READERS, _client_child("Counter")),
+    Row("prometheus-client", "_created", _READERS, _client_child("Counter")),
+    Row("prometheus-client", "_upper_bounds", _READERS, _client_metric("Histogram")),
+    Row("prometheus-client", "_buckets", _READERS, _client_child("Histogram")),
+    Row("prometheus-client", "_sum", _READERS, _client_child("Histogram")),
+    Row("prometheus-client", "_count", _READERS, _client_child("Summary")),
+    Row("prometheus-client", "_exemplar", _READERS, _bucket),
+    Row(
+        "prometheus-client",
+        "_use_created",
+        "times of creation are written although they are switched off",
+        _client_module,
+    ),
+    Row(
+        "prometheus-client",
+        "_collector_to_names",
+        "the whole registry is written by prometheus-client",
+        _registry,
+    ),
+    Row(
+        "fastapi",
+        "_telemetry",
+        "FastAPI's own telemetry traces the probes, and its server span is adopted",
+        _fastapi_app,
+    ),
+    Row("werkzeug", "_callbacks", "every Flask body is read as a stream", _werkzeug_body),
+    Row("werkzeug", "_on_close", "every Flask body is read as a stream", _werkzeug_response),
+    Row(
+        "django",
+        "_store",
+        "our headers are written through Django's checks",
+        lambda: _django_response().headers,
+    ),
+    Row(
+        "django",
+        "_resource_closers",
+        "the exchange of a file that the kernel sends ends before it is sent",
+        _django_response,
+    ),
+    Row("gunicorn", "_gunicorn", "gunicorn's own lines stay as they are", _gunicorn_handler),
+)
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.library} {row.attribute}: {row.without}")
+def test_the_attribute_is_still_there(row: Row) -> None:
+    assert hasattr(row.holder(), row.attribute), (
+        f"{row.library} has no {row.attribute} any more: {row.without}"
+    )
+
+
+def test_every_private_attribute_that_is_read_has_its_row() -> None:
+    named = {row.attribute for row in TABLE} | _DOCUMENTED | set(_defined())
+    unnamed = [
+        f"{path.relative_to(ROOT)}:{line}: {name}" for path, line, name in _read() if name not in named
+    ]
+    assert not unnamed
+
+
+def _modules() -> Iterator[tuple[Path, ast.AST]]:
+    for folder in ("obs_middleware", "adapters"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            yield path, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _read() -> Iterator[tuple[Path, int, str]]:
+    """Yield where a private attribute of something is read, by its name or by getattr."""
+    for path, tree in _modules():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and _is_private(node.attr):
+                yield path, node.lineno, node.attr
+            elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("getattr", "attrgetter"):
+                for argument in node.args:
+                    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+                        yield from (
+                            (path, node.lineno, name)
+                            for name in argument.value.split(".")
+                            if _is_private(name)
+                        )
+
+
+def _defined() -> Iterator[str]:
+    """Yield the private names that our own classes and modules define."""
+    for _, tree in _modules():
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                yield node.name
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                yield node.attr
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                yield node.target.id
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                yield node.id
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
