@@ -7,6 +7,7 @@ import copy
 import pickle
 import sys
 from collections.abc import Iterator
+from operator import length_hint
 from types import CodeType
 from typing import Any
 
@@ -80,7 +81,9 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "is_logged": st.just(False),
 }
 _REDACTOR = Redactor()
-_FORMATTERS = [JsonFormatter(Settings(service_name="café"), is_ascii=is_ascii) for is_ascii in (False, True)]
+_FORMATTERS = [
+    JsonFormatter(settings=Settings(service_name="café"), is_ascii=is_ascii) for is_ascii in (False, True)
+]
 _COMMON = st.builds(RequestRecord, **_FIELDS)
 
 
@@ -99,7 +102,7 @@ def handed_over(take: Any, records: list[RequestRecord]) -> list[Any]:
     """Hand records to a sink as the queue does, and return the exceptions."""
     errors = []
     left = iter(records)
-    while left.__length_hint__():
+    while length_hint(left):
         try:
             take(left)
         except Exception as error:
@@ -146,7 +149,7 @@ def _without_moment(line: Any) -> Any:
 @given(st.floats(0, 2.5e11), st.floats(0, 1e7))
 def test_moments_and_times_are_spelled_as_python_does(moment: float, seconds: float) -> None:
     line = AccessLine(_FORMATTERS[0], _REDACTOR, "INFO")
-    fields = {
+    fields: dict[str, Any] = {
         **dict.fromkeys(RequestRecord.__struct_fields__, "a"),
         "status": 200,
         "request_bytes": 1,
@@ -394,7 +397,7 @@ def test_a_fast_function_passes_for_a_function() -> None:
         assert copy.copy(function) is function
         if owner is not request_id:
             assert pickle.loads(pickle.dumps(function)) is function
-    assert Exchange.finish.__get__(None, Exchange) is Exchange.finish  # type: ignore[attr-defined]
+    assert Exchange.finish.__get__(None, Exchange) is Exchange.finish
 
 
 def test_what_a_subclass_says_of_an_attribute_holds() -> None:
