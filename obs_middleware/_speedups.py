@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import update_wrapper
+from importlib import import_module
 from typing import Any, TypeVar
 
 _F = TypeVar("_F", bound=Callable[..., object])
@@ -29,10 +30,9 @@ def _module() -> Any:
     if os.environ.get(SWITCH, "") not in ("", "0"):
         return None
     try:
-        from obs_middleware import _native
+        return import_module("obs_middleware._native")
     except ImportError:  # not built here, or for the main interpreter alone
         return None
-    return _native
 
 
 _native = _module()
