@@ -13,7 +13,7 @@ PYTEST := -m pytest -n $(WORKERS) --dist loadgroup
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1 # do not look for a newer pyright over the network
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-oldest test-python $(VERSIONS:%=test-%) versions bench conformance settings coverage check fmt build clean
+.PHONY: help demo test test-all test-oldest test-python test-sanitized $(VERSIONS:%=test-%) versions bench conformance settings coverage check fmt build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ $(VERSIONS:%=test-%): test-%:
 test-python: $(READY) ## run the tests of what is compiled on its Python code alone
 	@OBS_PURE_PYTHON=1 $(BIN)/python $(PYTEST) tests/core tests/adapters tests/conformance tests/budget/test_garbage.py -m "not compiled" $(ARGS)
 
+test-sanitized: ## run the tests of the C code under AddressSanitizer and UndefinedBehaviorSanitizer
+	@if [ -x scripts/sanitized ]; then scripts/sanitized $(ARGS); else echo "There is no scripts/sanitized, left out"; fi
+
 test-oldest: ## run the tests on the oldest Python found, with the oldest supported release of everything
 	@scripts/make-venv "$$(scripts/find-python $(VERSIONS) || echo $(PYTHON))" .venv-oldest constraints/oldest.txt
 	@echo "Oldest supported releases:"
@@ -50,11 +53,12 @@ bench: ## measure ours against the peers and write the tables, ten minutes (ARGS
 	@.venv-bench/bin/python -m compileall -q obs_middleware adapters  # as an installer does: compiling takes memory
 	@.venv-bench/bin/python -m benchmarks $(ARGS)
 
-conformance: $(READY) ## run the conformance list and write its table into README.md and docs/conformance.md
-	@$(BIN)/python -m pytest tests/conformance --conformance-table=docs/conformance.md --conformance-readme=README.md
+conformance: $(READY) ## run the conformance list and write its table into docs/conformance.md
+	@$(BIN)/python -m pytest tests/conformance --conformance-table=docs/conformance.md
 
-settings: $(READY) ## write the table of settings into README.md
+settings: $(READY) ## write what is made of the settings: docs/settings.md and keywords.py
 	@$(BIN)/python scripts/settings_table.py
+	@$(BIN)/python scripts/settings_keywords.py
 
 coverage: $(READY) ## run the tests, tell the branches that none of them took, fail where they are more than 2 %
 	@$(BIN)/coverage erase

@@ -42,7 +42,7 @@ enum { CONSTANTS(AS_CONSTANT) CONSTANT_COUNT };
 /* Interned names of attributes and keys. */
 #define NAMES(X)                                                                                                    \
     X(add) X(append) X(count_in) X(keep_exemplars) X(report) X(start)\
-    X(pop) X(_HTTP_TEXT_FORMAT) X(_make_room) X(_put_back) X(_wake_worker) X(REQUEST_METHOD) X(SCRIPT_NAME) X(PATH_INFO) X(QUERY_STRING)           \
+    X(pop) X(get_global_textmap) X(_make_room) X(_put_back) X(_wake_worker) X(REQUEST_METHOD) X(SCRIPT_NAME) X(PATH_INFO) X(QUERY_STRING)           \
     X(REMOTE_ADDR) X(REMOTE_PORT) X(SERVER_PROTOCOL)
 #define AS_NAME(name) PyObject *name;
 

@@ -45,12 +45,6 @@
         FIELD(Instruments, active) FIELD(Instruments, buckets) FIELD(Instruments, bytes_buckets) \
         FIELD(Instruments, internal_errors) FIELD(Instruments, lock) FIELD(Instruments, overflow) \
         FIELD(Instruments, started) FIELD(Instruments, table) \
-    CLASS(PackedSpan, name, scope) \
-        FIELD(PackedSpan, name) FIELD(PackedSpan, kind) FIELD(PackedSpan, ids) FIELD(PackedSpan, flags) \
-        FIELD(PackedSpan, state) FIELD(PackedSpan, parent_id) FIELD(PackedSpan, is_parent_remote) \
-        FIELD(PackedSpan, parent_flags) FIELD(PackedSpan, start) FIELD(PackedSpan, end) \
-        FIELD(PackedSpan, code) FIELD(PackedSpan, description) FIELD(PackedSpan, attributes) \
-        FIELD(PackedSpan, events) FIELD(PackedSpan, resource) FIELD(PackedSpan, scope) \
     CLASS(RecordQueue, _batch, flusher) \
         FIELD(RecordQueue, _batch) FIELD(RecordQueue, _discard) FIELD(RecordQueue, _report) \
         FIELD(RecordQueue, _sinks) FIELD(RecordQueue, _waiting) FIELD(RecordQueue, flusher) \
@@ -67,10 +61,10 @@
         FIELD(RequestRecord, correlation_id) FIELD(RequestRecord, ids) FIELD(RequestRecord, is_sampled) \
         FIELD(RequestRecord, client) FIELD(RequestRecord, user_agent) FIELD(RequestRecord, ended) \
         FIELD(RequestRecord, is_logged) \
-    CLASS(Sampling, _bound, direct) \
-        FIELD(Sampling, _bound) FIELD(Sampling, _drawn) FIELD(Sampling, direct) \
+    CLASS(Sampling, _bound, tracer) \
+        FIELD(Sampling, _bound) FIELD(Sampling, _drawn) FIELD(Sampling, tracer) \
     CLASS(ServerSpans, _is_enabled, sampling) \
-        FIELD(ServerSpans, _is_enabled) FIELD(ServerSpans, _is_provider_given) FIELD(ServerSpans, _modules) \
+        FIELD(ServerSpans, _is_enabled) FIELD(ServerSpans, _is_users_provider) FIELD(ServerSpans, _modules) \
         FIELD(ServerSpans, _redactor) FIELD(ServerSpans, _settings) FIELD(ServerSpans, _tracer) \
         FIELD(ServerSpans, _w3c) FIELD(ServerSpans, sampling) \
     CLASS(Worker, _bell, is_asleep) \

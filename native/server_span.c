@@ -20,7 +20,7 @@ is_alone(State *state, PyObject *spans)
     if (is) {
         PyObject *module = keep(&held, Py_XNewRef(PyDict_GetItemWithError(modules, state->names.propagate)));
         if (module != NULL) {
-            propagator = keep(&held, PyObject_GetAttr(module, state->names._HTTP_TEXT_FORMAT));
+            propagator = keep(&held, PyObject_CallMethodNoArgs(module, state->names.get_global_textmap));
         }
         is = propagator == known && !PyErr_Occurred();
     }

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from obs_middleware.health.answers import Probes
     from obs_middleware.health.registry import Health
     from obs_middleware.lifecycle import Lifecycle
-    from obs_middleware.logs.access_line import AccessLog
+    from obs_middleware.logs.access_log import AccessLog
     from obs_middleware.metrics.http import HttpMetrics
     from obs_middleware.redaction import Redactor
     from obs_middleware.request import RequestInfo

@@ -19,7 +19,7 @@ from obs_middleware.gateway import Gateway
 from obs_middleware.health.answers import Probes
 from obs_middleware.health.registry import Health
 from obs_middleware.lifecycle import Lifecycle
-from obs_middleware.logs.access_line import AccessLog
+from obs_middleware.logs.access_log import AccessLog
 from obs_middleware.metrics.endpoint import metrics_endpoint
 from obs_middleware.metrics.http import HttpMetrics
 from obs_middleware.ops.endpoints import Endpoints

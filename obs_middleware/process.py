@@ -31,6 +31,11 @@ def on_fork(
             hooks.append(hook)
 
 
+def pid() -> int:
+    """Return the process's ID, asked of the system each time: a server written in C may fork and call no hook."""
+    return os.getpid()
+
+
 def on_exit(hook: Hook) -> None:
     """Register what is called when the process ends by itself, also in the children of multiprocessing."""
     _at_exit.append(hook)

@@ -55,6 +55,7 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
 
 if __name__ == "__main__":
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    os.environ["CI"] = "true"  # no line of the summary is cut off
     folder = sys.argv[1]
     options = [
         "-c",

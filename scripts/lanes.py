@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / ".ci" / "out"
+PYTHON = ROOT / ".venv" / "bin" / "python"  # that `make check` makes
 LANES_AT_ONCE = 2
 WORKERS = 2  # of pytest in each lane: tests wait as much as they work
 TAIL_LINES = 150
@@ -46,9 +48,14 @@ class Lane:
     what: str
     command: list[str]
     arguments: str | None = None  # for pytest; None where the command runs no tests
+    is_optional: bool = False
     seconds: float = 0.0
     code: int = 0
     tests: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def has_failed(self) -> bool:
+        return self.code != 0 and not self.is_optional
 
     @property
     def log(self) -> Path:
@@ -60,40 +67,44 @@ class Lane:
 
 
 def main(wanted: list[str]) -> int:
-    """Run the lanes, print what has come of them, return the exit code."""
-    began = time.monotonic()
-    OUT.mkdir(parents=True, exist_ok=True)
-    for old in OUT.iterdir():
-        old.unlink()
+    """Run all lanes, or those with these names; return the exit code."""
 
     def chosen(lanes: list[Lane]) -> list[Lane]:
         return [lane for lane in lanes if not wanted or lane.name in wanted]
 
+    check = Lane("check", "lint and types", ["make", "check"])
+    return run_all(chosen([*fetching(), check]), lambda: chosen(test_lanes()))
+
+
+def run_all(first: list[Lane], others: Callable[[], list[Lane]]) -> int:
+    """Run these lanes, and others, which are chosen when the first one has ended; print what has come of them."""
+    began = time.monotonic()
+    OUT.mkdir(parents=True, exist_ok=True)
+    for old in OUT.iterdir():
+        old.unlink()
     with ThreadPoolExecutor(LANES_AT_ONCE) as pool:
-        first = [pool.submit(run, lane) for lane in chosen([*fetching(), CHECK])]
-        if first:
-            first[0].result()  # only now it is known which Pythons there are
-        done = [*first, *(pool.submit(run, lane) for lane in chosen(test_lanes()))]
-        lanes = [each.result() for each in done]
+        running = [pool.submit(run, lane) for lane in first]
+        if running:
+            running[0].result()
+        running += [pool.submit(run, lane) for lane in others()]
+        lanes = [each.result() for each in running]
     for lane in lanes:
-        if lane.code:
-            print(
-                f"=== {lane.name} has failed. The end of its log:",
-                *read(lane.log)[-TAIL_LINES:],
-                "",
-                sep="\n",
-            )
+        if lane.has_failed:
+            tail = read(lane.log)[-TAIL_LINES:]
+            print(f"=== {lane.name} has failed. The end of its log:", *tail, "", sep="\n")
     print(table(lanes), f"\n{time.monotonic() - began:.0f} s in all\n", sep="\n", flush=True)
     return sum_up(lanes)
 
 
-CHECK = Lane("check", "lint and types", ["make", "check"])
-
-
 def fetching() -> list[Lane]:
-    """Return the lane that brings the newest Pythons, on which the others wait."""
+    """Return the lane that brings the newest Pythons.
+
+    The lanes of tests are chosen when it has ended, because only then is it known which Pythons there are. It is
+    optional, because not every machine has Debian's packages within reach; then the Pythons found are tested.
+    """
     script = ROOT / "scripts" / "fetch-debian-testing"
-    return [Lane("fetch", "Pythons and servers of Debian testing", [str(script)])] if script.exists() else []
+    what = "Pythons and servers of Debian testing"
+    return [Lane("fetch", what, [str(script)], is_optional=True)] if script.exists() else []
 
 
 def test_lanes() -> list[Lane]:
@@ -140,7 +151,9 @@ def run(lane: Lane) -> Lane:
     command = list(lane.command)
     if lane.arguments is not None:
         command.append(f"WORKERS={WORKERS}")
-        command.append(f"ARGS={lane.arguments} -q --durations=10 --junitxml={lane.results}")
+        command.append(
+            f"ARGS={lane.arguments} -q -p no:cacheprovider --durations=10 --junitxml={lane.results}"
+        )
     say(f"--- {lane.name} begins: {lane.what}")
     began = time.monotonic()
     with lane.log.open("wb") as log:
@@ -174,10 +187,11 @@ def outcome(case: ElementTree.Element) -> str:
 def table(lanes: list[Lane]) -> str:
     """Return one row for each lane."""
     outcomes = ("passed", "failed", "skipped")
-    rows = [("lane", "what", "seconds", "", *outcomes)]
+    rows: list[tuple[str, ...]] = [("lane", "what", "seconds", "", *outcomes)]
     for lane in lanes:
         tests = [str(lane.tests[each]) if lane.tests else "" for each in outcomes]
-        rows.append((lane.name, lane.what, f"{lane.seconds:.0f}", "FAILED" if lane.code else "ok", *tests))
+        state = "FAILED" if lane.has_failed else "left out" if lane.code else "ok"
+        rows.append((lane.name, lane.what, f"{lane.seconds:.0f}", state, *tests))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
     return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
@@ -188,11 +202,11 @@ def sum_up(lanes: list[Lane]) -> int:
     suite = ElementTree.Element("testsuite")
     for lane in lanes:
         case = ElementTree.SubElement(suite, "testcase", classname="lane", name=lane.name)
-        if lane.code:
+        if lane.has_failed:
             ElementTree.SubElement(case, "failure", message=f"exit code {lane.code}")
     ElementTree.ElementTree(suite).write(OUT / "lanes.xml")
-    command = [ROOT / ".venv/bin/python", ROOT / "scripts/lane_results.py", OUT]
-    return subprocess.run(command, check=False).returncode or int(any(lane.code for lane in lanes))
+    command = [PYTHON, ROOT / "scripts/lane_results.py", OUT]
+    return subprocess.run(command, check=False).returncode or int(any(lane.has_failed for lane in lanes))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write the README's table of settings from the code: `python scripts/settings_table.py`."""
+"""Write the table of settings in docs/settings.md from the code: `python scripts/settings_table.py`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from obs_middleware import Settings
 
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs/settings.md"
 
 
 def table() -> str:
@@ -25,8 +25,8 @@ def table() -> str:
     return "\n".join(rows)
 
 
-def in_readme(text: str) -> str:
-    """Return the README with the table between its markers."""
+def in_page(text: str) -> str:
+    """Return the page with the table between its markers."""
     block = f"<!-- settings:begin -->\n{table()}\n<!-- settings:end -->"
     return re.sub("<!-- settings:begin -->.*<!-- settings:end -->", lambda _: block, text, flags=re.DOTALL)
 
@@ -45,4 +45,4 @@ def _shown(value: object) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(in_readme(README.read_text()))
+    PAGE.write_text(in_page(PAGE.read_text()))

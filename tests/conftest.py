@@ -43,9 +43,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("conformance")
-    group.addoption(
-        "--conformance-table", metavar="FILE", help="write the table 'what is held where' to FILE"
-    )
-    group.addoption(
-        "--conformance-readme", metavar="FILE", help="renew the marked block of FILE with that table"
-    )
+    group.addoption("--conformance-table", metavar="FILE", help="write the table 'what holds where' to FILE")

@@ -1,6 +1,6 @@
 """The fields of a log line: what every line has, what the app has added, and what the access line says.
 
-To add a field to the access line, add it to RequestRecord and one row to `ACCESS_FIELDS`. Everything else follows: the
+To add a field to the access line, add it to RequestRecord and one line to `ACCESS_FIELDS`. Everything else follows: the
 line that waits, the record that other handlers get, and the C code.
 """
 

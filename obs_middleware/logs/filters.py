@@ -1,4 +1,4 @@
-"""Filters for a handler of the user's own: the request's context on each record, and no secrets in it."""
+"""Filters for a handler that the user has made: the request's context on each record, and no secrets in it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from obs_middleware.settings import Settings
 
 
 class ContextFilter(logging.Filter):
-    """Stamp request_id, correlation_id, trace_id, span_id and bound fields on records; for a handler of the user's own.
+    """Put request_id, correlation_id, trace_id, span_id and bound fields on records.
 
-    On a QueueHandler it must sit on that handler: the listener's thread is in no request.
+    With a QueueHandler, add it to that handler, because the listener's thread is in no request.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -25,7 +25,7 @@ class ContextFilter(logging.Filter):
 
 
 class RedactingFilter(logging.Filter):
-    """Hide secrets in a record's message, extras and exception; for a handler of the user's own.
+    """Hide secrets in a record's message, extras and exception.
 
     The record itself is changed, so that no later handler sees the secrets either; its exception becomes text.
     """
@@ -37,15 +37,15 @@ class RedactingFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Redact the record and keep it."""
-        plain = JsonValues(self._redactor)
+        values = JsonValues(self._redactor)
         if isinstance(record.msg, dict):
-            record.msg = plain.value(record.msg)
+            record.msg = values.value(record.msg)
         else:
-            record.msg, record.args = plain.text(message_of(record)), ()
+            record.msg, record.args = values.text(message_of(record)), ()
         for name, value in extras(record).items():
             is_text = isinstance(value, (str, bytes, bytearray, Mapping, list, tuple, set, frozenset))
             if is_text or self._redactor.is_secret_key(name):
-                setattr(record, name, plain.value(value, key=name))
+                setattr(record, name, values.value(value, key=name))
         if isinstance(record.exc_info, tuple) and record.exc_info[1] is not None:
             record.exc_text, record.exc_info = self._redactor.error(record.exc_info[1])[2], None
         return True

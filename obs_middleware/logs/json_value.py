@@ -1,10 +1,10 @@
-"""Make any value plain JSON: no secret, no cycle, no NaN, no size without bound."""
+"""Make any value JSON: no secret, no cycle, no NaN, no size without bound."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -20,14 +20,21 @@ _ITEMS = 128
 _LINE_CHARACTERS = 65_536  # of one line's values, all together
 _SAFE_INTEGER = 2**63
 _TEXTUAL = (date, time, timedelta, Decimal, UUID, PurePath)
+_JSON_TYPES = (str, int, float, dict, list, tuple)
+_BYTES = (bytes, bytearray, memoryview)
 
 
 class JsonValues:
-    """Make the values of one line plain; they share one budget of characters."""
+    """Make the values of one line JSON; they share one budget of characters.
 
-    def __init__(self, redactor: Redactor) -> None:
+    Args:
+        default: like `default` of `json.dumps`: it converts a value that is of no JSON type, before we look at it.
+    """
+
+    def __init__(self, redactor: Redactor, *, default: Callable[[Any], Any] | None = None) -> None:
         self._redactor = redactor
-        self._left = _LINE_CHARACTERS
+        self._default = default
+        self._characters_left = _LINE_CHARACTERS
 
     def value(self, value: Any, *, key: str = "", depth: int = _DEPTH) -> Any:
         """Return the value made of str, int, float, bool, None, list and dict with str keys alone."""
@@ -42,12 +49,14 @@ class JsonValues:
 
     def text(self, text: str) -> str:
         """Return the text without secrets, cut where it or the line is too long, fit for UTF-8."""
-        shown = self._redactor.text(text, limit=max(0, min(CHARACTERS, self._left)))
-        self._left -= len(shown)
-        return shown
+        redacted = self._redactor.text(text, limit=max(0, min(CHARACTERS, self._characters_left)))
+        self._characters_left -= len(redacted)
+        return redacted
 
     def _any(self, value: Any, depth: int) -> Any:
-        self._left -= 8
+        self._characters_left -= 8
+        if self._default is not None and not isinstance(value, _JSON_TYPES):
+            value = self._converted(value, self._default)
         if isinstance(value, Enum):
             value = value.value
         if isinstance(value, str):
@@ -56,9 +65,9 @@ class JsonValues:
             return int(value) if abs(value) < _SAFE_INTEGER else self.text(hex(value))
         if isinstance(value, float):
             return float(value) if math.isfinite(value) else str(float(value))
-        if isinstance(value, (bytes, bytearray, memoryview)):
-            return self.text(bytes(value[: CHARACTERS + 1]).decode("utf-8", "backslashreplace"))
-        if isinstance(value, _TEXTUAL) or depth == 0 or self._left <= 0:
+        if isinstance(value, _BYTES):
+            return self.text(_decoded(value))
+        if isinstance(value, _TEXTUAL) or depth == 0 or self._characters_left <= 0:
             return self.text(str(value)) if isinstance(value, _TEXTUAL) else CUT
         if isinstance(value, Mapping):
             return self._mapping(value, depth - 1)
@@ -66,20 +75,30 @@ class JsonValues:
             return self._items(value, depth - 1)
         return self.text(str(value))
 
+    def _converted(self, value: Any, default: Callable[[Any], Any]) -> Any:
+        if isinstance(value, _BYTES):
+            text = _decoded(value)
+            if self._redactor.text(text) != text:  # no secret may hide in base 64
+                return text
+        try:
+            return default(value)
+        except Exception:  # it may refuse a value, as json_default does
+            return value
+
     def _mapping(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
-        plain: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for key, inner in islice(value.items(), _ITEMS):
             name = self.text(str(key))
-            plain[name] = self.value(inner, key=name, depth=depth)
+            values[name] = self.value(inner, key=name, depth=depth)
         if len(value) > _ITEMS:
-            plain[CUT] = len(value) - _ITEMS
-        return plain
+            values[CUT] = len(value) - _ITEMS
+        return values
 
     def _items(self, value: Collection[Any], depth: int) -> list[Any]:
         if self._is_secret_pair(value):
             return [self.value(next(iter(value)), depth=depth), REDACTED]
-        plain = [self.value(inner, depth=depth) for inner in islice(value, _ITEMS)]
-        return [*plain, f"{len(value) - _ITEMS} more {CUT}"] if len(value) > _ITEMS else plain
+        values = [self.value(inner, depth=depth) for inner in islice(value, _ITEMS)]
+        return [*values, f"{len(value) - _ITEMS} more {CUT}"] if len(value) > _ITEMS else values
 
     def _is_secret_pair(self, value: Collection[Any]) -> bool:
         """Tell whether the items are a name and its secret value, as in lists of headers."""
@@ -97,6 +116,10 @@ def message_of(record: logging.LogRecord) -> str:
         return record.getMessage()
     except Exception:
         return f"{_repr(record.msg)} % {_repr(record.args)}"
+
+
+def _decoded(value: bytes | bytearray | memoryview) -> str:
+    return bytes(value[: CHARACTERS + 1]).decode("utf-8", "backslashreplace")
 
 
 def _repr(value: object) -> str:

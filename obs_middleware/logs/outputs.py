@@ -15,26 +15,26 @@ if TYPE_CHECKING:
 else:
     _StreamHandler = logging.StreamHandler  # no subscript before Python 3.11
 
-ATOMIC = 4096  # bytes that a pipe takes in one piece, whoever else writes to it (POSIX, PIPE_BUF on Linux)
+ATOMIC = 4096  # bytes that a pipe takes as one, whoever else writes to it (POSIX, PIPE_BUF on Linux)
 _Logger = logging.Logger
-# Error trackers put methods of their own in the place of these; a logger is then theirs too.
-_METHODS = ("makeRecord", "handle", "callHandlers")
+# Error trackers replace these methods by others; they see the logger's records then.
+_REPLACEABLE_METHODS = ("makeRecord", "handle", "callHandlers")
 
 
 class LineHandler(_StreamHandler):
     """Write each record as one line, after the access lines that waited before it."""
 
     def handle(self, record: logging.LogRecord) -> Any:
-        """Write the record; what waits goes before our lock is taken, which whoever settles needs."""
+        """Write the record after the access lines that wait, which are written first because a flush needs our lock."""
         flush(timeout_seconds=0)
         return super().handle(record)
 
-    def write(self, pieces: Iterable[bytes]) -> None:
-        """Write pieces of whole lines in UTF-8, each of at most ATOMIC bytes or a single line."""
+    def write(self, blocks: Iterable[bytes]) -> None:
+        """Write blocks of whole lines in UTF-8, each of at most ATOMIC bytes or a single line."""
         self.acquire()
         try:
-            for piece in pieces:
-                self._put(piece)
+            for block in blocks:
+                self._put(block)
         finally:
             self.release()
 
@@ -68,7 +68,7 @@ def sole_handler(logger: logging.Logger, level: int) -> LineHandler | None:
         or not parent.propagate
         or parent.parent is not logging.root
         or logging.getLogRecordFactory() is not logging.LogRecord
-        or not all(map(_is_stock, _METHODS))
+        or not all(map(_is_stock, _REPLACEABLE_METHODS))
     ):
         return None
     return handler

@@ -1,7 +1,7 @@
-"""Install our handler where the root logger has none; where the user has configured logging, theirs stays.
+"""Install our handler where the root logger has none; where the user has configured logging, that stays.
 
-The servers' own loggers join when their handlers are the stock ones: their lines come out in the same format, and
-uvicorn's access line, which ours replaces, stays silent.
+The servers' loggers use our handler where they have the stock ones, so that their lines come in the same format.
+uvicorn's access line is not written, because ours replaces it.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from obs_middleware.logs.outputs import LineHandler
 if TYPE_CHECKING:
     from obs_middleware.settings import Settings
 
-_OURS = ("obs", "obs.access")
+_OUR_LOGGERS = ("obs", "obs.access")
 _HANDLER = "obs"
 _SERVERS = ("uvicorn", "gunicorn.error")
 _SERVER_ACCESS = "uvicorn.access"
 
 
 def set_up(settings: Settings, environment: str) -> None:
-    """Install the handler on the root logger; told again of another environment, format as it wants."""
-    for name in _OURS:
+    """Install the handler on the root logger; called again with another environment, format by that."""
+    for name in _OUR_LOGGERS:
         logging.getLogger(name).disabled = False  # by a dictConfig that came after our import
     root = logging.getLogger()
-    ours = next((handler for handler in root.handlers if handler.name == _HANDLER), None)
-    if ours is not None:
-        ours.setFormatter(_formatter(settings, environment))
+    our_handler = next((handler for handler in root.handlers if handler.name == _HANDLER), None)
+    if our_handler is not None:
+        our_handler.setFormatter(_formatter(settings, environment))
     elif settings.log_setup and not root.handlers and sys.stdout is not None:
         _install(root, settings, environment)
 
@@ -55,10 +55,10 @@ def _formatter(settings: Settings, environment: str) -> logging.Formatter:
         settings.log_format == "auto" and is_terminal and environment == "development"
     )
     if is_pretty:
-        return PrettyFormatter(settings, has_colour=is_terminal)
+        return PrettyFormatter(settings=settings, has_colour=is_terminal)
     encoding = getattr(sys.stdout, "encoding", None) or ""
     is_ascii = encoding.lower().replace("-", "") != "utf8"
-    return JsonFormatter(settings, environment=environment, is_ascii=is_ascii)
+    return JsonFormatter(settings=settings, environment=environment, is_ascii=is_ascii)
 
 
 def _adopt(logger: logging.Logger) -> None:

@@ -33,7 +33,7 @@ def at_start(method: str, info: RequestInfo | SpanFacts, redactor: Redactor) -> 
 
 
 class SpanFacts(msgspec.Struct, gc=False):
-    """What is known at the end: texts and numbers alone, so that attributes can be made of it when they are wanted."""
+    """What the request tells at its end: texts and numbers, of which attributes are made when they are exported."""
 
     redactor: Redactor
     method: str
@@ -50,7 +50,7 @@ class SpanFacts(msgspec.Struct, gc=False):
     status: int | None
     error_type: str
 
-    def attributes(self) -> Attributes:
+    def at_end(self) -> Attributes:
         """Return the attributes that follow those of the start."""
         known = self.redactor.known
         attributes: Attributes = {}
@@ -80,11 +80,11 @@ class SpanFacts(msgspec.Struct, gc=False):
 
     def all(self) -> Attributes:
         """Return those of the start and those that follow."""
-        return at_start(self.method, self, self.redactor) | self.attributes()
+        return at_start(self.method, self, self.redactor) | self.at_end()
 
 
 def facts_of(exchange: Exchange, redactor: Redactor) -> SpanFacts:
-    """Return what an exchange that has ended tells."""
+    """Return what an exchange that has ended tells of its request and its response."""
     info = exchange.info
     address, port = info.peer or (None, None)
     return SpanFacts(
@@ -107,8 +107,8 @@ def facts_of(exchange: Exchange, redactor: Redactor) -> SpanFacts:
 
 def of_exception(error: BaseException, redactor: Redactor) -> Attributes:
     """Return the attributes of an exception's event; its text is the app's."""
-    kind, message, stack = redactor.error(error)
-    return {"exception.type": kind, "exception.message": message, "exception.stacktrace": stack}
+    name, message, stack = redactor.error(error)
+    return {"exception.type": name, "exception.message": message, "exception.stacktrace": stack}
 
 
 @lru_cache(_HOSTS)

@@ -16,10 +16,10 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from obs_middleware._speedups import share_layout
 from obs_middleware.tracing.attributes import SpanFacts
 
 pack, unpack = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
+NO_EVENTS = pack([])
 
 
 class PackedBatchProcessor(BatchSpanProcessor):
@@ -30,23 +30,20 @@ class PackedBatchProcessor(BatchSpanProcessor):
     """
 
     def __init__(self, exporter: SpanExporter, *, takes_packed: bool = False) -> None:
-        super().__init__(exporter if takes_packed else _Unpacking(exporter))
-        # Takes in a span that is packed already; past the SDK's look at its context, where that can be.
-        self.put: Callable[[Any], None] = getattr(
-            getattr(self, "_batch_processor", None), "emit", super().on_end
-        )
+        super().__init__(exporter if takes_packed else _UnpackingExporter(exporter))
+        self.put: Callable[[Any], None] = super().on_end  # takes a span that is packed already
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Take in a span that was sampled."""
+        """Take a span that was sampled."""
         if span.context is not None and span.context.trace_flags.sampled:
-            super().on_end(_packed(span))
+            self.put(_packed(span))
 
 
-@share_layout
 class PackedSpan(msgspec.Struct, gc=False):
-    """A span; `resource` and `scope` are shared, the rest is its own."""
+    """A span that waits for its export; `resource` and `scope` are shared with others."""
 
-    context: ClassVar[Any] = SimpleNamespace(trace_flags=SimpleNamespace(sampled=True))  # the SDK looks at it
+    # The batch processor asks it whether the span is sampled.
+    context: ClassVar[Any] = SimpleNamespace(trace_flags=SimpleNamespace(sampled=True))
 
     name: str
     kind: SpanKind
@@ -60,17 +57,25 @@ class PackedSpan(msgspec.Struct, gc=False):
     end: int | None
     code: StatusCode
     description: str | None
-    attributes: bytes | SpanFacts  # of which they are made, when they are wanted
+    attributes: bytes  # packed; those that `facts` tell are not among them
+    facts: SpanFacts | None
     events: bytes
     resource: Any
     scope: Any
 
-    def known(self) -> dict[str, Any]:
-        """Return the attributes."""
-        attributes = self.attributes
-        return unpack(attributes) if isinstance(attributes, bytes) else attributes.all()
+    def all_attributes(self) -> dict[str, Any]:
+        """Return the attributes, those of the end last."""
+        facts = self.facts
+        if facts is None:
+            return unpack(self.attributes)  # type: ignore[no-any-return]
+        if not self.attributes:
+            return facts.all()
+        at_end = facts.at_end()
+        others = {key: value for key, value in unpack(self.attributes).items() if key not in at_end}
+        return others | at_end
 
     def unpacked(self) -> ReadableSpan:
+        """Return the span as exporters want it."""
         parent, trace_id, span_id = None, int(self.ids[:32], 16), int(self.ids[32:], 16)
         if self.parent_flags is not None:
             parent = SpanContext(
@@ -81,8 +86,11 @@ class PackedSpan(msgspec.Struct, gc=False):
             context=SpanContext(trace_id, span_id, False, self.flags, self.state),
             parent=parent,
             resource=self.resource,
-            attributes=_attributes(self.known()),
-            events=[Event(name, _attributes(own), moment) for name, own, moment in unpack(self.events)],
+            attributes=_with_tuples(self.all_attributes()),
+            events=[
+                Event(name, _with_tuples(attributes), moment)
+                for name, attributes, moment in unpack(self.events)
+            ],
             kind=self.kind,
             status=Status(self.code, self.description),
             start_time=self.start,
@@ -91,7 +99,7 @@ class PackedSpan(msgspec.Struct, gc=False):
         )
 
 
-class _Unpacking(SpanExporter):
+class _UnpackingExporter(SpanExporter):
     """Hand batches on, each span unpacked when it is looked at."""
 
     def __init__(self, exporter: SpanExporter) -> None:
@@ -148,6 +156,7 @@ def _packed(span: ReadableSpan) -> Any:
         status.status_code,
         status.description,
         attributes,
+        None,
         events,
         span.resource,
         span.instrumentation_scope,
@@ -165,12 +174,15 @@ def pack_events(events: Sequence[Event]) -> bytes:
     return pack([(event.name, dict(event.attributes or {}), event.timestamp) for event in events])
 
 
-def _attributes(own: dict[str, Any]) -> dict[str, Any]:
-    return {name: _value(value) if type(value) in (list, dict) else value for name, value in own.items()}
+def _with_tuples(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Return attributes with tuples for lists, as the SDK keeps them, however deep."""
+    return {
+        name: _with_tuple(value) if type(value) in (list, dict) else value
+        for name, value in attributes.items()
+    }
 
 
-def _value(value: Any) -> Any:
-    """Return a value with tuples for lists, as the SDK keeps them, however deep."""
+def _with_tuple(value: Any) -> Any:
     if type(value) is dict:
-        return _attributes(value)
-    return tuple(map(_value, value)) if type(value) is list else value
+        return _with_tuples(value)
+    return tuple(map(_with_tuple, value)) if type(value) is list else value

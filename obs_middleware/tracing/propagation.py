@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, ValuesView
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import SpanContext, TraceFlags, TraceState
@@ -108,7 +108,49 @@ class _TraceState(TraceState):
 
     def __init__(self, entries: dict[str, str]) -> None:
         super().__init__()
-        self._dict = entries
+        self._entries = entries
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._entries
+
+    def __getitem__(self, key: str) -> str:
+        return self._entries[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __repr__(self) -> str:
+        return str([f"{{key={key}, value={value}}}" for key, value in self._entries.items()])
+
+    def keys(self) -> KeysView[str]:
+        return self._entries.keys()
+
+    def items(self) -> ItemsView[str, str]:
+        return self._entries.items()
+
+    def values(self) -> ValuesView[str]:
+        return self._entries.values()
+
+    def to_header(self) -> str:
+        return ",".join(f"{key}={value}" for key, value in self._entries.items())
+
+    def add(self, key: str, value: str) -> TraceState:
+        """Return it with a new member in front; as it is where that can't be."""
+        return self if key in self else self.update(key, value)
+
+    def update(self, key: str, value: str) -> TraceState:
+        """Return it with this member in front; as it is where that can't be."""
+        others = {name: present for name, present in self._entries.items() if name != key}
+        entries = {key: value, **others}
+        is_valid = _member(f"{key}={value}") and len(entries) <= _MOST_MEMBERS
+        return _TraceState(entries) if is_valid else self
+
+    def delete(self, key: str) -> TraceState:
+        """Return it without a member."""
+        return _TraceState({name: value for name, value in self._entries.items() if name != key})
 
 
 def _cut(entries: dict[str, str]) -> dict[str, str]:

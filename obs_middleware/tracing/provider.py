@@ -14,7 +14,6 @@ from opentelemetry import trace
 from obs_middleware.errors import ConfigError
 from obs_middleware.request_id import new
 from obs_middleware.settings.sources import OTLP_ENDPOINTS
-from obs_middleware.tracing.attributes import SCHEMA, SCOPE
 from obs_middleware.tracing.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
     from obs_middleware.settings import Settings
-    from obs_middleware.tracing.packed_span import PackedBatchProcessor
-    from obs_middleware.tracing.recording_span import DirectTracer
+    from obs_middleware.tracing.recording_tracer import RecordingTracer, SpanProcessors
 
 _DEFAULT_RATIO = {"development": 1.0}
 _OTHER_RATIO = 0.1
@@ -59,21 +57,22 @@ def set_up(settings: Settings, environment: str) -> TracerProvider | None:
     if not isinstance(present, trace.ProxyTracerProvider):
         return present if hasattr(present, _OURS) else None
     exporter = _exporter(settings)
-    sdk, sampling = map(import_module, _SDK)
+    sdk, samplers = map(import_module, _SDK)
     from obs_middleware.tracing.packed_span import PackedBatchProcessor
+    from obs_middleware.tracing.recording_tracer import SpanProcessors
 
-    root = _root_sampler(settings, environment, sampling)
-    own = None if root is None else Sampling(root.bound)
+    root = _root_sampler(settings, environment, samplers)
+    sampling = None if root is None else Sampling(root.bound)
+    processors = SpanProcessors(PackedBatchProcessor(exporter.make(), takes_packed=exporter.takes_packed))
     provider: TracerProvider = sdk.TracerProvider(
         resource=_resource(settings, environment),
-        sampler=None if root is None else sampling.ParentBased(root),
-        id_generator=own,
+        sampler=None if root is None else samplers.ParentBased(root),
+        id_generator=sampling,
+        active_span_processor=processors,
     )
-    batches = PackedBatchProcessor(exporter.make(), takes_packed=exporter.takes_packed)
-    provider.add_span_processor(batches)
-    if own is not None:
-        own.direct = _direct(provider, batches)
-    setattr(provider, _OURS, own)
+    if sampling is not None:
+        sampling.tracer = recording_tracer(provider, processors)
+    setattr(provider, _OURS, sampling)
     trace.set_tracer_provider(provider)
     return provider
 
@@ -81,6 +80,16 @@ def set_up(settings: Settings, environment: str) -> TracerProvider | None:
 def sampling_of(provider: TracerProvider | None) -> Sampling | None:
     """Return how a provider of ours samples; None where the provider is another's, or the SDK alone knows."""
     return getattr(provider, _OURS, None)
+
+
+def recording_tracer(provider: TracerProvider, processors: SpanProcessors) -> RecordingTracer | None:
+    """Return what starts a provider's server spans; None where the SDK has to."""
+    from obs_middleware.tracing.recording_tracer import RecordingTracer
+
+    try:
+        return RecordingTracer(provider, processors)
+    except ValueError:
+        return None
 
 
 def _is_standard(settings: Settings) -> bool:
@@ -100,34 +109,29 @@ def _exporter(settings: Settings) -> _Exporter:
         ConfigError: it is not installed.
     """
     endpoint, protocol = _endpoint(settings), _protocol(settings)
-    kind = "grpc" if protocol == "grpc" else "http"
+    transport = "grpc" if protocol == "grpc" else "http"
     try:
         for name in (*_SDK, "opentelemetry.sdk.trace.export"):
             import_module(name)
         if protocol == _PROTOCOL:
             from obs_middleware.tracing.otlp.connection import target
 
-            to = target(endpoint)
-            if to is not None:
+            collector = target(endpoint)
+            if collector is not None:
                 from obs_middleware.tracing.otlp.exporter import OtlpExporter
 
-                return _Exporter(partial(OtlpExporter, to), True)
-        stock = import_module(f"opentelemetry.exporter.otlp.proto.{kind}.trace_exporter").OTLPSpanExporter
+                return _Exporter(partial(OtlpExporter, collector), True)
+        stock = import_module(
+            f"opentelemetry.exporter.otlp.proto.{transport}.trace_exporter"
+        ).OTLPSpanExporter
     except ImportError as error:
-        package = "'obs-middleware[otlp]'" if kind == "http" else "opentelemetry-exporter-otlp-proto-grpc"
+        package = (
+            "'obs-middleware[otlp]'" if transport == "http" else "opentelemetry-exporter-otlp-proto-grpc"
+        )
         raise ConfigError(
             f"otlp_endpoint is set, but the exporter is not installed ({error}): pip install {package}"
         ) from None
     return _Exporter(stock if endpoint is None else partial(stock, endpoint=endpoint), False)
-
-
-def _direct(provider: TracerProvider, batches: PackedBatchProcessor) -> DirectTracer | None:
-    try:
-        from obs_middleware.tracing.recording_span import DirectTracer
-
-        return DirectTracer(provider, batches, scope=SCOPE, schema=SCHEMA)
-    except Exception:  # an SDK of another kind: it makes the spans itself
-        return None
 
 
 def _resource(settings: Settings, environment: str) -> Any:
@@ -145,13 +149,13 @@ def _resource(settings: Settings, environment: str) -> Any:
     )
 
 
-def _root_sampler(settings: Settings, environment: str, sampling: Any) -> Any:
+def _root_sampler(settings: Settings, environment: str, samplers: Any) -> Any:
     ratio = settings.trace_sample_ratio
     if ratio is None and os.environ.get("OTEL_TRACES_SAMPLER"):
         return None  # one that Settings has no word for: the SDK reads it itself
     if ratio is None:
         ratio = _DEFAULT_RATIO.get(environment, _OTHER_RATIO)
-    return sampling.TraceIdRatioBased(ratio)
+    return samplers.TraceIdRatioBased(ratio)
 
 
 def _protocol(settings: Settings) -> str:

@@ -1,222 +1,365 @@
-"""Server spans that go straight into the exporter's queue, without the two spans that the SDK makes of one.
+"""The server span that records: a span of OpenTelemetry's API with no more in it than a request needs.
 
-Only for a provider that we have set up, whose one processor is ours: nobody else sees spans start and end then. What
-is known of the SDK is checked when the tracer is made, what may change with each span; if anything is not as it should
-be, or the app has added something to a span, the SDK's own way is taken. Imported with the SDK only.
+It keeps the IDs, the name, the start and what the app adds. The attributes that the request tells are made when the
+span is exported, or when somebody reads it. What is kept, and what is refused, follows the specification as the SDK
+does (https://opentelemetry.io/docs/specs/otel/trace/api/#span, https://opentelemetry.io/docs/specs/otel/trace/sdk/).
+Imported with the SDK only.
 """
 
 from __future__ import annotations
 
+import logging
+import traceback
+from threading import RLock
+from time import time_ns
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import context as otel_context
-from opentelemetry.sdk import trace as sdk
-from opentelemetry.trace import (
-    INVALID_SPAN_CONTEXT,
-    NonRecordingSpan,
-    SpanContext,
-    SpanKind,
-    TraceFlags,
-    set_span_in_context,
-)
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.util import BoundedList
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode
 
-from obs_middleware.tracing.packed_span import PackedBatchProcessor, PackedSpan, pack, pack_events
-from obs_middleware.tracing.span import MADE_LATE, ServerSpan
+from obs_middleware.exchange import error_name
+from obs_middleware.tracing.attributes import SpanFacts, at_start
+from obs_middleware.tracing.packed_span import NO_EVENTS, PackedSpan, pack, pack_events
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import TracebackType
 
-    from opentelemetry.context import Context
-    from opentelemetry.trace import Span
+    from opentelemetry.trace import TraceFlags, TraceState
+    from opentelemetry.util.types import Attributes
 
-    from obs_middleware.exchange import Exchange
     from obs_middleware.redaction import Redactor
-    from obs_middleware.tracing.attributes import SpanFacts
+    from obs_middleware.request import RequestInfo
+    from obs_middleware.tracing.recording_tracer import RecordingTracer
 
-_SUPPRESSED = getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation")
-_SAMPLED, _RANDOM = TraceFlags.SAMPLED, 0x02  # trace-context-2, section 3.2.2.5.2
-_ATTRIBUTES = 32  # ours are 17 at most
-_NO_EVENTS = pack([])
+OUR_ATTRIBUTES = 32  # more than we ever set
 
-# What a span of the SDK consists of: what each has of its own, and what all those of a tracer share.
-_OWN = MADE_LATE - {"_known"} | {"_end_time", "_name", "_parent", "_resource", "_start_time"}
-_SHARED = {
-    "_instrumentation_info",
-    "_instrumentation_scope",
-    "_kind",
-    "_limits",
-    "_record_exception",
-    "_sampler",
-    "_set_status_on_exception",
-    "_span_processor",
-    "_status",
-    "_trace_config",
-}
-_SHARED_BY_SOME = {"_record_end_metrics"}
-
-_new = object.__new__
+_UNSET, _SERVER = Status(), SpanKind.SERVER
+_UNSET_CODE = StatusCode.UNSET
+_logger = logging.getLogger("opentelemetry.sdk.trace")  # whoever silences the SDK's warnings silences ours
 
 
-class NotAsKnownError(Exception):
-    """The provider, or the SDK, is not one whose spans can be made here."""
+class RecordingSpan(Span, ReadableSpan):
+    """A server span, as `RecordingTracer` starts it.
 
-
-class DirectTracer:
-    """Start and end the server spans of a provider.
+    Whoever reads it as a ReadableSpan gets what `readable()` has at that moment.
 
     Args:
-        batches: the provider's only span processor.
-        scope: the instrumentation scope's name.
-        schema: its URL.
-
-    Raises:
-        NotAsKnownError: the SDK has to make the spans.
+        request: the method, the request and the redactor, of which the first attributes are made.
     """
 
-    def __init__(
-        self, provider: sdk.TracerProvider, batches: PackedBatchProcessor, *, scope: str, schema: str
-    ) -> None:
-        tracer: Any = provider.get_tracer(scope, schema_url=schema)
-        _expect(type(tracer) is sdk.Tracer, "tracer")
-        parent = SpanContext(1, 1, True, TraceFlags(_SAMPLED | _RANDOM))
-        specimen: Any = tracer.start_span(
-            scope, set_span_in_context(NonRecordingSpan(parent)), SpanKind.SERVER
-        )
-        _expect(type(specimen) is sdk._Span, "span")
-        self._tracer, self._put = tracer, batches.put
-        self._alone = tracer.span_processor._span_processors
-        _expect(self._alone == (batches,), "span processors")
-        self._is_enabled = getattr(tracer, "_is_enabled", _yes)
-        _expect(callable(self._is_enabled), "switch of the tracer")
-        self._random = specimen.context.trace_flags & _RANDOM  # 0 where the SDK does not know that flag
-        self._flags = {random: TraceFlags(_SAMPLED | random) for random in (0, _RANDOM)}
-        # What all spans share is the class's: a span's own dictionary is small.
-        shared = {
-            "__module__": __name__,
-            **_shared(specimen),
-            "_flags": self._flags[self._random],
-            "_state": None,
-        }
-        self._class: type[ServerSpan] = type("ServerSpan", (ServerSpan,), shared)
-        self._blank = self._packed_blank()
-
-    def _packed_blank(self) -> PackedSpan:
-        """Return a span that begins a trace, with nothing that is its own: what the compiled way begins with."""
-        span = _new(self._class)
-        own: Any = span.__dict__
-        own.update(_ids="", _name="", _start_time=0, _resource=None)
-        return _packed(span, b"", _NO_EVENTS)
-
-    def start(
-        self, exchange: Exchange, parent: SpanContext, context: Context, redactor: Redactor
-    ) -> ServerSpan | None:
-        """Start the span of an exchange whose trace is sampled; None where the SDK has to do it.
-
-        Args:
-            parent: the span that is current in the context, not valid where there is none.
-        """
-        if not self._is_alone() or _SUPPRESSED in context or not self._is_enabled():
-            return None
-        span = _new(self._class)
-        own: Any = span.__dict__
-        own["_ids"], own["_name"], own["_start_time"] = exchange.ids, exchange.method, exchange.started_ns
-        own["_began"], own["_resource"] = (exchange.method, exchange.info, redactor), self._tracer.resource
-        if parent is not INVALID_SPAN_CONTEXT and parent.is_valid:
-            own["_parent"], own["_state"] = parent, parent.trace_state
-            own["_flags"] = self._flags[self._random & parent.trace_flags]
-        return span
-
-    def end(self, span: Span, name: str, told: SpanFacts, end_time: int) -> bool:
-        """End a span with a name and what is told of it; False, and nothing done, where the SDK has to."""
-        if not isinstance(span, self._class) or not self._is_alone():
-            return False
-        own: Any = span.__dict__
-        if (
-            "_lock" not in own and "_attributes" not in own
-        ):  # nobody has done or read anything: the usual case
-            own["_name"], own["_end_time"], own["_told"] = name, end_time, told
-            self._put(_packed(span, told, _NO_EVENTS))  # its attributes are made when it is exported
-            return True
-        with span._lock:
-            if "_end_time" in own or "_links" in own:
-                return False
-            known = _with(own, span._known, told.attributes())
-            if known is None:
-                return False
-            own["_name"], own["_end_time"], own["_known"] = name, end_time, known
-            own.pop("_attributes", None)  # it is made of all that is known when somebody asks again
-        try:
-            packed = _packed(
-                span, pack(known), pack_events(own["_events"]) if "_events" in own else _NO_EVENTS
-            )
-        except Exception:  # as in batch.py
-            self._tracer.span_processor.on_end(span._readable_span())
-        else:
-            self._put(packed)
-        return True
-
-    def _is_alone(self) -> bool:
-        """Tell whether there is still no span processor but ours; the SDK makes a new tuple for each that is added."""
-        return self._tracer.span_processor._span_processors is self._alone
-
-
-def _with(
-    own: dict[str, Any], known: Mapping[str, Any], ours: Mapping[str, str | int]
-) -> dict[str, Any] | None:
-    """Return a span's attributes with ours last, as the SDK would; None where it would have dropped some."""
-    theirs = own.get("_attributes")
-    if theirs is None:
-        return {**known, **ours}
-    limit = theirs.maxlen
-    if theirs.dropped or (limit is not None and len(theirs) + len(ours) > limit):
-        return None
-    together: dict[str, Any] = theirs.copy()
-    for name in ours:
-        together.pop(name, None)
-    together.update(ours)
-    return together
-
-
-def _packed(span: ServerSpan, attributes: bytes | SpanFacts, events: bytes) -> PackedSpan:
-    parent, status = span._parent, span._status
-    return PackedSpan(
-        span._name,
-        span._kind,
-        span._ids,
-        span._flags,
-        span._state or None,
-        0 if parent is None else parent.span_id,
-        parent is not None and parent.is_remote,
-        None if parent is None else parent.trace_flags,
-        span._start_time,
-        span._end_time,
-        status.status_code,
-        status.description,
-        attributes,
-        events,
-        span._resource,
-        span._instrumentation_scope,
+    __slots__ = (
+        "_end_time",
+        "_facts",
+        "_flags",
+        "_ids",
+        "_name",
+        "_parent",
+        "_request",
+        "_start_time",
+        "_state",
+        "_tracer",
     )
+    # What few spans have is in the instance's dictionary.
+    _added_attributes: BoundedAttributes | None = None  # those of the start are among them
+    _added_events: BoundedList[Event] | None = None
+    _added_links: BoundedList[Link] | None = None
+    _status = _UNSET
+    _span_context: SpanContext | None = None
+    _write_lock: RLock | None = None  # reentrant: a finalizer may end the span that its thread is writing to
+
+    def __init__(
+        self,
+        tracer: RecordingTracer,
+        ids: str,
+        flags: TraceFlags,
+        state: TraceState | None,
+        parent: SpanContext | None,
+        name: str,
+        start_time: int,
+        request: tuple[str, RequestInfo, Redactor],
+    ) -> None:
+        self._tracer = tracer
+        self._ids = ids
+        self._flags = flags
+        self._state = state
+        self._parent = parent
+        self._name = name
+        self._start_time = start_time
+        self._request = request
+        self._end_time: int | None = None
+        self._facts: SpanFacts | None = (
+            None  # of the exchange that has ended, until attributes are made of them
+        )
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(name="{self._name}", context={self.get_span_context()})'
+
+    def get_span_context(self) -> SpanContext:
+        """Return the span's IDs, flags and trace state; the same object each time."""
+        context = self._span_context
+        if context is None:
+            ids = self._ids
+            context = SpanContext(int(ids[:32], 16), int(ids[32:], 16), False, self._flags, self._state)
+            context = self.__dict__.setdefault("_span_context", context)  # one for all threads
+        return context
+
+    def is_recording(self) -> bool:
+        """Tell whether the span has not ended."""
+        return self._end_time is None
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        """Set an attribute; what has the same key is replaced."""
+        with self._lock():
+            if self._end_time is None:
+                self._attributes_to_write()[key] = value
+                return
+        _logger.warning("Setting attribute on ended span.")
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        """Set attributes; what has the same key is replaced."""
+        with self._lock():
+            if self._end_time is None:
+                present = self._attributes_to_write()
+                # The constructor cleans keys too, which setting a single one does not do in every release.
+                cleaned = self._cleaned(attributes, 0 if present.maxlen == 0 else None)
+                present.dropped += cleaned.dropped
+                for key, value in cleaned.items():
+                    present[key] = value
+                return
+        _logger.warning("Setting attribute on ended span.")
+
+    def add_event(self, name: str, attributes: Attributes = None, timestamp: int | None = None) -> None:
+        """Add an event; of more than OTEL_SPAN_EVENT_COUNT_LIMIT the last ones are kept."""
+        limits = self._tracer.limits
+        kept = BoundedAttributes(
+            limits.max_event_attributes, attributes, max_value_len=limits.max_attribute_length
+        )
+        event = Event(name, kept, timestamp)
+        with self._lock():
+            if self._end_time is None:
+                if self._added_events is None:
+                    self._added_events = BoundedList(limits.max_events)
+                self._added_events.append(event)
+                return
+        _warn_of_end("_add_event")
+
+    def add_link(self, context: SpanContext, attributes: Attributes = None) -> None:
+        """Add a link; one that points nowhere and says nothing is left out."""
+        if not context or not (context.is_valid or attributes or context.trace_state):
+            return
+        limits = self._tracer.limits
+        kept = BoundedAttributes(
+            limits.max_link_attributes, attributes, max_value_len=limits.max_attribute_length
+        )
+        with self._lock():
+            if self._end_time is None:
+                if self._added_links is None:
+                    self._added_links = BoundedList(limits.max_links)
+                self._added_links.append(Link(context, kept))
+                return
+        _warn_of_end("_add_link")
+
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Attributes = None,
+        timestamp: int | None = None,
+        escaped: bool = False,
+    ) -> None:
+        """Add the event of an exception, with its type, message and stack."""
+        stack = traceback.format_exception(type(exception), exception, exception.__traceback__)
+        described: dict[str, Any] = {
+            "exception.type": error_name(exception),
+            "exception.message": str(exception),
+            "exception.stacktrace": "".join(stack),
+            "exception.escaped": str(escaped),
+        }
+        self.add_event("exception", {**described, **(attributes or {})}, timestamp)
+
+    def update_name(self, name: str) -> None:
+        """Change the name, until the exchange ends and gives the span the one of the conventions."""
+        with self._lock():
+            if self._end_time is None:
+                self._name = name
+                return
+        _warn_of_end("update_name")
+
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        """Set the status; OK is final, and UNSET changes nothing."""
+        with self._lock():
+            if self._end_time is None:
+                self._set_status(status, description)
+                return
+        _warn_of_end("set_status")
+
+    def end(self, end_time: int | None = None) -> None:
+        """End the span before its exchange, and export it."""
+        with self._lock():
+            is_first = self._end_time is None
+            if is_first:
+                self._end_time = time_ns() if end_time is None else end_time
+        if is_first:
+            self._tracer.export(self)
+        else:
+            _logger.warning("Calling end() on an ended span.")
+
+    def end_exchange(self, name: str, facts: SpanFacts, end_time: int) -> None:
+        """End the span with its exchange, and export it; do nothing where the app has ended it."""
+        if self._write_lock is None:  # nobody has written to it
+            is_first = self._end_time is None
+            if is_first:
+                self._name, self._facts, self._end_time = name, facts, end_time
+        else:
+            with self._write_lock:
+                is_first = self._end_time is None
+                if is_first:
+                    self._name, self._facts, self._end_time = name, facts, end_time
+        if is_first:
+            self._tracer.export(self)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        """End the span, with the exception that has left the block."""
+        if exc_val is not None and self.is_recording():
+            self.record_exception(exc_val, escaped=True)
+            self.set_status(Status(StatusCode.ERROR, f"{type(exc_val).__name__}: {exc_val}"))
+        self.end()
+
+    def packed(self) -> PackedSpan | None:
+        """Return what is to be exported; None where a packed span can't hold it."""
+        facts, tracer = self._facts, self._tracer
+        if facts is None or not tracer.has_room:
+            return None
+        attributes, events = b"", NO_EVENTS
+        code, description = _UNSET_CODE, None
+        if self._write_lock is not None:
+            code, description = self._status.status_code, self._status.description
+            try:
+                attributes, events = self._pack()
+            except Exception:  # as in packed_span.py
+                return None
+        parent_id, is_parent_remote, parent_flags = 0, False, None
+        parent = self._parent
+        if parent is not None:
+            parent_id, is_parent_remote, parent_flags = parent.span_id, parent.is_remote, parent.trace_flags
+        return PackedSpan(
+            self._name,
+            _SERVER,
+            self._ids,
+            self._flags,
+            self._state or None,
+            parent_id,
+            is_parent_remote,
+            parent_flags,
+            self._start_time,
+            self._end_time,
+            code,
+            description,
+            attributes,
+            facts,
+            events,
+            tracer.provider.resource,
+            tracer.scope,
+        )
+
+    def readable(self) -> ReadableSpan:
+        """Return the span as processors, exporters and whoever reads it see it."""
+        with self._lock():
+            return ReadableSpan(
+                name=self._name,
+                context=self.get_span_context(),
+                parent=self._parent,
+                resource=self._tracer.provider.resource,
+                attributes=self._attributes_to_read(),
+                events=() if self._added_events is None else self._added_events,
+                links=() if self._added_links is None else self._added_links,
+                kind=SpanKind.SERVER,
+                status=self._status,
+                start_time=self._start_time,
+                end_time=self._end_time,
+                instrumentation_scope=self._tracer.scope,
+            )
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Return what a ReadableSpan has, in whatever way the SDK's release keeps it."""
+            if name.startswith("__") or name in self.__slots__:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return getattr(self.readable(), name)
+
+    def _lock(self) -> RLock:
+        """Return the lock of those who write, one for all threads."""
+        return self._write_lock or self.__dict__.setdefault("_write_lock", RLock())
+
+    def _attributes_to_write(self) -> BoundedAttributes:
+        """Return the attributes of the start and those of the app."""
+        attributes = self._added_attributes
+        if attributes is None:
+            attributes = self._added_attributes = self._bounded(at_start(*self._request))
+        return attributes
+
+    def _attributes_to_read(self) -> BoundedAttributes:
+        """Return all attributes; those of an exchange that has ended are made now."""
+        attributes, facts = self._attributes_to_write(), self._facts
+        if facts is not None:
+            self._facts = None
+            for key, value in facts.at_end().items():
+                attributes[key] = value
+        return attributes
+
+    def _pack(self) -> tuple[bytes, bytes]:
+        """Return the attributes and the events packed.
+
+        Raises:
+            Exception: they can't be, or something was dropped or may be when ours are added.
+        """
+        if self._added_links is not None:
+            raise ValueError("a packed span has no links")
+        attributes, present = b"", self._added_attributes
+        if present is not None:
+            maximum = present.maxlen
+            if present.dropped or (maximum is not None and len(present) + OUR_ATTRIBUTES > maximum):
+                raise ValueError("the count of what is dropped would be lost")
+            attributes = pack(present.copy())
+        return attributes, pack_events(() if self._added_events is None else self._added_events)
+
+    def _bounded(self, attributes: Mapping[str, Any]) -> BoundedAttributes:
+        limits = self._tracer.limits
+        return BoundedAttributes(
+            limits.max_span_attributes,
+            attributes,
+            immutable=False,
+            max_value_len=limits.max_span_attribute_length,
+        )
+
+    def _cleaned(self, attributes: Mapping[str, Any], maximum: int | None) -> BoundedAttributes:
+        return BoundedAttributes(
+            maximum, attributes, max_value_len=self._tracer.limits.max_span_attribute_length
+        )
+
+    def _set_status(self, status: Status | StatusCode, description: str | None) -> None:
+        if isinstance(status, Status):
+            changed = status
+        elif isinstance(status, StatusCode):
+            changed, description = Status(status, description), None
+        else:
+            return
+        if self._status.status_code is StatusCode.OK or changed.status_code is StatusCode.UNSET:
+            return
+        if description is not None:
+            _logger.warning(
+                "Description %s ignored. Use either `Status` or `(StatusCode, Description)`", description
+            )
+        self._status = changed
 
 
-def _shared(specimen: Any) -> dict[str, Any]:
-    """Return what all spans of the specimen's tracer have in common, and what of their own is nothing at first."""
-    present = vars(specimen).keys()
-    _expect(_OWN | _SHARED <= present <= _OWN | _SHARED | _SHARED_BY_SOME, f"attributes of a span: {present}")
-    metrics = getattr(specimen, "_record_end_metrics", None)
-    _expect(metrics is None or metrics.__name__ == "noop", "metrics of the SDK's own")
-    limits = specimen._limits
-    _expect(limits.max_span_attributes is None or limits.max_span_attributes >= _ATTRIBUTES, "few attributes")
-    _expect(limits.max_span_attribute_length is None, "short attributes")
-    shared = {name: value for name, value in vars(specimen).items() if name not in _OWN}
-    functions = {name: staticmethod(value) for name, value in shared.items() if callable(value)}
-    return {**shared, **functions, "_parent": None, "_end_time": None}
-
-
-def _yes() -> bool:
-    return True
-
-
-def _expect(is_known: bool, what: str) -> None:
-    if not is_known:
-        raise NotAsKnownError(what)
+def _warn_of_end(method: str) -> None:
+    _logger.warning("Tried calling %s on an ended span.", method)

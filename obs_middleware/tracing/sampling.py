@@ -15,7 +15,7 @@ from obs_middleware._speedups import share_layout
 from obs_middleware.request_id import random_bits
 
 if TYPE_CHECKING:
-    from obs_middleware.tracing.recording_span import DirectTracer
+    from obs_middleware.tracing.recording_tracer import RecordingTracer
 
 _HALF = 16  # the digits of the lower 64 bits
 
@@ -28,10 +28,10 @@ class Sampling:
         bound: new traces whose ID has lower 64 bits below it are kept.
     """
 
-    __slots__ = ("_bound", "_drawn", "direct")
+    __slots__ = ("_bound", "_drawn", "tracer")
 
     def __init__(self, bound: int) -> None:
-        self.direct: DirectTracer | None = None  # makes the spans where the SDK need not
+        self.tracer: RecordingTracer | None = None  # starts the spans that the SDK need not make
         self._bound = f"{bound:016x}" if bound >> 64 == 0 else "g"  # digits compare as their numbers do
         self._drawn = local()
 

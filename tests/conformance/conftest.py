@@ -1,4 +1,4 @@
-"""Run every behaviour on every front end that can have it, and write down what is held where."""
+"""Run every behaviour on every front end that can have it, and write down what holds where."""
 
 from __future__ import annotations
 

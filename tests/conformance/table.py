@@ -1,6 +1,6 @@
-"""The table 'what is held where', made from a run of the list and from nothing else.
+"""The table 'what holds where', made from a run of the list and from nothing else.
 
-    pytest tests/conformance --conformance-table=docs/conformance.md --conformance-readme=README.md
+    pytest tests/conformance --conformance-table=docs/conformance.md
 
 A row is a behaviour, in the words of its test's docstring; a column is a front end. `n/a` is a behaviour that cannot be
 there, for the reason given below the table.
@@ -17,8 +17,12 @@ from typing import Any
 
 import pytest
 
-BEGIN, END = "<!-- conformance:begin -->", "<!-- conformance:end -->"
 HELD, BROKEN, UNASKED = "✓", "✗", "·"
+_HEAD = """# What holds where
+
+`make conformance` makes this table from a run of `tests/conformance`: one list of behaviours on seven front ends.
+`n/a` means that a front end cannot have a behaviour. The number leads to the reason below the table.
+"""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,6 @@ class Table:
 
     def __init__(self, config: pytest.Config, front_ends: Sequence[Any]) -> None:
         self._table: str | None = config.getoption("--conformance-table", None)
-        self._readme: str | None = config.getoption("--conformance-readme", None)
         self._front_ends = front_ends
         self._asked: dict[str, tuple[Behaviour, str]] = {}
         self._held: dict[tuple[Behaviour, str], bool] = {}
@@ -58,9 +61,7 @@ class Table:
 
     def pytest_sessionfinish(self) -> None:
         if self._table:
-            Path(self._table).write_text(f"# What is held where\n\n{self.markdown()}", encoding="utf-8")
-        if self._readme:
-            renew(Path(self._readme), self.markdown())
+            Path(self._table).write_text(f"{_HEAD}\n{self.markdown()}", encoding="utf-8")
 
     def markdown(self) -> str:
         """Return the table."""
@@ -88,20 +89,6 @@ class Table:
                 reasons.append(reason)
             return f"n/a <sup>{reasons.index(reason) + 1}</sup>"
         return UNASKED
-
-
-def renew(file: Path, table: str) -> None:
-    """Put the table between the two marks of a file.
-
-    Raises:
-        ValueError: the file has no such marks.
-    """
-    text = file.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{file} must have the marks {BEGIN} and {END}")
-    file.write_text(f"{before}{BEGIN}\n{table}{END}{after}", encoding="utf-8")
 
 
 def _front_end(item: pytest.Item) -> Any:

@@ -96,6 +96,7 @@ def test_a_plain_install_asks_for_no_framework_and_no_sdk() -> None:
         "msgspec",
         "opentelemetry-api",
         "prometheus-client",
+        "python-json-logger",
     }
     assert not [line for line in wanted if "<" in line or "==" in line], "lower bounds only"
 
@@ -205,6 +206,6 @@ def test_a_type_checker_sees_the_types(bare: Path, tmp_path: Path) -> None:
         "obs_middleware.exchange.Exchange, None]", "obs_middleware.exchange.Exchange | None"
     )
     assert '"Observer" has no attribute "nothing_of_the_kind"' in told
-    assert 'user.py:10: error: Argument 2 to "add_check"' in told
+    assert 'user.py:10: error: Argument 2 to "add" of "Health"' in told
     assert "import-untyped" not in told
     assert "import-not-found" not in told

@@ -170,7 +170,7 @@ def test_a_bad_setting_stops_the_server_at_its_start(kind: str, python: Path, pr
     if kind == "fastapi":  # a startup that failed, in one line
         assert (len(errors), printed.count("Traceback")) == (1, 0), printed
     else:  # an import that failed, which gunicorn tells twice
-        assert f"obs_middleware.settings.fields.ConfigError: {COMPLAINT}" in errors, printed
+        assert f"obs_middleware.errors.ConfigError: {COMPLAINT}" in errors, printed
         assert printed.count("Traceback") == 1, printed
 
 

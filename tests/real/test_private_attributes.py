@@ -64,12 +64,6 @@ def _runtime_context() -> Any:
     return _context_module()._RUNTIME_CONTEXT
 
 
-def _propagate() -> Any:
-    from opentelemetry import propagate
-
-    return propagate
-
-
 def _fastapi_app() -> Any:
     fastapi = pytest.importorskip("fastapi")
     if not hasattr(fastapi, "telemetry") and not _has_module("fastapi.telemetry"):
@@ -119,12 +113,6 @@ TABLE = (
     Row("opentelemetry-api", "_RUNTIME_CONTEXT", "two more calls to get or set the context", _context_module),
     Row(
         "opentelemetry-api", "_current_context", "two more calls to get or set the context", _runtime_context
-    ),
-    Row(
-        "opentelemetry-api",
-        "_HTTP_TEXT_FORMAT",
-        "one more call for each request to see whose propagator it is",
-        _propagate,
     ),
     Row("prometheus-client", "_labelnames", _READERS, _client_metric("Counter")),
     Row("prometheus-client", "_name", _READERS, _client_metric("Counter")),

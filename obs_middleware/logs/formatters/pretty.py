@@ -16,17 +16,24 @@ _COLOURS = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICA
 
 
 class PrettyFormatter(logging.Formatter):
-    """Write a record for people: time, level, logger, message, extras, and the request it belongs to."""
+    """Write a record for people: time, level, logger, message, extras, and the request it belongs to.
 
-    def __init__(self, settings: Settings, *, has_colour: bool) -> None:
+    Args:
+        settings: `Settings.load()` unless given.
+        has_colour: write the escapes of a terminal's colours.
+    """
+
+    def __init__(self, *, settings: Settings | None = None, has_colour: bool = False) -> None:
         super().__init__()
-        self._json = JsonFormatter(settings)
+        self._json = JsonFormatter(settings=settings)
         self._has_colour = has_colour
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, and the stack of an exception below it."""
         fields: dict[str, Any] = msgspec.json.decode(self._json.format(record))
-        clock, level, name, message = (fields.pop(key) for key in ("timestamp", "level", "logger", "message"))
+        timestamp, level, name, message = (
+            fields.pop(key) for key in ("timestamp", "level", "logger", "message")
+        )
         for key in ("service", "environment", "version", "hostname", "correlation_id", "span_id"):
             fields.pop(key, None)
         stack = ""
@@ -36,5 +43,5 @@ class PrettyFormatter(logging.Formatter):
         name, message, rest, stack = (_control.sub(escape, text) for text in (name, message, rest, stack))
         if self._has_colour:
             level, rest = f"\033[{_COLOURS.get(level, '0')}m{level:<8}\033[0m", f"\033[2m{rest}\033[0m"
-        line = f"{clock[11:23]} {level:<8} {name}  {message}  {rest}".replace("\n", "\n    ").rstrip()
+        line = f"{timestamp[11:23]} {level:<8} {name}  {message}  {rest}".replace("\n", "\n    ").rstrip()
         return f"{line}\n{stack.rstrip()}" if stack else line

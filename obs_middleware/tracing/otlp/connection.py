@@ -38,7 +38,7 @@ class Target(NamedTuple):
         path: with the query.
         wbits: zlib's word for the compression, 0 for none.
         roots: a file or folder of certificates to trust, those of certifi or else the system's if empty.
-        certificate: our own, for mutual TLS; `key` may be in the same file.
+        certificate: the client's, for mutual TLS; `key` may be in the same file.
     """
 
     scheme: str
@@ -76,10 +76,10 @@ def target(endpoint: str | None = None) -> Target | None:
     """
     try:
         url = urlsplit(endpoint or _endpoint())
-        port, seconds = url.port, float(_named("TIMEOUT") or _SECONDS)
+        port, seconds = url.port, float(_variable("TIMEOUT") or _SECONDS)
     except ValueError:
         return None
-    compression = (_named("COMPRESSION") or "none").strip().lower()
+    compression = (_variable("COMPRESSION") or "none").strip().lower()
     if (
         url.scheme not in ("http", "https")
         or not url.hostname
@@ -99,12 +99,14 @@ def target(endpoint: str | None = None) -> Target | None:
         url.hostname,
         port,
         (url.path or "/") + (f"?{url.query}" if url.query else ""),
-        {**headers, **parse_env_headers(_named("HEADERS"), liberal=True)},
+        {**headers, **parse_env_headers(_variable("HEADERS"), liberal=True)},
         seconds,
         _COMPRESSIONS[compression],
-        _named("CERTIFICATE") or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE", ""),
-        _named("CLIENT_CERTIFICATE"),
-        _named("CLIENT_KEY"),
+        _variable("CERTIFICATE")
+        or os.environ.get("REQUESTS_CA_BUNDLE")
+        or os.environ.get("CURL_CA_BUNDLE", ""),
+        _variable("CLIENT_CERTIFICATE"),
+        _variable("CLIENT_KEY"),
     )
 
 
@@ -171,7 +173,7 @@ def compressed(body: bytearray, wbits: int) -> bytes | bytearray:
     return press.compress(body) + press.flush()
 
 
-def _named(name: str) -> str:
+def _variable(name: str) -> str:
     """Return a variable of the traces' own, or else the common one."""
     return os.environ.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or os.environ.get(
         f"OTEL_EXPORTER_OTLP_{name}", ""
@@ -180,9 +182,9 @@ def _named(name: str) -> str:
 
 def _endpoint() -> str:
     """https://opentelemetry.io/docs/specs/otel/protocol/exporter/#endpoint-urls-for-otlphttp"""
-    own = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    endpoint = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
     base = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or "http://localhost:4318"
-    return own or f"{base.removesuffix('/')}/v1/traces"
+    return endpoint or f"{base.removesuffix('/')}/v1/traces"
 
 
 def _needs_requests(scheme: str, host: str) -> bool:

@@ -41,8 +41,8 @@ _fixed64 = Struct("<cQ").pack
 _double = Struct("<cd").pack
 
 
-class NoFormError(Exception):
-    """A value has no form in OTLP."""
+class UnsupportedValueError(Exception):
+    """OTLP can't carry a value."""
 
 
 def encode(spans: Spans, on_error: Callable[[Exception], None]) -> bytearray:
@@ -68,7 +68,7 @@ def encode(spans: Spans, on_error: Callable[[Exception], None]) -> bytearray:
         written += start_of(0x12, len(content))
         written += content
     messages = [
-        around(0x0A, head, [around(0x12, own, [written]) for own, written in scopes.items()])
+        around(0x0A, head, [around(0x12, scope_head, [written]) for scope_head, written in scopes.items()])
         for head, scopes in groups.items()
     ]
     return joined(messages) if messages else bytearray()
@@ -103,8 +103,8 @@ def _packed(span: PackedSpan) -> bytes:
         span.kind,
         span.start,
         span.end,
-        span.known(),
-        [(name, own, moment, 0) for name, own, moment in unpack(span.events)],
+        span.all_attributes(),
+        [(name, attributes, moment, 0) for name, attributes, moment in unpack(span.events)],
         span.code,
         span.description,
     )
@@ -155,7 +155,7 @@ def _span(
     dropped_links: int = 0,
 ) -> bytes:
     """Return the content of a `Span`."""
-    own, without_form = _pairs(0x4A, attributes)
+    pairs, unsupported = _pairs(0x4A, attributes)
     status = (b"" if description is None else text_field(0x12, description)) + number_field(0x18, code.value)
     return b"".join(
         (
@@ -166,8 +166,8 @@ def _span(
             b"\x30%c" % (kind.value + 1),  # 0 is SPAN_KIND_UNSPECIFIED
             _fixed64(b"\x39", start) if start else b"",
             _fixed64(b"\x41", end) if end else b"",
-            own,
-            number_field(0x50, dropped_attributes + without_form),
+            pairs,
+            number_field(0x50, dropped_attributes + unsupported),
             *[field_of(0x5A, _event(*event)) for event in events],
             number_field(0x60, dropped_events),
             *[field_of(0x6A, link) for link in links],
@@ -179,44 +179,44 @@ def _span(
 
 
 def _event(name: str, attributes: _Attributes, moment: int | None, dropped: int) -> bytes:
-    own, without_form = _pairs(0x1A, attributes)
+    pairs, unsupported = _pairs(0x1A, attributes)
     time = _fixed64(b"\x09", moment) if moment else b""
-    return b"%b%b%b%b" % (time, text_field(0x12, name), own, number_field(0x20, dropped + without_form))
+    return b"%b%b%b%b" % (time, text_field(0x12, name), pairs, number_field(0x20, dropped + unsupported))
 
 
 def _link(to: SpanContext, attributes: _Attributes, dropped: int) -> bytes:
     """Return the content of a `Span.Link`; without its trace state, as the SDK's exporter has it."""
-    own, without_form = _pairs(0x22, attributes)
+    pairs, unsupported = _pairs(0x22, attributes)
     ids = b"\x0a\x10%b\x12\x08%b" % (to.trace_id.to_bytes(16, "big"), to.span_id.to_bytes(8, "big"))
     flags = _REMOTE if to.is_remote else _LOCAL
-    return b"%b%b%b\x35%b" % (ids, own, number_field(0x28, dropped + without_form), flags)
+    return b"%b%b%b\x35%b" % (ids, pairs, number_field(0x28, dropped + unsupported), flags)
 
 
 def _resource(resource: Resource) -> bytes:
     """Return what a `ResourceSpans` begins with."""
-    own, without_form = _pairs(0x0A, resource.attributes)
-    return field_of(0x0A, own + number_field(0x10, without_form)) + text_field(0x1A, resource.schema_url)
+    pairs, unsupported = _pairs(0x0A, resource.attributes)
+    return field_of(0x0A, pairs + number_field(0x10, unsupported)) + text_field(0x1A, resource.schema_url)
 
 
 def _scope(scope: InstrumentationScope | None) -> bytes:
     """Return what a `ScopeSpans` begins with."""
     if scope is None:
         return field_of(0x0A, b"")
-    own, without_form = _pairs(0x1A, scope.attributes or {})
+    pairs, unsupported = _pairs(0x1A, scope.attributes or {})
     version = text_field(0x12, scope.version) if scope.version else b""
-    named = b"%b%b%b%b" % (text_field(0x0A, scope.name), version, own, number_field(0x20, without_form))
+    named = b"%b%b%b%b" % (text_field(0x0A, scope.name), version, pairs, number_field(0x20, unsupported))
     return field_of(0x0A, named) + (text_field(0x1A, scope.schema_url) if scope.schema_url else b"")
 
 
 def _pairs(tag: int, attributes: _Attributes) -> tuple[bytes, int]:
-    """Return a `KeyValue` for each attribute, and how many have no form and are left out."""
-    pairs, without_form = [], 0
+    """Return a `KeyValue` for each attribute, and how many OTLP can't carry, which are left out."""
+    pairs, unsupported = [], 0
     for key, value in attributes.items():
         try:
             pairs.append(_pair(tag, key, value))
-        except NoFormError:
-            without_form += 1
-    return b"".join(pairs), without_form
+        except UnsupportedValueError:
+            unsupported += 1
+    return b"".join(pairs), unsupported
 
 
 def _pair(tag: int, key: str, value: Any) -> bytes:
@@ -247,7 +247,7 @@ def _value(value: Any) -> bytes:
         return text_field(0x0A, value)
     if isinstance(value, int):
         if not -_MOST <= value < _MOST:
-            raise NoFormError
+            raise UnsupportedValueError
         return b"\x18" + varint(value % _WORD)
     if isinstance(value, float):
         return _double(b"\x21", value)
@@ -257,4 +257,4 @@ def _value(value: Any) -> bytes:
         return field_of(0x2A, b"".join([field_of(0x0A, _value(one)) for one in value]))
     if isinstance(value, Mapping):
         return field_of(0x32, b"".join([_pair(0x0A, str(key), one) for key, one in value.items()]))
-    raise NoFormError
+    raise UnsupportedValueError

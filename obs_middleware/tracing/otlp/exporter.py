@@ -1,4 +1,4 @@
-"""Export spans by OTLP over HTTP: `encoder.py` writes them, `connection.py` sends them, here is what is done if it fails.
+"""Export spans by OTLP over HTTP: `encoder.py` writes them, `connection.py` sends them, this file tries again.
 
 https://opentelemetry.io/docs/specs/otlp/#otlphttp and https://opentelemetry.io/docs/specs/otel/protocol/exporter/#retry.
 Imported with the SDK only, in place of its own exporter.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import random
 import time
 from threading import Event, Lock
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from obs_middleware import process
 from obs_middleware.tracing.otlp import encoder
 from obs_middleware.tracing.otlp.connection import FAILURES, Connection, compressed
 
@@ -40,17 +40,17 @@ class OtlpExporter(SpanExporter):
         self._begin()
 
     def _begin(self) -> None:
-        self._pid = os.getpid()
+        self._pid = process.pid()
         self._stopping, self._sending = Event(), Lock()
         self._connection = Connection(self._target)
 
     def export(self, spans: encoder.Spans) -> SpanExportResult:
         """Send the spans, again and again where it may help, for as long as OTEL_EXPORTER_OTLP_TIMEOUT says."""
-        if self._pid != os.getpid():
+        if self._pid != process.pid():
             self._begin()  # a forked child: the connection is its parent's, and so may the lock be
         with self._sending:
             try:
-                body = encoder.encode(spans, lambda error: self._report(_told(error), 1))
+                body = encoder.encode(spans, lambda error: self._report(_described(error), 1))
                 problem = self._sent(body) if len(body) <= _MOST_BYTES else f"{len(body)} bytes are too many"
             except Exception as error:
                 problem = type(error).__name__  # without its message, which tells a header that can't be sent
@@ -63,7 +63,7 @@ class OtlpExporter(SpanExporter):
 
     def shutdown(self) -> None:
         """Try nothing again any more, and export nothing."""
-        if self._pid != os.getpid():
+        if self._pid != process.pid():
             self._begin()
         self._stopping.set()
         if self._sending.acquire(blocking=False):  # else `export` closes it
@@ -88,10 +88,10 @@ class OtlpExporter(SpanExporter):
             try:
                 answer = self._connection.post(body, deadline)
             except FAILURES as error:
-                problem = _told(error)
+                problem = _described(error)
             else:
                 if 200 <= answer.status < 300:
-                    self._look(answer)
+                    self._report_rejected(answer)
                     return ""
                 problem = f"{answer.status} {answer.reason}"
                 if answer.status not in _RETRYABLE:
@@ -101,7 +101,7 @@ class OtlpExporter(SpanExporter):
                 break
         return problem
 
-    def _look(self, answer: Answer) -> None:
+    def _report_rejected(self, answer: Answer) -> None:
         """Tell of spans that the collector says it has not taken, and of its warnings; none of them is sent again."""
         try:
             count, reason = encoder.rejected(answer.body)
@@ -119,7 +119,7 @@ class OtlpExporter(SpanExporter):
             self._quiet_until, self._lost = now + _QUIET_SECONDS, 0
 
 
-def _told(error: Exception) -> str:
+def _described(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 

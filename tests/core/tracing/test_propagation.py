@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.trace import TraceState
 
 from obs_middleware import Observer, bind, current_exchange, outgoing_headers
+from obs_middleware.tracing.propagation import parse_tracestate
 from tests.core.support import observer, python, request, started
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -293,7 +295,7 @@ class Propagator(TextMapPropagator):
 IN_AND_OUT = """
 from obs_middleware import Observer, RequestInfo, outgoing_headers
 headers = {"traceparent": "GOOD", "baggage": "tenant=acme", "x-story": "cafe"}
-exchange = Observer(access_log=False).start(RequestInfo("GET", "/", "", "http", headers.get))
+exchange = Observer(access_log=False).gateway.start(RequestInfo("GET", "/", "", "http", headers.get))
 with exchange:
     print(exchange.trace_id.lstrip("0"), *sorted(name for name in outgoing_headers() if name[0] != "X"))
 """.replace("GOOD", GOOD)
@@ -347,3 +349,35 @@ def test_propagator_set_in_code_is_honoured(plugins: Path) -> None:
     code = "import story_propagator as s\nfrom opentelemetry import propagate\n"
     code += "propagate.set_global_textmap(s.Propagator())\n"
     assert python(code + IN_AND_OUT, path=(plugins,)).split() == ["cafe", "x-story"]
+
+
+@pytest.mark.parametrize("entries", ["a=1,b=2", "a=1"])
+def test_trace_state_changes_as_the_stock_one_does(entries: str) -> None:
+    ours, stock = parse_tracestate(entries), TraceState.from_header([entries])
+    for change in (
+        lambda state: state,
+        lambda state: state.add("c", "3"),
+        lambda state: state.add("a", "3"),
+        lambda state: state.add("c", "not=valid"),
+        lambda state: state.update("a", "3"),
+        lambda state: state.update("c", "3"),
+        lambda state: state.update("", "3"),
+        lambda state: state.delete("a"),
+        lambda state: state.delete("no"),
+    ):
+        changed, expected = change(ours), change(stock)
+        assert changed.to_header() == expected.to_header()
+        assert repr(changed) == repr(expected)
+        assert list(changed) == list(changed.keys()) == list(expected)
+        assert list(changed.items()) == list(expected.items())
+        assert list(changed.values()) == list(expected.values())
+        assert ("a" in changed, len(changed)) == ("a" in expected, len(expected))
+
+
+def test_trace_state_of_level_2_can_be_changed_and_stays_within_32_members() -> None:
+    state = parse_tracestate("1@b=2")
+    assert state["1@b"] == "2"
+    assert state.add("c", "3").to_header() == "c=3,1@b=2"
+    full = parse_tracestate(",".join(f"k{number}=1" for number in range(32)))
+    assert full.add("one", "more") is full
+    assert len(full.update("k5", "2")) == 32

@@ -183,9 +183,7 @@ def test_provider_of_the_user_needs_no_exporter_of_ours() -> None:
 
 
 def test_second_observer_of_a_process_shares_the_provider() -> None:
-    after = (
-        "Observer(Settings.load(log_setup=False)).set_up()\nprint(provider is trace.get_tracer_provider())"
-    )
+    after = "Observer(Settings.load(log_setup=False)).gateway.set_up()\nprint(provider is trace.get_tracer_provider())"
     assert run(before=SINK, after=after, OBS_OTLP_ENDPOINT="SINK") == "True\n"
 
 

@@ -1,4 +1,4 @@
-"""Server spans that go straight into the exporter's queue are, for everybody who looks, those that the SDK makes."""
+"""Recording spans are, for everybody who looks, the spans that the SDK would have made."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from enum import Enum
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -19,14 +20,13 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from obs_middleware import Exchange, RequestInfo
-from obs_middleware.tracing.attributes import SCHEMA, SCOPE
 from obs_middleware.tracing.packed_span import PackedBatchProcessor
-from obs_middleware.tracing.recording_span import DirectTracer, NotAsKnownError
+from obs_middleware.tracing.recording_span import RecordingSpan
+from obs_middleware.tracing.recording_tracer import RecordingTracer, SpanProcessors
 from obs_middleware.tracing.sampling import Sampling
-from obs_middleware.tracing.span import ServerSpan
 from tests.core.support import caught, observer, python, request, started
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -47,17 +47,17 @@ class Kept(SpanExporter):
 class Way:
     """An Observer with a provider as we set it up, whose server spans are made by us or by the SDK."""
 
-    def __init__(self, *, is_direct: bool) -> None:
+    def __init__(self, *, is_ours: bool) -> None:
         self.exporter, self.sampling = Kept(), Sampling(1 << 64)
+        processors = SpanProcessors(PackedBatchProcessor(self.exporter))
         self.provider = TracerProvider(
             sampler=ParentBased(TraceIdRatioBased(1.0)),
             id_generator=self.sampling,  # type: ignore[arg-type]
             resource=Resource({"service.name": "shop"}),
+            active_span_processor=processors,
         )
-        self.batches = PackedBatchProcessor(self.exporter)
-        self.provider.add_span_processor(self.batches)
-        if is_direct:
-            self.sampling.direct = DirectTracer(self.provider, self.batches, scope=SCOPE, schema=SCHEMA)
+        if is_ours:
+            self.sampling.tracer = RecordingTracer(self.provider, processors)
         self.observer = observer(tracer_provider=self.provider, access_log=False)
         self.observer.gateway._spans.sampling = self.sampling  # as set_up() does for the global provider
         self.exchange().finish()  # from the second request on the propagator is known
@@ -83,18 +83,30 @@ class Way:
 
 @pytest.fixture
 def ways() -> Iterator[tuple[Way, Way]]:
-    both = Way(is_direct=True), Way(is_direct=False)
+    both = Way(is_ours=True), Way(is_ours=False)
     yield both
     for way in both:
         way.provider.shutdown()
 
 
 @pytest.fixture
-def direct(ways: tuple[Way, Way]) -> Way:
+def ours(ways: tuple[Way, Way]) -> Way:
     return ways[0]
 
 
 # What apps and instrumentations do with a span.
+
+
+LIMITS = (
+    "OTEL_ATTRIBUTE_COUNT_LIMIT",
+    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+    "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
+    "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
+    "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+    "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+    "OTEL_SPAN_EVENT_COUNT_LIMIT",
+    "OTEL_SPAN_LINK_COUNT_LIMIT",
+)
 
 
 class Words(str, Enum):
@@ -258,16 +270,16 @@ def test_exporter_gets_the_same_bytes(use: Callable[[Any], None], ways: tuple[Wa
         for learned in ({}, {"status": 503}, {"error": KeyError("k"), "status": 500}):
             for way in ways:
                 way.run(use, info, **learned)
-            direct, theirs = (_exported(way) for way in ways)
-            assert direct == theirs
+            ours, theirs = (_exported(way) for way in ways)
+            assert ours == theirs
 
 
 @everything
 def test_whoever_reads_the_span_sees_the_same(use: Callable[[Any], None], ways: tuple[Way, Way]) -> None:
     for info in (None, REQUESTS["random"]):
-        direct, theirs = (way.run(use, info) for way in ways)
-        assert (type(direct).__base__, type(theirs).__name__) == (ServerSpan, "_Span")
-        assert _seen(direct) == _seen(theirs)
+        ours, theirs = (way.run(use, info) for way in ways)
+        assert (type(ours), type(theirs).__name__) == (RecordingSpan, "_Span")
+        assert _seen(ours) == _seen(theirs)
 
 
 @everything
@@ -284,22 +296,20 @@ def test_the_same_warnings_are_logged(use: Callable[[Any], None], ways: tuple[Wa
 @pytest.mark.parametrize("info", [None, *REQUESTS.values()], ids=["plain", *REQUESTS])
 def test_context_that_is_carried_on_is_the_same(info: RequestInfo | None, ways: tuple[Way, Way]) -> None:
     contexts = [way.run(_nothing, info).get_span_context() for way in ways]
-    direct, theirs = (
-        (here.trace_flags, here.trace_state, here.is_remote, here.is_valid) for here in contexts
-    )
-    assert direct == theirs
+    ours, theirs = ((here.trace_flags, here.trace_state, here.is_remote, here.is_valid) for here in contexts)
+    assert ours == theirs
     assert type(contexts[0].trace_flags) is TraceFlags
 
 
-def test_exchange_and_span_have_the_same_ids(direct: Way) -> None:
-    exchange = direct.exchange()
+def test_exchange_and_span_have_the_same_ids(ours: Way) -> None:
+    exchange = ours.exchange()
     here = exchange.span.get_span_context()  # type: ignore[union-attr]
     assert (exchange.trace_id, exchange.span_id) == (f"{here.trace_id:032x}", f"{here.span_id:016x}")
     assert exchange.span.get_span_context() is here  # type: ignore[union-attr]
     assert exchange.is_sampled
     exchange.finish()
-    direct.provider.force_flush()
-    assert direct.exporter.spans[0].context == here
+    ours.provider.force_flush()
+    assert ours.exporter.spans[0].context == here
 
 
 def test_span_lasts_as_long_as_its_exchange(ways: tuple[Way, Way]) -> None:
@@ -329,16 +339,89 @@ def test_next_root_span_of_the_thread_has_a_trace_of_its_own(ways: tuple[Way, Wa
         assert root.get_span_context().trace_id != span.get_span_context().trace_id
 
 
-def test_attributes_set_by_many_threads_all_arrive(direct: Way) -> None:
+def test_attributes_set_by_many_threads_all_arrive(ours: Way) -> None:
     def use(span: Span) -> None:
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda number: span.set_attribute(f"own.{number}", number), range(100)))
             list(pool.map(lambda number: span.add_event(str(number)), range(100)))
 
-    direct.run(use, None)
-    (span,) = direct.exporter.spans
+    ours.run(use, None)
+    (span,) = ours.exporter.spans
     assert {f"own.{number}" for number in range(100)} <= dict(span.attributes or {}).keys()
     assert len(span.events) == 100
+
+
+# Whatever is called, in whatever order.
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+KEYS = st.one_of(st.sampled_from(["http.route", "url.path", "user.id", ""]), TEXTS)
+SINGLE = st.one_of(
+    TEXTS,
+    st.booleans(),
+    st.none(),
+    st.integers(-(2**70), 2**70),
+    st.floats(allow_nan=False),
+    st.binary(max_size=8),
+    st.sampled_from([Words.WORD, object, KeyError("k"), "\ud800"]),
+)
+VALUES = st.recursive(
+    SINGLE, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=5
+)
+ATTRIBUTES = st.dictionaries(KEYS, VALUES, max_size=4)
+MAYBE_ATTRIBUTES = st.none() | ATTRIBUTES
+TIMES = st.none() | st.integers(1, 2**62)
+STATUSES = st.sampled_from(StatusCode)
+CONTEXTS = st.sampled_from(
+    [OTHER, trace.INVALID_SPAN_CONTEXT, SpanContext(0, 0, False, None, TraceState([("a", "1")]))]
+)
+CALLS = st.one_of(
+    st.tuples(st.just("set_attribute"), KEYS, VALUES),
+    st.tuples(st.just("set_attributes"), ATTRIBUTES | st.dictionaries(st.integers(), VALUES, max_size=2)),
+    st.tuples(st.just("add_event"), TEXTS, MAYBE_ATTRIBUTES, TIMES),
+    st.tuples(st.just("add_link"), CONTEXTS, MAYBE_ATTRIBUTES),
+    st.tuples(
+        st.just("record_exception"),
+        st.sampled_from(
+            [ValueError("no good"), KeyError("k"), UnicodeDecodeError("utf-8", b"x", 0, 1, "bad")]
+        ),
+        MAYBE_ATTRIBUTES,
+        TIMES,
+        st.booleans(),
+    ),
+    st.tuples(st.just("update_name"), TEXTS),
+    st.tuples(st.just("set_status"), STATUSES, st.none() | TEXTS),
+    st.tuples(st.just("set_status"), st.builds(Status, STATUSES, st.none() | TEXTS), st.none() | TEXTS),
+    st.tuples(st.just("end"), st.none() | st.integers(2**61, 2**62)),
+)
+LIMITED = st.dictionaries(st.sampled_from(LIMITS), st.sampled_from(["", "0", "1", "3", "40"]), max_size=3)
+
+
+@given(st.lists(CALLS, max_size=12), LIMITED, st.sampled_from([None, *REQUESTS.values()]), st.booleans())
+@settings(deadline=None)  # each makes two providers
+def test_the_same_calls_have_the_same_effect(
+    calls: list[tuple[Any, ...]], limits: dict[str, str], info: RequestInfo | None, is_looked_at: bool
+) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in limits.items():
+            patched.setenv(name, value)
+        ways = Way(is_ours=True), Way(is_ours=False)
+    seen, logs = [], []
+    for way in ways:
+        with caught("opentelemetry.sdk.trace") as log:
+            span = way.run(partial(_call_all, calls, is_looked_at), info)
+        seen.append((_exported(way), _seen(span)))
+        logs.append([record.getMessage() for record in log.records])
+        way.provider.shutdown()
+    assert type(span).__name__ == "_Span"
+    assert seen[0] == seen[1]
+    assert logs[0] == logs[1]
+
+
+def _call_all(calls: list[tuple[Any, ...]], is_looked_at: bool, span: Any) -> None:
+    for name, *arguments in calls:
+        getattr(span, name)(*arguments)
+        if is_looked_at:
+            _seen(span)
 
 
 # When the SDK has to make the span.
@@ -373,82 +456,17 @@ def test_processor_that_is_added_later_sees_spans_of_the_sdk(ways: tuple[Way, Wa
         assert len(way.exporter.spans) == 3
 
 
-def test_suppressed_instrumentation_is_left_to_the_sdk(direct: Way) -> None:
-    token = otel_context.attach(otel_context.set_value(otel_context._SUPPRESS_INSTRUMENTATION_KEY, True))
-    try:
-        exchange = direct.exchange()
-    finally:
-        otel_context.detach(token)
-    assert not isinstance(exchange.span, ServerSpan)
-
-
-def test_tracer_that_is_switched_off_makes_no_span(direct: Way) -> None:
-    switch = getattr(direct.provider, "_set_tracer_configurator", None)
-    if switch is None:
-        return  # a release in which none can be
-    switch(tracer_configurator=lambda scope: SimpleNamespace(is_enabled=scope.name != SCOPE))
-    span = direct.run(_nothing, None)
-    assert not isinstance(span, ServerSpan)
-    assert not span.is_recording()
-    root = direct.provider.get_tracer("app").start_span("root", otel_context.Context())
-    assert root.get_span_context().trace_id != span.get_span_context().trace_id
-    with pytest.raises(NotAsKnownError, match="span"):
-        _direct_tracer(direct)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "5"),
-        ("OTEL_ATTRIBUTE_COUNT_LIMIT", "5"),
-        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "3"),
-        ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "3"),
-    ],
-)
-def test_limits_that_our_attributes_may_meet_are_left_to_the_sdk(
-    name: str, value: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(name, value)
-    way = Way(is_direct=False)
-    with pytest.raises(NotAsKnownError, match="attributes"):
-        _direct_tracer(way)
-    way.provider.shutdown()
-
-
-@pytest.mark.parametrize(
-    "name", ["OTEL_SPAN_EVENT_COUNT_LIMIT", "OTEL_SPAN_LINK_COUNT_LIMIT", "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT"]
-)
-def test_limits_of_what_the_app_adds_hold(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(name, "1")
-    ways = Way(is_direct=True), Way(is_direct=False)
-    for use in (_add_events, _add_links, partial(_both, _add_events, _add_links)):
+@pytest.mark.parametrize("limit", ["", "0", "1", "5", "40"])
+@pytest.mark.parametrize("name", LIMITS)
+def test_limits_hold(name: str, limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, limit)
+    ways = Way(is_ours=True), Way(is_ours=False)
+    for use in (_nothing, _set_attributes, _add_events, _add_links, partial(_both, _add_events, _add_links)):
         for way in ways:
             way.run(use, None)
         assert _exported(ways[0]) == _exported(ways[1])
     for way in ways:
         way.provider.shutdown()
-
-
-def test_other_processors_and_providers_are_left_to_the_sdk() -> None:
-    way = Way(is_direct=False)
-    way.provider.add_span_processor(Noted())
-    with pytest.raises(NotAsKnownError, match="processors"):
-        _direct_tracer(way)
-    way.provider.shutdown()
-
-
-def test_span_of_an_unknown_make_is_left_to_the_sdk(direct: Way, monkeypatch: pytest.MonkeyPatch) -> None:
-    tracer: Any = direct.provider.get_tracer(SCOPE, schema_url=SCHEMA)
-    start = type(tracer).start_span
-
-    def with_more(*args: Any, **keywords: Any) -> Any:
-        span = start(*args, **keywords)
-        span._what_a_later_release_keeps = []
-        return span
-
-    monkeypatch.setattr(type(tracer), "start_span", with_more)
-    with pytest.raises(NotAsKnownError, match="later_release"):
-        _direct_tracer(direct)
 
 
 SET_UP = """
@@ -463,9 +481,9 @@ print(type(exchange.span).__name__)
 @pytest.mark.parametrize(
     ("env", "kind"),
     [
-        ({}, "ServerSpan"),
+        ({}, "RecordingSpan"),
         ({"OTEL_SDK_DISABLED": "true"}, "_Carried"),
-        ({"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "4"}, "_Span"),
+        ({"OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED": "true"}, "_Span"),
         ({"OBS_TRACE_SAMPLE_RATIO": "", "OTEL_TRACES_SAMPLER": "always_on"}, "_Span"),
     ],
     ids=str,
@@ -474,10 +492,6 @@ def test_provider_that_we_set_up_has_spans_of_ours(env: dict[str, str], kind: st
     known = {"OBS_OTLP_ENDPOINT": "http://127.0.0.1:9", "OBS_TRACE_SAMPLE_RATIO": "1"} | env
     known = {name: value for name, value in known.items() if value}
     assert python(SET_UP, env=known) == f"{kind}\n"
-
-
-def _direct_tracer(way: Way) -> DirectTracer:
-    return DirectTracer(way.provider, way.batches, scope=SCOPE, schema=SCHEMA)
 
 
 def _start_child(tracer: trace.Tracer, span: Any) -> None:

@@ -32,7 +32,6 @@ from opentelemetry.trace import SpanContext, TraceFlags
 from obs_middleware.tracing.otlp.connection import Target, target
 from obs_middleware.tracing.otlp.exporter import OtlpExporter
 from obs_middleware.tracing.packed_span import PackedBatchProcessor
-from obs_middleware.tracing.recording_span import _SUPPRESSED
 from tests.core.support import ROOT, python
 
 CERTIFICATE = str(Path(__file__).with_name("tls.pem"))  # for 127.0.0.1, with its key, signed by itself
@@ -527,7 +526,7 @@ def test_nobody_makes_spans_of_the_sending(make: Make, monkeypatch: pytest.Monke
     seen, exporter = list[object](), make()
 
     def note(body: bytearray) -> str:
-        seen.append(otel_context.get_value(_SUPPRESSED))
+        seen.append(otel_context.get_value(otel_context._SUPPRESS_INSTRUMENTATION_KEY))
         return ""
 
     monkeypatch.setattr(exporter, "_sent", note)
@@ -541,7 +540,7 @@ def test_nobody_makes_spans_of_the_sending(make: Make, monkeypatch: pytest.Monke
 
 FORKED = """
 import os, sys
-from tests.core.test_otlp_exporter import OK, SPAN, OtlpExporter, aimed
+from tests.core.tracing.otlp.test_exporter import OK, SPAN, OtlpExporter, aimed
 exporter = OtlpExporter(aimed())
 assert exporter.export([SPAN]) is OK
 exporter._sending.acquire()  # as if the parent were at it
