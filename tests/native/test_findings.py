@@ -188,7 +188,7 @@ def test_a_field_that_is_missing_crashes_nothing(name: str) -> None:
 
 def test_a_line_has_its_own_moment() -> None:
     """No moment is remembered, whatever other formatters have written."""
-    lines = [AccessLine(JsonFormatter(Settings()), Redactor(), "INFO") for _ in range(2)]
+    lines = [AccessLine(JsonFormatter(settings=Settings()), Redactor(), "INFO") for _ in range(2)]
     fields: dict[str, Any] = dict.fromkeys(RequestRecord.__struct_fields__, "")
     for second in (1, 2, 1):
         record = RequestRecord(

@@ -81,7 +81,9 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "is_logged": st.just(False),
 }
 _REDACTOR = Redactor()
-_FORMATTERS = [JsonFormatter(Settings(service_name="café"), is_ascii=is_ascii) for is_ascii in (False, True)]
+_FORMATTERS = [
+    JsonFormatter(settings=Settings(service_name="café"), is_ascii=is_ascii) for is_ascii in (False, True)
+]
 _COMMON = st.builds(RequestRecord, **_FIELDS)
 
 
