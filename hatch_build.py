@@ -2,7 +2,7 @@
 
 Where it can't, for want of a C compiler say, the package is built without: the Python code does the same, slower.
 `OBS_PURE_PYTHON=1` leaves it out. `OBS_NATIVE_FLAGS` are flags for the compiler, over ours: `-Werror` where we build
-for ourselves. `python hatch_build.py` builds it in place, for whoever changes it.
+for ourselves. `python hatch_build.py` builds it in place, for who changes it.
 """
 
 from __future__ import annotations

@@ -190,7 +190,7 @@ _LEARNT = st.fixed_dictionaries(
     is_elsewhere=st.booleans(),
 )
 def test_an_exchange_is_what_python_makes_of_it(**case: Any) -> None:
-    compiled, python = both(lambda: contextvars.Context().run(ended, **copy.deepcopy(case)))
+    compiled, python = both(lambda: ended(**copy.deepcopy(case)))
     assert compiled == python
 
 
@@ -264,7 +264,7 @@ def test_contexts_of_the_app_are_kept_across_the_body() -> None:
         exchange.finish()
         return outside, inside, exchange._before
 
-    compiled, python = both(lambda: contextvars.Context().run(contexts))
+    compiled, python = both(contexts)
     assert compiled == python == (None, 1, None)
 
 
