@@ -1,7 +1,8 @@
 """Build the compiled request path (`native/`) along with the package, where that can be done.
 
 Where it can't, for want of a C compiler say, the package is built without: the Python code does the same, slower.
-`OBS_PURE_PYTHON=1` leaves it out. `python hatch_build.py` builds it in place, for who changes it.
+`OBS_PURE_PYTHON=1` leaves it out. `OBS_NATIVE_FLAGS` are flags for the compiler, over ours: `-Werror` where we build for
+ourselves. `python hatch_build.py` builds it in place, for who changes it.
 """
 
 from __future__ import annotations
@@ -17,11 +18,15 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ROOT = Path(__file__).parent
-# The module, and what it is made of.
-MODULES: dict[str, str] = {}
-IN_PLACE = {
-    package: ROOT / ("" if package == "obs_middleware" else "adapters") / package for package in MODULES
-}
+MODULE = "obs_middleware._native"
+SOURCES = ROOT / "native"
+IN_PLACE = ROOT / "obs_middleware"
+_FLAGS = (
+    "-O2",
+    "-Wall",
+    "-Wextra",
+    "-fvisibility=hidden",
+)  # -O2 whatever CFLAGS says: half the speed without
 
 
 class NativeBuildHook(BuildHookInterface[Any]):
@@ -40,16 +45,14 @@ class NativeBuildHook(BuildHookInterface[Any]):
             return
         self._folder = tempfile.TemporaryDirectory()
         try:
-            built = build(Path(self._folder.name))
+            file = build(Path(self._folder.name))
         except (Exception, SystemExit) as error:
             self.app.display_warning(f"obs-middleware is built without its compiled request path: {error}")
             return
         if version == "editable":
-            for package, file in built.items():
-                place(file, IN_PLACE[package])
+            place(file, IN_PLACE)
             return
-        for package, file in built.items():
-            build_data["force_include"][str(file)] = f"{package}/{file.name}"
+        build_data["force_include"][str(file)] = f"{IN_PLACE.name}/{file.name}"
         build_data["pure_python"], build_data["infer_tag"] = False, True
 
 
@@ -64,8 +67,8 @@ def why_not() -> str | None:
     return None
 
 
-def build(folder: Path) -> dict[str, Path]:
-    """Compile into a folder, and return the file of each package.
+def build(folder: Path) -> Path:
+    """Compile into a folder, and return the file.
 
     Raises:
         Exception: it can't be done.
@@ -73,16 +76,18 @@ def build(folder: Path) -> dict[str, Path]:
     from setuptools import Distribution, Extension
     from setuptools.command.build_ext import build_ext
 
-    flags = [] if sys.platform == "win32" else ["-O2"]  # whatever CFLAGS says: half the speed without
-    extensions = [
-        Extension(f"{package}._native", [str(ROOT / source)], extra_compile_args=flags)
-        for package, source in MODULES.items()
-    ]
-    command = build_ext(Distribution({"name": "obs-middleware", "ext_modules": extensions}))
+    flags = [] if sys.platform == "win32" else [*_FLAGS, *os.environ.get("OBS_NATIVE_FLAGS", "").split()]
+    extension = Extension(
+        MODULE,
+        [str(source) for source in sorted(SOURCES.glob("*.c"))],
+        extra_compile_args=flags,
+        extra_link_args=[flag for flag in flags if flag.startswith("-fsanitize")],
+    )
+    command = build_ext(Distribution({"name": "obs-middleware", "ext_modules": [extension]}))
     command.build_lib, command.build_temp = str(folder / "lib"), str(folder / "temp")
     command.ensure_finalized()
     command.run()
-    return {package: Path(command.get_ext_fullpath(f"{package}._native")) for package in MODULES}
+    return Path(command.get_ext_fullpath(MODULE))
 
 
 def place(file: Path, folder: Path) -> None:
@@ -94,5 +99,4 @@ def place(file: Path, folder: Path) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as made:
-        for package, file in build(Path(made)).items():
-            place(file, IN_PLACE[package])
+        place(build(Path(made)), IN_PLACE)

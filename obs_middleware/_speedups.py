@@ -3,36 +3,100 @@
 `obs_middleware._native` is made of the C in `native/` when the package is built, if there is a C compiler. A function
 marked `@fast("exchange.c: exchange_finish")` is called there first; what is not the common case goes to the Python
 function. `OBS_PURE_PYTHON=1` in the environment turns them off.
+
+Nothing is off in silence: `paths` tells which fast ways are taken, those that other modules guard included.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TypeVar
+from functools import update_wrapper
+from typing import Any, TypeVar
 
 _F = TypeVar("_F", bound=Callable[..., object])
 _C = TypeVar("_C", bound=type)
 
 SWITCH = "OBS_PURE_PYTHON"
-_is_wanted = os.environ.get(SWITCH, "") in ("", "0")
+shared_classes: list[type] = []  # for scripts/native_layout.py
+functions: list[tuple[str, Any]] = []  # the C file's name, and what `fast` has made of the function
+_noted: dict[str, bool] = {}
+_problems: list[str] = []
+
+
+def _module() -> Any:
+    """Return the C functions; None where there are none, or where they are not wanted."""
+    if os.environ.get(SWITCH, "") not in ("", "0"):
+        return None
+    try:
+        from obs_middleware import _native
+    except ImportError:  # not built here, or for the main interpreter alone
+        return None
+    return _native
+
+
+_native = _module()
 
 
 def fast(where: str) -> Callable[[_F], _F]:
     """Name the C function that is tried first, as `file: function`."""
-    return lambda function: function
+
+    def mark(function: _F) -> _F:
+        way: Any = function
+        if _native is not None:
+            try:
+                way = update_wrapper(_native.fast(where, function), function)
+            except LookupError as error:  # a module that was compiled for another version
+                _problems.append(str(error))
+        functions.append((where.partition(".")[0], way))
+        return way  # type: ignore[no-any-return]
+
+    return mark
 
 
 def share_layout(cls: _C) -> _C:
-    """Tell the C functions where a class keeps its fields."""
+    """Tell the C functions where a class keeps its fields; those that need it are off where it has other ones."""
+    shared_classes.append(cls)
+    if _native is not None:
+        try:
+            _native.share_layout(cls)
+        except Exception as error:
+            _problems.append(str(error))
     return cls
 
 
+def share(**constants: object) -> None:
+    """Hand objects to the C functions that need them, by name."""
+    if _native is not None:
+        try:
+            _native.share(**constants)
+        except TypeError as error:
+            _problems.append(str(error))
+
+
+def note(name: str, is_on: bool) -> None:
+    """Note whether a fast way is taken that depends on what another library keeps private; one that is off stays so."""
+    _noted[name] = is_on and _noted.get(name, True)
+
+
 def is_built() -> bool:
-    """Tell whether there is a compiled module."""
-    return False
+    """Tell whether there is a compiled module that this process may use."""
+    return _native is not None
 
 
 def is_in_use() -> bool:
-    """Tell whether requests take the C functions."""
-    return False
+    """Tell whether requests take the C functions, all of them."""
+    return _native is not None and all(getattr(way, "is_on", False) for _, way in functions)
+
+
+def paths() -> dict[str, bool]:
+    """Return each fast way and whether it is taken: the C files by name, and what `note` was told."""
+    found: dict[str, bool] = {}
+    for name, way in functions:
+        found[name] = found.get(name, True) and bool(getattr(way, "is_on", False))
+    return {**found, **_noted}
+
+
+def problems() -> list[str]:
+    """Return why a C function is off, where it is for a reason that nobody has wished."""
+    return list(_problems)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 from functools import cache
 from operator import itemgetter
+from types import MethodType
 from typing import Any
 
-from obs_middleware._speedups import fast
+from obs_middleware._speedups import fast, share
 from obs_middleware.request import RequestInfo
 
 _NOT_PREFIXED = ("CONTENT_TYPE", "CONTENT_LENGTH")
@@ -18,7 +19,7 @@ _said = itemgetter(*_SAID)
 @fast("environ.c: environ_request_info")
 def request_info(
     variables: Mapping[str, Any],
-    context_headers: Set[str],
+    context_headers: tuple[str, ...],
     method: str | None = None,
     path: str | None = None,
     scheme: str | None = None,
@@ -32,10 +33,6 @@ def request_info(
         context_headers: the variables of the Observer's `context_headers`.
     """
     get = variables.get
-
-    def header(name: str) -> str | None:
-        return get(_variable(name))
-
     said: Iterable[Any]
     try:
         said = _said(variables)  # one call for five
@@ -55,19 +52,27 @@ def request_info(
         path,
         query or "",
         scheme or get("wsgi.url_scheme") or "http",
-        header,
+        MethodType(_header, variables),
         peer,
         http_version or (get("SERVER_PROTOCOL") or "").removeprefix("HTTP/"),
         not variables.keys().isdisjoint(context_headers),
     )
 
 
-def variables_of(names: Iterable[str]) -> frozenset[str]:
+def variables_of(names: Iterable[str]) -> tuple[str, ...]:
     """Return the variables that hold these headers, whose names are lower case."""
-    return frozenset(map(_variable, names))
+    return tuple(map(_variable, names))
+
+
+def _header(variables: Mapping[str, Any], name: str) -> str | None:
+    """Look a header up by its lower-case name."""
+    return variables.get(_variable(name))
 
 
 @cache  # code names headers, not clients
 def _variable(name: str) -> str:
     key = name.upper().replace("-", "_")
     return key if key in _NOT_PREFIXED else f"HTTP_{key}"
+
+
+share(header=_header)

@@ -7,7 +7,6 @@ it to the span and the queue, so that the span, the histograms and the access li
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, MutableMapping
 from contextvars import ContextVar, Token
 from enum import Enum
@@ -17,7 +16,7 @@ import msgspec
 from opentelemetry import context as otel_context
 from opentelemetry.context.context import Context
 
-from obs_middleware._speedups import fast, share_layout
+from obs_middleware._speedups import fast, note, share, share_layout
 from obs_middleware.record import RequestRecord
 from obs_middleware.request import RequestInfo
 
@@ -38,6 +37,8 @@ class Owner(Protocol):
     def report(self, component: str, error: Exception) -> None:
         """Count a failure of our own."""
 
+    perf_counter: Callable[[], float]  # the clock of `Exchange.started`
+
     def redacted_path(self, path: str) -> str:
         """Return a path without secrets."""
         raise NotImplementedError
@@ -55,7 +56,9 @@ def _context_calls() -> tuple[Callable[[], Context], Callable[[Context], Any], C
     is one.
     """
     variable = getattr(getattr(otel_context, "_RUNTIME_CONTEXT", None), "_current_context", None)
+    note("context_variable", isinstance(variable, ContextVar))
     if isinstance(variable, ContextVar):
+        share(CONTEXT=variable)
         return variable.get, variable.set, variable.reset
     return otel_context.get_current, otel_context.attach, otel_context.detach
 
@@ -74,6 +77,9 @@ class Outcome(str, Enum):
     CLIENT_DISCONNECT = "client_disconnect"
     CANCELLED = "cancelled"
     INCOMPLETE = "incomplete"
+
+
+share(CURRENT=CURRENT, OK=Outcome.OK, CARRIER_KEY=CARRIER_KEY)
 
 
 @share_layout
@@ -186,7 +192,7 @@ class Exchange(msgspec.Struct, eq=False):
     def first_byte(self) -> None:
         """Note that the response begins now."""
         if self.time_to_first_byte is None:
-            self.time_to_first_byte = time.perf_counter() - self.started
+            self.time_to_first_byte = self._owner.perf_counter() - self.started
 
     def sent_unseen(self) -> None:
         """Note that the server sends the body by itself, as a file: its bytes are those declared."""
@@ -204,7 +210,7 @@ class Exchange(msgspec.Struct, eq=False):
             on_finish = self._on_finish.pop()  # atomic, where a lock could meet itself in a finalizer
         except IndexError:
             return
-        self.duration = time.perf_counter() - self.started
+        self.duration = self._owner.perf_counter() - self.started
         if is_complete and self.status is not None and self.status < 500:
             self.outcome = Outcome.OK
         else:
@@ -241,7 +247,7 @@ class Exchange(msgspec.Struct, eq=False):
             return str(self.status)
         return error_name(self.error)
 
-    @fast("exchange.c: exchange_record")
+    @fast("record.c: exchange_record")
     def record(self, *, is_logged: bool = False) -> RequestRecord:
         """Return what is left of it, once it is finished.
 

@@ -66,6 +66,7 @@ class Gateway:
         "_failures",
         "_health",
         "_id_headers",
+        "_ids",
         "_lifecycle",
         "_methods",
         "_metrics",
@@ -81,7 +82,9 @@ class Gateway:
         "context_headers",
         "is_development",
         "paths",
+        "perf_counter",
         "response_header_names",
+        "time_ns",
     )
 
     def __init__(
@@ -98,6 +101,8 @@ class Gateway:
         lifecycle: Lifecycle,
         endpoints: Endpoints,
     ) -> None:
+        self.time_ns, self.perf_counter = time_ns, perf_counter
+        self._ids = request_id.source
         self._settings = settings
         self._failures = failures
         self._redactor = redactor
@@ -180,8 +185,8 @@ class Gateway:
     def start(self, info: RequestInfo) -> Exchange | None:
         """Begin an exchange; None when we fail, and the app is to be run without us."""
         try:
-            now, started = time_ns(), perf_counter()
-            ids, own_id = request_id.draw(now)
+            now, started = self.time_ns(), self.perf_counter()
+            ids, own_id = self._ids.draw(now)
             correlation_id = None
             if info.has_context_headers:
                 accepted, correlation_id = map(request_id.accept, map(info.header, self._id_headers))

@@ -18,7 +18,7 @@ from operator import length_hint
 from types import FrameType
 
 from obs_middleware import process
-from obs_middleware._speedups import fast, share_layout
+from obs_middleware._speedups import fast, share, share_layout
 from obs_middleware.background import Worker
 from obs_middleware.errors import Report
 from obs_middleware.record import RequestRecord
@@ -32,6 +32,7 @@ _CAPACITY = 8192  # records that wait while nobody can flush
 _DELAY_SECONDS = 0.05  # that a record waits at most for others
 _TIMEOUT_SECONDS = 1.0
 _POLL_SECONDS = 0.001
+share(BATCH=_BATCH)
 
 
 @share_layout
@@ -66,7 +67,11 @@ class RecordQueue:
         flusher.queues.add(self)
         if len(waiting) >= _BATCH:
             self._make_room()
-        elif flusher.worker.is_asleep and not flusher.worker.wake():
+        elif flusher.worker.is_asleep:
+            self._wake_worker()
+
+    def _wake_worker(self) -> None:
+        if not self.flusher.worker.wake():
             flush(timeout_seconds=0)  # no thread is to be had
 
     @property

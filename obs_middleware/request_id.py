@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from random import Random
 
 from obs_middleware import process
-from obs_middleware._speedups import fast
+from obs_middleware._speedups import fast, share_layout
 
 # Safe in a header, a log line, a URL and a shell; a comma, which joins repeated headers, is not among them.
 _is_safe = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}").fullmatch
@@ -18,9 +19,6 @@ random_bits = _random.getrandbits
 
 _DIGITS = 60  # for one exchange: 32 of a trace ID, 16 of a span ID, 12 of a request ID
 _AT_ONCE = 32
-_drawn: list[str] = []
-_node = random_bits(24)  # of this process
-_last = [(0, "")]  # a millisecond, and how an ID made in it begins; replaced as one, since threads share it
 
 
 def accept(value: str | None) -> str | None:
@@ -28,48 +26,63 @@ def accept(value: str | None) -> str | None:
     return value if value and len(value) <= 128 and _is_safe(value) else None
 
 
-@fast("request_id.c: request_id_draw")
-def draw(now_ns: int) -> tuple[str, str]:
-    """Return what names an exchange that begins now: a trace and a span ID in one, 48 digits, and a request ID.
+@share_layout
+class IdSource:
+    """What the IDs of a process are made of: random digits, drawn for many exchanges at once, and the process's own."""
 
-    The request ID is a UUID of version 7: milliseconds since 1970, 24 random bits of the process and 48 of its own
-    (RFC 9562, section 5.7; that a part names who makes the IDs is section 6.4's). The random bits name a request, they
-    protect nothing: no secret may be derived from them.
+    __slots__ = ("_drawn", "_last", "_node")
 
-    Args:
-        now_ns: nanoseconds since 1970.
-    """
-    try:
-        digits = _drawn.pop()
-    except IndexError:
-        digits = _draw_many()
-    now = now_ns // 1_000_000
-    ms, beginning = _last[0]
-    if ms != now:
-        high, low = _node >> 12, _node & 0xFFF
-        beginning = f"{now >> 16 & 0xFFFF_FFFF:08x}-{now & 0xFFFF:04x}-7{high:03x}-8{low:03x}-"
-        _last[0] = now, beginning
-    return digits[:48], beginning + digits[48:]
+    def __init__(self) -> None:
+        self._begin()
+        process.on_fork(in_child=self._begin_anew)
+
+    def _begin(self) -> None:
+        self._drawn: list[str] = []
+        self._node = random_bits(24)
+        # A millisecond, and how an ID made in it begins; replaced as one, since threads share it.
+        self._last = -1, ""
+
+    @fast("request_id.c: request_id_draw")
+    def draw(self, now_ns: int) -> tuple[str, str]:
+        """Return what names an exchange that begins now: a trace and a span ID in one, 48 digits, and a request ID.
+
+        The request ID is a UUID of version 7: milliseconds since 1970, 24 random bits of the process and 48 of its own
+        (RFC 9562, section 5.7; that a part names who makes the IDs is section 6.4's). The random bits name a request,
+        they protect nothing: no secret may be derived from them.
+
+        Args:
+            now_ns: nanoseconds since 1970.
+        """
+        try:
+            digits = self._drawn.pop()
+        except IndexError:
+            digits = self._draw_many()
+        now = now_ns // 1_000_000
+        ms, beginning = self._last
+        if ms != now:
+            high, low = self._node >> 12, self._node & 0xFFF
+            beginning = f"{now >> 16 & 0xFFFF_FFFF:08x}-{now & 0xFFFF:04x}-7{high:03x}-8{low:03x}-"
+            self._last = now, beginning
+        return digits[:48], beginning + digits[48:]
+
+    def _draw_many(self) -> str:
+        """Draw the digits of many exchanges at once, which costs as much as for one, and return those of the first."""
+        digits = os.urandom(_DIGITS * _AT_ONCE // 2).hex()
+        self._drawn.extend(
+            [digits[start : start + _DIGITS] for start in range(_DIGITS, len(digits), _DIGITS)]
+        )
+        return digits[:_DIGITS]
+
+    def _begin_anew(self) -> None:
+        """Give a forked child IDs of its own."""
+        _random.seed()
+        self._begin()
+
+
+source = IdSource()
+draw = source.draw
 
 
 def new() -> str:
     """Return a request ID."""
     return draw(time.time_ns())[1]
-
-
-def _draw_many() -> str:
-    """Draw the digits of many exchanges at once, which costs as much as for one, and return those of the first."""
-    digits = random_bits(4 * _DIGITS * _AT_ONCE).to_bytes(_DIGITS * _AT_ONCE // 2, "big").hex()
-    _drawn.extend([digits[start : start + _DIGITS] for start in range(_DIGITS, len(digits), _DIGITS)])
-    return digits[:_DIGITS]
-
-
-def _begin_anew() -> None:
-    """Give a forked child IDs of its own."""
-    global _node
-    _random.seed()
-    _drawn.clear()
-    _node, _last[0] = random_bits(24), (0, "")
-
-
-process.on_fork(in_child=_begin_anew)

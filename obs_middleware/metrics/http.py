@@ -38,6 +38,17 @@ ActiveKey = str  # a known method, a blank and a scheme: no container, which the
 class Instruments(Collector):
     """The metrics of one registry and their table; made once for it, shared by all Observers that use it."""
 
+    __slots__ = (
+        "active",
+        "buckets",
+        "bytes_buckets",
+        "internal_errors",
+        "lock",
+        "overflow",
+        "started",
+        "table",
+    )
+
     def __init__(self, registry: CollectorRegistry, buckets: tuple[float, ...]) -> None:
         self.buckets = buckets
         # Of the active requests; a finalizer that runs in the middle may take it again.
@@ -72,10 +83,11 @@ class Instruments(Collector):
 
     def count_in(self) -> None:
         """Count in the requests that have started."""
-        started = self.started
+        started, active = self.started, self.active
         with self.lock:
             while started:
-                self.cell(started.popleft())[0] += 1
+                key = started.popleft()
+                (active[key] if key in active else self.cell(key))[0] += 1
 
     def cell(self, active_key: ActiveKey) -> list[int]:
         """Return where requests of a method and a scheme are counted, in and out."""
@@ -136,6 +148,7 @@ class HttpMetrics:
         """
         instruments, table = self.instruments, self.instruments.table
         bounds, row_of, (_, second, third, fourth) = instruments.buckets, table.row_of, table.firsts
+        bytes_bounds = instruments.bytes_buckets
         instruments.count_in()
         for record in records:
             if record.active_key is not None:
@@ -157,7 +170,7 @@ class HttpMetrics:
                 sums[total + 1] += first_byte
             sums[total + 2] += received
             sums[total + 3] += sent
-            sizes = third + bisect_left(BYTES_BUCKETS, received), fourth + bisect_left(BYTES_BUCKETS, sent)
+            sizes = third + bisect_left(bytes_bounds, received), fourth + bisect_left(bytes_bounds, sent)
             for cell in (*times, *sizes):
                 try:
                     counts[cells + cell] += 1

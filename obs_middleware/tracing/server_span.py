@@ -26,7 +26,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from obs_middleware._speedups import share_layout
+from obs_middleware._speedups import fast, share, share_layout
 from obs_middleware.exchange import CURRENT, get_context
 from obs_middleware.tracing.attributes import SCHEMA, SCOPE, at_start, facts_of, of_exception
 from obs_middleware.tracing.propagation import PROPAGATE, Header, global_propagator, is_w3c, remote_parent
@@ -46,10 +46,10 @@ _SAMPLED = TraceFlags.SAMPLED
 _HEX = "%032x%016x"
 _NOTHING = Context()
 _new = object.__new__
-_modules = sys.modules
 (_SPAN,) = set_span_in_context(
     NonRecordingSpan(INVALID_SPAN_CONTEXT), _NOTHING
 )  # where a context has its span
+share(Context=Context, SPAN_KEY=_SPAN)
 
 
 @share_layout
@@ -60,7 +60,16 @@ class ServerSpans:
     and the span of one that is kept is a RecordingSpan where it can be.
     """
 
-    __slots__ = ("_is_enabled", "_is_users_provider", "_redactor", "_settings", "_tracer", "_w3c", "sampling")
+    __slots__ = (
+        "_is_enabled",
+        "_is_users_provider",
+        "_modules",
+        "_redactor",
+        "_settings",
+        "_tracer",
+        "_w3c",
+        "sampling",
+    )
 
     def __init__(
         self, settings: Settings, redactor: Redactor, *, tracer_provider: trace.TracerProvider | None = None
@@ -72,6 +81,7 @@ class ServerSpans:
         self._is_users_provider = tracer_provider is not None
         self._redactor = redactor
         self._is_enabled = settings.tracing_enabled
+        self._modules = sys.modules
         self._tracer = trace.get_tracer(SCOPE, tracer_provider=tracer_provider, schema_url=SCHEMA)
         # The global propagator, seen to be the default one; None while nobody has loaded it, which is no other.
         self._w3c: TextMapPropagator | None = None
@@ -88,13 +98,14 @@ class ServerSpans:
             self.sampling = setup.sampling_of(provider)
         return provider
 
+    @fast("server_span.c: spans_start")
     def start(self, exchange: Exchange) -> bool:
         """Give the exchange its span, its context and, where a trace goes on, other IDs than those it has drawn.
 
         Return whether there may be something to end.
         """
         outer, context = CURRENT.get(), get_context()
-        module = _modules.get(PROPAGATE)
+        module = self._modules.get(PROPAGATE)
         try:
             propagator = None if module is None else module.get_global_textmap()
         except (AttributeError, NameError):  # another thread imports it right now

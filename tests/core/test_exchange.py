@@ -28,6 +28,7 @@ class Owner:
     """Stands for the Observer."""
 
     response_header_names = "X-Request-ID", "X-Correlation-ID"
+    perf_counter = staticmethod(time.perf_counter)
 
     def __init__(self, reported: list[tuple[str, Exception]]) -> None:
         self._reported = reported
