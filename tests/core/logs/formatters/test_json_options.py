@@ -361,7 +361,9 @@ def test_number_that_json_does_not_have_is_a_text(value: float) -> None:
     )
 
 
-@pytest.mark.parametrize("options", [{"json_default": refuses_all}, {"json_encoder": refuses_all}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"json_default": refuses_all}, {"json_encoder": refuses_all}], ids=",".join
+)
 def test_encoder_that_fails_costs_no_field(options: dict[str, Any]) -> None:
     formatter = JsonFormatter(["name", "message"], timestamp=True, settings=Settings(), **options)
     found = read(formatter.format(record("paid", order=object(), tenant="acme")))
