@@ -13,7 +13,7 @@ PYTEST := -m pytest -n $(WORKERS) --dist loadgroup
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1 # do not look for a newer pyright over the network
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-oldest test-python test-sanitized $(VERSIONS:%=test-%) versions bench conformance settings coverage check fmt layout fuzz test-sanitized build clean
+.PHONY: help demo test test-all test-oldest test-python test-sanitized $(VERSIONS:%=test-%) versions bench conformance settings coverage check fmt layout fuzz build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,8 +37,8 @@ $(VERSIONS:%=test-%): test-%:
 test-python: $(READY) ## run the tests of what is compiled on its Python code alone
 	@OBS_PURE_PYTHON=1 $(BIN)/python $(PYTEST) tests/core tests/adapters tests/conformance tests/budget/test_garbage.py -m "not compiled" $(ARGS)
 
-test-sanitized: ## run the tests of the C code under AddressSanitizer and UndefinedBehaviorSanitizer
-	@if [ -x scripts/sanitized ]; then scripts/sanitized $(ARGS); else echo "There is no scripts/sanitized, left out"; fi
+test-sanitized: $(READY) ## run the tests of the C code under AddressSanitizer and UndefinedBehaviorSanitizer
+	@scripts/sanitized $(ARGS)
 
 test-oldest: ## run the tests on the oldest Python found, with the oldest supported release of everything
 	@scripts/make-venv "$$(scripts/find-python $(VERSIONS) || echo $(PYTHON))" .venv-oldest constraints/oldest.txt
@@ -82,9 +82,6 @@ layout: $(READY) ## write native/layout.h, and build the C again
 
 fuzz: $(READY) ## ask the C code and the Python code hostile things (ARGS="600 seed": ten minutes)
 	@$(BIN)/python scripts/fuzz_native.py $(or $(ARGS),60)
-
-test-sanitized: $(READY) ## run what uses the C code with AddressSanitizer and UndefinedBehaviorSanitizer
-	@scripts/sanitized $(VENV) $(ARGS)
 
 build: $(READY) ## build the wheel and the source distribution into dist/
 	@$(BIN)/python -m build
