@@ -78,7 +78,7 @@ def _finish(worker: subprocess.Popen[str]) -> tuple[list[dict[str, Any]], str]:
 
 
 def _around(text: str, other: str) -> str:
-    same = len(os.path.commonprefix([text, other]))
+    same = next((at for at, (one, two) in enumerate(zip(text, other, strict=False)) if one != two), 0)
     return f"…{text[max(0, same - 60) : same + 300]}"
 
 
@@ -147,12 +147,7 @@ _TEXTS = (
     "\0",
     "a\nb",
     'q"\\',
-    "x" * 300,
-    "x" * 5000,
-    "http",
-    "ws",
-    "٣",
-    "50",
+    *("x" * 300, "x" * 5000, "http", "ws", "٣", "50"),
 )
 _NUMBERS = (
     0,
@@ -169,14 +164,23 @@ _NUMBERS = (
     2**63,
     -(2**63),
     2**64,
-    10**400,
-    True,
-    1.5,
-    float("nan"),
-    float("inf"),
-    -0.0,
+    *(10**400, True, 1.5, float("nan"), float("inf"), -0.0),
 )
-_THINGS = (None, b"", b"x", [], (), {}, [1], (1, 2), {"a": 1}, frozenset(), range(3), object, int)
+_THINGS: tuple[Any, ...] = (
+    None,
+    b"",
+    b"x",
+    [],
+    (),
+    {},
+    [1],
+    (1, 2),
+    {"a": 1},
+    frozenset(),
+    range(3),
+    object,
+    int,
+)
 
 
 def anything(rng: random.Random) -> Any:
@@ -279,6 +283,9 @@ class Bench:
         return [*map(shown, lines), *counts, *map(shown, (instruments.active, table.row_of, errors))]
 
 
+_ENDED = ("outcome", "error_type", "error", "carrier", "active_key", "is_span_ours")
+
+
 def _exchange_case(rng: random.Random, bench: Bench, *, is_wild: bool = False) -> list[str]:
     """Begin an exchange, do anything to it, and end it, maybe more than once."""
     from obs_middleware import RequestInfo
@@ -286,7 +293,7 @@ def _exchange_case(rng: random.Random, bench: Bench, *, is_wild: bool = False) -
 
     own = bench.observer(rng)
     gateway, names = own.gateway, Exchange.__struct_fields__
-    headers = rng.choice([{}, {"user-agent": "curl"}, {"user-agent": "é"}, {"user-agent": 5}])
+    headers: dict[str, Any] = rng.choice([{}, {"user-agent": "curl"}, {"user-agent": "é"}, {"user-agent": 5}])
     seen: list[str] = []
     exchange: Any = None
 
@@ -313,7 +320,7 @@ def _exchange_case(rng: random.Random, bench: Bench, *, is_wild: bool = False) -
             mostly(rng, "1.1"),
             mostly(rng, rng.random() < 0.2),
         )
-        seen.append(told(lambda info=info: type(gateway.start(info)).__name__))  # type: ignore[misc]
+        seen.append(told(lambda info=info: type(gateway.start(info)).__name__))
         exchange = gateway.start(info)
         if exchange is None:
             continue
@@ -325,7 +332,7 @@ def _exchange_case(rng: random.Random, bench: Bench, *, is_wild: bool = False) -
                 name = rng.choice(names)
                 seen.append(told(delattr, exchange, name))
             elif step == 2:
-                seen.append(told(lambda: type(exchange.__enter__()).__name__))
+                seen.append(told(exchange.__enter__))
             elif step == 3:
                 seen.append(told(exchange.__exit__, None, None, None))
             elif step == 4:
@@ -333,14 +340,11 @@ def _exchange_case(rng: random.Random, bench: Bench, *, is_wild: bool = False) -
             elif step == 5:
                 seen.append(contextvars.copy_context().run(told, exchange.leave))
             elif step == 6:
-                seen.append(
-                    told(
-                        exchange.finish,
-                        **rng.choice([{}, {"is_complete": True}, {"is_complete": False}, {"is_complete": 1}]),
-                    )
-                )
+                named: dict[str, Any] = rng.choice([{}, {"is_complete": rng.choice([True, False, 1])}])
+                seen.append(told(exchange.finish, **named))
             elif step == 7:
-                seen.append(told(exchange.record, **rng.choice([{}, {"is_logged": True}, {"is_logged": []}])))
+                named = rng.choice([{}, {"is_logged": rng.choice([True, []])}])
+                seen.append(told(exchange.record, **named))
             elif step == 8:
                 seen.append(told(gateway._enqueue, exchange))
             elif step == 9:
@@ -352,16 +356,10 @@ def _exchange_case(rng: random.Random, bench: Bench, *, is_wild: bool = False) -
                 gateway.perf_counter = Wild(act)
             elif step == 11:
                 on_finish = rng.choice([act, Raises(), lambda _: 1 / 0, lambda one: one.leave()])
-                told(
-                    lambda on_finish=on_finish: exchange._on_finish.append(
-                        (("odd", on_finish), ("queue", gateway._enqueue))
-                    )
-                )  # type: ignore[misc]
+                pairs = ("odd", on_finish), ("queue", gateway._enqueue)
+                told(list.append, getattr(exchange, "_on_finish", None), pairs)
         seen.append(told(exchange.finish))
-        seen += [
-            told(getattr, exchange, name)
-            for name in ("outcome", "error_type", "error", "carrier", "active_key", "is_span_ours")
-        ]
+        seen += [told(getattr, exchange, name) for name in _ENDED]
     return [*seen, *bench.left(own)]
 
 
@@ -403,16 +401,8 @@ def _record_case(rng: random.Random, bench: Bench) -> list[str]:
     if rng.random() < 0.2:
         told(own.gateway._metrics.record, iter(records))
         name = rng.choice(["firsts", "cells", "counts", "sums", "row_of"])
-        value = rng.choice(
-            [
-                anything(rng),
-                (0, -5, 20, 30),
-                (0, 10**6, 5, 5),
-                bytearray(8),
-                2**62,
-                {("GET", 200, ""): {"/a": rng.choice([-1, 9, "x"])}},
-            ]
-        )
+        rows = {("GET", 200, ""): {"/a": rng.choice([-1, 9, "x"])}}
+        value = rng.choice([anything(rng), (0, -5, 20, 30), (0, 10**6, 5, 5), bytearray(8), 2**62, rows])
         setattr(table, name, value)
         told(own.gateway._metrics.record, iter(records))
         return seen  # what is done in a table that is wrong is not compared
@@ -510,24 +500,19 @@ def _asgi_case(rng: random.Random, bench: Bench) -> list[str]:
 
     own = bench.observer(rng)
     sent: list[Any] = []
-    start = {
-        "type": "http.response.start",
-        "status": mostly(rng, rng.choice([200, 404, 500])),
-        "headers": mostly(rng, [(b"a", b"b")]),
-    }
+    status, headers = mostly(rng, rng.choice([200, 404, 500])), mostly(rng, [(b"a", b"b")])
+    start = {"type": "http.response.start", "status": status, "headers": headers}
     bodies = [
         {"type": "http.response.body", "body": mostly(rng, b"ok"), "more_body": mostly(rng, more)}
         for more in (True, False)
     ]
+    sent_with = [(b"user-agent", b"curl"), (b"host", b"x"), *[(b"x-request-id", b"y")] * (rng.random() < 0.2)]
     scope = {
         "type": rng.choice(["http", "http", "http", "websocket"]),
         "method": mostly(rng, "GET"),
         "path": mostly(rng, "/a"),
         "query_string": mostly(rng, b""),
-        "headers": mostly(
-            rng,
-            [(b"user-agent", b"curl"), (b"host", b"x")] + [(b"x-request-id", b"y")] * (rng.random() < 0.2),
-        ),
+        "headers": mostly(rng, sent_with),
         "client": mostly(rng, ("10.0.0.1", 5000)),
         "http_version": mostly(rng, "1.1"),
         "scheme": mostly(rng, "http"),
@@ -551,10 +536,8 @@ def _asgi_case(rng: random.Random, bench: Bench) -> list[str]:
         sent.append(message)
 
     observed = ObservabilityMiddleware(app, own)
-    seen = [
-        told(bench.loop.run_until_complete, observed(dict(scope), receive, send))
-        for _ in range(rng.randrange(1, 4))
-    ]
+    run, count = bench.loop.run_until_complete, rng.randrange(1, 4)
+    seen = [told(run, observed(dict(scope), receive, send)) for _ in range(count)]
     return [*seen, shown(sent), *bench.left(own)]
 
 
