@@ -8,12 +8,13 @@ exchange = gateway.start(info)
 
 from __future__ import annotations
 
+import logging
 import os
 from threading import Lock
 from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
 
-from obs_middleware import request_id
+from obs_middleware import _speedups, request_id
 from obs_middleware._speedups import fast, share_layout
 from obs_middleware.environ import header_names, request_info, variables_of
 from obs_middleware.exchange import CARRIER_KEY, Exchange, OnFinish
@@ -53,6 +54,7 @@ __all__ = [
 # https://opentelemetry.io/docs/specs/semconv/http/http-spans/ (`http.request.method`).
 _METHODS = "CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT TRACE QUERY"
 _FLUSH_MS = 5000
+_logger = logging.getLogger("obs")
 
 
 @share_layout
@@ -154,6 +156,8 @@ class Gateway:
             self._probes.are_details_open = self.is_development = environment == "development"
             guard = self._failures.guard
             guard("log_setup", logs_setup.set_up, self._settings, environment)
+            if self.is_development:
+                _logger.info("obs-middleware: %s", _speedups.summary())
             if is_first:
                 self._provider = guard("trace_setup", self._spans.set_up, environment)
 

@@ -78,7 +78,7 @@ def _finish(worker: subprocess.Popen[str]) -> tuple[list[dict[str, Any]], str]:
 
 
 def _around(text: str, other: str) -> str:
-    same = len(os.path.commonprefix([text, other]))
+    same = next((at for at, (one, two) in enumerate(zip(text, other, strict=False)) if one != two), 0)
     return f"…{text[max(0, same - 60) : same + 300]}"
 
 
@@ -131,12 +131,56 @@ class Wild:
         self.act()
         return 0
 
-    __hash__ = __bool__ = __len__ = __float__ = __index__ = __lt__ = __eq__ = __sub__ = __rsub__ = __call__ = _wild
+    __hash__ = __bool__ = __len__ = __float__ = __index__ = __lt__ = __eq__ = __sub__ = __rsub__ = (
+        __call__
+    ) = _wild
 
 
-_TEXTS = ("", "GET", "get", "/a/b", "/é", "€", "\ud800", "\0", "a\nb", 'q"\\', "x" * 300, "x" * 5000, "http", "ws", "٣", "50")
-_NUMBERS = (0, 1, -1, 99, 101, 200, 204, 404, 500, 2**31, 2**53 + 1, 2**63, -(2**63), 2**64, 10**400, True, 1.5, float("nan"), float("inf"), -0.0)
-_THINGS = (None, b"", b"x", [], (), {}, [1], (1, 2), {"a": 1}, frozenset(), range(3), object, int)
+_TEXTS = (
+    "",
+    "GET",
+    "get",
+    "/a/b",
+    "/é",
+    "€",
+    "\ud800",
+    "\0",
+    "a\nb",
+    'q"\\',
+    *("x" * 300, "x" * 5000, "http", "ws", "٣", "50"),
+)
+_NUMBERS = (
+    0,
+    1,
+    -1,
+    99,
+    101,
+    200,
+    204,
+    404,
+    500,
+    2**31,
+    2**53 + 1,
+    2**63,
+    -(2**63),
+    2**64,
+    *(10**400, True, 1.5, float("nan"), float("inf"), -0.0),
+)
+_THINGS: tuple[Any, ...] = (
+    None,
+    b"",
+    b"x",
+    [],
+    (),
+    {},
+    [1],
+    (1, 2),
+    {"a": 1},
+    frozenset(),
+    range(3),
+    object,
+    int,
+)
 
 
 def anything(rng: random.Random) -> Any:
@@ -199,9 +243,9 @@ class Bench:
 
     def observer(self, rng: random.Random) -> Any:
         """Return an Observer with a clock that stands still."""
-        import obs_asgi.response
         from prometheus_client import CollectorRegistry
 
+        import obs_asgi.response
         from obs_middleware import Observer
         from obs_middleware.settings import Settings
 
@@ -239,6 +283,9 @@ class Bench:
         return [*map(shown, lines), *counts, *map(shown, (instruments.active, table.row_of, errors))]
 
 
+_ENDED = ("outcome", "error_type", "error", "carrier", "active_key", "is_span_ours")
+
+
 def _exchange_case(rng: random.Random, bench: Bench, *, is_wild: bool = False) -> list[str]:
     """Begin an exchange, do anything to it, and end it, maybe more than once."""
     from obs_middleware import RequestInfo
@@ -246,7 +293,7 @@ def _exchange_case(rng: random.Random, bench: Bench, *, is_wild: bool = False) -
 
     own = bench.observer(rng)
     gateway, names = own.gateway, Exchange.__struct_fields__
-    headers = rng.choice([{}, {"user-agent": "curl"}, {"user-agent": "é"}, {"user-agent": 5}])
+    headers: dict[str, Any] = rng.choice([{}, {"user-agent": "curl"}, {"user-agent": "é"}, {"user-agent": 5}])
     seen: list[str] = []
     exchange: Any = None
 
@@ -273,7 +320,7 @@ def _exchange_case(rng: random.Random, bench: Bench, *, is_wild: bool = False) -
             mostly(rng, "1.1"),
             mostly(rng, rng.random() < 0.2),
         )
-        seen.append(told(lambda info=info: type(gateway.start(info)).__name__))  # type: ignore[misc]
+        seen.append(told(lambda info=info: type(gateway.start(info)).__name__))
         exchange = gateway.start(info)
         if exchange is None:
             continue
@@ -285,7 +332,7 @@ def _exchange_case(rng: random.Random, bench: Bench, *, is_wild: bool = False) -
                 name = rng.choice(names)
                 seen.append(told(delattr, exchange, name))
             elif step == 2:
-                seen.append(told(lambda: type(exchange.__enter__()).__name__))
+                seen.append(told(exchange.__enter__))
             elif step == 3:
                 seen.append(told(exchange.__exit__, None, None, None))
             elif step == 4:
@@ -293,20 +340,26 @@ def _exchange_case(rng: random.Random, bench: Bench, *, is_wild: bool = False) -
             elif step == 5:
                 seen.append(contextvars.copy_context().run(told, exchange.leave))
             elif step == 6:
-                seen.append(told(exchange.finish, **rng.choice([{}, {"is_complete": True}, {"is_complete": False}, {"is_complete": 1}])))
+                named: dict[str, Any] = rng.choice([{}, {"is_complete": rng.choice([True, False, 1])}])
+                seen.append(told(exchange.finish, **named))
             elif step == 7:
-                seen.append(told(exchange.record, **rng.choice([{}, {"is_logged": True}, {"is_logged": []}])))
+                named = rng.choice([{}, {"is_logged": rng.choice([True, []])}])
+                seen.append(told(exchange.record, **named))
             elif step == 8:
                 seen.append(told(gateway._enqueue, exchange))
             elif step == 9:
-                exchange.status, exchange.route = rng.choice([200, 404, 500, None]), rng.choice(["/a", None, "/é"])
+                exchange.status, exchange.route = (
+                    rng.choice([200, 404, 500, None]),
+                    rng.choice(["/a", None, "/é"]),
+                )
             elif step == 10 and is_wild:
                 gateway.perf_counter = Wild(act)
             elif step == 11:
                 on_finish = rng.choice([act, Raises(), lambda _: 1 / 0, lambda one: one.leave()])
-                told(lambda on_finish=on_finish: exchange._on_finish.append((("odd", on_finish), ("queue", gateway._enqueue))))  # type: ignore[misc]
+                pairs = ("odd", on_finish), ("queue", gateway._enqueue)
+                told(list.append, getattr(exchange, "_on_finish", None), pairs)
         seen.append(told(exchange.finish))
-        seen += [told(getattr, exchange, name) for name in ("outcome", "error_type", "error", "carrier", "active_key", "is_span_ours")]
+        seen += [told(getattr, exchange, name) for name in _ENDED]
     return [*seen, *bench.left(own)]
 
 
@@ -338,14 +391,18 @@ def _record_case(rng: random.Random, bench: Bench) -> list[str]:
         "ended": rng.choice([0.0, 1.7e9, rng.random() * 1e10]),
         "is_logged": False,
     }
-    records = [RequestRecord(**{name: mostly(rng, value) for name, value in common.items()}) for _ in range(rng.randrange(1, 5))]
+    records = [
+        RequestRecord(**{name: mostly(rng, value) for name, value in common.items()})
+        for _ in range(rng.randrange(1, 5))
+    ]
     line = AccessLine(formatter, Redactor(), "INFO")  # type: ignore[arg-type]
     seen = [told(line.line, record) for record in records]
     table = own.gateway._metrics.instruments.table
     if rng.random() < 0.2:
         told(own.gateway._metrics.record, iter(records))
         name = rng.choice(["firsts", "cells", "counts", "sums", "row_of"])
-        value = rng.choice([anything(rng), (0, -5, 20, 30), (0, 10**6, 5, 5), bytearray(8), 2**62, {("GET", 200, ""): {"/a": rng.choice([-1, 9, "x"])}}])
+        rows = {("GET", 200, ""): {"/a": rng.choice([-1, 9, "x"])}}
+        value = rng.choice([anything(rng), (0, -5, 20, 30), (0, 10**6, 5, 5), bytearray(8), 2**62, rows])
         setattr(table, name, value)
         told(own.gateway._metrics.record, iter(records))
         return seen  # what is done in a table that is wrong is not compared
@@ -369,7 +426,9 @@ def _environ(rng: random.Random) -> dict[Any, Any]:
         "HTTP_USER_AGENT": mostly(rng, "curl"),
     }
     if rng.random() < 0.2:
-        environ[rng.choice(["HTTP_X_REQUEST_ID", "HTTP_TRACEPARENT", "HTTP_BAGGAGE", "CONTENT_LENGTH"])] = anything(rng)
+        environ[rng.choice(["HTTP_X_REQUEST_ID", "HTTP_TRACEPARENT", "HTTP_BAGGAGE", "CONTENT_LENGTH"])] = (
+            anything(rng)
+        )
     for name in rng.sample([*environ], rng.randrange(3)):
         del environ[name]
     return environ
@@ -386,7 +445,9 @@ def _environ_case(rng: random.Random, bench: Bench, *, is_wild: bool = False) ->
             key = Key(name)
             value = environ.pop(name)
             environ[key] = value
-            key.act = lambda: environ.update({other: str(rng.random()) for other in [*environ] if type(other) is str})
+            key.act = lambda: environ.update(
+                {other: str(rng.random()) for other in [*environ] if type(other) is str}
+            )
     better = [mostly(rng, rng.choice([None, "GET", "/a"])) for _ in range(rng.randrange(5))]
     context_headers = rng.choice([variables_of(["x-request-id", "traceparent"]), (), mostly(rng, ())])
 
@@ -404,7 +465,9 @@ def _wsgi_case(rng: random.Random, bench: Bench) -> list[str]:
 
     own, sent = bench.observer(rng), []
     status = mostly(rng, rng.choice(["200 OK", "404 Not Found", "500 Oops", "204 No Content"]))
-    headers = mostly(rng, rng.choice([[], [("Content-Length", "2")], [("X-Request-ID", "own")], [("é", "é")]]))
+    headers = mostly(
+        rng, rng.choice([[], [("Content-Length", "2")], [("X-Request-ID", "own")], [("é", "é")]])
+    )
     body = mostly(rng, rng.choice([[b"ok"], (b"a", b"b"), [], iter([b"x"])]))
 
     def app(environ: Any, start_response: Any) -> Any:
@@ -437,14 +500,19 @@ def _asgi_case(rng: random.Random, bench: Bench) -> list[str]:
 
     own = bench.observer(rng)
     sent: list[Any] = []
-    start = {"type": "http.response.start", "status": mostly(rng, rng.choice([200, 404, 500])), "headers": mostly(rng, [(b"a", b"b")])}
-    bodies = [{"type": "http.response.body", "body": mostly(rng, b"ok"), "more_body": mostly(rng, more)} for more in (True, False)]
+    status, headers = mostly(rng, rng.choice([200, 404, 500])), mostly(rng, [(b"a", b"b")])
+    start = {"type": "http.response.start", "status": status, "headers": headers}
+    bodies = [
+        {"type": "http.response.body", "body": mostly(rng, b"ok"), "more_body": mostly(rng, more)}
+        for more in (True, False)
+    ]
+    sent_with = [(b"user-agent", b"curl"), (b"host", b"x"), *[(b"x-request-id", b"y")] * (rng.random() < 0.2)]
     scope = {
         "type": rng.choice(["http", "http", "http", "websocket"]),
         "method": mostly(rng, "GET"),
         "path": mostly(rng, "/a"),
         "query_string": mostly(rng, b""),
-        "headers": mostly(rng, [(b"user-agent", b"curl"), (b"host", b"x")] + [(b"x-request-id", b"y")] * (rng.random() < 0.2)),
+        "headers": mostly(rng, sent_with),
         "client": mostly(rng, ("10.0.0.1", 5000)),
         "http_version": mostly(rng, "1.1"),
         "scheme": mostly(rng, "http"),
@@ -468,7 +536,8 @@ def _asgi_case(rng: random.Random, bench: Bench) -> list[str]:
         sent.append(message)
 
     observed = ObservabilityMiddleware(app, own)
-    seen = [told(bench.loop.run_until_complete, observed(dict(scope), receive, send)) for _ in range(rng.randrange(1, 4))]
+    run, count = bench.loop.run_until_complete, rng.randrange(1, 4)
+    seen = [told(run, observed(dict(scope), receive, send)) for _ in range(count)]
     return [*seen, shown(sent), *bench.left(own)]
 
 
@@ -480,7 +549,15 @@ def _wild_environ_case(rng: random.Random, bench: Bench) -> list[str]:
     return _environ_case(rng, bench, is_wild=True)
 
 
-_CASES = (_exchange_case, _record_case, _environ_case, _wsgi_case, _asgi_case, _wild_exchange_case, _wild_environ_case)
+_CASES = (
+    _exchange_case,
+    _record_case,
+    _environ_case,
+    _wsgi_case,
+    _asgi_case,
+    _wild_exchange_case,
+    _wild_environ_case,
+)
 
 
 def answer_of(seed: str, number: int, bench: Bench) -> dict[str, str]:

@@ -7,9 +7,12 @@ in a private dictionary of (name, value) by lower-case name; headers that have n
 
 from __future__ import annotations
 
-from django.http.response import HttpResponseBase
+from django.http.response import HttpResponseBase, ResponseHeaders
 
 from obs_middleware import Exchange
+from obs_middleware._speedups import note
+
+note("django_headers", hasattr(ResponseHeaders({}), "_store"))
 
 
 def add_headers(response: HttpResponseBase, exchange: Exchange, names: tuple[str, str]) -> None:
