@@ -27,7 +27,7 @@ from obs_middleware.request import with_header_names
 from obs_middleware.settings.keywords import Keywords
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from concurrent.futures import Executor
 
     from obs_middleware.errors import Failures
@@ -115,7 +115,8 @@ class Gateway:
         lifecycle: Lifecycle,
         endpoints: Endpoints,
     ) -> None:
-        self.time_ns, self.perf_counter = time_ns, perf_counter
+        self.time_ns: Callable[[], int] = time_ns
+        self.perf_counter: Callable[[], float] = perf_counter
         self._ids = request_id.source
         self._settings = settings
         self._failures = failures
