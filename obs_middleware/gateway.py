@@ -15,7 +15,7 @@ from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
 
 from obs_middleware import _speedups, request_id
-from obs_middleware._speedups import fast, share_layout
+from obs_middleware._speedups import fast, note, share_layout
 from obs_middleware.environ import request_info, variables_of
 from obs_middleware.exchange import CARRIER_KEY, Exchange, OnFinish
 from obs_middleware.health.checks import run_in
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from obs_middleware.settings import Settings
     from obs_middleware.tracing.server_span import ServerSpans
 
-__all__ = ["CARRIER_KEY", "Gateway", "Keywords", "request_info", "variables_of"]
+__all__ = ["CARRIER_KEY", "Gateway", "Keywords", "note", "request_info", "variables_of"]
 
 # https://opentelemetry.io/docs/specs/semconv/http/http-spans/ (`http.request.method`).
 _METHODS = "CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT TRACE QUERY"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -287,6 +288,8 @@ def test_it_serves_one_interpreter_after_the_other(tmp_path: Path) -> None:
     library = sysconfig.get_config_var("LDLIBRARY") or ""
     if not sysconfig.get_config_var("Py_ENABLE_SHARED") or sys.platform != "linux":
         pytest.skip("no shared library of Python to embed")
+    if "LD_PRELOAD" in os.environ:
+        pytest.skip("the module is built for a program that loads the sanitizers first")
     (tmp_path / "embedded.c").write_text(_EMBEDDED)
     (tmp_path / "obs_middleware").mkdir()
     (tmp_path / "obs_middleware" / "__init__.py").write_text("")
@@ -325,6 +328,8 @@ def test_a_header_look_up_that_fails_is_asked_once() -> None:
         asked: list[str] = []
 
         def header(name: str) -> str | None:
+            if name != "user-agent":
+                return None
             asked.append(name)
             raise KeyError(name)
 

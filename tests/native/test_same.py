@@ -377,6 +377,7 @@ def test_the_common_request_takes_the_c_functions_alone() -> None:
     for _ in range(64):  # rows, texts and the propagator are known after these
         serve()
     flush()
+    own.gateway._ids = request_id.IdSource()
     own.gateway._ids._drawn.extend(["0" * 60] * 100)
     own.gateway._access_log.may_wait = True  # type: ignore[union-attr]
     sys.setprofile(note)
