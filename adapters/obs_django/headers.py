@@ -31,3 +31,9 @@ def add_headers(response: HttpResponseBase, exchange: Exchange, names: tuple[str
         store[request_id] = id_header
     if correlation_id not in store:
         store[correlation_id] = correlation_header
+
+
+def sent_headers(response: HttpResponseBase) -> list[tuple[str, str]]:
+    """Return a response's headers, its cookies among them."""
+    cookies = [("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values()]
+    return [*response.items(), *cookies]

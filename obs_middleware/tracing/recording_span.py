@@ -121,7 +121,7 @@ class RecordingSpan(Span, ReadableSpan):
         if context is None:
             ids = self._ids
             context = SpanContext(int(ids[:32], 16), int(ids[32:], 16), False, self._flags, self._state)
-            context = self.__dict__.setdefault("_span_context", context)  # one for all threads
+            context = vars(self).setdefault("_span_context", context)  # one for all threads
         return context
 
     def is_recording(self) -> bool:
@@ -315,7 +315,7 @@ class RecordingSpan(Span, ReadableSpan):
 
     def _lock(self) -> RLock:
         """Return the lock of those who write, one for all threads."""
-        return self._write_lock or self.__dict__.setdefault("_write_lock", RLock())
+        return self._write_lock or vars(self).setdefault("_write_lock", RLock())
 
     def _attributes_to_write(self) -> BoundedAttributes:
         """Return the attributes of the start and those of the app."""

@@ -279,6 +279,12 @@ def test_no_secret_gets_out_by_another_name(options: dict[str, Any]) -> None:
     assert SECRET not in JsonFormatter(settings=Settings(), **options).format(withargs)
 
 
+def test_secret_does_not_hide_in_base_64() -> None:
+    formatter = JsonFormatter(["message"], settings=Settings())
+    found = read(formatter.format(record("paid", body=f"password={SECRET}".encode(), other=b"tea")))
+    assert (found["body"], found["other"]) == ("password=REDACTED", "dGVh")
+
+
 def test_what_a_subclass_adds_is_without_secrets_too() -> None:
     class Own(JsonFormatter):
         def add_fields(self, log_data: Any, record: Any, message_dict: Any) -> None:
