@@ -24,6 +24,7 @@ from obs_middleware.ops.endpoints import Endpoints
 from obs_middleware.queue import RecordQueue, flush
 from obs_middleware.reply import TEXT_HEADERS, Reply
 from obs_middleware.request import with_header_names
+from obs_middleware.scope import request_info as scope_request_info
 from obs_middleware.settings.keywords import Keywords
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ __all__ = [
     "header_names",
     "note",
     "request_info",
+    "scope_request_info",
     "variables_of",
     "with_header_names",
 ]
