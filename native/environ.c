@@ -8,6 +8,9 @@
 static PyObject *
 text_of(State *state, Held *held, PyObject *variables, PyObject *name)
 {
+    if (PyErr_Occurred()) { /* of the value before */
+        return NULL;
+    }
     PyObject *value = keep(held, Py_XNewRef(PyDict_GetItemWithError(variables, name)));
     if (value == NULL) {
         return PyErr_Occurred() ? NULL : state->names.empty;

@@ -35,7 +35,7 @@ enum { LAYOUT(NOT_THIS, AS_FIELD) FIELD_COUNT };
 enum { LAYOUT(AS_FIRST, NOT_THIS) };
 
 /* Objects that a Python module hands over when it is imported (`share`). */
-#define CONSTANTS(X) X(CURRENT) X(CONTEXT) X(CARRIER_KEY) X(OK) X(BATCH) X(header) X(Context) X(SPAN_KEY)
+#define CONSTANTS(X) X(CURRENT) X(CONTEXT) X(CARRIER_KEY) X(OK) X(BATCH) X(header) X(scope_header) X(Context) X(SPAN_KEY)
 #define AS_CONSTANT(name) CONSTANT_##name,
 enum { CONSTANTS(AS_CONSTANT) CONSTANT_COUNT };
 
@@ -43,6 +43,7 @@ enum { CONSTANTS(AS_CONSTANT) CONSTANT_COUNT };
 #define NAMES(X)                                                                                                    \
     X(add) X(append) X(count_in) X(keep_exemplars) X(report) X(start)\
     X(pop) X(get_global_textmap) X(_make_room) X(_put_back) X(_wake_worker) X(REQUEST_METHOD) X(SCRIPT_NAME) X(PATH_INFO) X(QUERY_STRING)           \
+    X(GET) X(client) X(headers) X(http_version) X(method) X(path) X(query_string) X(scheme) X(type) X(ws)               \
     X(REMOTE_ADDR) X(REMOTE_PORT) X(SERVER_PROTOCOL)
 #define AS_NAME(name) PyObject *name;
 
@@ -188,6 +189,7 @@ FAST_FUNCTION(gateway_start);
 FAST_FUNCTION(http_record);
 FAST_FUNCTION(queue_add);
 FAST_FUNCTION(request_id_draw);
+FAST_FUNCTION(scope_request_info);
 FAST_FUNCTION(spans_start);
 
 /* What one file does for another: the same functions without the Python around them. */

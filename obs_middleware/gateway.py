@@ -15,7 +15,7 @@ from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
 
 from obs_middleware import _speedups, request_id
-from obs_middleware._speedups import fast, share_layout
+from obs_middleware._speedups import fast, note, share_layout
 from obs_middleware.environ import header_names, request_info, variables_of
 from obs_middleware.exchange import CARRIER_KEY, Exchange, OnFinish
 from obs_middleware.health.checks import run_in
@@ -24,6 +24,7 @@ from obs_middleware.ops.endpoints import Endpoints
 from obs_middleware.queue import RecordQueue, flush
 from obs_middleware.reply import TEXT_HEADERS, Reply
 from obs_middleware.request import with_header_names
+from obs_middleware.scope import request_info as scope_request_info
 from obs_middleware.settings.keywords import Keywords
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ __all__ = [
     "Gateway",
     "Keywords",
     "header_names",
+    "note",
     "request_info",
+    "scope_request_info",
     "variables_of",
     "with_header_names",
 ]

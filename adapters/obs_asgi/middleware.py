@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from obs_asgi.fastapi_telemetry import agree_with_telemetry
 from obs_asgi.lifespan import Lifespan, refuse
 from obs_asgi.loop import in_thread, running_loop
-from obs_asgi.request import named_request_info, own_path, request_info
+from obs_asgi.request import named_request_info, own_path
 from obs_asgi.response import CapturingResponse, Response
 from obs_asgi.routes import Routes
 from obs_asgi.sending import send_reply
 from obs_middleware import ConfigError, Exchange, Observer
-from obs_middleware.gateway import CARRIER_KEY
+from obs_middleware.gateway import CARRIER_KEY, scope_request_info
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -67,8 +67,8 @@ class ObservabilityMiddleware:
         try:
             self.observer = Observer.given_or_new(observer, settings)
             self._gateway = gateway = self.observer.gateway
-            self._context_headers = frozenset(map(str.encode, gateway.context_headers))
-            self._request_info = named_request_info if gateway.needs_header_names else request_info
+            self._context_headers = tuple(map(str.encode, gateway.context_headers))
+            self._request_info = named_request_info if gateway.needs_header_names else scope_request_info
             self._response = CapturingResponse if gateway.captures_response else Response
             request_id, correlation_id = gateway.response_header_names
             self._names = request_id.lower().encode(), correlation_id.lower().encode()
@@ -131,7 +131,7 @@ class ObservabilityMiddleware:
         return self._response(exchange, self._names, self._routes, scope, receive, send)
 
     async def _reply(self, scope: Scope, path: str, send: Send) -> None:
-        info = request_info(scope, self._context_headers)
+        info = scope_request_info(scope, self._context_headers)
         self._gateway.started(loop=running_loop())  # a check runs in the loop of the probe that asks for it
         reply = await in_thread(self._gateway.threads(path), self._gateway.reply, info, path)
         await send_reply(reply, send, has_body=info.method != "HEAD")

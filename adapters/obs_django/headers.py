@@ -10,7 +10,7 @@ from __future__ import annotations
 from django.http.response import HttpResponseBase, ResponseHeaders
 
 from obs_middleware import Exchange
-from obs_middleware._speedups import note
+from obs_middleware.gateway import note
 
 note("django_headers", hasattr(ResponseHeaders({}), "_store"))
 

@@ -13,7 +13,7 @@ from typing import Any
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import ClosingIterator
 
-from obs_middleware._speedups import note
+from obs_middleware.gateway import note
 
 note("flask_bodies", hasattr(ClosingIterator(()), "_callbacks") and hasattr(Response(), "_on_close"))
 

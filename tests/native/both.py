@@ -12,6 +12,7 @@ import pytest
 
 import obs_middleware.environ
 import obs_middleware.logs.access_line
+import obs_middleware.scope
 import obs_middleware.tracing.server_span  # noqa: F401  each marks its functions when it is imported
 from obs_middleware import _speedups
 

@@ -28,6 +28,7 @@ FLOORS = (
         "reply",
         "request",
         "request_id",
+        "scope",
         "settings",
     },
     {"lifecycle", "ops"},
