@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from benchmarks.apps import names
+from benchmarks.earlier import PREFIX
 from benchmarks.variants import METRICS_PEERS, VARIANTS
 
 
@@ -30,20 +31,26 @@ _STREAMED = {
     "assembled-10",
     "ours-10",
     "ours-100",
+    "before-10",
+    "before-100",
 }
 _SENT = {"native-100", "assembled-10", "assembled-100", "ours-10", "ours-100"}
 
 
-def cases(frameworks: Iterable[str], *, is_full: bool, variants: Iterable[str] = ()) -> Iterator[Case]:
+def cases(
+    frameworks: Iterable[str], *, is_full: bool, variants: Iterable[str] = (), has_before: bool = False
+) -> Iterator[Case]:
     """Yield all rows, those that are measured together next to each other.
 
     Args:
         is_full: every variant everywhere, and 30 routes; else what the tables need.
         variants: these alone.
+        has_before: an earlier commit too, see `earlier`.
     """
     wanted = set(variants)
     for framework in frameworks:
         has = [name for name in names(framework)[1:] if name not in _ELSEWHERE]
+        has = [name for name in has if has_before or not name.startswith(PREFIX)]
         chosen = [name for name in has if not wanted or name in wanted]
 
         def among(some: set[str], chosen: list[str] = chosen) -> list[str]:

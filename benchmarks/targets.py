@@ -105,7 +105,25 @@ def _collections(variant: str, results: Results) -> float | None:
     return None if counts is None else float(counts[0])
 
 
+AGAINST = tuple(
+    Target(
+        f"{label}, all on, {percent} %: overhead ÷ before",
+        _over(f"ours-{percent}", f"before-{percent}", framework, kind=kind),
+        None,
+        1.4,
+    )
+    for framework, label, kind in (
+        ("fastapi", "FastAPI", "item"),
+        ("starlette", "Starlette", "item"),
+        ("flask", "Flask", "item"),
+        ("django-wsgi", "Django WSGI", "item"),
+        ("django-asgi", "Django ASGI", "item"),
+        ("fastapi", "FastAPI, stream of 100 chunks", "stream"),
+    )
+    for percent in (10, 100)
+)
 TARGETS = (
+    *AGAINST,
     _pair("FastAPI, all on, 10 %: ÷ instrumentator alone", "fastapi", "instrumentator", 0.45, 0.28),
     _pair("Starlette: ÷ instrumentator alone", "starlette", "instrumentator", 0.5, 0.34),
     _pair("Flask: ÷ prometheus-flask-exporter alone", "flask", "flask-exporter", 0.7, 0.45),
