@@ -13,7 +13,7 @@ PYTEST := -m pytest -n $(WORKERS) --dist loadgroup
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1 # do not look for a newer pyright over the network
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-oldest test-python test-sanitized $(VERSIONS:%=test-%) versions bench conformance settings coverage check fmt build clean
+.PHONY: help demo test test-all test-oldest test-python test-sanitized $(VERSIONS:%=test-%) versions bench conformance settings coverage check fmt layout fuzz build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,8 +37,8 @@ $(VERSIONS:%=test-%): test-%:
 test-python: $(READY) ## run the tests of what is compiled on its Python code alone
 	@OBS_PURE_PYTHON=1 $(BIN)/python $(PYTEST) tests/core tests/adapters tests/conformance tests/budget/test_garbage.py -m "not compiled" $(ARGS)
 
-test-sanitized: ## run the tests of the C code under AddressSanitizer and UndefinedBehaviorSanitizer
-	@if [ -x scripts/sanitized ]; then scripts/sanitized $(ARGS); else echo "There is no scripts/sanitized, left out"; fi
+test-sanitized: $(READY) ## run the tests of the C code under AddressSanitizer and UndefinedBehaviorSanitizer
+	@scripts/sanitized $(ARGS)
 
 test-oldest: ## run the tests on the oldest Python found, with the oldest supported release of everything
 	@scripts/make-venv "$$(scripts/find-python $(VERSIONS) || echo $(PYTHON))" .venv-oldest constraints/oldest.txt
@@ -76,13 +76,20 @@ fmt: $(READY) ## format the code, mend what the linter can mend
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
+layout: $(READY) ## write native/layout.h, and build the C again
+	@$(BIN)/python scripts/native_layout.py
+	@OBS_NATIVE_FLAGS=-Werror $(BIN)/python hatch_build.py >/dev/null
+
+fuzz: $(READY) ## ask the C code and the Python code hostile things (ARGS="600 seed": ten minutes)
+	@$(BIN)/python scripts/fuzz_native.py $(or $(ARGS),60)
+
 build: $(READY) ## build the wheel and the source distribution into dist/
 	@$(BIN)/python -m build
 
 clean: ## remove all that was made here, virtual environments too
 	rm -rf .venv* .ci/out dist build .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	rm -f obs_middleware/_native.* adapters/*/_native.*
+	rm -f obs_middleware/_native.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml hatch_build.py
+$(READY): pyproject.toml hatch_build.py $(wildcard native/*)
 	@scripts/make-venv $(PYTHON) $(VENV)

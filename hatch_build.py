@@ -1,8 +1,8 @@
 """Build the compiled request path (`native/`) along with the package, where that can be done.
 
 Where it can't, for want of a C compiler say, the package is built without: the Python code does the same, slower.
-`OBS_PURE_PYTHON=1` leaves it out. `OBS_NATIVE_FLAGS` are flags for the compiler, over ours: `-Werror` where we build for
-ourselves. `python hatch_build.py` builds it in place, for who changes it.
+`OBS_PURE_PYTHON=1` leaves it out. `OBS_NATIVE_FLAGS` are flags for the compiler, over ours: `-Werror` where we build
+for ourselves. `python hatch_build.py` builds it in place, for who changes it.
 """
 
 from __future__ import annotations

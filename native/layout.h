@@ -66,7 +66,8 @@
     CLASS(ServerSpans, _is_enabled, sampling) \
         FIELD(ServerSpans, _is_enabled) FIELD(ServerSpans, _is_users_provider) FIELD(ServerSpans, _modules) \
         FIELD(ServerSpans, _redactor) FIELD(ServerSpans, _settings) FIELD(ServerSpans, _tracer) \
-        FIELD(ServerSpans, _w3c) FIELD(ServerSpans, sampling) \
+        FIELD(ServerSpans, _w3c) FIELD(ServerSpans, captured_headers) FIELD(ServerSpans, needs_header_names) \
+        FIELD(ServerSpans, sampling) \
     CLASS(Worker, _bell, is_asleep) \
         FIELD(Worker, _bell) FIELD(Worker, _has_work) FIELD(Worker, _job) FIELD(Worker, _starting) \
         FIELD(Worker, _thread) FIELD(Worker, is_asleep) \

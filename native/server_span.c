@@ -2,29 +2,36 @@
 
 #include "fast.h"
 
-/* Tell whether nothing is around: no exchange, no context, no propagator but the one that is known. Or an exception. */
+/* Tell whether the global propagator is the one that is known to be the default. Or an exception. */
 static int
-is_alone(State *state, PyObject *spans)
+is_default_propagator(State *state, PyObject *spans)
 {
     Held held;
     held.count = 0;
-    PyObject *outer = NULL, *context = NULL, *modules = HOLD(spans, ServerSpans__modules);
-    PyObject *known = HOLD(spans, ServerSpans__w3c), *propagator = Py_None;
-    int is = PyContextVar_Get(state->constants[CONSTANT_CURRENT], NULL, &outer) == 0 &&
-             (outer == NULL || outer == Py_None) &&
-             PyContextVar_Get(state->constants[CONSTANT_CONTEXT], NULL, &context) == 0 && context != NULL &&
-             PyDict_Check(context) && PyDict_GET_SIZE(context) == 0 && known != NULL && modules != NULL &&
-             PyDict_CheckExact(modules);
-    Py_XDECREF(outer);
-    Py_XDECREF(context);
+    PyObject *modules = HOLD(spans, ServerSpans__modules), *known = HOLD(spans, ServerSpans__w3c), *found = Py_None;
+    int is = known != NULL && modules != NULL && PyDict_CheckExact(modules);
     if (is) {
         PyObject *module = keep(&held, Py_XNewRef(PyDict_GetItemWithError(modules, state->names.propagate)));
         if (module != NULL) {
-            propagator = keep(&held, PyObject_CallMethodNoArgs(module, state->names.get_global_textmap));
+            found = keep(&held, PyObject_CallMethodNoArgs(module, state->names.get_global_textmap));
         }
-        is = propagator == known && !PyErr_Occurred();
+        is = found == known && !PyErr_Occurred();
     }
     let_go(&held);
+    return is;
+}
+
+/* Tell whether nothing is around: no exchange and no context. Or an exception. */
+static int
+is_alone(State *state)
+{
+    PyObject *outer = NULL, *context = NULL;
+    int is = PyContextVar_Get(state->constants[CONSTANT_CURRENT], NULL, &outer) == 0 &&
+             (outer == NULL || outer == Py_None) &&
+             PyContextVar_Get(state->constants[CONSTANT_CONTEXT], NULL, &context) == 0 && context != NULL &&
+             PyDict_Check(context) && PyDict_GET_SIZE(context) == 0;
+    Py_XDECREF(outer);
+    Py_XDECREF(context);
     return is;
 }
 
@@ -57,8 +64,8 @@ FAST_FUNCTION(spans_start)
     PyObject *info = HOLD(exchange, Exchange_info), *ids = HOLD(exchange, Exchange_ids), *span = NULL, *context = NULL;
     PyTypeObject *class = (PyTypeObject *)state->constants[CONSTANT_Context];
     if (info != NULL && IS(info, RequestInfo) && FIELD(info, RequestInfo_has_context_headers) == Py_False && ids != NULL &&
-        PyUnicode_CheckExact(ids) && PyUnicode_GET_LENGTH(ids) == 48 && is_alone(state, spans) &&
-        is_dropped(state, spans, ids)) {
+        PyUnicode_CheckExact(ids) && PyUnicode_GET_LENGTH(ids) == 48 && is_default_propagator(state, spans) &&
+        is_alone(state) && is_dropped(state, spans, ids)) {
         span = keep(&held, PyBaseObject_Type.tp_new(state->classes[CLASS__Unrecorded], state->names.no_args, NULL));
         context = span == NULL ? NULL : keep(&held, PyDict_Type.tp_new(class, state->names.no_args, NULL));
     }

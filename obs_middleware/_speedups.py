@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import update_wrapper
+from importlib import import_module
 from typing import Any, TypeVar
 
 _F = TypeVar("_F", bound=Callable[..., object])
@@ -21,7 +22,7 @@ SWITCH = "OBS_PURE_PYTHON"
 shared_classes: list[type] = []  # for scripts/native_layout.py
 functions: list[tuple[str, Any]] = []  # the C file's name, and what `fast` has made of the function
 _noted: dict[str, bool] = {}
-_problems: list[str] = []
+problems: list[str] = []  # why C functions are off that nobody has turned off
 
 
 def _module() -> Any:
@@ -29,10 +30,9 @@ def _module() -> Any:
     if os.environ.get(SWITCH, "") not in ("", "0"):
         return None
     try:
-        from obs_middleware import _native
+        return import_module("obs_middleware._native")
     except ImportError:  # not built here, or for the main interpreter alone
         return None
-    return _native
 
 
 _native = _module()
@@ -47,7 +47,7 @@ def fast(where: str) -> Callable[[_F], _F]:
             try:
                 way = update_wrapper(_native.fast(where, function), function)
             except LookupError as error:  # a module that was compiled for another version
-                _problems.append(str(error))
+                problems.append(str(error))
         functions.append((where.partition(".")[0], way))
         return way  # type: ignore[no-any-return]
 
@@ -61,7 +61,7 @@ def share_layout(cls: _C) -> _C:
         try:
             _native.share_layout(cls)
         except Exception as error:
-            _problems.append(str(error))
+            problems.append(str(error))
     return cls
 
 
@@ -71,7 +71,7 @@ def share(**constants: object) -> None:
         try:
             _native.share(**constants)
         except TypeError as error:
-            _problems.append(str(error))
+            problems.append(str(error))
 
 
 def note(name: str, is_on: bool) -> None:
@@ -97,6 +97,10 @@ def paths() -> dict[str, bool]:
     return {**found, **_noted}
 
 
-def problems() -> list[str]:
-    """Return why a C function is off, where it is for a reason that nobody has wished."""
-    return list(_problems)
+def summary() -> str:
+    """Return in one line which fast ways are taken, and why a C function is off that nobody has turned off."""
+    ways = paths()
+    on, off = (
+        ", ".join(name for name in sorted(ways) if ways[name] is is_on) or "none" for is_on in (True, False)
+    )
+    return "; ".join([f"fast paths on: {on}", f"off: {off}", *problems])

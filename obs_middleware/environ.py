@@ -59,6 +59,14 @@ def request_info(
     )
 
 
+def header_names(variables: Iterable[str]) -> Iterable[str]:
+    """Return the names of the headers that variables hold."""
+    names = [
+        key.removeprefix("HTTP_") for key in variables if key.startswith("HTTP_") or key in _NOT_PREFIXED
+    ]
+    return [name.lower().replace("_", "-") for name in names]
+
+
 def variables_of(names: Iterable[str]) -> tuple[str, ...]:
     """Return the variables that hold these headers, whose names are lower case."""
     return tuple(map(_variable, names))

@@ -7,7 +7,7 @@ it to the span and the queue, so that the span, the histograms and the access li
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from contextvars import ContextVar, Token
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
@@ -42,6 +42,9 @@ class Owner(Protocol):
     def redacted_path(self, path: str) -> str:
         """Return a path without secrets."""
         raise NotImplementedError
+
+    def capture_response_headers(self, exchange: Exchange, fields: Iterable[tuple[str, str]]) -> None:
+        """Write the headers of the response that the user wants to the span."""
 
 
 CARRIER_KEY = "obs.exchange"  # the key in scope and environ
@@ -276,6 +279,10 @@ class Exchange(msgspec.Struct, eq=False):
             self.started_ns / 1e9 + self.duration,
             is_logged,
         )
+
+    def capture_response_headers(self, fields: Iterable[tuple[str, str]]) -> None:
+        """Write the headers of the response that are wanted to the span; where `Gateway.captures_response` says so."""
+        self._owner.capture_response_headers(self, fields)
 
     def note_error(self, error: BaseException) -> None:
         """Keep the first exception seen, until the exchange is finished; a group of one is that one (task groups)."""

@@ -8,23 +8,26 @@ exchange = gateway.start(info)
 
 from __future__ import annotations
 
+import logging
 import os
 from threading import Lock
 from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
 
-from obs_middleware import request_id
+from obs_middleware import _speedups, request_id
 from obs_middleware._speedups import fast, share_layout
-from obs_middleware.environ import request_info, variables_of
+from obs_middleware.environ import header_names, request_info, variables_of
 from obs_middleware.exchange import CARRIER_KEY, Exchange, OnFinish
 from obs_middleware.health.checks import run_in
 from obs_middleware.logs import setup as logs_setup
 from obs_middleware.ops.endpoints import Endpoints
 from obs_middleware.queue import RecordQueue, flush
 from obs_middleware.reply import TEXT_HEADERS, Reply
+from obs_middleware.request import with_header_names
 from obs_middleware.settings.keywords import Keywords
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from concurrent.futures import Executor
 
     from obs_middleware.errors import Failures
@@ -38,11 +41,20 @@ if TYPE_CHECKING:
     from obs_middleware.settings import Settings
     from obs_middleware.tracing.server_span import ServerSpans
 
-__all__ = ["CARRIER_KEY", "Gateway", "Keywords", "request_info", "variables_of"]
+__all__ = [
+    "CARRIER_KEY",
+    "Gateway",
+    "Keywords",
+    "header_names",
+    "request_info",
+    "variables_of",
+    "with_header_names",
+]
 
 # https://opentelemetry.io/docs/specs/semconv/http/http-spans/ (`http.request.method`).
 _METHODS = "CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT TRACE QUERY"
 _FLUSH_MS = 5000
+_logger = logging.getLogger("obs")
 
 
 @share_layout
@@ -54,6 +66,8 @@ class Gateway:
         response_header_names: the names of an exchange's `response_headers`, in their order.
         context_headers: the headers by which a caller says what a request belongs to, in lower case.
         is_development: known once `set_up` was called.
+        needs_header_names: whether an adapter is to hand over a RequestInfo `with_header_names`.
+        captures_response: whether an adapter is to call `Exchange.capture_response_headers` when a response begins.
     """
 
     # The C functions read an attribute at its place.
@@ -125,6 +139,8 @@ class Gateway:
         self.response_header_names = settings.request_id_header, settings.correlation_id_header
         self._id_headers = tuple(name.lower() for name in self.response_header_names)
         self.context_headers = frozenset((*self._id_headers, "traceparent", "baggage"))
+        self.needs_header_names = spans.needs_header_names
+        self.captures_response = spans.captured_headers is not None and spans.captured_headers.has_response
         self._provider: Any = None
         self._starting = Lock()
         self._environment: str | None = None  # known once set up
@@ -140,6 +156,8 @@ class Gateway:
             self._probes.are_details_open = self.is_development = environment == "development"
             guard = self._failures.guard
             guard("log_setup", logs_setup.set_up, self._settings, environment)
+            if self.is_development:
+                _logger.info("obs-middleware: %s", _speedups.summary())
             if is_first:
                 self._provider = guard("trace_setup", self._spans.set_up, environment)
 
@@ -219,6 +237,10 @@ class Gateway:
         if not self._failures.guard("access_log", access_log.log, record, exchange):
             record = exchange.record()
         self._queue.add(record)
+
+    def capture_response_headers(self, exchange: Exchange, fields: Iterable[tuple[str, str]]) -> None:
+        """Write the headers of the response that the user wants to the span."""
+        self._failures.guard("tracing", self._spans.capture_response, exchange, fields)
 
     def redacted_path(self, path: str) -> str:
         """Return a path without secrets."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -27,7 +27,23 @@ class RequestInfo(msgspec.Struct, frozen=True):
     http_version: str = ""
     has_context_headers: bool = True
 
+    def header_names(self) -> Iterable[str]:
+        """Return the names of the headers, where `Gateway.needs_header_names` has asked for them."""
+        return ()
+
     @property
     def is_websocket(self) -> bool:
         """Tell whether the request opens a websocket."""
         return self.scheme in ("ws", "wss")
+
+
+class _NamedRequestInfo(RequestInfo, frozen=True):
+    names: Callable[[], Iterable[str]] = tuple
+
+    def header_names(self) -> Iterable[str]:
+        return self.names()
+
+
+def with_header_names(info: RequestInfo, names: Callable[[], Iterable[str]]) -> RequestInfo:
+    """Return what the core learns of a request with a function that returns the names of its headers."""
+    return _NamedRequestInfo(**msgspec.structs.asdict(info), names=names)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from obs_asgi.fastapi_telemetry import agree_with_telemetry
 from obs_asgi.lifespan import Lifespan, refuse
 from obs_asgi.loop import in_thread, running_loop
-from obs_asgi.request import own_path, request_info
-from obs_asgi.response import Response
+from obs_asgi.request import named_request_info, own_path, request_info
+from obs_asgi.response import CapturingResponse, Response
 from obs_asgi.routes import Routes
 from obs_asgi.sending import send_reply
 from obs_middleware import ConfigError, Exchange, Observer
@@ -52,6 +52,8 @@ class ObservabilityMiddleware:
         "_gateway",
         "_is_serving",
         "_names",
+        "_request_info",
+        "_response",
         "_routes",
         "app",
         "observer",
@@ -66,6 +68,8 @@ class ObservabilityMiddleware:
             self.observer = Observer.given_or_new(observer, settings)
             self._gateway = gateway = self.observer.gateway
             self._context_headers = frozenset(map(str.encode, gateway.context_headers))
+            self._request_info = named_request_info if gateway.needs_header_names else request_info
+            self._response = CapturingResponse if gateway.captures_response else Response
             request_id, correlation_id = gateway.response_header_names
             self._names = request_id.lower().encode(), correlation_id.lower().encode()
         except ConfigError as error:
@@ -117,14 +121,14 @@ class ObservabilityMiddleware:
 
     def _open(self, scope: Scope, receive: Receive, send: Send) -> Response | None:
         """Begin an exchange; None when we fail, and the app is to be run without us."""
-        exchange = self._gateway.start(request_info(scope, self._context_headers))
+        exchange = self._gateway.start(self._request_info(scope, self._context_headers))
         if exchange is None:
             return None
         scope[CARRIER_KEY] = exchange
         if exchange.is_span_ours:
             # FastAPI's native telemetry, inside us, would make a second server span.
             scope.setdefault("fastapi.telemetry", None)
-        return Response(exchange, self._names, self._routes, scope, receive, send)
+        return self._response(exchange, self._names, self._routes, scope, receive, send)
 
     async def _reply(self, scope: Scope, path: str, send: Send) -> None:
         info = request_info(scope, self._context_headers)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from obs_middleware import RequestInfo
+from obs_middleware.gateway import with_header_names
 
 
 def request_info(scope: Mapping[str, Any], context_headers: Set[bytes]) -> RequestInfo:
@@ -31,6 +32,12 @@ def request_info(scope: Mapping[str, Any], context_headers: Set[bytes]) -> Reque
         get("http_version", ""),
         not fields.keys().isdisjoint(context_headers),
     )
+
+
+def named_request_info(scope: Mapping[str, Any], context_headers: Set[bytes]) -> RequestInfo:
+    """Return the same with the names of the headers, for the few who need them."""
+    info = request_info(scope, context_headers)
+    return with_header_names(info, lambda: [name.decode("latin-1") for name, _ in scope["headers"]])
 
 
 def own_path(scope: Mapping[str, Any]) -> str:

@@ -241,6 +241,22 @@ class Response:
                 self.end(is_complete=True)
 
 
+class CapturingResponse(Response):
+    """A response whose headers the user wants on the span."""
+
+    __slots__ = ()
+
+    def _with_headers(self, kind: str, message: Message) -> Message:
+        message = super()._with_headers(kind, message)
+        fields = ((_text(name), _text(value)) for name, value in message["headers"])
+        self.exchange.capture_response_headers(fields)
+        return message
+
+
+def _text(field: Any) -> str:
+    return bytes(field).decode("latin-1")
+
+
 def _is_refusal(error: BaseException | None, send: CodeType) -> bool:
     """Tell whether an exception is, comes of or holds an OSError that has passed through the server's `send`."""
     suspects, seen = [error], set[int]()

@@ -7,9 +7,12 @@ in a private dictionary of (name, value) by lower-case name; headers that have n
 
 from __future__ import annotations
 
-from django.http.response import HttpResponseBase
+from django.http.response import HttpResponseBase, ResponseHeaders
 
 from obs_middleware import Exchange
+from obs_middleware._speedups import note
+
+note("django_headers", hasattr(ResponseHeaders({}), "_store"))
 
 
 def add_headers(response: HttpResponseBase, exchange: Exchange, names: tuple[str, str]) -> None:
@@ -28,3 +31,9 @@ def add_headers(response: HttpResponseBase, exchange: Exchange, names: tuple[str
         store[request_id] = id_header
     if correlation_id not in store:
         store[correlation_id] = correlation_header
+
+
+def sent_headers(response: HttpResponseBase) -> list[tuple[str, str]]:
+    """Return a response's headers, its cookies among them."""
+    cookies = [("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values()]
+    return [*response.items(), *cookies]

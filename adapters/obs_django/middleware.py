@@ -6,7 +6,7 @@ import asyncio
 import re
 import sys
 from collections.abc import Awaitable, Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -14,11 +14,11 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from obs_django.headers import add_headers
+from obs_django.headers import add_headers, sent_headers
 from obs_django.observer import get_observer
 from obs_django.stream import watch
 from obs_middleware import Exchange, Observer, Reply, RequestInfo, current_exchange
-from obs_middleware.gateway import CARRIER_KEY, request_info, variables_of
+from obs_middleware.gateway import CARRIER_KEY, header_names, request_info, variables_of, with_header_names
 
 GetResponse = Callable[[HttpRequest], Any]
 
@@ -100,7 +100,10 @@ class ObservabilityMiddleware:
         """Begin an exchange; None where the request has one already, is a probe, or we fail."""
         if _exchange_outside(request) is not None or request.path_info in self._gateway.paths:
             return None
-        exchange = self._gateway.start(self._info(request))
+        info = self._info(request)
+        if self._gateway.needs_header_names:
+            info = with_header_names(info, partial(header_names, request.META))
+        exchange = self._gateway.start(info)
         if exchange is not None:
             request.obs_exchange = exchange  # pyright: ignore[reportAttributeAccessIssue]
             size = request.META.get("CONTENT_LENGTH")  # declared: Django has taken the stream before we run
@@ -133,6 +136,8 @@ class ObservabilityMiddleware:
             if exchange.route is None:
                 exchange.route = _route_of(request)
             add_headers(response, exchange, self._names)
+            if self._gateway.captures_response:
+                exchange.capture_response_headers(sent_headers(response))
             if isinstance(response, HttpResponse):
                 if exchange.has_body:
                     exchange.response_bytes = len(response.content)

@@ -13,6 +13,10 @@ from typing import Any
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import ClosingIterator
 
+from obs_middleware._speedups import note
+
+note("flask_bodies", hasattr(ClosingIterator(()), "_callbacks") and hasattr(Response(), "_on_close"))
+
 _SEQUENCES = (list, tuple)  # and no subclass, whose iterator may be anything
 
 

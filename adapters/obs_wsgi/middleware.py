@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from obs_middleware import Observer, Reply, RequestInfo
-from obs_middleware.gateway import CARRIER_KEY, request_info, variables_of
+from obs_middleware.gateway import CARRIER_KEY, header_names, request_info, variables_of, with_header_names
 from obs_wsgi.body import Body, SizedBody, read, watch_file
 from obs_wsgi.request_body import CountedInput
-from obs_wsgi.response import Response, StartResponse
+from obs_wsgi.response import Response, StartResponse, start_captured
 from obs_wsgi.wrapped_app import Environ, RouteOf, WrappedApp
 
 if TYPE_CHECKING:
@@ -111,13 +112,18 @@ class ObservabilityMiddleware:
 
     def _open(self, environ: Environ, start_response: StartResponse) -> Response | None:
         """Begin an exchange; None when we fail, and the app is to be run without us."""
-        exchange = self._gateway.start(request_info(environ, self._context_headers))
+        info = request_info(environ, self._context_headers)
+        if self._gateway.needs_header_names:
+            info = with_header_names(info, partial(header_names, environ))
+        exchange = self._gateway.start(info)
         if exchange is None:
             return None
         environ[CARRIER_KEY], exchange.carrier = exchange, environ
         has_length = "CONTENT_LENGTH" in environ and environ["CONTENT_LENGTH"] not in _NO_LENGTH
         if has_length or "HTTP_TRANSFER_ENCODING" in environ:
             environ["wsgi.input"] = CountedInput(environ["wsgi.input"], exchange)
+        if self._gateway.captures_response:
+            start_response = partial(start_captured, exchange, start_response)
         return Response(exchange, environ, start_response, self._wrapped)
 
 

@@ -108,3 +108,11 @@ class Response:
                 exchange.route = route_of(self.environ)
             except Exception as error:
                 exchange.report("route", error)
+
+
+def start_captured(
+    exchange: Exchange, start: StartResponse, status: str, headers: list[tuple[str, str]], *exc_info: Any
+) -> Callable[[bytes], object]:
+    """Call the server's `start_response` when the headers that the user wants are on the span."""
+    exchange.capture_response_headers(headers)
+    return start(status, headers, *exc_info)

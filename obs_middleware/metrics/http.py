@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 
 from obs_middleware._speedups import fast, share_layout
 from obs_middleware.errors import ConfigError
+from obs_middleware.metrics.fast_path import FastPaths
 from obs_middleware.metrics.semconv import BYTES_BUCKETS, active_requests, histograms
 from obs_middleware.metrics.table import HISTOGRAMS, HistogramTable, ResultLabels
 from obs_middleware.queue import flush
@@ -114,7 +115,7 @@ class Instruments(Collector):
     def _register(self, registry: CollectorRegistry) -> None:
         done: list[Collector] = []
         try:
-            collectors: tuple[Collector, ...] = (self, self.internal_errors, self.overflow)
+            collectors: tuple[Collector, ...] = (self, self.internal_errors, self.overflow, FastPaths())
             for collector in collectors:
                 registry.register(collector)
                 done.append(collector)

@@ -11,26 +11,26 @@ from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import Getter
 
-from obs_middleware.tracing.propagation import Header
+from obs_middleware.request import RequestInfo
 
 
-def with_baggage(context: Context, header: Header) -> Context:
+def with_baggage(context: Context, info: RequestInfo) -> Context:
     """Return the context with the caller's baggage (https://www.w3.org/TR/baggage/)."""
-    return _baggage.extract(header, context, _HeaderGetter())
+    return _baggage.extract(info, context, _HeaderGetter())
 
 
-def with_propagators(context: Context, header: Header) -> Context:
+def with_propagators(context: Context, info: RequestInfo) -> Context:
     """Return the context that the user's own propagators, of `OTEL_PROPAGATORS` or set in code, make of the headers."""
-    return propagate.extract(header, context, _HeaderGetter())
+    return propagate.extract(info, context, _HeaderGetter())
 
 
-class _HeaderGetter(Getter[Header]):
-    def get(self, carrier: Header, key: str) -> list[str] | None:
-        value = carrier(key.lower())
+class _HeaderGetter(Getter[RequestInfo]):
+    def get(self, carrier: RequestInfo, key: str) -> list[str] | None:
+        value = carrier.header(key.lower())
         return None if value is None else [value]
 
-    def keys(self, carrier: Header) -> list[str]:
-        return []  # only propagators that search by prefix ask for it
+    def keys(self, carrier: RequestInfo) -> list[str]:
+        return list(carrier.header_names())  # propagators that search by prefix ask for it
 
 
 _baggage = W3CBaggagePropagator()

@@ -12,7 +12,7 @@ import logging
 import traceback
 from threading import RLock
 from time import time_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event, ReadableSpan
@@ -27,18 +27,36 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
+    from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import TraceFlags, TraceState
     from opentelemetry.util.types import Attributes
 
     from obs_middleware.redaction import Redactor
     from obs_middleware.request import RequestInfo
-    from obs_middleware.tracing.recording_tracer import RecordingTracer
 
 OUR_ATTRIBUTES = 32  # more than we ever set
 
 _UNSET, _SERVER = Status(), SpanKind.SERVER
 _UNSET_CODE = StatusCode.UNSET
 _logger = logging.getLogger("opentelemetry.sdk.trace")  # whoever silences the SDK's warnings silences ours
+
+
+class Tracer(Protocol):
+    """What a span asks of its tracer, which `recording_tracer.py` has.
+
+    Attributes:
+        limits: of what a span keeps.
+        has_room: whether all attributes of ours fit in, whole.
+    """
+
+    provider: TracerProvider
+    scope: InstrumentationScope | None
+    limits: SpanLimits
+    has_room: bool
+
+    def export(self, span: RecordingSpan) -> None:
+        """Hand a span that has ended to whoever wants it."""
 
 
 class RecordingSpan(Span, ReadableSpan):
@@ -72,7 +90,7 @@ class RecordingSpan(Span, ReadableSpan):
 
     def __init__(
         self,
-        tracer: RecordingTracer,
+        tracer: Tracer,
         ids: str,
         flags: TraceFlags,
         state: TraceState | None,
@@ -103,7 +121,7 @@ class RecordingSpan(Span, ReadableSpan):
         if context is None:
             ids = self._ids
             context = SpanContext(int(ids[:32], 16), int(ids[32:], 16), False, self._flags, self._state)
-            context = self.__dict__.setdefault("_span_context", context)  # one for all threads
+            context = vars(self).setdefault("_span_context", context)  # one for all threads
         return context
 
     def is_recording(self) -> bool:
@@ -297,7 +315,7 @@ class RecordingSpan(Span, ReadableSpan):
 
     def _lock(self) -> RLock:
         """Return the lock of those who write, one for all threads."""
-        return self._write_lock or self.__dict__.setdefault("_write_lock", RLock())
+        return self._write_lock or vars(self).setdefault("_write_lock", RLock())
 
     def _attributes_to_write(self) -> BoundedAttributes:
         """Return the attributes of the start and those of the app."""

@@ -7,7 +7,9 @@ has a span context of its own: trace and span ID reach the logs and the calls ma
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -29,9 +31,11 @@ from opentelemetry.trace import (
 from obs_middleware._speedups import fast, share, share_layout
 from obs_middleware.exchange import CURRENT, get_context
 from obs_middleware.tracing.attributes import SCHEMA, SCOPE, at_start, facts_of, of_exception
-from obs_middleware.tracing.propagation import PROPAGATE, Header, global_propagator, is_w3c, remote_parent
+from obs_middleware.tracing.propagation import PROPAGATE, global_propagator, is_w3c, remote_parent
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from opentelemetry.propagators.textmap import TextMapPropagator
     from opentelemetry.sdk.trace import TracerProvider
 
@@ -39,8 +43,14 @@ if TYPE_CHECKING:
     from obs_middleware.redaction import Redactor
     from obs_middleware.request import RequestInfo
     from obs_middleware.settings import Settings
+    from obs_middleware.tracing.captured_headers import CapturedHeaders
     from obs_middleware.tracing.sampling import Sampling
 
+_CAPTURES = (
+    "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST",
+    "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_RESPONSE",
+)
+_logger = logging.getLogger("obs")
 _RANDOM = TraceFlags(0x02)  # trace-context-2, section 3.2.2.5.2
 _SAMPLED = TraceFlags.SAMPLED
 _HEX = "%032x%016x"
@@ -68,6 +78,8 @@ class ServerSpans:
         "_settings",
         "_tracer",
         "_w3c",
+        "captured_headers",
+        "needs_header_names",
         "sampling",
     )
 
@@ -87,6 +99,11 @@ class ServerSpans:
         self._w3c: TextMapPropagator | None = None
         if os.environ.get("OTEL_PROPAGATORS"):
             import_module(PROPAGATE)
+        propagator = global_propagator()
+        self.captured_headers = _captured_headers(redactor)
+        self.needs_header_names = (propagator is not None and not is_w3c(propagator)) or (
+            self.captured_headers is not None and self.captured_headers.has_request
+        )
 
     def set_up(self, environment: str) -> TracerProvider | None:
         """Set the SDK up where spans are to be sent and the user has not; return the provider that is ours."""
@@ -146,6 +163,12 @@ class ServerSpans:
         span.set_attributes(facts.at_end())
         span.end(end_time)
 
+    def capture_response(self, exchange: Exchange, fields: Iterable[tuple[str, str]]) -> None:
+        """Write the headers of the response that the user wants to the span, if it is ours."""
+        span, captured = exchange.span, self.captured_headers
+        if captured is not None and span is not None and exchange.is_span_ours and span.is_recording():
+            span.set_attributes(captured.of_response(fields))
+
     def _continue(self, exchange: Exchange, outer: Exchange | None, context: Context) -> None:
         """Start where something is around: a trace of the caller's, baggage, a span or an exchange that is current."""
         # A server may start a request's task inside the one before it, whose context is then no concern of this one.
@@ -160,7 +183,7 @@ class ServerSpans:
                 _adopt(exchange, span)
                 return
         exchange.is_span_ours = True
-        context = self._incoming(context, exchange.info.header)
+        context = self._incoming(context, exchange.info)
         parent = trace.get_current_span(context).get_span_context() if context else INVALID_SPAN_CONTEXT
         if parent.is_valid:
             exchange.ids = f"{parent.trace_id:032x}{exchange.span_id}"
@@ -182,6 +205,7 @@ class ServerSpans:
             if span is not None:
                 exchange.span, exchange.is_sampled = span, True
                 exchange.context = Context({**context, _SPAN: span} if context else {_SPAN: span})
+                self._capture_request(exchange)
                 return
         self._start_with_sdk(exchange, parent, context)
 
@@ -198,19 +222,26 @@ class ServerSpans:
         if here.is_valid and here.span_id != parent.span_id:
             exchange.context = Context({**context, _SPAN: span})
             _adopt(exchange, span)
+            self._capture_request(exchange)
             return
         if sampling is not None:
             sampling.draw(0)
         _carry(exchange, parent, context)
 
-    def _incoming(self, context: Context, header: Header) -> Context:
+    def _capture_request(self, exchange: Exchange) -> None:
+        captured, span = self.captured_headers, exchange.span
+        if captured is not None and captured.has_request and span is not None and span.is_recording():
+            span.set_attributes(captured.of_request(exchange.info))
+
+    def _incoming(self, context: Context, info: RequestInfo) -> Context:
         """Return the context with what the headers carry."""
+        header = info.header
         propagator = global_propagator()
         if propagator is not self._w3c:
             if propagator is not None and not is_w3c(propagator):
                 from obs_middleware.tracing.propagators import with_propagators
 
-                return with_propagators(context, header)
+                return with_propagators(context, info)
             self._w3c = propagator
         parent = remote_parent(header)
         if parent is not None:
@@ -218,7 +249,7 @@ class ServerSpans:
         if header("baggage"):
             from obs_middleware.tracing.propagators import with_baggage
 
-            context = with_baggage(context, header)
+            context = with_baggage(context, info)
         return context
 
 
@@ -226,6 +257,22 @@ def _provider() -> Any:
     from obs_middleware.tracing import provider  # who sends no spans does without
 
     return provider
+
+
+def _captured_headers(redactor: Redactor) -> CapturedHeaders | None:
+    """Return the headers that the user wants on spans; None where none are named, or they can't be had."""
+    if not any(map(os.environ.get, _CAPTURES)):
+        return None
+    try:
+        from obs_middleware.tracing.captured_headers import CapturedHeaders
+
+        return CapturedHeaders(redactor)
+    except ImportError:
+        cure = "opentelemetry-util-http is not installed: pip install 'obs-middleware[tracing]'"
+    except re.error as error:
+        cure = f"one of its regular expressions is not valid: {error}"
+    _logger.warning("%s is set, but no header is captured: %s", " or ".join(_CAPTURES), cure)
+    return None
 
 
 def _carry(exchange: Exchange, parent: SpanContext, context: Context) -> None:

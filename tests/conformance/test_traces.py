@@ -139,6 +139,34 @@ def test_without_tracing_the_context_goes_on(serve: Any) -> None:
     app.spans(0)
 
 
+def test_headers_that_the_user_names_are_on_the_span(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Headers that the standard variables name, by regular expressions too, are on the span without their secrets."""
+    prefix = "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS"
+    monkeypatch.setenv(f"{prefix}_SERVER_REQUEST", "X-Shop-.*,authorization,Accept")
+    monkeypatch.setenv(f"{prefix}_SERVER_RESPONSE", "www-authenticate,set-cookie,x-request-.*")
+    monkeypatch.setenv(f"{prefix}_SANITIZE_FIELDS", ".*-pin-of-shop")
+    app = serve()
+    response = app.get(
+        "/session",
+        ("X-Shop-Id", "7"),
+        ("x-shop-note", "password=hunter2"),
+        ("X-Shop-Pin-Of-Shop", "1234"),
+        ("Authorization", "Bearer tok-5ecret"),
+        ("X-Other", "no"),
+    )
+    span = app.span()
+    attributes = {key: value for key, value in (span.attributes or {}).items() if ".header." in key}
+    assert attributes == {
+        "http.request.header.x-shop-id": ("7",),
+        "http.request.header.x-shop-note": ("password=REDACTED",),
+        "http.request.header.x-shop-pin-of-shop": ("[REDACTED]",),
+        "http.request.header.authorization": ("REDACTED",),
+        "http.response.header.www-authenticate": tuple(response.all("www-authenticate")),
+        "http.response.header.set-cookie": ("REDACTED", "REDACTED"),
+        "http.response.header.x-request-id": (response.request_id,),
+    }
+
+
 @pytest.mark.parametrize("target", ["/stream", "/stream/broken", "/items/1", "/boom"])
 def test_no_context_is_detached_in_the_wrong_place(app: Probe, target: str, capfd: Any) -> None:
     """Nothing complains of a context that can't be detached."""

@@ -39,6 +39,9 @@ class Owner:
     def redacted_path(self, path: str) -> str:
         return path
 
+    def capture_response_headers(self, exchange: Exchange, fields: Any) -> None:
+        raise NotImplementedError
+
 
 def exchange(
     *recorders: Any, info: RequestInfo | None = None

@@ -81,7 +81,11 @@ print(*(name in sys.modules for name in late))
 
 
 def test_the_request_path_is_compiled_where_no_span_is_sent() -> None:
-    code = "from obs_middleware import Observer, _speedups; Observer(); print(_speedups.is_built(), _speedups.is_in_use())"
+    code = """
+from obs_middleware import Observer, _speedups
+Observer()
+print(_speedups.is_built(), _speedups.is_in_use())
+"""
     is_built, is_in_use = python(code).split()
     assert is_in_use == is_built
 

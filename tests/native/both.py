@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import importlib
 from collections.abc import Callable, Iterator
@@ -35,15 +36,15 @@ def functions() -> Iterator[tuple[Any, str, Any]]:
 def take_python(patch: pytest.MonkeyPatch) -> None:
     """Let requests take the Python functions alone; Observers are to be made after this."""
     for owner, name, function in functions():
-        patch.setattr(owner, name, function.__wrapped__)
+        patch.setattr(owner, name, getattr(function, "__wrapped__", function))
 
 
 def both(call: Callable[[], Any]) -> tuple[Any, Any]:
-    """Return what a call gives with the C functions and with the Python functions alone."""
-    compiled = call()
+    """Return what a call gives with the C functions and with the Python functions alone, each in an empty context."""
+    compiled = contextvars.Context().run(call)
     with pytest.MonkeyPatch.context() as patch:
         take_python(patch)
-        return compiled, call()
+        return compiled, contextvars.Context().run(call)
 
 
 def said(call: Callable[..., Any], *args: Any, **named: Any) -> Any:

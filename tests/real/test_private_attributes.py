@@ -80,7 +80,9 @@ def _has_module(name: str) -> bool:
 def _werkzeug_body() -> Any:
     from werkzeug.wrappers import Response
 
-    return Response("x")({"REQUEST_METHOD": "GET", "wsgi.input": None}, lambda *_: None)
+    environ: Any = {"REQUEST_METHOD": "GET", "wsgi.input": None}
+    start_response: Any = lambda *_: None  # noqa: E731
+    return Response("x")(environ, start_response)
 
 
 def _werkzeug_response() -> Any:

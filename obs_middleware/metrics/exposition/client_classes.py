@@ -13,6 +13,7 @@ from typing import Any
 
 from prometheus_client import values
 
+from obs_middleware._speedups import note
 from obs_middleware.metrics.exposition.client_metric import uses_created
 from obs_middleware.metrics.exposition.client_readers import READERS
 from obs_middleware.metrics.exposition.formats import OPENMETRICS, TEXT, Format
@@ -35,6 +36,7 @@ def blocks(metric: Any, page_format: Format) -> Iterator[str] | None:
             return None
         return READERS[kind].reader(metric, page_format).blocks()
     except Exception:  # another release
+        note("client_metrics", False)
         return None
 
 
@@ -57,10 +59,12 @@ def _is_untouched(metric: Any, method: str) -> bool:
 def _is_alike(kind: type[Any], code: tuple[Any, ...], is_openmetrics: bool, has_created: bool) -> bool:
     """Tell whether a class, with this code for methods, comes out as prometheus-client writes it."""
     page_format = OPENMETRICS if is_openmetrics else TEXT
-    return all(
+    is_alike = all(
         "".join(READERS[kind].reader(specimen, page_format).blocks()) == page_format.text(*specimen.collect())
         for specimen in _specimens(kind)
     )
+    note("client_metrics", is_alike)
+    return is_alike
 
 
 def _specimens(kind: Any) -> Iterator[Any]:

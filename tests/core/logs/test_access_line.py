@@ -137,6 +137,12 @@ def test_line_is_json_whatever_the_app_has_set(attribute: str, value: Any) -> No
     assert written(_ORDINARY)["status"] == 200
 
 
+@pytest.mark.parametrize("attribute", ["request_id", "correlation_id"])
+def test_id_that_is_no_valid_text_costs_no_line(attribute: str) -> None:
+    found = written(msgspec.structs.replace(_ORDINARY, **{attribute: "r\ud800"}))
+    assert (found[attribute], found["message"]) == ("r\\ud800", "GET /items/7 200")
+
+
 @pytest.mark.parametrize("attribute", ["path", "route", "client", "user_agent"])
 def test_texts_that_clients_make_up_do_not_fill_the_memory(attribute: str) -> None:
     line = AccessLine(_FORMATTER, _REDACTOR, "INFO")

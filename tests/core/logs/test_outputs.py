@@ -48,7 +48,18 @@ class Other(LineHandler):
         (logging.Logger, "callHandlers", lambda self, record: None),
         (logging.Logger, "makeRecord", lambda self, *args: None),
     ],
-    ids=str,
+    ids=[
+        "another handler",
+        "no handler",
+        "handler of the parent",
+        "handler of the logger",
+        "filter of the logger",
+        "logger that does not propagate",
+        "parent that does not propagate",
+        "handle replaced",
+        "callHandlers replaced",
+        "makeRecord replaced",
+    ],
 )
 def test_handler_is_not_alone_where_somebody_else_could_see_or_change_a_record(
     handler: LineHandler, monkeypatch: pytest.MonkeyPatch, holder: Any, attribute: str, value: Any

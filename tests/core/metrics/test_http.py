@@ -3,57 +3,17 @@
 from __future__ import annotations
 
 import gc
-import gzip
 import threading
 import weakref
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
-from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
-from prometheus_client.parser import text_string_to_metric_families as parse_text
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from obs_middleware import ConfigError, Observer
+from obs_middleware import ConfigError
 from obs_middleware.queue import flush
-from tests.core.support import internal_errors, observer, request, serve, started
-
-OPENMETRICS = "application/openmetrics-text; version=1.0.0"
-DURATION = "http_server_request_duration_seconds"
-HISTOGRAMS = (
-    DURATION,
-    "http_server_time_to_first_byte_seconds",
-    "http_server_request_body_size_bytes",
-    "http_server_response_body_size_bytes",
-)
-LABELS = ("http_request_method", "http_route", "http_response_status_code", "error_type")
-SAMPLED = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
-
-
-def page(own: Observer, accept: str = "", accept_encoding: str = "") -> str:
-    headers = {"accept": accept, "accept-encoding": accept_encoding}
-    reply = own.gateway.reply(request(path="/metrics", headers=headers), "/metrics")
-    assert reply.status == 200
-    return reply.body.decode()
-
-
-def counts(own: Observer, name: str = DURATION) -> dict[tuple[str, ...], float]:
-    return {
-        tuple(sample.labels[label] for label in LABELS): sample.value
-        for family in own.registry.collect()
-        for sample in family.samples
-        if sample.name == f"{name}_count"
-    }
-
-
-def active(own: Observer, method: str = "GET", scheme: str = "http") -> float | None:
-    labels = {"http_request_method": method, "url_scheme": scheme}
-    return own.registry.get_sample_value("http_server_active_requests", labels)
-
-
-# Series
+from tests.core.metrics.scraping import DURATION, HISTOGRAMS, LABELS, active, counts, page
+from tests.core.support import observer, request, serve, started
 
 
 def test_every_exchange_is_one_measurement_of_each_histogram() -> None:
@@ -91,38 +51,6 @@ def test_every_exchange_is_one_measurement_of_each_histogram() -> None:
         "+Inf",
     ):
         assert own.registry.get_sample_value(f"{DURATION}_bucket", labels | {"le": bound}) is not None
-
-
-def test_a_bucket_counts_on_past_what_four_bytes_hold() -> None:
-    own = observer(access_log=False)
-    labels = dict(zip(LABELS, ("GET", "/a", "200", ""), strict=True))
-    serve(own, route="/a", time_to_first_byte=0.0)
-    flush()
-    table = own.gateway._metrics.instruments.table
-    for place, number in enumerate(table.counts):
-        table.counts[place] = 2**32 - 1 if number else 0
-    for more in range(1, 4):
-        serve(own, route="/a", time_to_first_byte=0.0)
-        serve(own, route=f"/{more}")
-        counted = [own.registry.get_sample_value(f"{name}_count", labels) for name in HISTOGRAMS]
-        assert counted == [2**32 - 1 + more] * 4
-        assert (
-            f'{{error_type="",http_request_method="GET",http_response_status_code="200",http_route="/{more}"}} 1.0'
-            in page(own)
-        )
-
-
-def test_a_status_that_is_no_status_keeps_no_page_waiting() -> None:
-    own = observer(access_log=False)
-    for _ in range(3):
-        serve(own, status=10**30)
-    flush()
-    pages: list[str] = []
-    thread = threading.Thread(target=lambda: pages.append(page(own)), daemon=True)
-    thread.start()
-    thread.join(10)
-    assert pages
-    assert f'http_response_status_code="{10**30}"' in pages[0]
 
 
 def test_labels_tell_method_route_status_and_error() -> None:
@@ -216,16 +144,6 @@ def test_cap_holds_for_the_registry_however_many_observers_share_it() -> None:
     assert len(counts(own)) <= 11
 
 
-def test_route_that_is_no_valid_text_does_not_break_the_page() -> None:
-    own = observer(access_log=False)
-    serve(own, route="/a\ud800")
-    serve(own, route='/"b"\\\n')
-    page(own)
-
-
-# Registries
-
-
 def test_two_observers_share_the_instruments_of_one_registry() -> None:
     registry = CollectorRegistry()
     for _ in range(2):
@@ -267,110 +185,6 @@ def test_registry_of_an_app_that_is_gone_is_not_kept() -> None:
     flush()
     gc.collect()
     assert gone() is None
-
-
-# The page
-
-
-def test_text_page_parses_back_and_has_no_exemplars() -> None:
-    own = observer(access_log=False)
-    serve(own, request(headers=SAMPLED), route="/items/{i}")
-    text = page(own)
-    families = {family.name: family for family in parse_text(text)}
-    assert {*HISTOGRAMS, "http_server_active_requests"} <= families.keys()
-    assert "trace_id" not in text
-    assert all(family.documentation for family in families.values())
-
-
-def test_openmetrics_page_parses_back_with_exemplars_of_sampled_requests_alone() -> None:
-    own = observer(access_log=False, tracing_enabled=False)
-    serve(own, request(headers={}), route="/unsampled")
-    exchange = started(own, request(headers=SAMPLED))
-    exchange.route, exchange.status = "/sampled", 200
-    exchange.first_byte()
-    exchange.finish()
-    text = page(own, OPENMETRICS)
-    assert text.endswith("# EOF\n")
-    found = [
-        (family.name, sample.labels["http_route"], sample.exemplar)
-        for family in parse_openmetrics(text)
-        for sample in family.samples
-        if sample.exemplar
-    ]
-    assert {(name, route) for name, route, _ in found} == {(name, "/sampled") for name in HISTOGRAMS[:2]}
-    for name, _, exemplar in found:
-        assert exemplar.labels == {"trace_id": exchange.trace_id, "span_id": exchange.span_id}
-        assert exemplar.value == (exchange.duration if name == DURATION else exchange.time_to_first_byte)
-
-
-def test_page_shows_what_else_the_registry_holds_and_never_counts_itself() -> None:
-    own = observer(access_log=False)
-    Counter("orders", "Orders taken.", registry=own.registry).inc(3)
-    for _ in range(3):
-        text = page(own)
-    assert "orders_total 3.0" in text
-    assert counts(own) == {}
-    assert active(own) is None
-
-
-@pytest.mark.parametrize(
-    ("accept_encoding", "is_gzip"),
-    [
-        ("", False),
-        ("identity", False),
-        ("br", False),
-        ("x-gzip2", False),
-        ("gzip", True),
-        ("GZip", True),
-        ("br, gzip;q=0.5", True),
-        ("gzip; q=1.0", True),
-        ("*", True),
-        ("*;q=0.1", True),
-        ("gzip;q=0", False),
-        ("gzip; q=0", False),
-        ("gzip;Q=0.0", False),
-        ("gzip ; q = 0.000", False),
-        ("*;q=0", False),
-        ("identity, *;q=0", False),
-        ("*;q=0, gzip", True),
-        ("*, gzip;q=0", False),
-        ("gzip;q=0, *", False),
-        (",;,gzip", True),
-        ("\x00;=;q", False),
-    ],
-)
-def test_page_is_compressed_where_that_is_taken(accept_encoding: str, is_gzip: bool) -> None:
-    own = observer(access_log=False)
-    reply = own.gateway.reply(request(headers={"accept-encoding": accept_encoding}), "/metrics")
-    assert reply.headers["Vary"] == "Accept, Accept-Encoding"
-    assert reply.headers.get("Content-Encoding") == ("gzip" if is_gzip else None)
-    plain = gzip.decompress(reply.body) if is_gzip else reply.body
-    assert b"http_server_active_requests" in plain
-
-
-@given(
-    st.one_of(
-        st.text(st.characters(max_codepoint=0xFF)),
-        st.from_regex(
-            r"(application/openmetrics-text|text/plain); ?version=[0-9a-z.]{0,6}(; ?(q|escaping)=[a-z0-9.-]{0,9})?"
-        ),
-    )
-)
-def test_any_accept_header_gets_a_page(accept: str) -> None:
-    own = observer(access_log=False)
-    assert "http_server_active_requests" in page(own, accept)
-    assert internal_errors(own, "endpoints") == 0
-
-
-@pytest.mark.parametrize("accept", ["", OPENMETRICS])
-def test_page_is_what_prometheus_client_makes_of_our_families(accept: str) -> None:
-    own = observer(access_log=False)
-    for route in ("/a", '/"quoted"', "/back\\slash", "/ü"):
-        for status in (200, 404, None):
-            serve(own, request(headers=SAMPLED), route=route, status=status, request_bytes=10**8)
-    serve(own, request("BREW", scheme="odd"), route="/a", status=500, error=ValueError())
-    encode = generate_openmetrics if accept else generate_latest
-    assert page(own, accept) == encode(own.registry).decode()
 
 
 def test_a_finalizer_that_ends_an_exchange_while_others_are_counted_in_waits_for_nobody() -> None:

@@ -279,6 +279,12 @@ def test_no_secret_gets_out_by_another_name(options: dict[str, Any]) -> None:
     assert SECRET not in JsonFormatter(settings=Settings(), **options).format(withargs)
 
 
+def test_secret_does_not_hide_in_base_64() -> None:
+    formatter = JsonFormatter(["message"], settings=Settings())
+    found = read(formatter.format(record("paid", body=f"password={SECRET}".encode(), other=b"tea")))
+    assert (found["body"], found["other"]) == ("password=REDACTED", "dGVh")
+
+
 def test_what_a_subclass_adds_is_without_secrets_too() -> None:
     class Own(JsonFormatter):
         def add_fields(self, log_data: Any, record: Any, message_dict: Any) -> None:
@@ -361,7 +367,9 @@ def test_number_that_json_does_not_have_is_a_text(value: float) -> None:
     )
 
 
-@pytest.mark.parametrize("options", [{"json_default": refuses_all}, {"json_encoder": refuses_all}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"json_default": refuses_all}, {"json_encoder": refuses_all}], ids=",".join
+)
 def test_encoder_that_fails_costs_no_field(options: dict[str, Any]) -> None:
     formatter = JsonFormatter(["name", "message"], timestamp=True, settings=Settings(), **options)
     found = read(formatter.format(record("paid", order=object(), tenant="acme")))

@@ -14,14 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Summary
-from prometheus_client.utils import floatToGoString
 
 from obs_middleware.metrics.exposition import client_series
-from obs_middleware.metrics.exposition.text import numbers
-from tests.core.metrics.exposition.test_page import HOSTILE, NUMBERS, OPEN, meaning, ours, theirs
+from tests.core.metrics.exposition.comparing import HOSTILE, NUMBERS, OPEN, meaning, ours, theirs
 
 READERS: list[Any] = [Counter, Gauge, Summary]
+
+
 FORMS = ["", OPEN]
+
+
 AMOUNTS: list[Any] = [*NUMBERS, 1e300, 10**20, 10**6, 7, True, 99_999.5, 1e-5, 0.00009, 123_456_789.25]
 
 
@@ -135,16 +137,6 @@ def test_value_that_is_no_float_is_shown_as_one(registry: CollectorRegistry) -> 
     assert 'mine{a="b",z="2"} 5.0\n' in ours(registry)
 
 
-@given(st.lists(st.floats(), min_size=1))
-def test_many_numbers_are_written_as_one_is(given: list[float]) -> None:
-    assert numbers(given) == [*map(floatToGoString, given)]
-
-
-@given(st.lists(st.floats(min_value=1e-6, max_value=1e17), min_size=1))
-def test_many_common_numbers_are_written_as_one_is(given: list[float]) -> None:
-    assert numbers(given) == [*map(floatToGoString, given)]
-
-
 @pytest.mark.parametrize("kind", READERS)
 def test_hostile_labels_and_exemplars(kind: Any, registry: CollectorRegistry) -> None:
     metric = kind("mine", "About.", ("a", "z"), registry=registry)
@@ -246,9 +238,6 @@ def test_any_order_of_changes(steps: list[tuple[str, int, Any]]) -> None:
                     assert ours(registry, accept) == theirs(registry, accept)
     finally:
         client_series._LONG, client_series._HALF = long, half
-
-
-# What is kept
 
 
 @pytest.mark.parametrize("kind", READERS)

@@ -1,0 +1,43 @@
+"""How the tests of health ask: a probe with and without a token, and a check that fails."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from obs_middleware import Observer, Reply
+from tests.core.support import eventually, request
+
+SECRET = "hunter2x"
+
+
+TOKEN = "health-token"
+
+
+BEARER = {"authorization": f"Bearer {TOKEN}"}
+
+
+def probe(own: Observer, name: str = "ready", **headers: str) -> tuple[int, dict[str, Any]]:
+    reply = ask(own, name, **headers)
+    assert reply.headers["Content-Type"] == "application/health+json"
+    assert reply.headers["Cache-Control"] == "no-store"
+    return reply.status, json.loads(reply.body)
+
+
+def ask(own: Observer, name: str, **headers: str) -> Reply:
+    path = f"/health/{name}"
+    return own.gateway.reply(request(path=path, headers=headers), path)
+
+
+def detail(own: Observer, name: str = "database") -> dict[str, Any]:
+    (found,) = probe(own, **BEARER)[1]["checks"][name]
+    return dict(found)
+
+
+def settled(own: Observer, count: int, runs: list[Any]) -> None:
+    """Ask until the check has run so often and has answered."""
+    eventually(lambda: (ask(own, "ready"), len(runs) >= count)[1])
+
+
+def fail() -> None:
+    raise ConnectionError(f"postgres://app:{SECRET}@db refused jane@example.org")

@@ -1,0 +1,174 @@
+"""One check: what passes, what fails, and how long anybody waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from obs_middleware import Observer
+from tests.core.health.probing import ask, detail, fail, probe, settled
+from tests.core.support import eventually, observer
+
+
+@pytest.mark.parametrize("answer", [None, True, 0, "", "fail"])
+def test_check_that_does_not_return_false_passes(own: Observer, answer: object) -> None:
+    own.health.add("database", lambda: answer)
+    assert probe(own) == (200, {"status": "pass"})
+    assert detail(own)["status"] == "pass"
+    assert "output" not in detail(own)
+
+
+def test_check_fails_by_raising_or_by_returning_false(own: Observer) -> None:
+    own.health.add("database", fail)
+    own.health.add("queue", lambda: False)
+    assert probe(own) == (503, {"status": "fail"})
+    assert detail(own)["output"] == "ConnectionError: postgres://REDACTED:REDACTED@db refused REDACTED"
+    assert detail(own, "queue")["output"] == "returned False"
+
+
+def test_check_that_raises_with_no_text_is_told_by_its_type(own: Observer) -> None:
+    @own.health.check("database")
+    def database() -> None:
+        raise SystemExit
+
+    assert probe(own)[0] == 503
+    assert detail(own)["output"] == "SystemExit"
+
+
+def test_failure_of_a_check_that_is_not_critical_is_a_warning(own: Observer) -> None:
+    own.health.add("cache", fail, critical=False)
+    assert probe(own) == (200, {"status": "warn"})
+    own.health.add("database", fail)
+    assert probe(own) == (503, {"status": "fail"})
+    assert detail(own, "cache")["status"] == "warn"
+
+
+def test_hung_check_is_answered_quickly_and_not_run_twice(own: Observer, hang: threading.Event) -> None:
+    runs: list[int] = []
+
+    @own.health.check("database", timeout_seconds=0.4)
+    def database() -> None:
+        runs.append(1)
+        hang.wait()
+
+    began = time.monotonic()
+    assert probe(own) == (503, {"status": "fail"})
+    assert time.monotonic() - began < 0.35  # 100 ms, and a machine that is busy
+    assert detail(own)["output"] == "no answer yet"
+    eventually(lambda: detail(own)["output"] == "TimeoutError: no answer after 0.4 s")
+    assert len(runs) == 1
+
+
+def test_run_that_took_too_long_has_failed_also_when_it_has_come_to_an_end(own: Observer) -> None:
+    runs: list[int] = []
+
+    @own.health.check("database", timeout_seconds=0.02, cache_seconds=60)
+    def database() -> None:
+        time.sleep(0.05)
+        runs.append(1)
+
+    settled(own, 1, runs)
+    eventually(lambda: "no answer yet" not in detail(own).get("output", ""))
+    assert probe(own)[0] == 503
+    assert "TimeoutError" in detail(own)["output"]
+
+
+def test_result_is_kept_for_its_time(own: Observer) -> None:
+    runs: list[int] = []
+    own.health.add("database", lambda: runs.append(1), cache_seconds=60)
+    for _ in range(5):
+        assert probe(own)[0] == 200
+    assert len(runs) == 1
+
+
+def test_check_that_has_recovered_passes_again(own: Observer) -> None:
+    is_broken = [True]
+    own.health.add("database", lambda: not is_broken[0], cache_seconds=0)
+    assert probe(own)[0] == 503
+    is_broken.clear()
+    is_broken.append(False)
+    assert probe(own)[0] == 200
+
+
+def test_hung_check_that_comes_back_is_run_again(own: Observer, hang: threading.Event) -> None:
+    runs: list[int] = []
+
+    @own.health.check("database", timeout_seconds=0.01, cache_seconds=0)
+    def database() -> None:
+        runs.append(1)
+        hang.wait()
+
+    assert probe(own)[0] == 503
+    hang.set()
+    eventually(lambda: probe(own)[0] == 200)
+    assert len(runs) > 1
+
+
+def test_check_that_can_get_no_thread_is_tried_again(own: Observer, monkeypatch: pytest.MonkeyPatch) -> None:
+    own.health.add("database", lambda: None)
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        assert ask(own, "ready").status == 503
+    eventually(lambda: ask(own, "ready").status == 200, within_seconds=2)
+
+
+def test_async_check_runs_in_a_loop_of_its_own_where_none_serves(own: Observer) -> None:
+    loops: list[object] = []
+
+    @own.health.check("database", cache_seconds=0)
+    async def database() -> bool:
+        await asyncio.sleep(0)
+        loops.append(asyncio.get_running_loop())
+        return len(loops) > 1
+
+    assert probe(own)[0] == 503
+    assert probe(own)[0] == 200
+
+
+def test_async_check_runs_in_the_loop_that_serves_the_app() -> None:
+    own = observer()
+    loops: list[object] = []
+
+    @own.health.check("database")
+    async def database() -> None:
+        loops.append(asyncio.get_running_loop())
+
+    async def serve() -> tuple[int, object]:
+        loop = asyncio.get_running_loop()
+        own.gateway.started(loop=loop)
+        status, _ = await asyncio.to_thread(probe, own)
+        return status, loop
+
+    status, loop = asyncio.run(serve())
+    assert (status, loops) == (200, [loop])
+
+
+def test_async_check_whose_loop_has_closed_fails_and_leaves_no_coroutine(own: Observer) -> None:
+    loop = asyncio.new_event_loop()
+    loop.close()
+    own.gateway.started(loop=loop)
+
+    @own.health.check("database")
+    async def database() -> None: ...
+
+    assert probe(own)[0] == 503
+    assert detail(own)["output"] == "RuntimeError: Event loop is closed"
+
+
+def test_check_may_return_any_awaitable(own: Observer) -> None:
+    class Failing:
+        def __await__(self) -> Any:
+            raise ConnectionError("refused")
+            yield
+
+    own.health.add("database", Failing)
+    assert probe(own)[0] == 503
+    assert detail(own)["output"] == "ConnectionError: refused"

@@ -1,0 +1,88 @@
+"""The page has what the registry has, in its order, whoever collects it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    Histogram,
+    Info,
+    ProcessCollector,
+)
+
+from tests.core.metrics.exposition.comparing import ACCEPTS, OPEN, ours, parsed, same, theirs
+from tests.core.metrics.exposition.filling import collectors, counters, target_info
+from tests.core.metrics.exposition.own_collector import Own
+from tests.core.support import python
+
+
+@pytest.mark.parametrize("accept", ACCEPTS)
+def test_order_of_families_is_that_of_registration(accept: str, registry: CollectorRegistry) -> None:
+    for fill in (target_info, collectors):
+        fill(registry)
+    Info("early", "About.", registry=registry)
+    Histogram("late", "About.", registry=registry)
+    assert ours(registry, accept) == theirs(registry, accept)
+
+
+@pytest.mark.parametrize("accept", ["", OPEN])
+def test_process_and_garbage_collectors_have_their_families(accept: str, registry: CollectorRegistry) -> None:
+    ProcessCollector(registry=registry)
+    GCCollector(registry)
+    families = [(family.name, family.type) for family in parsed(ours(registry, accept))]
+    assert families == [(family.name, family.type) for family in parsed(theirs(registry, accept))]
+    assert "process_cpu_seconds" in ours(registry, accept)
+
+
+def test_values_of_many_processes_are_those_of_their_files(tmp_path: Any) -> None:
+    code = """
+import os
+from prometheus_client import *
+from prometheus_client.exposition import generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from obs_middleware.metrics.exposition.page import MetricsPage
+own = CollectorRegistry()
+metric = Counter("mine", "About.", ("a",), registry=own)
+metric.labels("x").inc(3)
+child = os.fork()
+if child == 0:
+    metric.labels("x").inc(4)
+    page = MetricsPage(own).render(accept="", accept_encoding="")[0]
+    os._exit(page != generate_latest(own) or b" 4.0" not in page)
+assert os.waitpid(child, 0)[1] == 0
+both = CollectorRegistry()
+MultiProcessCollector(both)
+page = MetricsPage(both).render(accept="", accept_encoding="")[0]
+assert page == generate_latest(both)
+print([line for line in page.decode().splitlines() if "#" not in line])
+print(len(os.listdir(os.environ["PROMETHEUS_MULTIPROC_DIR"])))
+"""
+    printed = python(code, env={"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)})
+    assert printed == """['mine_total{a="x"} 7.0']\n2\n"""
+
+
+def test_registry_that_is_a_view_of_another_is_asked_itself(registry: CollectorRegistry) -> None:
+    counters(registry)
+    same(registry.restricted_registry(["suffixed_total"]))
+    assert ours(registry.restricted_registry(["suffixed_total"])).count("# TYPE") == 1
+
+
+def test_registry_without_the_attributes_that_we_know_is_asked_itself(registry: CollectorRegistry) -> None:
+    counters(registry)
+    registry.get_target_info = None  # type: ignore[assignment,method-assign]
+    same(registry)
+
+
+def test_collector_of_ours_is_asked_for_text_and_anybody_elses_is_not() -> None:
+    class Foreign(Own):
+        __module__ = "shop.metrics"
+
+    own, foreign = Own({}), Foreign({})
+    own.collect = foreign.blocks = None  # type: ignore[assignment,method-assign]
+    for collector in (own, foreign):
+        registry = CollectorRegistry()
+        registry.register(collector)
+        assert "duration_seconds" in ours(registry)
