@@ -37,7 +37,10 @@ class Owner(Protocol):
     def report(self, component: str, error: Exception) -> None:
         """Count a failure of our own."""
 
-    perf_counter: Callable[[], float]  # the clock of `Exchange.started`
+    @property
+    def perf_counter(self) -> Callable[[], float]:
+        """The clock of `Exchange.started`."""
+        raise NotImplementedError
 
     def redacted_path(self, path: str) -> str:
         """Return a path without secrets."""
