@@ -28,7 +28,7 @@ from obs_middleware.scope import request_info as scope_request_info
 from obs_middleware.settings.keywords import Keywords
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from concurrent.futures import Executor
 
     from obs_middleware.errors import Failures
@@ -118,8 +118,8 @@ class Gateway:
         lifecycle: Lifecycle,
         endpoints: Endpoints,
     ) -> None:
-        self.time_ns: Callable[[], int] = time_ns
-        self.perf_counter: Callable[[], float] = perf_counter
+        self.time_ns: Any = time_ns
+        self.perf_counter: Any = perf_counter
         self._ids = request_id.source
         self._settings = settings
         self._failures = failures
