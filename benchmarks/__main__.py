@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import time
 from collections.abc import Callable, Collection
+from contextlib import ExitStack
 from typing import Any
 
-from benchmarks import end_to_end, garbage, memory, request_cost, scrape, written
+from benchmarks import earlier, end_to_end, garbage, instructions, memory, request_cost, scrape, written
 from benchmarks.apps import FRAMEWORKS
-from benchmarks.cases import cases
+from benchmarks.cases import cases, counted
 from benchmarks.machine import machine
 from benchmarks.report import whole
 from benchmarks.servers import NoWrk, check
@@ -30,13 +32,20 @@ def main() -> None:
         try:
             check()
         except NoWrk as missing:
-            raise SystemExit(f"{missing}; without it: --only request,memory,garbage") from missing
+            raise SystemExit(
+                f"{missing}; without it: --only request,instructions,memory,garbage"
+            ) from missing
+    stack = ExitStack()
+    atexit.register(stack.close)
     started = time.monotonic()
+    given.before = earlier.build(given.against, stack) if given.against else earlier.ROOT
     results: dict[str, Any] = {"machine": machine(), "form": "full" if given.full else "short"}
+    results["against"] = given.against
     for name in given.only:
         print(f"-- {name}, after {time.monotonic() - started:.0f} s", flush=True)
         results |= PARTS[name](given)
     results["seconds"] = time.monotonic() - started
+    stack.close()
     results = rounded(results)
     if _is_whole(given):
         written.write(results)
@@ -50,10 +59,24 @@ def _is_whole(given: argparse.Namespace) -> bool:
 
 
 def _request(given: argparse.Namespace) -> dict[str, Any]:
-    chosen = cases(given.frameworks, is_full=given.full, variants=given.variants)
+    chosen = cases(
+        given.frameworks, is_full=given.full, variants=given.variants, has_before=bool(given.against)
+    )
     if given.routes:
         chosen = (case for case in chosen if case.routes in given.routes)
-    return {"request": request_cost.measure(chosen, seconds=given.seconds or (4.0 if given.full else 0.5))}
+    seconds = given.seconds or (4.0 if given.full else 0.5)
+    return {"request": request_cost.measure(chosen, seconds=seconds, before=given.before)}
+
+
+def _instructions(given: argparse.Namespace) -> dict[str, Any]:
+    chosen = counted(given.frameworks, is_full=given.full, has_before=bool(given.against))
+    rows = [
+        case
+        for case in chosen
+        if (not given.routes or case.routes in given.routes)
+        and (not given.variants or case.variant in ("bare", *given.variants))
+    ]
+    return {"instructions": instructions.measure(rows, before=given.before)}
 
 
 def _server(given: argparse.Namespace) -> dict[str, Any]:
@@ -86,6 +109,7 @@ def _garbage(given: argparse.Namespace) -> dict[str, Any]:
 
 PARTS: dict[str, Part] = {
     "request": _request,
+    "instructions": _instructions,
     "server": _server,
     "scrape": _scrape,
     "memory": _memory,
@@ -102,6 +126,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--variants", type=_some_of(VARIANTS), default=[], help=f"of {','.join(VARIANTS)}")
     parser.add_argument("--routes", type=_numbers, default=[], help="of 1,30,200")
+    parser.add_argument("--against", metavar="COMMIT", help="measure this earlier commit of ours too")
     parser.add_argument("--seconds", type=float, help="how long to measure each row of the requests")
     return parser.parse_args()
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from benchmarks.apps import names
+from benchmarks.earlier import PREFIX
 from benchmarks.variants import METRICS_PEERS, VARIANTS
 
 
@@ -30,20 +31,47 @@ _STREAMED = {
     "assembled-10",
     "ours-10",
     "ours-100",
+    "before-10",
+    "before-100",
 }
 _SENT = {"native-100", "assembled-10", "assembled-100", "ours-10", "ours-100"}
 
 
-def cases(frameworks: Iterable[str], *, is_full: bool, variants: Iterable[str] = ()) -> Iterator[Case]:
+def counted(frameworks: Iterable[str], *, is_full: bool, has_before: bool = False) -> Iterator[Case]:
+    """Yield the rows whose instructions are counted: ours and the bare app, on FastAPI two peers as well.
+
+    Args:
+        is_full: what is sampled at 100 % and the request ID everywhere too.
+        has_before: an earlier commit too, see `earlier`.
+    """
+    for framework in frameworks:
+        has = set(names(framework))
+        wanted = ["bare", "ours-10", *(["before-10"] if has_before else [])]
+        wanted += ["ours-100", *(["before-100"] if has_before else [])] if has_before or is_full else []
+        peers = ["request-id", "instrumentator"] if framework == "fastapi" or is_full else []
+        for name in (*wanted, *(peer for peer in peers if peer in has)):
+            yield Case(framework, 1, "item", "drop", name)
+        if framework == "fastapi":
+            yield from (
+                Case(framework, 200, "item", "drop", name) for name in ("bare", "request-id", "ours-10")
+            )
+            yield from (Case(framework, 1, "stream", "drop", name) for name in wanted)
+
+
+def cases(
+    frameworks: Iterable[str], *, is_full: bool, variants: Iterable[str] = (), has_before: bool = False
+) -> Iterator[Case]:
     """Yield all rows, those that are measured together next to each other.
 
     Args:
         is_full: every variant everywhere, and 30 routes; else what the tables need.
         variants: these alone.
+        has_before: an earlier commit too, see `earlier`.
     """
     wanted = set(variants)
     for framework in frameworks:
         has = [name for name in names(framework)[1:] if name not in _ELSEWHERE]
+        has = [name for name in has if has_before or not name.startswith(PREFIX)]
         chosen = [name for name in has if not wanted or name in wanted]
 
         def among(some: set[str], chosen: list[str] = chosen) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks import telemetry
 from benchmarks.drive import HEADERS, Driver
+from benchmarks.earlier import PREFIX, is_compiled
 from benchmarks.variants import VARIANTS
 
 _REQUESTS = 300
@@ -30,12 +31,8 @@ def prove(driver: Driver, variant: str, path: str) -> None:
     driver.repeat(path, _REQUESTS)
     _expect(answer.status == 200 and json.loads(answer.body) == {"item": 42}, "the right answer", answer)
     told = VARIANTS[variant].tells
-    if variant.startswith("ours"):
-        from obs_middleware import _speedups  # not for all: the bare app's process must not hold it
-
-        _expect(
-            _speedups.is_in_use() == VARIANTS[variant].is_compiled, "the compiled request path, or none", None
-        )
+    if variant.startswith(("ours", PREFIX)):
+        _expect(is_compiled() == VARIANTS[variant].is_compiled, "the compiled request path, or none", None)
     _expect(("x-request-id" in answer.headers) == ("id" in told), "X-Request-ID, if any", answer.headers)
     _prove_page(driver, path, "metrics" in told)
     lines = _lines_since(written)

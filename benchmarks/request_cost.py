@@ -13,58 +13,69 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import Case
+from benchmarks.earlier import PREFIX
 from benchmarks.sink import Sink
 from benchmarks.summary import summary
 from benchmarks.variants import VARIANTS
-from benchmarks.workers import Process
+from benchmarks.workers import ROOT, Process
 
 _WARM_UP = 1000
 _TURN_US = 60_000  # of the bare app: each turn begins with caches that other workers have filled
 _FEWEST, _MOST = 50, 800  # requests in a turn
 _BATCH = 512  # spans in a batch of the SDK
 _LEAST_ROUNDS = {"drop": 9, "otlp": 5}
-_PROCESSES = {"bare": 3, "request-id": 3, "ours-10": 3}  # where requests are long; one of the others
+# Where requests are long there are as many processes of each of these; one of the others.
+_PROCESSES = dict.fromkeys(("bare", "request-id", "ours-10", "ours-100", "before-10", "before-100"), 3)
 
 Pair = tuple[float, float]
 
 
 def measure(
-    chosen: Iterable[Case], *, seconds: float, report: Callable[[str], None] = print
+    chosen: Iterable[Case],
+    *,
+    seconds: float,
+    before: Path = ROOT,
+    report: Callable[[str], None] = print,
 ) -> list[dict[str, Any]]:
     """Return one row for each case.
 
     Args:
         seconds: how long to measure each case, at least.
+        before: where the earlier commit is installed.
     """
     rows = []
     for _, group in groupby(chosen, key=lambda case: (case.framework, case.kind, case.exporter)):
-        for row in _together(list(group), seconds):
+        for row in _together(list(group), seconds, before):
             rows.append(row)
             report(told(row))
     return rows
 
 
-def _together(group: list[Case], seconds: float) -> list[dict[str, Any]]:
+def _together(group: list[Case], seconds: float, before: Path = ROOT) -> list[dict[str, Any]]:
     path = "/stream" if group[0].kind == "stream" else ""
     with ExitStack() as stack:
         sink = Sink(stack) if group[0].exporter == "otlp" else None
         first = {case.routes: case._replace(variant="bare") for case in group}
         bare = {routes: _ready(stack, case, path, None) for routes, case in first.items()}
-        others = [(case, _ready(stack, case, path, sink)) for case in group]
+        others = [(case, _ready(stack, case, path, sink, before)) for case in group]
         times = _take_turns(bare, others, seconds * len(others), path=path, has_flush=sink is not None)
     return [{**case._asdict(), **_row(times[case])} for case in group]
 
 
-def _ready(stack: ExitStack, case: Case, path: str, sink: Sink | None) -> list[Process]:
+def _ready(stack: ExitStack, case: Case, path: str, sink: Sink | None, before: Path = ROOT) -> list[Process]:
     """Return the processes of a case: seen to do what it stands for, and warm."""
     endpoint = sink.endpoint() if sink and case.variant != "bare" else None
     ready = []
     is_long = case.routes > 1 or case.framework == "django-asgi"
     for seed in range(_PROCESSES.get(case.variant, 1) if is_long else 1):
-        worker = Process(case.framework, case.variant, routes=case.routes, endpoint=endpoint, seed=seed)
+        folder = before if case.variant.startswith(PREFIX) else ROOT
+        worker = Process(
+            case.framework, case.variant, routes=case.routes, endpoint=endpoint, seed=seed, folder=folder
+        )
         ready.append(stack.enter_context(worker))
         worker.ask("prove")
         if sink and endpoint and sink.received() == 0:

@@ -44,6 +44,17 @@ def added(
     return None if spread is None else float(spread["median"])
 
 
+def instructed(
+    results: Results, framework: str, variant: str, *, routes: int = 1, kind: str = "item"
+) -> float | None:
+    """Return the instructions that a variant adds to a request."""
+    where = {"framework": framework, "routes": routes, "kind": kind}
+    with_it, bare = (
+        value(results, "instructions", "instructions", variant=name, **where) for name in (variant, "bare")
+    )
+    return None if with_it is None or bare is None else float(with_it - bare)
+
+
 def cheapest(results: Results, framework: str, **where: Any) -> float | None:
     """Return what the cheapest metrics peer of a framework adds."""
     known = (added(results, framework, name, **where) for name in METRICS_PEERS)

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.apps import FRAMEWORKS
 from benchmarks.markdown import number, table
-from benchmarks.results import Results, added, cheapest, grown
+from benchmarks.results import Results, added, cheapest, grown, instructed
 from benchmarks.summary import ratio
 from benchmarks.variants import METRICS_PEERS, VARIANTS
 
@@ -48,18 +48,66 @@ def _request_table(
                 number(spread["median"]),
                 f"{number(spread['low'])} to {number(spread['high'])}",
                 number(row["bare_us"]),
+                _thousands(results, row),
                 *(
                     number(ratio(spread["median"], other), digits=2)
                     for other in (row["bare_us"], no_op, metrics)
                 ),
             ]
         )
-    return table(["", "adds µs", "quartiles", "bare µs", "÷ bare", "÷ no-op", "÷ cheapest metrics"], lines)
+    return table(
+        [
+            "",
+            "adds µs",
+            "quartiles",
+            "bare µs",
+            "adds 1000 instructions",
+            "÷ bare",
+            "÷ no-op",
+            "÷ cheapest metrics",
+        ],
+        lines,
+    )
+
+
+def _thousands(results: Results, row: dict[str, Any]) -> str:
+    if row["exporter"] != "drop":
+        return number(None)
+    where = {"routes": row["routes"], "kind": row["kind"]}
+    count = instructed(results, row["framework"], row["variant"], **where)
+    return number(None if count is None else count / 1000)
+
+
+def _against_table(results: Results) -> str:
+    """Return what ours adds now and in the earlier commit."""
+    keys = ("framework", "kind", "routes")
+    places = dict.fromkeys(
+        tuple(row[key] for key in keys) for row in results["request"] if row["exporter"] == "drop"
+    )
+    rows = []
+    for framework, kind, routes in places:
+        where: dict[str, Any] = {"kind": kind, "routes": routes}
+        for percent in (10, 100):
+            now, before = f"ours-{percent}", f"before-{percent}"
+            times = [added(results, framework, name, **where) for name in (before, now)]
+            counts = [instructed(results, framework, name, **where) for name in (before, now)]
+            if times[0] is None:
+                continue
+            name = f"{FRAMEWORKS[framework]}, {percent} %"
+            name += ", a stream" if kind == "stream" else "" if routes == 1 else f", {routes} routes"
+            thousands = [None if count is None else count / 1000 for count in counts]
+            cells = [*times, ratio(times[1], times[0]), *thousands, ratio(counts[1], counts[0])]
+            rows.append(
+                [name, *(number(cell, digits=2 if at in (2, 5) else 1) for at, cell in enumerate(cells))]
+            )
+    head = ["what ours adds", "before µs", "now µs", "now ÷ before"]
+    return table([*head, "before 1000 instructions", "now", "now ÷ before"], rows) if rows else ""
 
 
 def other_tables(results: Results) -> list[str]:
     """Return what else was measured."""
     makers = {
+        "against": ("Now ÷ before", _against_table),
         "request": ("With 200 routes ÷ with 1 route", _flat_table),
         "server": ("Behind a server, one worker, under wrk", _server_table),
         "pages": ("The metrics page", _page_table),

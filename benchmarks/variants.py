@@ -54,6 +54,8 @@ VARIANTS = {
     "ours-0": Variant("ours, all on, 0 %", _ALL, 0.0),
     "ours-10": Variant("ours, all on, 10 %", _ALL, 0.1),
     "ours-100": Variant("ours, all on, 100 %", _ALL, 1.0),
+    "before-10": Variant("ours before, all on, 10 %", _ALL, 0.1),
+    "before-100": Variant("ours before, all on, 100 %", _ALL, 1.0),
     "ours-python-10": Variant("ours, all on, 10 %, in Python alone", _ALL, 0.1, is_compiled=False),
 }
 

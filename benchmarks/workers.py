@@ -43,6 +43,7 @@ class Process:
         fill: what its registry holds besides, see `registries`.
         endpoint: an OTLP sink; without one spans are dropped where they would be encoded.
         seed: of the hashes of texts, and so of where dictionaries look first.
+        folder: whose packages it imports.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Process:
         fill: str = "",
         endpoint: str | None = None,
         seed: int = 0,
+        folder: Path = ROOT,
     ) -> None:
         self.name = f"{framework} {variant}"
         self._output = tempfile.TemporaryFile()
@@ -78,7 +80,7 @@ class Process:
                     **({"BENCH_OTLP_ENDPOINT": endpoint} if endpoint else {}),
                     **({} if VARIANTS[variant].is_compiled else {"OBS_PURE_PYTHON": "1"}),
                 ),
-                cwd=ROOT,
+                cwd=folder,
                 text=True,
             )
         os.close(writing)

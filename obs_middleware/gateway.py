@@ -28,7 +28,7 @@ from obs_middleware.scope import request_info as scope_request_info
 from obs_middleware.settings.keywords import Keywords
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from concurrent.futures import Executor
 
     from obs_middleware.errors import Failures
@@ -118,8 +118,8 @@ class Gateway:
         lifecycle: Lifecycle,
         endpoints: Endpoints,
     ) -> None:
-        self.time_ns: Callable[[], int] = time_ns
-        self.perf_counter: Callable[[], float] = perf_counter
+        self.time_ns: Any = time_ns
+        self.perf_counter: Any = perf_counter
         self._ids = request_id.source
         self._settings = settings
         self._failures = failures
@@ -217,9 +217,8 @@ class Gateway:
             if method not in self._methods:
                 method = "_OTHER"
             on_finish = [self._on_finish_without_span]
-            owner: Any = self  # pyright takes `perf_counter`, which is in a slot, for a method
             exchange = Exchange(
-                info, on_finish, owner, method, own_id, correlation_id or own_id, now, started, ids
+                info, on_finish, self, method, own_id, correlation_id or own_id, now, started, ids
             )
             if self._spans.start(exchange):
                 on_finish[0] = self._on_finish

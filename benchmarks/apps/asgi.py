@@ -30,7 +30,7 @@ def variants(framework: str) -> dict[str, Add]:
         "line": lambda app: _add(app, AccessLine, logger=telemetry.json_log()),
         "otel-10": lambda app: _opentelemetry(app, 0.1),
         "otel-100": lambda app: _opentelemetry(app, 1.0),
-        **{name: _ours(name) for name in VARIANTS if name.startswith("ours")},
+        **{name: _ours(name) for name in VARIANTS if name.startswith(("ours", "before"))},
     }
     if framework != "asgi":
         adds |= {

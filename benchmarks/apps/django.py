@@ -40,7 +40,7 @@ def build(framework: str, variant: str, routes: int) -> Any:
         **variants(framework)[variant](),
     )
     django.setup()
-    if VARIANTS[variant].ratio and not variant.startswith("ours"):
+    if VARIANTS[variant].ratio and not variant.startswith(("ours", "before")):
         _opentelemetry(VARIANTS[variant].ratio)
     _route(framework, routes, has_page="django_prometheus" in configured.INSTALLED_APPS)
     if framework == "django-asgi":
@@ -64,7 +64,7 @@ def variants(framework: str) -> dict[str, Callable[[], Settings]]:
         "otel-100": dict,
         "assembled-10": _assembled,
         "assembled-100": _assembled,
-        **{name: _ours(name) for name in VARIANTS if name.startswith("ours")},
+        **{name: _ours(name) for name in VARIANTS if name.startswith(("ours", "before"))},
     }
 
 

@@ -13,9 +13,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import end_to_end, request_cost, steady, written
+from benchmarks import earlier, end_to_end, instructions, request_cost, steady, written
 from benchmarks.apps import FRAMEWORKS, build, names
-from benchmarks.cases import Case, cases
+from benchmarks.cases import Case, cases, counted
 from benchmarks.chart import Group, svg
 from benchmarks.drive import Asgi
 from benchmarks.machine import machine
@@ -69,12 +69,24 @@ RESULTS: dict[str, Any] = {
         request_row("fastapi", "starlette-exporter", 55.0),
         request_row("fastapi", "assembled-10", 180.0),
         request_row("fastapi", "ours-10", 10.0),
+        request_row("fastapi", "before-10", 8.0),
         request_row("fastapi", "request-id", 5.0),
         request_row("fastapi", "request-id", 6.5, routes=200),
         request_row("fastapi", "ours-10", 12.0, routes=200),
         request_row("flask", "flask-exporter", 25.0),
         request_row("flask", "ours-10", 17.0),
     ],
+    "instructions": [
+        {"framework": "fastapi", "routes": routes, "kind": "item", "variant": name, "instructions": count}
+        for name, routes, count in (
+            ("bare", 1, 400_000),
+            ("ours-10", 1, 500_000),
+            ("before-10", 1, 480_000),
+            ("bare", 200, 900_000),
+            ("ours-10", 200, 1_004_000),
+        )
+    ],
+    "against": "1234567",
     "server": [
         served_row("bare", 8000),
         served_row("bare", 6000, has_access_log=True),
@@ -167,7 +179,11 @@ def test_targets_are_read_from_the_run() -> None:
     said = readings()
     assert said["FastAPI, all on, 10 %: ÷ instrumentator alone"] == "as wanted"
     assert said["Flask: ÷ prometheus-flask-exporter alone"] == "held"
-    assert said["FastAPI, all on, 10 %: with 200 routes ÷ with 1 route"] == "missed"
+    assert (
+        said["FastAPI, all on, 10 %: instructions with 200 routes ÷ with 1 route; peer: request ID"] == "held"
+    )
+    assert said["FastAPI with 200 routes: time ÷ a request ID middleware's there"] == "missed"
+    assert said["FastAPI, all on, 10 %: overhead ÷ before"] == "held"
     assert said["uvicorn + FastAPI: requests/s ÷ bare without access log"] == "held"
     assert said["the same ÷ bare with uvicorn's access log, which ours replaces"] == "held"
     assert said["Flask, memory over the bare app after the requests"] == "held"
@@ -257,6 +273,37 @@ def test_the_short_form_is_a_part_of_the_full_one() -> None:
     short, full = (set(cases(FRAMEWORKS, is_full=is_full)) for is_full in (False, True))
     assert short < full
     assert {case.variant for case in cases(FRAMEWORKS, is_full=True, variants=["ours-10"])} == {"ours-10"}
+
+
+def test_an_earlier_commit_is_a_row_where_it_was_asked_for() -> None:
+    without, with_it = (
+        {case.variant for case in cases(FRAMEWORKS, is_full=False, has_before=has_before)}
+        for has_before in (False, True)
+    )
+    assert with_it - without == {"before-10", "before-100"}
+    assert {case.variant for case in counted(["flask"], is_full=False)} == {"bare", "ours-10"}
+
+
+def test_now_and_before_stand_beside_each_other_in_time_and_instructions() -> None:
+    page = whole(RESULTS)
+    assert "| FastAPI, 10 % | 8 | 10 | 1.25 | 80 | 100 | 1.25 |" in page
+    assert "| ours, all on, 10 % | 10 | 10 to 10 | 50 | 100 |" in page
+
+
+def test_an_earlier_commit_that_is_not_there_ends_the_run() -> None:
+    with ExitStack() as stack, pytest.raises(SystemExit, match="git archive"):
+        earlier.build("no-such-commit", stack)
+
+
+def test_a_worker_imports_the_packages_of_the_folder_that_it_is_given(tmp_path: Path) -> None:
+    (tmp_path / "benchmarks").symlink_to(ROOT / "benchmarks")
+    (tmp_path / "obs_asgi.py").write_text("raise ImportError('the earlier one')")
+    with pytest.raises(WorkerFailed, match="the earlier one"):
+        Process("asgi", "before-10", folder=tmp_path)
+
+
+def test_the_instructions_of_a_file_of_callgrind_are_read() -> None:
+    assert instructions.totals("events: Ir\nsummary: 42\n\ntotals: 43\n") == 43
 
 
 def test_ours_are_set_up_by_settings() -> None:
