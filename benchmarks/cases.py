@@ -22,12 +22,27 @@ class Case(NamedTuple):
 
 _ELSEWHERE = ("exposed", "ours-no-sdk")  # rows of other tables
 _SCALED = {"no-op", "request-id", *METRICS_PEERS, "assembled-10", "ours-10"} - {"starlette-exporter"}
+_MANY_ROUTES = ("fastapi", "asgi", "flask")  # in the short form
+_SHORT = {
+    "no-op",
+    "request-id",
+    *METRICS_PEERS,
+    "line",
+    "otel-10",
+    "native-100",
+    "assembled-10",
+    "assembled-100",
+    "ours-0",
+    "ours-10",
+    "ours-100",
+    "before-10",
+    "before-100",
+    "ours-python-10",
+}
 _STREAMED = {
     "no-op",
     "request-id",
     "instrumentator",
-    "otel-100",
-    "native-10",
     "assembled-10",
     "ours-10",
     "ours-100",
@@ -64,7 +79,7 @@ def cases(
     """Yield all rows, those that are measured together next to each other.
 
     Args:
-        is_full: every variant everywhere, and 30 routes; else what the tables need.
+        is_full: every variant everywhere, 30 routes, and spans that are sent; else what the main tables need.
         variants: these alone.
         has_before: an earlier commit too, see `earlier`.
     """
@@ -77,11 +92,11 @@ def cases(
         def among(some: set[str], chosen: list[str] = chosen) -> list[str]:
             return [name for name in chosen if is_full or wanted or name in some]
 
-        yield from (Case(framework, 1, "item", "drop", name) for name in chosen)
-        for routes in (30, 200) if is_full else (200,):
+        yield from (Case(framework, 1, "item", "drop", name) for name in among(_SHORT))
+        for routes in (30, 200) if is_full else (200,) if wanted or framework in _MANY_ROUTES else ():
             yield from (Case(framework, routes, "item", "drop", name) for name in among(_SCALED))
         if framework == "fastapi":
             yield from (Case(framework, 1, "stream", "drop", name) for name in among(_STREAMED))
-        if framework == "fastapi" or is_full:
+        if is_full or (wanted and framework == "fastapi"):
             sent = [name for name in among(_SENT) if VARIANTS[name].ratio > 0]
             yield from (Case(framework, 1, "item", "otlp", name) for name in sent)
