@@ -44,6 +44,7 @@ class ObservabilityMiddleware:
     __slots__ = (
         "__dict__",
         "__weakref__",
+        "_captures_headers",
         "_context_headers",
         "_gateway",
         "_is_debug",
@@ -73,8 +74,10 @@ class ObservabilityMiddleware:
         self._is_debug = is_debug
         self._is_serving = False
         self._ready_body = ready_body
-        own_names = frozenset(name.lower() for name in gateway.response_header_names)
-        self._wrapped = WrappedApp(gateway, route_of, own_names)
+        header_names = gateway.response_header_names
+        own_names = frozenset(name.lower() for name in header_names)
+        self._wrapped = WrappedApp(gateway, route_of, header_names, own_names)
+        self._captures_headers = gateway.needs_header_names or gateway.captures_response
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if CARRIER_KEY in environ:  # another instance, outside, observes already
@@ -113,7 +116,7 @@ class ObservabilityMiddleware:
     def _open(self, environ: Environ, start_response: StartResponse) -> Response | None:
         """Begin an exchange; None when we fail, and the app is to be run without us."""
         info = request_info(environ, self._context_headers)
-        if self._gateway.needs_header_names:
+        if self._captures_headers and self._gateway.needs_header_names:
             info = with_header_names(info, partial(header_names, environ))
         exchange = self._gateway.start(info)
         if exchange is None:
@@ -122,7 +125,7 @@ class ObservabilityMiddleware:
         has_length = "CONTENT_LENGTH" in environ and environ["CONTENT_LENGTH"] not in _NO_LENGTH
         if has_length or "HTTP_TRANSFER_ENCODING" in environ:
             environ["wsgi.input"] = CountedInput(environ["wsgi.input"], exchange)
-        if self._gateway.captures_response:
+        if self._captures_headers and self._gateway.captures_response:
             start_response = partial(start_captured, exchange, start_response)
         return Response(exchange, environ, start_response, self._wrapped)
 

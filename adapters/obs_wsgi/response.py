@@ -55,7 +55,8 @@ class Response:
             if has_ours:  # seldom
                 own = exchange.added_headers({name.lower(): value for name, value in headers})
             else:
-                own = exchange.response_headers
+                request_id, correlation_id = wrapped.header_names
+                own = (request_id, exchange.request_id), (correlation_id, exchange.correlation_id)
             code = int(status[:3])
         except Exception as error:
             own = ()

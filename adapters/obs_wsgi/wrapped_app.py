@@ -19,11 +19,13 @@ class WrappedApp:
     Attributes:
         gateway: of its Observer.
         route_of: reads the route template from an environ that the app has routed.
-        own_header_names: of the headers that we add, in lower case.
+        header_names: of the request ID's and the correlation ID's headers.
+        own_header_names: the same in lower case.
     """
 
     gateway: Gateway
     route_of: RouteOf | None
+    header_names: tuple[str, str]
     own_header_names: frozenset[str]
 
     @property
