@@ -56,13 +56,14 @@ def counted(frameworks: Iterable[str], *, is_full: bool, has_before: bool = Fals
     """Yield the rows whose instructions are counted: ours and the bare app, on FastAPI two peers as well.
 
     Args:
-        is_full: what is sampled at 100 % and the request ID everywhere too.
+        is_full: what is sampled at 100 % and the request ID everywhere; else the former of FastAPI and Flask alone.
         has_before: an earlier commit too, see `earlier`.
     """
     for framework in frameworks:
         has = set(names(framework))
         wanted = ["bare", "ours-10", *(["before-10"] if has_before else [])]
-        wanted += ["ours-100", *(["before-100"] if has_before else [])] if has_before or is_full else []
+        if is_full or (has_before and framework in ("fastapi", "flask")):
+            wanted += ["ours-100", *(["before-100"] if has_before else [])]
         peers = ["request-id", "instrumentator"] if framework == "fastapi" or is_full else []
         for name in (*wanted, *(peer for peer in peers if peer in has)):
             yield Case(framework, 1, "item", "drop", name)

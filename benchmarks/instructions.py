@@ -1,6 +1,7 @@
 """Instructions for each request: what a noisy machine does not change.
 
-They are those of N and of 2N requests, and their difference divided by N: what happens once is in neither. `perf`
+They are those of many requests less those of a few, divided by how many more they were: what happens once
+is in neither. `perf`
 counts them where the machine lets it, else valgrind's callgrind, which runs the app many times slower. Callgrind
 counts from the first of the requests on, because importing takes longer than they do.
 """
@@ -22,13 +23,13 @@ from benchmarks.cases import Case
 from benchmarks.earlier import PREFIX
 from benchmarks.workers import ROOT, environment
 
-_REQUESTS = {"item": 320, "stream": 64}  # multiples of the records that ours writes at once
+_REQUESTS = {"item": (64, 320), "stream": (64, 128)}  # multiples of the records that ours writes at once
 _MARKS = """
 #include <valgrind/callgrind.h>
 void start(void) { CALLGRIND_START_INSTRUMENTATION; }
 void dump(void) { CALLGRIND_DUMP_STATS; }
 """
-Count = Callable[[dict[str, Any], Path, int], float]
+Count = Callable[[dict[str, Any], Path, tuple[int, int]], float]
 
 
 class NotCounted(RuntimeError):
@@ -97,23 +98,23 @@ def _has_perf() -> bool:
     return said.returncode == 0 and said.stderr[:1].isdigit()
 
 
-def _by_perf(given: dict[str, Any], where: Path, requests: int) -> float:
+def _by_perf(given: dict[str, Any], where: Path, requests: tuple[int, int]) -> float:
     counts = []
-    for times in (1, 2):
+    for number in requests:
         command = ["perf", "stat", "-x,", "-e", "instructions:u"]
-        said = _run(command, {**given, "requests": [requests * times]}, where)
+        said = _run(command, {**given, "requests": [number]}, where)
         lines = [line for line in said.splitlines() if "instructions:u" in line]
         counts.append(int(lines[-1].partition(",")[0]))
-    return (counts[1] - counts[0]) / requests
+    return (counts[1] - counts[0]) / (requests[1] - requests[0])
 
 
-def _by_callgrind(given: dict[str, Any], where: Path, requests: int) -> float:
+def _by_callgrind(given: dict[str, Any], where: Path, requests: tuple[int, int]) -> float:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out"
         command = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}"]
-        _run(command, {**given, "requests": [requests, 2 * requests]}, where)
+        _run(command, {**given, "requests": requests}, where)
         counts = [totals((Path(folder) / f"out.{number}").read_text()) for number in (1, 2)]
-    return (counts[1] - counts[0]) / requests
+    return (counts[1] - counts[0]) / (requests[1] - requests[0])
 
 
 def totals(text: str) -> int:
