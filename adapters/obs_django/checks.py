@@ -16,6 +16,6 @@ def check_settings(**_: Any) -> list[CheckMessage]:
         get_observer()
     except ConfigError as error:
         return [
-            Error(str(error), hint="See the table of settings in obs-middleware's README.", id="obs.E001")
+            Error(str(error), hint="See the table in obs-middleware's docs/settings.md.", id="obs.E001")
         ]
     return []

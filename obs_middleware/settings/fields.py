@@ -1,7 +1,7 @@
 """Every knob in one frozen table, validated once, when built.
 
-Values come from keyword arguments, then the framework's own config (`OBS_*`), then the environment. The README's table
-of settings is generated from this file.
+Values come from keyword arguments, then the framework's own config (`OBS_*`), then the environment. The table in
+docs/settings.md is generated from this file.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def _check_known(name: str, *, label: str) -> None:
         return
     prefix = label[: len(label) - len(name)]
     near = [prefix + (hit.upper() if prefix else hit) for hit in difflib.get_close_matches(name, _types())]
-    cure = f"did you mean {' or '.join(near)}?" if near else "see the table of settings in the README"
+    cure = f"did you mean {' or '.join(near)}?" if near else "see the table of settings in docs/settings.md"
     raise ConfigError(f"{label} is not a setting: {cure}")
 
 

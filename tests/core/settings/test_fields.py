@@ -136,7 +136,7 @@ def test_the_two_id_headers_must_differ() -> None:
         ),
         (
             lambda: Settings.load(env={}, zzzz=1),
-            "zzzz is not a setting: see the table of settings in the README",
+            "zzzz is not a setting: see the table of settings in docs/settings.md",
         ),
         (
             lambda: Observer(Settings(), log_level="INFO"),
