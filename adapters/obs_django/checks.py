@@ -15,7 +15,5 @@ def check_settings(**_: Any) -> list[CheckMessage]:
     try:
         get_observer()
     except ConfigError as error:
-        return [
-            Error(str(error), hint="See the table in obs-middleware's docs/settings.md.", id="obs.E001")
-        ]
+        return [Error(str(error), hint="See the table in obs-middleware's docs/settings.md.", id="obs.E001")]
     return []

@@ -59,7 +59,7 @@ def _ascii(redactor: Redactor, text: str) -> str:
 
 
 def _text(redactor: Redactor, text: str) -> str:
-    return redactor.known(text)
+    return redactor.cached_text(text)
 
 
 def _integer(redactor: Redactor, number: Any) -> int | None:
@@ -86,11 +86,11 @@ def _path(redactor: Redactor, path: str) -> str:
 
 def _redacted(redactor: Redactor, value: Any) -> str | None:
     """Return a text without secrets, also where a server gives an address that is none."""
-    return redactor.known(str(value)) if value else None
+    return redactor.cached_text(str(value)) if value else None
 
 
 def _user_agent(redactor: Redactor, agent: str | None) -> str | None:
-    return one_line(redactor.known(agent[:_USER_AGENT_CHARACTERS])) if agent else None
+    return one_line(redactor.cached_text(agent[:_USER_AGENT_CHARACTERS])) if agent else None
 
 
 ACCESS_FIELDS = (

@@ -64,7 +64,7 @@ class Redactor:
         """Return a URL's path without secrets, on one line."""
         return self.line(path, limit=_PATH_CHARACTERS)
 
-    def known(self, text: str, *, limit: int = CHARACTERS) -> str:
+    def cached_text(self, text: str, *, limit: int = CHARACTERS) -> str:
         """Return what `text` does, from memory where the text came before: routes, user agents, addresses."""
         redacted = self._redacted_texts.get(text)
         if redacted is None:

@@ -52,28 +52,28 @@ class SpanFacts(msgspec.Struct, gc=False):
 
     def at_end(self) -> Attributes:
         """Return the attributes that follow those of the start."""
-        known = self.redactor.known
+        redacted = self.redactor.cached_text
         attributes: Attributes = {}
         if self.info_method != self.method:
-            attributes["http.request.method_original"] = known(self.info_method, limit=_CHARACTERS)
+            attributes["http.request.method_original"] = redacted(self.info_method, limit=_CHARACTERS)
         if self.route:
-            attributes["http.route"] = known(self.route, limit=_CHARACTERS)
+            attributes["http.route"] = redacted(self.route, limit=_CHARACTERS)
         if self.status is not None:
             attributes["http.response.status_code"] = self.status
         if self.error_type:
-            attributes["error.type"] = known(self.error_type, limit=_CHARACTERS)
+            attributes["error.type"] = redacted(self.error_type, limit=_CHARACTERS)
         if self.host:
-            attributes.update(_server_address(known(self.host, limit=_CHARACTERS), self.scheme))
+            attributes.update(_server_address(redacted(self.host, limit=_CHARACTERS), self.scheme))
         if self.address is not None:
-            attributes["client.address"] = attributes["network.peer.address"] = known(self.address)
+            attributes["client.address"] = attributes["network.peer.address"] = redacted(self.address)
             if self.port is not None:
                 attributes["network.peer.port"] = self.port
         if self.scheme in ("ws", "wss"):
             attributes["network.protocol.name"] = "websocket"
         if self.http_version:
-            attributes["network.protocol.version"] = known(self.http_version, limit=_CHARACTERS)
+            attributes["network.protocol.version"] = redacted(self.http_version, limit=_CHARACTERS)
         if self.user_agent:
-            attributes["user_agent.original"] = known(self.user_agent, limit=_CHARACTERS)
+            attributes["user_agent.original"] = redacted(self.user_agent, limit=_CHARACTERS)
         if self.query:
             attributes["url.query"] = self.redactor.query(self.query)
         return attributes

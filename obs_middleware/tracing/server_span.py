@@ -146,7 +146,7 @@ class ServerSpans:
         if span is None or not exchange.is_span_ours or not span.is_recording():
             return
         method = "HTTP" if exchange.method == "_OTHER" else exchange.method
-        name = f"{method} {self._redactor.known(exchange.route)}" if exchange.route else method
+        name = f"{method} {self._redactor.cached_text(exchange.route)}" if exchange.route else method
         facts = facts_of(exchange, self._redactor)
         end_time = exchange.started_ns + round(exchange.duration * 1e9)
         if exchange.error_type:

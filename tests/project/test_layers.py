@@ -21,6 +21,7 @@ FLOORS = (
         "environ",
         "errors",
         "exchange",
+        "flush_lock",
         "process",
         "queue",
         "record",

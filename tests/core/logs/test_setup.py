@@ -37,7 +37,9 @@ def test_where_there_is_no_handler_ours_writes_json_to_stdout_once() -> None:
 
 def test_environment_follows_the_debug_flag_and_the_level_is_the_settings() -> None:
     assert printed(OBS_LOG_LEVEL="WARNING") == ""
-    assert strict_json(printed(debug=True).rstrip("\n"))["environment"] == "development"
+    of_the_start, of_the_app = map(strict_json, printed(debug=True).splitlines())
+    assert of_the_app["environment"] == "development"
+    assert "fast paths on" in of_the_start["message"]
 
 
 def test_pretty_lines_are_written_where_wanted() -> None:
