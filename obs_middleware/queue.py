@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from itertools import repeat
 from operator import length_hint
 
 from obs_middleware import process
@@ -130,8 +131,8 @@ class _Batch:
     def fill(self, waiting: deque[RequestRecord]) -> None:
         """Take all that waits, unless it was taken; in one call, which no signal's handler interrupts."""
         if not self._records:
-            with suppress(IndexError):
-                self._records.extend(iter(waiting.popleft, None))
+            with suppress(IndexError):  # somebody has made room meanwhile
+                self._records.extend(map(deque.popleft, repeat(waiting, len(waiting))))
 
 
 @share_layout
