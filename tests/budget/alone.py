@@ -57,6 +57,9 @@ def run_alone(
 def _run(function: Callable[..., Any], arguments: tuple[Any, ...], ratio: float) -> Any:
     sys.settrace(None)  # coverage keeps objects of its own for each thread
     threading.settrace(None)
+    monitoring = getattr(sys, "monitoring", None)  # Python 3.12
+    if monitoring is not None and monitoring.get_tool(monitoring.COVERAGE_ID) is not None:
+        monitoring.set_events(monitoring.COVERAGE_ID, 0)
     for name in [name for name in os.environ if name.startswith(OURS)]:
         del os.environ[name]
     os.environ["OBS_OTLP_ENDPOINT"] = "http://127.0.0.1:9"
