@@ -214,7 +214,7 @@ class Exchange(msgspec.Struct, eq=False):
         except IndexError:
             return
         self.duration = self._owner.perf_counter() - self.started
-        if is_complete and self.status is not None and self.status < 500:
+        if is_complete and isinstance(self.status, int) and self.status < 500:
             self.outcome = Outcome.OK
         else:
             self.outcome = self._decide(is_complete)
@@ -236,7 +236,9 @@ class Exchange(msgspec.Struct, eq=False):
             return Outcome.CLIENT_DISCONNECT
         if self.is_cancelled and not has_answer:
             return Outcome.CANCELLED
-        if (self.status or 0) >= 500 or (self.error is not None and not has_answer):
+        if (isinstance(self.status, int) and self.status >= 500) or (
+            self.error is not None and not has_answer
+        ):
             return Outcome.ERROR
         return Outcome.OK if has_answer else Outcome.INCOMPLETE
 

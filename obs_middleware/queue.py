@@ -82,7 +82,8 @@ class RecordQueue:
     def hand_over(self) -> None:
         """Hand what waits to the sinks; for the thread that holds the flush lock.
 
-        An exception out of a signal's handler may come between any two instructions: the next call goes on there.
+        An exception out of a signal's handler may come between any two instructions: the next call goes on there. A
+        record that a sink has taken and not finished by then is lost to that sink.
         """
         batch = self._batch
         if batch is None:

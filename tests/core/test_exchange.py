@@ -447,3 +447,11 @@ def test_context_that_the_app_has_emptied_is_entered_empty() -> None:
         assert otel_context.get_value("around") == 1
     finally:
         otel_context.detach(token)
+
+
+@pytest.mark.parametrize("status", ["200", b"", [], 200.5, object()])
+def test_status_that_is_no_number_fails_no_request_and_leaves_none_active(status: Any) -> None:
+    own = observer()
+    serve(own, status=status)
+    labels = {"http_request_method": "GET", "url_scheme": "http"}
+    assert own.registry.get_sample_value("http_server_active_requests", labels) == 0

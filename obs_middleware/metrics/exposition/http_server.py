@@ -132,7 +132,7 @@ def _exemplar(trace_id: str, span_id: str, value: float, seconds: float) -> Exem
 def _labels(result: ResultLabels, route: str) -> tuple[str, ...]:
     """Return the values of the labels."""
     method, status, error = result
-    labels = method, route, "" if status is None else str(status), error
+    labels = method, str(route), "" if status is None else str(status), error  # an app may set any route
     return tuple(label if label.isascii() else _encodable(label) for label in labels)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import uuid
 import weakref
 from typing import Any
 
@@ -206,3 +207,12 @@ def test_a_finalizer_that_ends_an_exchange_while_others_are_counted_in_waits_for
     assert not counting.is_alive()
     flush()
     assert [(cell[0] - cell[1]) for cell in instruments.active.values()] == [0]
+
+
+@pytest.mark.parametrize("route", [7, b"x", True, uuid.UUID(int=1)])
+def test_route_that_is_no_text_leaves_the_page_as_it_is(route: Any) -> None:
+    own = observer()
+    serve(own, route=route)
+    reply = own.gateway.reply(request(path="/metrics"), "/metrics")
+    assert reply.status == 200
+    assert f'http_route="{route}"'.encode() in reply.body
