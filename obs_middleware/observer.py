@@ -65,6 +65,10 @@ class Observer:
             raise ConfigError(
                 f"Observer takes either settings or single ones, got settings and {sorted(keywords)}"
             )
+        if settings is not None and not isinstance(settings, Settings):
+            raise ConfigError(
+                f"settings must be Settings, got {settings!r}: give single ones by name, Observer(service_name='shop')"
+            )
         self.settings = settings = settings or Settings.load(**keywords)
         self.registry = registry or prometheus_client.REGISTRY
         redactor = Redactor(pii=settings.redact_pii, keys=settings.redact_keys)
@@ -104,6 +108,10 @@ class Observer:
         """
         if observer is None:
             return cls(Settings.load(config=config, **keywords))
+        if not isinstance(observer, Observer):
+            raise ConfigError(
+                f"observer must be an Observer, got {observer!r}: make one, Observer(service_name='shop')"
+            )
         if keywords:
             raise ConfigError(
                 f"give either an observer or settings, got an observer and {', '.join(keywords)}"

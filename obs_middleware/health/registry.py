@@ -27,7 +27,13 @@ class Health:
     def check(
         self, name: str, *, critical: bool = True, timeout_seconds: float = 1.0, cache_seconds: float = 1.0
     ) -> Callable[[_F], _F]:
-        """Register the decorated function, sync or async, as a readiness check (see `add`)."""
+        """Register the decorated function, sync or async, as a readiness check (see `add`).
+
+        Raises:
+            ConfigError: there is no name, or an argument is not as it must be.
+        """
+        if callable(name):
+            raise ConfigError(f"a check must have a name, got {name!r}: @observer.health.check('database')")
 
         def register(function: _F) -> _F:
             self.add(

@@ -56,3 +56,9 @@ def test_name_of_a_check_can_be_taken_once(own: Observer) -> None:
     own.health.add("database", print)
     with pytest.raises(ConfigError, match="'database'"):
         own.health.add("database", print)
+
+
+def test_decorator_without_a_name_is_an_error(own: Observer) -> None:
+    wrong: Any = print
+    with pytest.raises(ConfigError, match="must have a name"):
+        own.health.check(wrong)
