@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from obs_middleware import Exchange
@@ -96,7 +95,7 @@ def _read(chunks: Sequence[bytes], exchange: Exchange, length: str | None) -> Ge
         for piece in chunks:
             if piece:  # an empty one sends nothing, not even the headers (PEP 3333)
                 if exchange.time_to_first_byte is None:
-                    exchange.time_to_first_byte = perf_counter() - exchange.started
+                    exchange.first_byte()
                 if has_body:
                     exchange.response_bytes += len(piece)
             yield piece

@@ -563,7 +563,7 @@ def test_exception_out_of_a_signals_handler_leaves_nothing_locked() -> None:
             if frame.f_code.co_filename not in (queue.__file__, flush_lock.__file__):
                 return None
             frame.f_trace_opcodes = True
-            left[0] -= event == "opcode"
+            left[0] -= event in ("opcode", "line")  # the first releases of 3.12 tell lines alone
             if left[0] < 0:
                 raise Interrupt
             return trace
@@ -586,7 +586,7 @@ def test_exception_out_of_a_signals_handler_leaves_nothing_locked() -> None:
         assert len(kept.records) == count
         kept.add()
         count += 1
-    assert count > 50
+    assert count > 20
 
 
 def test_without_a_thread_to_be_had_lines_are_written_at_once(
