@@ -10,6 +10,7 @@ import pytest
 from tests.conformance.front_ends import FrontEnd
 from tests.conformance.messages import Request
 from tests.conformance.probes import ACTIVE, REQUEST_SIZE, RESPONSE_SIZE, Probe
+from tests.conformance.servers import eventually
 
 QUIET = {"access_log": False, "tracing_enabled": False}
 
@@ -140,7 +141,8 @@ def test_requests_in_flight_are_counted_in_and_out(app: Probe) -> None:
         slow.sendall(b"GET /slow HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
         app.get("/items/1")
         app.counted(1)
-        assert app.value(ACTIVE, http_request_method="GET", url_scheme="http") == 1
+        active = {"http_request_method": "GET", "url_scheme": "http"}
+        eventually(lambda: app.value(ACTIVE, **active) == 1, "the slow request is in flight")
         while slow.recv(4096):
             pass
     for path in ("/boom", "/nothing", "/handled", "/stream"):
