@@ -1,4 +1,4 @@
-"""One request and its response on the way through: where time, status, route, outcome and bytes are decided.
+"""One request and its response on the way through: what the adapter has learnt, and what is decided at its end.
 
 Being *current* and being *finished* are two things. `with exchange:` makes it current and puts the former state back,
 by value where it ends in another context than the one it began in. `finish()` ends it once, from any thread, and hands

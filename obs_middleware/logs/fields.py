@@ -1,7 +1,8 @@
 """The fields of a log line: what every line has, what the app has added, and what the access line says.
 
-To add a field to the access line, add it to RequestRecord and one line to `ACCESS_FIELDS`. Everything else follows: the
-line that waits, the record that other handlers get, and the C code.
+To add a field to the access line, add one line to `ACCESS_FIELDS`. If RequestRecord lacks the value, add it there, in
+`Exchange.record` and in `native/record.c`, then call `make layout`. The line that waits and the record that other
+handlers get follow.
 """
 
 from __future__ import annotations
