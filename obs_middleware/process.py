@@ -1,6 +1,7 @@
 """Every hook on the interpreter: what runs before a fork, after it in the parent and in the child, and at the end.
 
-Modules register here and nowhere else, so that one place runs them all. Their order is that in which the modules were imported.
+Modules register here and nowhere else, so that one place runs them all. They run in the order in which
+the modules were imported.
 """
 
 from __future__ import annotations
