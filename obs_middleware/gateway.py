@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from obs_middleware import _speedups, request_id
 from obs_middleware._speedups import fast, note, share_layout
-from obs_middleware.environ import header_names, request_info, variables_of
+from obs_middleware.environ import named_request_info, request_info, variables_of
 from obs_middleware.exchange import CARRIER_KEY, Exchange, OnFinish
 from obs_middleware.health.checks import run_in
 from obs_middleware.logs import setup as logs_setup
@@ -46,7 +46,7 @@ __all__ = [
     "CARRIER_KEY",
     "Gateway",
     "Keywords",
-    "header_names",
+    "named_request_info",
     "note",
     "request_info",
     "scope_request_info",

@@ -6,7 +6,7 @@ import asyncio
 import re
 import sys
 from collections.abc import Awaitable, Callable
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -18,7 +18,7 @@ from obs_django.headers import add_headers, sent_headers
 from obs_django.observer import get_observer
 from obs_django.stream import watch
 from obs_middleware import Exchange, Observer, Reply, RequestInfo, current_exchange
-from obs_middleware.gateway import CARRIER_KEY, header_names, request_info, variables_of, with_header_names
+from obs_middleware.gateway import CARRIER_KEY, named_request_info, request_info, variables_of
 
 GetResponse = Callable[[HttpRequest], Any]
 
@@ -40,6 +40,7 @@ class ObservabilityMiddleware:
         "_is_async",
         "_is_behind_proxy",
         "_names",
+        "_request_info",
         "get_response",
         "observer",
     )
@@ -55,6 +56,7 @@ class ObservabilityMiddleware:
         first, second = gateway.response_header_names
         self._names = first.lower(), second.lower()
         self._context_headers = variables_of(gateway.context_headers)
+        self._request_info = named_request_info if gateway.needs_header_names else request_info
         self._is_behind_proxy = settings.SECURE_PROXY_SSL_HEADER is not None
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
@@ -100,10 +102,7 @@ class ObservabilityMiddleware:
         """Begin an exchange; None where the request has one already, is a probe, or we fail."""
         if _exchange_outside(request) is not None or request.path_info in self._gateway.paths:
             return None
-        info = self._info(request)
-        if self._gateway.needs_header_names:
-            info = with_header_names(info, partial(header_names, request.META))
-        exchange = self._gateway.start(info)
+        exchange = self._gateway.start(self._info(request))
         if exchange is not None:
             request.obs_exchange = exchange  # pyright: ignore[reportAttributeAccessIssue]
             size = request.META.get("CONTENT_LENGTH")  # declared: Django has taken the stream before we run
@@ -116,9 +115,9 @@ class ObservabilityMiddleware:
         scheme = request.scheme if self._is_behind_proxy else None
         scope = request.__dict__.get("scope")
         if scope is None:
-            return request_info(request.META, self._context_headers, None, request.path, scheme)
+            return self._request_info(request.META, self._context_headers, None, request.path, scheme)
         get = scope.get  # META has the method in upper case and no protocol version
-        return request_info(
+        return self._request_info(
             request.META,
             self._context_headers,
             scope["method"],

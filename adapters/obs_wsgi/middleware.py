@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from obs_middleware import Observer, Reply, RequestInfo
-from obs_middleware.gateway import CARRIER_KEY, header_names, request_info, variables_of, with_header_names
+from obs_middleware.gateway import CARRIER_KEY, named_request_info, request_info, variables_of
 from obs_wsgi.body import Body, SizedBody, read, watch_file
 from obs_wsgi.request_body import CountedInput
 from obs_wsgi.response import Response, StartResponse, start_captured
@@ -44,12 +44,13 @@ class ObservabilityMiddleware:
     __slots__ = (
         "__dict__",
         "__weakref__",
-        "_captures_headers",
+        "_captures_response",
         "_context_headers",
         "_gateway",
         "_is_debug",
         "_is_serving",
         "_ready_body",
+        "_request_info",
         "_wrapped",
         "app",
         "observer",
@@ -77,7 +78,8 @@ class ObservabilityMiddleware:
         header_names = gateway.response_header_names
         own_names = frozenset(name.lower() for name in header_names)
         self._wrapped = WrappedApp(gateway, route_of, header_names, own_names)
-        self._captures_headers = gateway.needs_header_names or gateway.captures_response
+        self._request_info = named_request_info if gateway.needs_header_names else request_info
+        self._captures_response = gateway.captures_response
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if CARRIER_KEY in environ:  # another instance, outside, observes already
@@ -115,17 +117,14 @@ class ObservabilityMiddleware:
 
     def _open(self, environ: Environ, start_response: StartResponse) -> Response | None:
         """Begin an exchange; None when we fail, and the app is to be run without us."""
-        info = request_info(environ, self._context_headers)
-        if self._captures_headers and self._gateway.needs_header_names:
-            info = with_header_names(info, partial(header_names, environ))
-        exchange = self._gateway.start(info)
+        exchange = self._gateway.start(self._request_info(environ, self._context_headers))
         if exchange is None:
             return None
         environ[CARRIER_KEY], exchange.carrier = exchange, environ
         has_length = "CONTENT_LENGTH" in environ and environ["CONTENT_LENGTH"] not in _NO_LENGTH
         if has_length or "HTTP_TRANSFER_ENCODING" in environ:
             environ["wsgi.input"] = CountedInput(environ["wsgi.input"], exchange)
-        if self._captures_headers and self._gateway.captures_response:
+        if self._captures_response:
             start_response = partial(start_captured, exchange, start_response)
         return Response(exchange, environ, start_response, self._wrapped)
 
