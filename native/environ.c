@@ -118,6 +118,7 @@ FAST_FUNCTION(environ_request_info)
         PLACE(http_version) = better[3] ? better[3] : keep(&held, http_version_of(state, &held, variables)),
         PLACE(has_context_headers) = has_context_headers ? Py_True : Py_False,
     };
+    Py_BUILD_ASSERT(sizeof fields / sizeof *fields == RequestInfo_COUNT); /* a new field wants its place here */
     PyObject *info = PyErr_Occurred() ? NULL : struct_of(state, CLASS_RequestInfo, fields, sizeof fields / sizeof *fields);
     let_go(&held);
     return info == NULL ? failed() : info;

@@ -42,6 +42,7 @@ record_of(State *state, PyObject *exchange, PyObject *is_logged)
         PLACE(ended) = PyErr_Occurred() ? NULL : keep(&held, PyFloat_FromDouble(ended)),
         PLACE(is_logged) = is_logged,
     };
+    Py_BUILD_ASSERT(sizeof fields / sizeof *fields == RequestRecord_COUNT); /* a new field wants its place here */
     PyObject *const *end = fields + sizeof fields / sizeof *fields;
     for (PyObject **field = fields; field < end; field++) {
         if (*field == NULL) {
