@@ -88,6 +88,12 @@ def run_all(first: list[Lane], others: Callable[[], list[Lane]]) -> int:
             running[0].result()
         running += [pool.submit(run, lane) for lane in others()]
         lanes = [each.result() for each in running]
+    if not lanes:
+        print(
+            "No lane has such a name. `.ci/run` without a name runs all of them, and prints theirs.",
+            file=sys.stderr,
+        )
+        return 2
     for lane in lanes:
         if lane.has_failed:
             tail = read(lane.log)[-TAIL_LINES:]

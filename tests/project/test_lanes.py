@@ -96,3 +96,8 @@ def test_every_supported_python_has_a_lane_where_it_is_found(
     assert {what.split(",")[0] for what in made.values()} >= {f"Python {version}" for version in versions}
     assert made["newest"].startswith(f"Python {versions[-1]}, everything")
     assert made["oldest"].startswith(f"Python {versions[0]}, oldest releases")
+
+
+def test_a_name_that_no_lane_has_is_an_error(lanes: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    assert lanes.run_all([], list) == 2
+    assert "No lane has such a name" in capfd.readouterr().err
