@@ -238,7 +238,8 @@ class Gateway:
             return
         flush(timeout_seconds=0)  # lines keep their order
         record = exchange.record(is_logged=True)
-        if not self._failures.guard("access_log", access_log.log, record, exchange):
+        is_logged = self._failures.guard("access_log", access_log.log, record, exchange)
+        if is_logged is False:  # and not None, where it has failed: nobody is offered a line twice
             record = exchange.record()
         self._queue.add(record)
 

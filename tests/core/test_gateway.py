@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
 
 from tests.core.ops.asking import ask
-from tests.core.support import observer
+from tests.core.support import internal_errors, observer, serve
 
 
 def test_page_that_cannot_be_made_is_a_503_and_counted(
@@ -25,3 +26,23 @@ def test_page_that_cannot_be_made_is_a_503_and_counted(
         own.gateway._metrics.instruments.internal_errors.labels("endpoints")._value.get() == 1
     )  # the registry can't be asked
     assert "endpoints" in caplog.text
+
+
+def test_line_that_a_filter_of_the_users_refuses_with_an_exception_is_offered_once() -> None:
+    offered: list[int] = []
+
+    def refuse(record: logging.LogRecord) -> bool:
+        offered.append(record.levelno)
+        raise ValueError("the filter's own")
+
+    logger, own = logging.getLogger("obs.access"), observer()
+    logger.addFilter(refuse)
+    logger.setLevel(logging.INFO)
+    try:
+        serve(own, status=500)
+        own.close()
+    finally:
+        logger.removeFilter(refuse)
+        logger.setLevel(logging.NOTSET)
+    assert offered == [logging.ERROR]
+    assert internal_errors(own, "access_log") == 1
