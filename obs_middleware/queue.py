@@ -85,9 +85,12 @@ class RecordQueue:
         An exception out of a signal's handler may come between any two instructions: the next call goes on there. A
         record that a sink has taken and not finished by then is lost to that sink.
         """
-        batch = self._batch
-        if batch is None:
-            self._batch = batch = _Batch(self._sinks)
+        if self._batch is not None:
+            self._finish(self._batch)
+        self._batch = batch = _Batch(self._sinks)
+        self._finish(batch)
+
+    def _finish(self, batch: _Batch) -> None:
         batch.fill(self._waiting)
         places = batch.places
         while places:
