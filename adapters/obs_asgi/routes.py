@@ -47,9 +47,11 @@ class Routes:
         mounted = scope.get("root_path", "")[len(root) :]
         if hasattr(route, "routes"):  # a mount of what is no router, or of one that knows no such path
             return f"{prefix}{self._mount(mounted) if mounted else ''}/{{path}}"
-        included = (scope.get("fastapi") or {}).get("effective_route_context")
-        if included is not None and included.original_route is route:
-            route = included.starlette_route or included
+        fastapi = scope.get("fastapi")
+        if fastapi:
+            included = fastapi.get("effective_route_context")
+            if included is not None and included.original_route is route:
+                route = included.starlette_route or included
         path = getattr(route, "path_format", None)
         return None if path is None else f"{prefix}{self._mount(mounted) if mounted else ''}{path}"
 
