@@ -8,7 +8,7 @@ WORKERS ?= auto
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 # Tests run side by side, as many as there are cores; ARGS=-n0 runs them in one process, as a debugger wants it.
-PYTEST := -m pytest -n $(WORKERS) --dist loadgroup
+PYTEST := -m pytest -n $(WORKERS) --dist loadscope
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1 # do not look for a newer pyright over the network
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,8 +21,16 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 _TESTS = Path(__file__).parent
 # Folders of tests that no version changes. Those that stand here, in no folder, are such tests too.
 _ONCE = {"example_apps", "project"}
-# What takes long to start or holds ports in a row. The tests that use it run in one process, one after the other.
-_DEAR = {"alone": "services", "port_base": "services", "prometheus": "prometheus"}
+# Tests that share what takes long to make, or ports in a row: how their IDs begin, and the name of what they share.
+# They run in one process, one after the other. The marker `xdist_group` does nothing under pytest 9.2:
+# https://github.com/pytest-dev/pytest-xdist/issues/1386
+_SHARED = {
+    r"tests/example_apps/": "services",
+    r"tests/project/test_(packaging|quickstart)\.py": "wheel",
+    r"tests/real/test_prometheus\.py": "prometheus",
+    r"tests/real/test_big_page\.py::\w+\[(.+)\]": r"page of \1",
+    r"tests/budget/test_garbage\.py::\w+\[(\w+)": r"garbage of \1",
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,8 +47,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder, *below = item.path.relative_to(_TESTS).parts
         if not below or folder in _ONCE:
             item.add_marker(pytest.mark.once)
-        for fixture in _DEAR.keys() & set(item.fixturenames):  # type: ignore[attr-defined]
-            item.add_marker(pytest.mark.xdist_group(_DEAR[fixture]))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            for beginning, shared in _SHARED.items():
+                found = re.match(beginning, nodeid)
+                if found is not None:
+                    return found.expand(shared)
+            return nodeid
+
+    return Scheduling(config, log)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

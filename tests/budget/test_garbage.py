@@ -16,10 +16,7 @@ COUNTED_AT_MOST = 700 / 10_000  # for each request
 TOLERANCE = 150  # objects, of caches that fill up; one kept of each request would make more
 SPAN_OBJECTS = 20  # that one span in the exporter's queue holds at most; 15 on Python 3.10
 
-# One process measures a front end, for all tests of it.
-every_front_end = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.xdist_group(f"garbage of {name}")) for name in BY_NAME]
-)
+every_front_end = pytest.mark.parametrize("name", BY_NAME)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -17,8 +17,6 @@ import pytest
 from tests import installed
 from tests.installed import ROOT, has_compiler
 
-pytestmark = pytest.mark.xdist_group("wheel")  # it is built once in a process
-
 ADAPTERS = sorted(folder.parent.name for folder in (ROOT / "adapters").glob("*/__init__.py"))
 EXTRAS = {"asgi", "fastapi", "flask", "django", "tracing", "otlp", "dev", "all"}
 FOREIGN = "opentelemetry.sdk opentelemetry.exporter starlette fastapi flask werkzeug django asgiref uvicorn gunicorn"

@@ -15,8 +15,6 @@ from tests import installed, running
 from tests.installed import ROOT
 from tests.running import Server
 
-pytestmark = pytest.mark.xdist_group("wheel")  # it is built once in a process
-
 URLS = """
 from django.http import JsonResponse
 from django.urls import path

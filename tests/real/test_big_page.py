@@ -24,10 +24,7 @@ SERVERS = {
 SERIES = 200 * 3 * 4
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(name, marks=pytest.mark.xdist_group(f"big page of {name}")) for name in SERVERS],
-)
+@pytest.fixture(scope="module", params=SERVERS)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     program, *options = SERVERS[request.param]
     pytest.importorskip(program)
