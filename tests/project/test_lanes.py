@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.installed import ROOT
+from tests.project.support import script
 
 PASSES = (
     '<testsuite><testcase name="a"/><testcase name="b"><skipped message="not here"/></testcase></testsuite>'
@@ -22,12 +21,7 @@ FAILS = (
 @pytest.fixture
 def lanes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The script as a module, which writes to a folder of its own."""
-    spec = importlib.util.spec_from_file_location("lanes", ROOT / "scripts" / "lanes.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "lanes", module)  # dataclasses look it up
-    spec.loader.exec_module(module)
+    module = script("lanes")
     monkeypatch.setattr(module, "OUT", tmp_path / "out")
     monkeypatch.setattr(module, "PYTHON", sys.executable)
     return module
