@@ -57,7 +57,7 @@ def filled(kind: Any, registry: CollectorRegistry, count: int = 200) -> Any:
     return metric
 
 
-def kept(metric: Any) -> dict[Any, client_series.Piece]:
+def kept(metric: Any) -> dict[Any, client_series.Block]:
     return client_series._kept[metric]
 
 
