@@ -1,8 +1,8 @@
 """prometheus-client's own counters, gauges, summaries and histograms, read from the inside.
 
-This and the other client_*.py alone read private attributes of prometheus-client's metrics. Nothing is
-believed: a class is read so only after specimens of it came out byte for byte as prometheus-client writes them, and a
-series that is not as expected (a gauge with a function, a value of another class) is left to its own encoder.
+This and the other client_*.py alone read private attributes of prometheus-client's metrics. A class is read so only
+after specimens of it came out byte for byte as prometheus-client writes them. A series that is not as expected (a gauge
+with a function, a value of another class) is left to prometheus-client's own encoder.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """prometheus-client's counters, gauges and summaries, some dozens of series at a time.
 
-Labels and times of creation are kept as text from page to page, in blocks of neighbouring series (200 bytes for a
-series, which takes 600 and more itself); every page reads the values. Only what the last page had on it is kept.
+Labels and times of creation are kept as text from page to page, in blocks of neighbouring series. Every page reads the
+values. Only what the last page had on it is kept.
 """
 
 from __future__ import annotations
