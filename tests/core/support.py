@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 
 
-_NO_MARKS = {"host", "user-agent"}
+_WITHOUT_CONTEXT = {"host", "user-agent"}
 
 
 def request(
@@ -40,7 +40,7 @@ def request(
 ) -> RequestInfo:
     """Make a request; header names are lower case."""
     headers = headers or {}
-    has_context_headers = not _NO_MARKS.issuperset(headers)
+    has_context_headers = not _WITHOUT_CONTEXT.issuperset(headers)
     return RequestInfo(method, path, query, scheme, headers.get, peer, http_version, has_context_headers)
 
 
