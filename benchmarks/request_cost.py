@@ -1,10 +1,12 @@
 """CPU time that a variant adds to a request, in process, with no socket in between.
 
-The bare app and every variant of it, with few routes and with many, live in processes of their own and take turns on
-one core, as many requests each as the bare app answers in 60 ms, the bare app before every variant: what else the
-machine does meanwhile falls on all of them alike. Where requests are long, with many routes and of Django under
-ASGI, there are three processes of the bare app, of a request ID alone and of ours, one after the other: how an app's
-objects lie in memory and in its dictionaries is a matter of chance, worth up to 4 %.
+The bare app and every variant of it, with few routes and with many, live in processes of their own. They take turns on
+one core, the bare app before every variant. So what else the machine does meanwhile falls on all of them alike. A turn
+is as many requests as the bare app answers in 60 ms.
+
+How an app's objects lie in memory and in its dictionaries is a matter of chance. Where requests are long, with many
+routes and of Django under ASGI, that matters. There the bare app, a request ID alone and ours have three processes
+each, one after the other.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A client for the tail of the latencies: its connections are open and have been served before the clock runs.
 
-wrk opens its connections while it measures. uvloop takes in one of them for each turn of the loop as soon as the others
-are busy, so that the last ones wait for 100 to 200 ms, or not at all, as it happens: of a run of some seconds that is
-the slowest percent, whatever the server does later.
+wrk opens its connections while it measures. As soon as the others are busy, uvloop takes in one of them for each turn
+of the loop. By chance the last ones wait for 100 to 200 ms, or not at all. In a run of some seconds that is the slowest
+percent, whatever the server does later.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ def endpoint() -> str:
 def drop_spans() -> None:
     """Replace the OTLP exporters by one that drops, for ours and the peers alike, unless there is a sink to send to.
 
-    The observed app is then set up through the front door, `otlp_endpoint=` and all, and the time of a batch is that
-    of the batch processor, without encoding and sending.
+    The observed app is then set up as users do it, with `otlp_endpoint=`. The time of a batch is that of the batch
+    processor, without encoding and sending.
     """
     if endpoint() != DEAD_END:
         return

@@ -160,9 +160,9 @@ leave_no_cycle(State *state, PyObject *exchange)
 FAST_FUNCTION(exchange_finish)
 {
     State *state = self->state;
-    int is_plain = count == 1 && (names == NULL || (PyTuple_GET_SIZE(names) == 1 && args[1] == Py_True &&
-                                                    IS_TEXT(PyTuple_GET_ITEM(names, 0), "is_complete")));
-    if (!is_plain || !IS(args[0], Exchange)) {
+    int is_complete = count == 1 && (names == NULL || (PyTuple_GET_SIZE(names) == 1 && args[1] == Py_True &&
+                                                       IS_TEXT(PyTuple_GET_ITEM(names, 0), "is_complete")));
+    if (!is_complete || !IS(args[0], Exchange)) {
         return SLOW;
     }
     Held held;

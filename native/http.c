@@ -1,4 +1,4 @@
-/* metrics/http.py: records are measured, in the rows that the table has already. */
+/* metrics/http.py: records are measured, where the table has counted their like. */
 
 #include "fast.h"
 
@@ -6,7 +6,7 @@ enum { HISTOGRAMS = 4, MOST_BOUNDS = 64 };
 
 /* What all records of a call have in common. */
 typedef struct {
-    PyObject *table, *rows, *active;
+    PyObject *table, *row_of, *active;
     Py_ssize_t cells, first[HISTOGRAMS], time_count, size_count;
     double times[MOST_BOUNDS], sizes[MOST_BOUNDS];
 } Meter;
@@ -65,9 +65,9 @@ meter_begin(State *state, Held *keeper, Meter *meter, PyObject *instruments)
                   (meter->time_count = read_bounds(times, meter->times)) >= 0 &&
                   (meter->size_count = read_bounds(sizes, meter->sizes)) >= 0;
     if (is_good) {
-        PyObject *rows = HOLD(table, HistogramTable_row_of), *firsts = HOLD(table, HistogramTable_firsts);
+        PyObject *row_of = HOLD(table, HistogramTable_row_of), *firsts = HOLD(table, HistogramTable_firsts);
         PyObject *cells = HOLD(table, HistogramTable_cells);
-        is_good = rows != NULL && PyDict_CheckExact(rows) && firsts != NULL && PyTuple_CheckExact(firsts) &&
+        is_good = row_of != NULL && PyDict_CheckExact(row_of) && firsts != NULL && PyTuple_CheckExact(firsts) &&
                   PyTuple_GET_SIZE(firsts) == HISTOGRAMS && cells != NULL &&
                   (meter->cells = small_int(cells, 1 << 20)) >= 0;
         for (int at = 0; is_good && at < HISTOGRAMS; at++) {
@@ -78,7 +78,7 @@ meter_begin(State *state, Held *keeper, Meter *meter, PyObject *instruments)
         if (is_good) {
             meter->table = keep(keeper, Py_NewRef(table));
             meter->active = keep(keeper, Py_NewRef(active));
-            meter->rows = keep(keeper, Py_NewRef(rows));
+            meter->row_of = keep(keeper, Py_NewRef(row_of));
         }
     }
     let_go(&held);
@@ -117,7 +117,7 @@ sample_of(State *state, Held *keeper, const Meter *meter, PyObject *record, Samp
         (sizes[1] = small_int(sent, most)) >= 0) {
         PyObject *result = keep(&held, PyTuple_Pack(3, method, status, error_type)), *routes = NULL;
         if (result != NULL) {
-            routes = keep(&held, Py_XNewRef(PyDict_GetItemWithError(meter->rows, result)));
+            routes = keep(&held, Py_XNewRef(PyDict_GetItemWithError(meter->row_of, result)));
         }
         if (routes != NULL && PyDict_CheckExact(routes)) {
             PyObject *by = route == Py_None ? state->names.empty : route;

@@ -2,20 +2,20 @@
 
 #include "fast.h"
 
-/* Tell whether the global propagator is the one that is known to be the default. Or an exception. */
+/* Tell whether the global propagator is the one that is the default. Or an exception. */
 static int
 is_default_propagator(State *state, PyObject *spans)
 {
     Held held;
     held.count = 0;
-    PyObject *modules = HOLD(spans, ServerSpans__modules), *known = HOLD(spans, ServerSpans__w3c), *found = Py_None;
-    int is = known != NULL && modules != NULL && PyDict_CheckExact(modules);
+    PyObject *modules = HOLD(spans, ServerSpans__modules), *standard = HOLD(spans, ServerSpans__w3c), *found = Py_None;
+    int is = standard != NULL && modules != NULL && PyDict_CheckExact(modules);
     if (is) {
         PyObject *module = keep(&held, Py_XNewRef(PyDict_GetItemWithError(modules, state->names.propagate)));
         if (module != NULL) {
             found = keep(&held, PyObject_CallMethodNoArgs(module, state->names.get_global_textmap));
         }
-        is = found == known && !PyErr_Occurred();
+        is = found == standard && !PyErr_Occurred();
     }
     let_go(&held);
     return is;

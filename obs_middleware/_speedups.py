@@ -90,7 +90,7 @@ def is_in_use() -> bool:
 
 
 def paths() -> dict[str, bool]:
-    """Return each fast way and whether it is taken: the C files by name, and what `note` was told."""
+    """Return each fast way and whether it is taken: the C files by name, and those of `note`."""
     found: dict[str, bool] = {}
     for name, way in functions:
         found[name] = found.get(name, True) and bool(getattr(way, "is_on", False))

@@ -1,4 +1,4 @@
-"""Configuration errors, and failures of our own, which are counted and told at most once a minute."""
+"""Configuration errors, and failures of our own, which are counted, and logged at most once a minute."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Being *current* and being *finished* are two things. `with exchange:` makes it current and puts the former state back,
 by value where it ends in another context than the one it began in. `finish()` ends it once, from any thread, and hands
-it to the span and the queue, so that the span, the histograms and the access line can never disagree.
+it to the span and the queue. So the span, the histograms and the access line can never disagree.
 """
 
 from __future__ import annotations
@@ -179,8 +179,8 @@ class Exchange(msgspec.Struct, eq=False):
     def leave(self) -> bool:
         """Let what was before the exchange be current, until it is entered again; False where that is so already.
 
-        What a server begins as the response ends, the timer of a connection above all, takes the current context
-        along; with some dozens of exchanges in there the garbage collector runs with every wave of requests.
+        What a server begins as the response ends, such as the timer of a connection, keeps the current context.
+        With some dozens of exchanges in such contexts, the garbage collector runs with every wave of requests.
         """
         if self._before is None:
             return False

@@ -1,4 +1,4 @@
-"""What an adapter holds of an Observer: it begins exchanges, answers our paths, and is told of start and stop.
+"""What an adapter holds of an Observer: it starts exchanges, answers our paths, and is notified of start and stop.
 
 gateway = Observer.given_or_new(observer, keywords).gateway
 if path in gateway.paths:
@@ -62,7 +62,7 @@ _logger = logging.getLogger("obs")
 
 @share_layout
 class Gateway:
-    """The door of one Observer for adapters.
+    """What adapters call of one Observer.
 
     Attributes:
         paths: what is answered here and never reaches the app.
@@ -151,7 +151,7 @@ class Gateway:
         self.is_development = False
 
     def set_up(self, *, debug: bool = False) -> None:
-        """Set logging and tracing up, once; in debug an unset environment is `development`, also when told later."""
+        """Set logging and tracing up, once; in debug an unset environment is `development`, also at a later call."""
         environment = self._settings.environment or ("development" if debug else "production")
         with self._starting:
             if environment == self._environment:

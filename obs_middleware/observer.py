@@ -1,4 +1,4 @@
-"""Observer: what a user holds, one for each app; it makes the rooms and opens their doors.
+"""Observer: what a user holds, one for each app; it makes health, metrics, logs and tracing for the Gateway.
 
 observer = Observer(service_name="shop")
 app.add_middleware(ObservabilityMiddleware, observer=observer)

@@ -10,6 +10,8 @@ import atexit
 import os
 import sys
 from collections.abc import Callable
+from functools import cache
+from types import ModuleType
 
 Hook = Callable[[], object]
 
@@ -58,7 +60,12 @@ def _run_in_child() -> None:
     # The children of multiprocessing end without exit handlers, and forget what was registered before the fork.
     multiprocessing = sys.modules.get("multiprocessing.util")
     if multiprocessing is not None:
-        multiprocessing.register_after_fork(_run_in_child, _register_finalizer)
+        _register_with(multiprocessing)
+
+
+@cache  # a child inherits what its parent has registered
+def _register_with(multiprocessing: ModuleType) -> None:
+    multiprocessing.register_after_fork(_run_in_child, _register_finalizer)
 
 
 def _register_finalizer(_: object) -> None:

@@ -1,9 +1,8 @@
 """RecordQueue: the records of finished exchanges, which every sink gets many at a time.
 
-One by one, in the middle of an app's work, a record takes twice the time, because the processor's caches hold the
-app's data, and because every line is a system call that waits for whoever reads the log. So records wait, for 63
-others or for 50 ms. Whoever looks is told the whole truth: the metrics page flushes first, and so do `Observer.close`
-and the end of the process.
+In the middle of an app's work one record takes twice the time, because the processor's caches hold the app's data.
+Also, every line is a system call that waits for whoever reads the log. So records wait, for 63 others or for 50 ms.
+Nobody sees less for it: the metrics page flushes first, and so do `Observer.close` and the end of the process.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class RecordQueue:
     Args:
         sinks: each gets every record once, in the order of `add`.
         discard: is called with a record that no sink will get.
-        report: is told of a sink that has failed.
+        report: is called with the failure of a sink.
     """
 
     __slots__ = ("_batch", "_discard", "_report", "_sinks", "_waiting", "flusher")

@@ -46,9 +46,9 @@ class IdSource:
     def draw(self, now_ns: int) -> tuple[str, str]:
         """Return what names an exchange that begins now: a trace and a span ID in one, 48 digits, and a request ID.
 
-        The request ID is a UUID of version 7: milliseconds since 1970, 24 random bits of the process and 48 of its own
-        (RFC 9562, section 5.7; that a part names who makes the IDs is section 6.4's). The random bits name a request,
-        they protect nothing: no secret may be derived from them.
+        The request ID is a UUID of version 7 (RFC 9562, section 5.7). It has milliseconds since 1970, 24 random bits of
+        the process (section 6.4) and 48 of its own. The random bits name a request, they protect nothing: no secret may
+        be derived from them.
 
         Args:
             now_ns: nanoseconds since 1970.

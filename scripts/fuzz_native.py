@@ -4,8 +4,8 @@
     python scripts/fuzz_native.py --case SEED NUMBER  what one case says, in this process
 
 Cases run in blocks, each block in two processes: one of them with OBS_PURE_PYTHON=1. A case is made of its seed and its
-number alone. The kinds that begin with `wild` have objects that change what is being read. How often these are asked
-depends on the way, so that they may not crash, and are not compared.
+number alone. A case whose kind begins with `wild` has objects that change what is being read. How often
+these are asked depends on the way. Such a case must not crash, and its answers are not compared.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ _TIMEOUT_SECONDS = 300
 def main(seconds: float, seed: str) -> int:
     """Run blocks of cases until the time is over, and return how many have crashed or differ."""
     end, first, found, cases = time.monotonic() + seconds, 0, 0, 0
-    kinds: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     while time.monotonic() < end:
         workers = [_begin(way, seed, first) for way in ("0", "1")]
         (compiled, trouble), (python, other_trouble) = map(_finish, workers)
-        for way, told, answers in (("C", trouble, compiled), ("Python", other_trouble, python)):
-            if told:
+        for way, errors, answers in (("C", trouble, compiled), ("Python", other_trouble, python)):
+            if errors:
                 found += 1
-                print(f"CRASH of the {way} code: --case {seed} {first + len(answers)}\n{told}", flush=True)
+                print(f"CRASH of the {way} code: --case {seed} {first + len(answers)}\n{errors}", flush=True)
         for number, (one, two) in enumerate(zip(compiled, python, strict=False), first):
-            kinds[one["kind"]] += 1
+            counts[one["kind"]] += 1
             if one["answer"] != two["answer"] and not one["kind"].startswith("wild"):
                 found += 1
                 print(f"DIFFERENCE in {one['kind']}: --case {seed} {number}", flush=True)
@@ -53,7 +53,7 @@ def main(seconds: float, seed: str) -> int:
                 print(f"  Python {_around(two['answer'], one['answer'])}", flush=True)
         cases += len(compiled)
         first += BLOCK
-    print(f"seed {seed}: {cases} cases, {found} crashes and differences {dict(sorted(kinds.items()))}")
+    print(f"seed {seed}: {cases} cases, {found} crashes and differences {dict(sorted(counts.items()))}")
     return found
 
 
@@ -207,7 +207,7 @@ _CHANGING = re.compile(
 )
 
 
-def shown(value: Any) -> str:
+def described(value: Any) -> str:
     """Return what can be said of a value, without what is new each time."""
     try:
         text = value if type(value) is str else repr(value)
@@ -216,13 +216,13 @@ def shown(value: Any) -> str:
     return _CHANGING.sub("~", text.encode("ascii", "backslashreplace").decode())
 
 
-def told(call: Callable[..., Any], *args: Any, **named: Any) -> str:
+def result_of(call: Callable[..., Any], *args: Any, **named: Any) -> str:
     """Return what a call returns or raises."""
     try:
-        return shown(call(*args, **named))
+        return described(call(*args, **named))
     except Exception as error:
         text = "" if isinstance(error, TypeError) else str(error)[:80]  # which C words in its own way
-        return shown(f"{type(error).__name__} {text}")
+        return described(f"{type(error).__name__} {text}")
 
 
 _FAILURE_IDS = re.compile(r'"(request|correlation|trace|span)_id":(null|"[^"]*"),')
@@ -284,10 +284,10 @@ class Bench:
             for sample in family.samples
             if "created" not in sample.name
         }
-        counts = told(list, table.counts), told(list, table.sums)
+        counts = result_of(list, table.counts), result_of(list, table.sums)
         # The IDs of a failure come from the frames of its traceback, where no exchange is current: C has no frames.
         lines = [_FAILURE_IDS.sub("", line) if '"logger":"obs",' in line else line for line in lines]
-        return [*map(shown, lines), *counts, *map(shown, (instruments.active, table.row_of, errors))]
+        return [*map(described, lines), *counts, *map(described, (instruments.active, table.row_of, errors))]
 
 
 _ENDED = ("outcome", "error_type", "error", "carrier", "active_key", "is_span_ours")
@@ -327,7 +327,7 @@ def _exchange_case(rng: random.Random, bench: Bench, *, is_wild: bool = False) -
             mostly(rng, "1.1"),
             mostly(rng, rng.random() < 0.2),
         )
-        seen.append(told(lambda info=info: type(gateway.start(info)).__name__))
+        seen.append(result_of(lambda info=info: type(gateway.start(info)).__name__))
         exchange = gateway.start(info)
         if exchange is None:
             continue
@@ -337,23 +337,23 @@ def _exchange_case(rng: random.Random, bench: Bench, *, is_wild: bool = False) -
                 setattr(exchange, rng.choice(names), Wild(act) if is_wild else anything(rng))
             elif step == 1:
                 name = rng.choice(names)
-                seen.append(told(delattr, exchange, name))
+                seen.append(result_of(delattr, exchange, name))
             elif step == 2:
-                seen.append(told(exchange.__enter__))
+                seen.append(result_of(exchange.__enter__))
             elif step == 3:
-                seen.append(told(exchange.__exit__, None, None, None))
+                seen.append(result_of(exchange.__exit__, None, None, None))
             elif step == 4:
-                seen.append(told(exchange.leave))
+                seen.append(result_of(exchange.leave))
             elif step == 5:
-                seen.append(contextvars.copy_context().run(told, exchange.leave))
+                seen.append(contextvars.copy_context().run(result_of, exchange.leave))
             elif step == 6:
                 named: dict[str, Any] = rng.choice([{}, {"is_complete": rng.choice([True, False, 1])}])
-                seen.append(told(exchange.finish, **named))
+                seen.append(result_of(exchange.finish, **named))
             elif step == 7:
                 named = rng.choice([{}, {"is_logged": rng.choice([True, []])}])
-                seen.append(told(exchange.record, **named))
+                seen.append(result_of(exchange.record, **named))
             elif step == 8:
-                seen.append(told(gateway._enqueue, exchange))
+                seen.append(result_of(gateway._enqueue, exchange))
             elif step == 9:
                 exchange.status, exchange.route = (
                     rng.choice([200, 404, 500, None]),
@@ -364,9 +364,9 @@ def _exchange_case(rng: random.Random, bench: Bench, *, is_wild: bool = False) -
             elif step == 11:
                 on_finish = rng.choice([act, Raises(), lambda _: 1 / 0, lambda one: one.leave()])
                 pairs = ("odd", on_finish), ("queue", gateway._enqueue)
-                told(list.append, getattr(exchange, "_on_finish", None), pairs)
-        seen.append(told(exchange.finish))
-        seen += [told(getattr, exchange, name) for name in _ENDED]
+                result_of(list.append, getattr(exchange, "_on_finish", None), pairs)
+        seen.append(result_of(exchange.finish))
+        seen += [result_of(getattr, exchange, name) for name in _ENDED]
     return [*seen, *bench.left(own)]
 
 
@@ -403,19 +403,19 @@ def _record_case(rng: random.Random, bench: Bench) -> list[str]:
         for _ in range(rng.randrange(1, 5))
     ]
     line = AccessLine(formatter, Redactor(), "INFO")  # type: ignore[arg-type]
-    seen = [told(line.line, record) for record in records]
+    seen = [result_of(line.line, record) for record in records]
     table = own.gateway._metrics.instruments.table
     if rng.random() < 0.2:
-        told(own.gateway._metrics.record, iter(records))
+        result_of(own.gateway._metrics.record, iter(records))
         name = rng.choice(["firsts", "cells", "counts", "sums", "row_of"])
-        rows = {("GET", 200, ""): {"/a": rng.choice([-1, 9, "x"])}}
-        value = rng.choice([anything(rng), (0, -5, 20, 30), (0, 10**6, 5, 5), bytearray(8), 2**62, rows])
+        row_of = {("GET", 200, ""): {"/a": rng.choice([-1, 9, "x"])}}
+        value = rng.choice([anything(rng), (0, -5, 20, 30), (0, 10**6, 5, 5), bytearray(8), 2**62, row_of])
         setattr(table, name, value)
-        told(own.gateway._metrics.record, iter(records))
+        result_of(own.gateway._metrics.record, iter(records))
         return seen  # what is done in a table that is wrong is not compared
     for record in records * 2:
-        seen.append(told(own.gateway._metrics.record, iter([record])))
-        told(own.gateway._queue.add, record)
+        seen.append(result_of(own.gateway._metrics.record, iter([record])))
+        result_of(own.gateway._queue.add, record)
     return [*seen, *bench.left(own)]
 
 
@@ -461,9 +461,13 @@ def _environ_case(rng: random.Random, bench: Bench, *, is_wild: bool = False) ->
     def info() -> list[str]:
         made = request_info(environ, context_headers, *better)
         fields = [getattr(made, name) for name in RequestInfo.__struct_fields__ if name != "header"]
-        return [shown(fields), told(made.header, "user-agent"), told(made.header, "content-length")]
+        return [
+            described(fields),
+            result_of(made.header, "user-agent"),
+            result_of(made.header, "content-length"),
+        ]
 
-    return [told(info)]
+    return [result_of(info)]
 
 
 def _wsgi_case(rng: random.Random, bench: Bench) -> list[str]:
@@ -497,8 +501,8 @@ def _wsgi_case(rng: random.Random, bench: Bench) -> list[str]:
 
     fails = rng.randrange(12)
     observed = ObservabilityMiddleware(app, own)
-    seen = [told(serve) for _ in range(rng.randrange(1, 4))]
-    return [*seen, shown(sent), *bench.left(own)]
+    seen = [result_of(serve) for _ in range(rng.randrange(1, 4))]
+    return [*seen, described(sent), *bench.left(own)]
 
 
 def _asgi_case(rng: random.Random, bench: Bench) -> list[str]:
@@ -544,8 +548,8 @@ def _asgi_case(rng: random.Random, bench: Bench) -> list[str]:
 
     observed = ObservabilityMiddleware(app, own)
     run, count = bench.loop.run_until_complete, rng.randrange(1, 4)
-    seen = [told(run, observed(dict(scope), receive, send)) for _ in range(count)]
-    return [*seen, shown(sent), *bench.left(own)]
+    seen = [result_of(run, observed(dict(scope), receive, send)) for _ in range(count)]
+    return [*seen, described(sent), *bench.left(own)]
 
 
 def _wild_exchange_case(rng: random.Random, bench: Bench) -> list[str]:

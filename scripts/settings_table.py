@@ -16,13 +16,13 @@ PAGE = Path(__file__).parent.parent / "docs/settings.md"
 def table() -> str:
     """Return the table, one row for each setting."""
     defaults = Settings()
-    rows = ["| setting | default | wants | what it is |", "|---|---|---|---|"]
+    lines = ["| setting | default | wants | what it is |", "|---|---|---|---|"]
     for name, kind in get_type_hints(Settings, include_extras=True).items():
         metas = [meta for part in (kind, *_parts(kind)) for meta in get_args(part) if isinstance(meta, Meta)]
         wants = next(meta.extra["wants"] for meta in metas if meta.extra)
         about = next(meta.description for meta in metas if meta.description)
-        rows.append(f"| `{name}` | {_shown(getattr(defaults, name))} | {wants} | {about} |")
-    return "\n".join(rows)
+        lines.append(f"| `{name}` | {_spelled(getattr(defaults, name))} | {wants} | {about} |")
+    return "\n".join(lines)
 
 
 def in_page(text: str) -> str:
@@ -36,7 +36,7 @@ def _parts(kind: object) -> list[object]:
     return found + [inner for part in found for inner in _parts(part)]
 
 
-def _shown(value: object) -> str:
+def _spelled(value: object) -> str:
     if value is None or value == ():
         return ""
     if isinstance(value, bool):

@@ -115,8 +115,8 @@ class ObservabilityMiddleware:
             finally:
                 if exchange.outcome is None:
                     response.end()
-                # Servers keep a connection's last scope: some dozens of those with all that hangs on an exchange, and
-                # the garbage collector would run with every wave of requests.
+                # Servers keep a connection's last scope. With some dozens of exchanges in those, the garbage
+                # collector would run with every wave of requests.
                 scope.pop(CARRIER_KEY, None)
 
     def _open(self, scope: Scope, receive: Receive, send: Send) -> Response | None:

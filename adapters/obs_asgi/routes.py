@@ -1,7 +1,7 @@
 """The route template of a scope that Starlette or FastAPI has routed; the app's routes are not matched again.
 
-Starlette puts `route` in the scope (before 1.0 `endpoint` alone), FastAPI from 0.137 on keeps the prefix of an included
-router in an entry of its own, and a mount moves its part of the path to `root_path`. Where a mount has parameters that
+Starlette puts `route` in the scope (before 1.0 `endpoint` alone). FastAPI from 0.137 on keeps the prefix of an included
+router in an entry of its own. A mount moves its part of the path to `root_path`. Where a mount has parameters that
 part is full of values, and is matched against the templates of those mounts.
 """
 

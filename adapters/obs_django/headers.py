@@ -1,8 +1,8 @@
 """Our headers on a response of Django's.
 
 `response.headers[name] = value` checks both for what a header can't hold, and `response.items()` is a generator in a
-generator. Our names and values are checked already, so that they are written where Django keeps them,
-in a private dictionary of (name, value) by lower-case name; headers that have none get them by the front door.
+generator. Our names and values are checked already. So they are written where Django keeps them, in a private
+dictionary of (name, value) by lower-case name. Headers without such a dictionary get them by `response.headers`.
 """
 
 from __future__ import annotations

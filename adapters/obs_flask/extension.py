@@ -1,4 +1,4 @@
-"""The Flask extension: the WSGI middleware around `app.wsgi_app`, told of routes and exceptions by Flask."""
+"""The Flask extension: the WSGI middleware around `app.wsgi_app`, with routes and exceptions from Flask."""
 
 from __future__ import annotations
 

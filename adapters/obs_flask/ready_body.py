@@ -1,8 +1,9 @@
 """Werkzeug's response bodies: which of them hold chunks that are all there.
 
 Werkzeug wraps the chunks of every response into an iterator that also closes the response, so that a list looks like a
-stream. Private attributes tell them apart, read here and nowhere else in this adapter; where they are not as expected,
-and where the app has a hand in the body or its end, the body is taken for a stream, which is right for every body.
+stream. Private attributes tell them apart, which are read here and nowhere else in this adapter. Where they are not as
+expected, the body is taken for a stream, which is right for every body. So it is where the app has a hand in the body
+or its end.
 """
 
 from __future__ import annotations

@@ -33,8 +33,8 @@ class ObservabilityMiddleware:
         observer: an Observer made elsewhere; or give settings by name.
         route_of: reads the route template from the environ once the app has routed it; a raw app sets
             `current_exchange().route` itself.
-        ready_body: returns the chunks of a body that needs no more code of the app, and None of any other; a list
-            and a tuple are known.
+        ready_body: returns the chunks of a body that needs no more code of the app, and None of any other. A list
+            and a tuple are recognised without it.
         is_debug: tells the framework's debug flag, which may be set later than this.
 
     Raises:

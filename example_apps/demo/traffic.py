@@ -59,7 +59,7 @@ class Answer:
 def send_all(calls: Sequence[Call], services: Mapping[str, Running]) -> list[Answer]:
     """Send calls from several clients at once, spread over SECONDS.
 
-    Each has a connection of its own: uvicorn closes the one on which an app has raised, and who reuses it just then
+    Each has a connection of its own, because uvicorn closes the one on which an app has raised. Who reuses it just then
     gets no answer.
     """
     limits = httpx.Limits(max_keepalive_connections=0)

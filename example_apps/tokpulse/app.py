@@ -1,7 +1,7 @@
 """The web side of tokpulse.
 
 The one line is `app.add_middleware(ObservabilityMiddleware)`: it alone gives request IDs, traces, metrics, logs
-and probes. The extras: an Observer with checks and metrics of our own (telemetry.py), spans, and `bind()` for
+and probes. The extras are an Observer with checks and metrics of our own (telemetry.py), spans, and `bind()`. It binds
 fields that are on every log line of the request.
 """
 

@@ -1,6 +1,6 @@
 """What the HTTP server's instruments have counted, and how records are measured in them.
 
-Series are bounded whatever clients send: methods are known ones or `_OTHER`, routes are templates, and past a cap every
+Series are bounded whatever clients send. Methods are known ones or `_OTHER`, and routes are templates. Past a cap every
 further label set is counted in one overflow set.
 """
 

@@ -1,7 +1,7 @@
 """The counts behind the HTTP histograms, in one table with a row for each label set.
 
-A request is measured in all four histograms by one look-up and plain additions, where prometheus-client keeps an
-object with a lock of its own for every bucket. `exposition/http_server.py` writes it.
+A request is measured in all four histograms by one look-up and a few additions. prometheus-client keeps an object with
+a lock of its own for every bucket. `exposition/http_server.py` writes it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ _exemplar = Struct("<24sdd")  # the trace and the span ID, value, seconds since 
 class HistogramTable:
     """How many in each bucket, not added up, and the sums behind them.
 
-    Both are arrays, with 4 bytes for a bucket (8 once one has counted 4294967295), so that a label set takes
-    no object of its own.
+    Both are arrays, so that a label set takes no object of its own.
 
     Args:
         sizes: how many buckets each histogram has.

@@ -1,4 +1,4 @@
-"""Path to Reply: each room hands in its Endpoints as values; here is who is answered, and in which thread."""
+"""Path to Reply: health and metrics hand in their Endpoints as values; who is answered, and in which thread."""
 
 from __future__ import annotations
 

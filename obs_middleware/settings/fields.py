@@ -69,7 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings of one Observer.
 
     Raises:
-        ConfigError: a value is not of the type_ that its setting wants.
+        ConfigError: a value is not of the type that its setting wants.
     """
 
     service_name: Annotated[_Name, _about("`service.name` of logs and traces")] = "unknown_service"
@@ -142,15 +142,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             keywords: settings by their own name; they beat every other source.
 
         Raises:
-            ConfigError: a name is unknown, or a value is not of the type_ wanted.
+            ConfigError: a name is unknown, or a value is not of the type wanted.
         """
         found = {}
         for name, value, label in sources.read(config or {}, os.environ if env is None else env):
             if not _is_foreign(name, label, config or {}):
-                _check_known(name, label=label)
+                _refuse_unknown(name, label=label)
                 found[name] = value, label
         for name, value in keywords.items():
-            _check_known(name, label=name)
+            _refuse_unknown(name, label=name)
             found[name] = value, name
         return cls(
             **{name: _convert(value, _types()[name], label=label) for name, (value, label) in found.items()}
@@ -163,7 +163,7 @@ def _is_foreign(name: str, label: str, config: Mapping[str, Any]) -> bool:
     return name not in _types() and label not in config and not is_near
 
 
-def _check_known(name: str, *, label: str) -> None:
+def _refuse_unknown(name: str, *, label: str) -> None:
     if name in _types():
         return
     prefix = label[: len(label) - len(name)]

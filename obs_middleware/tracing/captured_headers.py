@@ -2,8 +2,8 @@
 
 `OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST` and `…_SERVER_RESPONSE` list names or regular expressions,
 `OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SANITIZE_FIELDS` those whose values are hidden; our Redactor hides the rest
-of the secrets. Attributes are `http.request.header.<name>` and `http.response.header.<name>`, with the name in lower
-case and its dashes kept (https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server).
+of the secrets. Attributes are `http.request.header.<name>` and `http.response.header.<name>`. Names are in lower
+case, with their dashes (https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server).
 Imported where one of the first two variables is set.
 """
 

@@ -1,8 +1,8 @@
 """The SDK's batch processor, whose waiting spans are packed: texts, numbers and bytes in place of some twenty objects.
 
-Two thousand spans may wait. As the SDK has them they are megabytes that push the app out of the processor's caches, and
-tens of thousands of objects that the garbage collector looks at; packed they are a quarter, and nothing to collect.
-Imported with the SDK only.
+Two thousand spans may wait. As the SDK has them they are megabytes, which push the app out of the processor's caches.
+They are also tens of thousands of objects, at which the garbage collector looks. Packed they are a quarter, and nothing
+to collect. Imported with the SDK only.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """W3C Trace Context, level 2, read strictly; what calls made from a request carry on.
 
-https://www.w3.org/TR/trace-context-2/. The stock propagator takes the first of two traceparent headers, drops the
-whole tracestate for a repeated key and knows the keys of level 1 only.
+https://www.w3.org/TR/trace-context-2/. The stock propagator is laxer: it takes the first of two traceparent
+headers. For a repeated key it drops the whole tracestate, and it has the keys of level 1 only.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def parse_traceparent(value: str | None) -> tuple[int, int, int] | None:
 def parse_tracestate(value: str | None) -> TraceState:
     """Return the members of a tracestate; empty when one is not valid or there are more than 32 (section 3.3).
 
-    Of a repeated key the first stays. Where the whole is longer than 512 characters, entries over 128 characters are
-    left out first, then entries from the end (section 3.3.1.5).
+    Of a repeated key the first stays. A text over 512 characters is shortened: entries over 128 characters are left
+    out first, then entries from the end (section 3.3.1.5).
     """
     entries: dict[str, str] = {}
     members = [member.strip(" \t") for member in (value or "").split(",", 10 * _MOST_MEMBERS)]

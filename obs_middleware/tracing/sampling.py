@@ -1,9 +1,9 @@
 """Which new traces are kept: decided before the SDK is asked, so that a request that is not kept costs no SDK call.
 
-The rule is that of the SDK's `ParentBased(TraceIdRatioBased(ratio))`, with which the provider that we set up
-samples: the caller's decision, else a bound on the lower 64 bits of the trace ID
+The rule is that of the SDK's `ParentBased(TraceIdRatioBased(ratio))`, which samples in the provider that we set up. It
+takes the caller's decision, else a bound on the lower 64 bits of the trace ID
 (https://opentelemetry.io/docs/specs/otel/trace/sdk/#traceidratiobased). The ID of a new trace that is kept was drawn
-here; where the SDK makes the span, it reaches it as the answer of its ID generator.
+here. Where the SDK makes the span, its ID generator returns that ID.
 """
 
 from __future__ import annotations

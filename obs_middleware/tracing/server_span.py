@@ -2,7 +2,7 @@
 
 Names, attributes and status follow the stable HTTP conventions of OpenTelemetry
 (https://opentelemetry.io/docs/specs/semconv/http/http-spans/). Without an SDK, or with tracing off, the request still
-has a span context of its own: trace and span ID reach the logs and the calls made.
+has a span context of its own. So logs and the calls made have its trace and span ID.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ share(Context=Context, SPAN_KEY=_SPAN)
 class ServerSpans:
     """Start and end the server span of each exchange.
 
-    `sampling` is set where the provider is one that we have set up: a trace that is not kept then costs no SDK call,
-    and the span of one that is kept is a RecordingSpan where it can be.
+    `sampling` is set where we have set up the provider. Then a trace that is not kept costs no SDK call. The span of
+    one that is kept is a RecordingSpan, unless the SDK has to make it.
     """
 
     __slots__ = (

@@ -1,9 +1,9 @@
 """Count the function calls of a request, Python's and C's, as `sys.setprofile` tells them.
 
 What is ours is the difference to the same app without us, for a request like those before it. It is the same each time,
-but for the event loop and for threads, whose work depends on who comes first: what the modules of `_SCHEDULING` do for
-themselves is not counted. A coroutine that goes on after it has waited is not counted again, because how often it waits
-depends on that too. Nor are other threads: Django's `sync_to_async` and the exporter have their own.
+but for the event loop and for threads, whose work depends on who comes first. So what the modules of `_SCHEDULING` do
+for themselves is not counted. A coroutine that goes on after it has waited is not counted again, because how often it
+waits depends on that too. Nor are other threads: Django's `sync_to_async` and the exporter have their own.
 """
 
 from __future__ import annotations

@@ -139,8 +139,8 @@ def _referents(known: dict[int, Any], thing: int) -> list[int]:
 
 
 def _described(cycle: list[Any]) -> str:
-    kinds = Counter(_name(thing) for thing in cycle)
-    return ", ".join(f"{count} {name}" if count > 1 else name for name, count in sorted(kinds.items()))
+    counts = Counter(_name(thing) for thing in cycle)
+    return ", ".join(f"{count} {name}" if count > 1 else name for name, count in sorted(counts.items()))
 
 
 def _name(thing: Any) -> str:

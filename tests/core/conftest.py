@@ -1,13 +1,15 @@
-"""No test of the core sees the settings of the machine it runs on."""
+"""No test of the core sees the settings of the machine it runs on; the fixture `output` catches what is logged."""
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 
 import pytest
 
 from obs_middleware._speedups import SWITCH
-from tests.core.support import SHORT_NAMES
+from tests.core.support import SHORT_NAMES, Output, WithoutPytest
 
 
 @pytest.fixture(autouse=True)
@@ -15,3 +17,13 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in tuple(os.environ):
         if name != SWITCH and (name.startswith(("OBS_", "OTEL_")) or name in SHORT_NAMES):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def output(monkeypatch: pytest.MonkeyPatch) -> Iterator[Output]:
+    own, root = Output(), logging.getLogger()
+    monkeypatch.setattr(root, "handlers", WithoutPytest([own.handler]))
+    monkeypatch.setattr(root, "level", logging.INFO)
+    logging.getLogger("obs.access").manager._clear_cache()  # type: ignore[attr-defined]
+    yield own
+    logging.getLogger("obs.access").manager._clear_cache()  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -17,12 +18,14 @@ from prometheus_client import CollectorRegistry
 
 from obs_middleware import Exchange, Observer, RequestInfo, Settings
 from obs_middleware._speedups import SWITCH
+from obs_middleware.logs.formatters.json import JsonFormatter
+from obs_middleware.logs.outputs import LineHandler
 
 ROOT = Path(__file__).parents[2]
 UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 
 
-_NO_MARKS = {"host", "user-agent"}
+_WITHOUT_CONTEXT = {"host", "user-agent"}
 
 
 def request(
@@ -37,7 +40,7 @@ def request(
 ) -> RequestInfo:
     """Make a request; header names are lower case."""
     headers = headers or {}
-    has_context_headers = not _NO_MARKS.issuperset(headers)
+    has_context_headers = not _WITHOUT_CONTEXT.issuperset(headers)
     return RequestInfo(method, path, query, scheme, headers.get, peer, http_version, has_context_headers)
 
 
@@ -115,6 +118,35 @@ def caught(name: str, *, formatter: logging.Formatter | None = None) -> Iterator
         logger.removeHandler(handler)
         logger.level, logger.propagate = before
         logger.setLevel(before[0])
+
+
+class Output:
+    """Our handler as the root logger's only one, and what it has written."""
+
+    def __init__(self) -> None:
+        self.bytes = io.BytesIO()
+        self.handler = LineHandler(io.TextIOWrapper(self.bytes, encoding="utf-8"))
+        self.handler.setFormatter(JsonFormatter())
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [strict_json(line) for line in self.bytes.getvalue().decode().splitlines()]
+
+    def messages(self) -> list[str]:
+        return [line["message"] for line in self.lines()]
+
+    def wait_for(self, count: int) -> list[str]:
+        deadline = time.monotonic() + 10
+        while len(self.lines()) < count and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return self.messages()
+
+
+class WithoutPytest(list[logging.Handler]):
+    """The root logger's handlers, which pytest's own join for each test; here they would change what is tested."""
+
+    def append(self, handler: logging.Handler) -> None:
+        if not type(handler).__module__.startswith("_pytest"):
+            super().append(handler)
 
 
 def eventually(is_true: Callable[[], object], *, within_seconds: float = 5.0) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from obs_middleware.environ import request_info, variables_of
 
-MARKS = variables_of(("x-request-id", "traceparent"))
+CONTEXT_HEADERS = variables_of(("x-request-id", "traceparent"))
 
 
 def test_variables_tell_the_request() -> None:
@@ -24,7 +24,7 @@ def test_variables_tell_the_request() -> None:
             "REMOTE_PORT": "50123",
             "SERVER_PROTOCOL": "HTTP/1.1",
         },
-        MARKS,
+        CONTEXT_HEADERS,
     )
     assert info.has_context_headers
     assert (info.method, info.path, info.query, info.scheme) == ("POST", "/shop/café", "a=1", "https")
@@ -40,7 +40,7 @@ def test_variables_tell_the_request() -> None:
 
 
 def test_no_variables_at_all_are_a_request_too() -> None:
-    info = request_info({}, MARKS)
+    info = request_info({}, CONTEXT_HEADERS)
     assert (info.method, info.path, info.query, info.scheme, info.peer, info.http_version) == (
         "",
         "",
@@ -53,12 +53,15 @@ def test_no_variables_at_all_are_a_request_too() -> None:
 
 @pytest.mark.parametrize("port", [None, "", "x", "-1", "١a"])
 def test_port_that_is_none_is_left_out(port: str | None) -> None:
-    assert request_info({"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": port}, MARKS).peer == ("192.0.2.1", None)
+    assert request_info({"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": port}, CONTEXT_HEADERS).peer == (
+        "192.0.2.1",
+        None,
+    )
 
 
 @pytest.mark.parametrize("path", ["/\xff\xfe", "/\udcff", "/é\u20ac"])
 def test_path_of_no_valid_encoding_is_still_text(path: str) -> None:
-    request_info({"PATH_INFO": path}, MARKS).path.encode()
+    request_info({"PATH_INFO": path}, CONTEXT_HEADERS).path.encode()
 
 
 def test_what_the_framework_knows_better_is_taken() -> None:
@@ -68,6 +71,8 @@ def test_what_the_framework_knows_better_is_taken() -> None:
         "wsgi.url_scheme": "http",
         "SERVER_PROTOCOL": "HTTP/1.0",
     }
-    info = request_info(variables, MARKS, method="brew", path="/café", scheme="wss", http_version="2")
+    info = request_info(
+        variables, CONTEXT_HEADERS, method="brew", path="/café", scheme="wss", http_version="2"
+    )
     assert (info.method, info.path, info.scheme, info.http_version) == ("brew", "/café", "wss", "2")
     assert info.is_websocket

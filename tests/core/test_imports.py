@@ -107,17 +107,17 @@ def serve(**headers):
 
 def test_propagators_are_imported_when_a_request_brings_baggage_or_sends_something_on() -> None:
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    told = LATE.format(within="pass")
-    told += f"serve(), serve(traceparent={parent!r})\nprint('opentelemetry.propagate' in sys.modules)\n"
-    told += "serve(baggage='a=1')\nprint('opentelemetry.propagate' in sys.modules)"
-    assert python(told).split() == ["False", "True"]
-    told = LATE.format(within="print(outgoing_headers()['traceparent'][3:35] == exchange.trace_id)")
-    assert python(told + "serve(), serve()").split() == ["True", "True"]
+    code = LATE.format(within="pass")
+    code += f"serve(), serve(traceparent={parent!r})\nprint('opentelemetry.propagate' in sys.modules)\n"
+    code += "serve(baggage='a=1')\nprint('opentelemetry.propagate' in sys.modules)"
+    assert python(code).split() == ["False", "True"]
+    code = LATE.format(within="print(outgoing_headers()['traceparent'][3:35] == exchange.trace_id)")
+    assert python(code + "serve(), serve()").split() == ["True", "True"]
 
 
 def test_a_propagator_that_is_set_later_is_asked_from_then_on() -> None:
-    told = LATE.format(within="pass")
-    told += """serve()
+    code = LATE.format(within="pass")
+    code += """serve()
 from opentelemetry import propagate
 from opentelemetry.propagators.textmap import TextMapPropagator
 class Own(TextMapPropagator):
@@ -128,4 +128,4 @@ class Own(TextMapPropagator):
         return context
 propagate.set_global_textmap(Own())
 serve()"""
-    assert python(told).split() == ["asked"]
+    assert python(code).split() == ["asked"]

@@ -81,16 +81,6 @@ def test_it_can_be_turned_off() -> None:
         assert python(code, env={_speedups.SWITCH: value}).strip() == str(not is_off)
 
 
-def test_what_is_on_and_off_is_on_the_metrics_page() -> None:
-    own = observer(log_setup=False)
-    for is_on in (True, False):
-        _speedups.note("made up", is_on)
-        assert own.registry.get_sample_value("obs_fast_path", {"name": "made up"}) == is_on
-    _speedups._noted.pop("made up")
-    is_on = own.registry.get_sample_value("obs_fast_path", {"name": "http"}) == 1
-    assert is_on == _speedups.paths()["http"]
-
-
 def test_it_is_said_at_the_start_in_development(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "obs")
     observer(log_setup=False, environment="development").gateway.set_up()

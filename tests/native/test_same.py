@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import copy
+import math
 import pickle
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from operator import length_hint
 from types import CodeType
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -161,6 +163,35 @@ def test_moments_and_times_are_spelled_as_python_does(moment: float, seconds: fl
     )
     function: Any = AccessLine.line
     assert function(line, record) == function.__wrapped__(line, record)
+
+
+def _halves() -> list[float]:
+    """Return seconds that lie, as decimal fractions, halfway between two thousandths of a millisecond.
+
+    Most of them are no double, and fall short of it or go beyond it; a product of such a one is halfway again.
+    """
+    steps = [*range(3000), *range(10**7, 10**7 + 500), *range(10**11, 10**11 + 500)]
+    return [neighbour for step in steps for neighbour in _around((2 * step + 1) / 2e6)]
+
+
+def _around(seconds: float) -> tuple[float, ...]:
+    return math.nextafter(seconds, 0.0), seconds, math.nextafter(seconds, math.inf)
+
+
+@needs_compiled
+def test_times_halfway_between_two_spellings_are_rounded_as_python_does() -> None:
+    line = AccessLine(_FORMATTERS[0], _REDACTOR, "INFO")
+    function: Any = AccessLine.line
+    ordinary = _record()
+    up = down = 0
+    for seconds in _halves():
+        record = msgspec.structs.replace(ordinary, duration=seconds, time_to_first_byte=seconds)
+        assert function(line, record) == function.__wrapped__(line, record)
+        # What rounding the product to the nearest would make of it.
+        wrong_by = round(seconds * 1e3 * 1e3) - round(float(f"{seconds * 1e3:.3f}") * 1e3)
+        up += wrong_by > 0
+        down += wrong_by < 0
+    assert min(up, down) > 100, "no such times were among them"
 
 
 _LEARNT = st.fixed_dictionaries(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.installed import ROOT
+from tests.project.support import script
 
 PASSES = (
     '<testsuite><testcase name="a"/><testcase name="b"><skipped message="not here"/></testcase></testsuite>'
@@ -22,14 +21,9 @@ FAILS = (
 @pytest.fixture
 def lanes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The script as a module, which writes to a folder of its own."""
-    spec = importlib.util.spec_from_file_location("lanes", ROOT / "scripts" / "lanes.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "lanes", module)  # dataclasses look it up
-    spec.loader.exec_module(module)
+    module = script("lanes")
     monkeypatch.setattr(module, "OUT", tmp_path / "out")
-    monkeypatch.setattr(module, "PYTHON", sys.executable)
+    monkeypatch.setattr(module, "PYTHON", Path(sys.executable))
     return module
 
 
@@ -101,3 +95,23 @@ def test_every_supported_python_has_a_lane_where_it_is_found(
 def test_a_name_that_no_lane_has_is_an_error(lanes: Any, capfd: pytest.CaptureFixture[str]) -> None:
     assert lanes.run_all([], list) == 2
     assert "No lane has such a name" in capfd.readouterr().err
+
+
+def test_python_that_sums_up_is_made_where_no_lane_has_made_it(
+    lanes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    python = tmp_path / "python"
+    makes = f"printf '#!/bin/sh\nexec {sys.executable} \"$@\"\n' >{python}; chmod +x {python}"
+    monkeypatch.setattr(lanes, "PYTHON", python)
+    monkeypatch.setattr(lanes, "MAKE_PYTHON", ["sh", "-c", makes])
+    assert lanes.run_all([lane(lanes, "one", "true", PASSES)], list) == 0
+    assert "2 passed, 1 skipped in" in capfd.readouterr().out.splitlines()[-1]
+
+
+def test_python_that_cannot_be_made_fails_the_whole(
+    lanes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(lanes, "PYTHON", tmp_path / "python")
+    monkeypatch.setattr(lanes, "MAKE_PYTHON", ["false"])
+    assert lanes.run_all([lane(lanes, "one", "true", PASSES)], list) == 1
+    assert "`false` has failed" in capfd.readouterr().err

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from obs_middleware import Observer, bind, current_exchange
+from obs_middleware import Observer, bind, current_exchange, gateway
 
 PAGE = Path(__file__).parents[2] / "docs/write-an-adapter.md"
 LABELS = ("http_request_method", "http_route", "http_response_status_code", "error_type")
@@ -148,3 +148,17 @@ def test_request_of_which_nothing_can_be_learned_reaches_the_app(tiny: Tiny) -> 
     assert response.body == [b"hello"]
     assert tiny.seen == [None]
     assert tiny.registry.get_sample_value("obs_internal_errors_total", {"component": "start"}) == 1
+
+
+def test_page_names_all_that_the_gateway_module_offers() -> None:
+    page = PAGE.read_text()
+    of_the_core = {
+        "capture_response_headers",
+        "perf_counter",
+        "redacted_path",
+        "time_ns",
+    }  # what an Exchange calls
+    for name in gateway.__all__:
+        assert name == "Gateway" or re.search(rf"`{name}\b", page), name
+    for name in {name for name in dir(gateway.Gateway) if not name.startswith("_")} - of_the_core:
+        assert re.search(rf"`{name}\b", page), name

@@ -38,7 +38,7 @@ class JsonFormatter(PythonJsonFormatter):
 
     Args:
         fmt, datefmt, style, validate, options: python-json-logger's. As soon as one of them is given, the line has the
-            fields that python-json-logger would give it, then our IDs and our static fields.
+            fields of python-json-logger, then our IDs and our static fields.
         settings: `Settings.load()` unless given, so that a logging config can name the class alone.
         environment: `settings.environment` unless given.
         is_ascii: write other characters as escapes, for an output that is not UTF-8.

@@ -1,8 +1,8 @@
 """prometheus-client's own counters, gauges, summaries and histograms, read from the inside.
 
-This and the other client_*.py alone read private attributes of prometheus-client's metrics. Nothing is
-believed: a class is read so only after specimens of it came out byte for byte as prometheus-client writes them, and a
-series that is not as expected (a gauge with a function, a value of another class) is left to its own encoder.
+This and the other client_*.py alone read private attributes of prometheus-client's metrics. A class is read so only
+after specimens of it came out byte for byte as prometheus-client writes them. A series that is not as expected (a gauge
+with a function, a value of another class) is left to prometheus-client's own encoder.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from obs_middleware._speedups import note
 from obs_middleware.metrics.exposition.client_metric import uses_created
 from obs_middleware.metrics.exposition.client_readers import READERS
 from obs_middleware.metrics.exposition.formats import OPENMETRICS, TEXT, Format
-from obs_middleware.metrics.exposition.text import is_plain
+from obs_middleware.metrics.exposition.text import need_no_quotes
 
 _AMOUNTS = (2.5, 0.0, 0.00003, 1e-7, 1_234_567.5, 1e16, float("inf"))  # each spelled in a way of its own
 _METHODS = ("collect", "describe", "_samples", "_multi_samples", "_child_samples")
@@ -43,8 +43,8 @@ def blocks(metric: Any, page_format: Format) -> Iterator[str] | None:
 def _is_plain(metric: Any, page_format: Format) -> bool:
     names = metric._labelnames
     return (
-        page_format.is_plain
-        and is_plain(metric._name, *names)
+        page_format.has_bare_names
+        and need_no_quotes(metric._name, *names)
         and len(set(names)) == len(names)
         and all(_is_untouched(metric, method) for method in _METHODS)
     )

@@ -1,7 +1,7 @@
 """prometheus-client's counters, gauges and summaries, some dozens of series at a time.
 
-Labels and times of creation are kept as text from page to page, in pieces of neighbouring series (200 bytes for a
-series, which takes 600 and more itself); every page reads the values. Only what the last page had on it is kept.
+Labels and times of creation are kept as text from page to page, in blocks of neighbouring series. Every page reads the
+values. Only what the last page had on it is kept.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from obs_middleware.metrics.exposition.client_metric import ClientMetric, Unusua
 from obs_middleware.metrics.exposition.formats import Format
 from obs_middleware.metrics.exposition.text import Labels, add_exemplars, number, numbers
 
-_LONG = 64  # series of a piece: a fraction of a slice between two looks at the clock
+_LONG = 64  # series of a block: a fraction of a slice between two looks at the clock
 _HALF = _LONG // 2
 
 _created, _value, _exemplar = map(attrgetter, ("_created", "_value", "_exemplar"))
 _code = attrgetter("_child_samples.__func__")
 
 
-class Piece(NamedTuple):
+class Block(NamedTuple):
     """What is constant of some neighbouring series.
 
     Args:
         labels: the values of their labels.
-        created: the times of their creation, if they are shown.
+        created: the times of their creation, where the page has them.
         braces: the text of each one's labels, up to the value.
         times: the times as text.
     """
@@ -40,9 +40,9 @@ class Piece(NamedTuple):
     times: Sequence[str]
 
 
-Pieces = dict[Sequence[str], Piece]  # by the labels of their first series
+Blocks = dict[Sequence[str], Block]  # by the labels of their first series
 
-_kept: WeakKeyDictionary[Any, Pieces] = WeakKeyDictionary()  # by metric
+_kept: WeakKeyDictionary[Any, Blocks] = WeakKeyDictionary()  # by metric
 
 
 class ClientSeries(ClientMetric):
@@ -61,48 +61,48 @@ class ClientSeries(ClientMetric):
     def _texts(self) -> Iterator[tuple[str, str]]:
         children = self._children()
         labels, series = [*children], [*children.values()]
-        old, new = _kept.get(self._metric, {}), Pieces()
+        old, new = _kept.get(self._metric, {}), Blocks()
         end = 0
         while end < len(labels):
             start, end = end, _end(labels, end, old)
             own, some = labels[start:end], series[start:end]
             try:
-                piece = self._piece(own, some, old.get(own[0]))
-                text = self._text(piece, some)
+                block = self._block(own, some, old.get(own[0]))
+                text = self._text(block, some)
             except Exception:  # one is not as expected
                 yield from self._single(own, some)
             else:
-                new[own[0]] = piece
+                new[own[0]] = block
                 yield text
         _kept[self._metric] = new
 
     def _single(self, labels: Sequence[Sequence[str]], series: Sequence[Any]) -> Iterator[tuple[str, str]]:
         for own, child in zip(labels, series, strict=True):
             try:
-                text = self._text(self._piece([own], [child]), [child])
+                text = self._text(self._block([own], [child]), [child])
             except Exception:  # this one
                 text = self._unusual(own, child)
             yield text
 
-    def _piece(
-        self, labels: Sequence[Sequence[str]], series: Sequence[Any], kept: Piece | None = None
-    ) -> Piece:
-        """Return the piece that is kept, if it still is what it would be."""
+    def _block(
+        self, labels: Sequence[Sequence[str]], series: Sequence[Any], kept: Block | None = None
+    ) -> Block:
+        """Return the block that is kept, if it still is what it would be."""
         created = [*map(_created, series)] if self._has_created else []
         if kept is not None and kept.labels == labels and kept.created == created:
             return kept
         braces = [f"{{{self._labels(own)}}} " if own else " " for own in labels]
-        return Piece(labels, created, braces, [str(number(time)) for time in created])
+        return Block(labels, created, braces, [str(number(time)) for time in created])
 
-    def _text(self, piece: Piece, series: Sequence[Any]) -> tuple[str, str]:
+    def _text(self, block: Block, series: Sequence[Any]) -> tuple[str, str]:
         """Return the text of series with the values that they have now; all loops over them are in C."""
         if {*map(type, series)} != {self._class} or {*map(_code, series)} != {self._class._child_samples}:
             raise UnusualError
         lines = {name: self._values(map(cell, series)) for name, cell in self._cells.items()}
-        times = {f"\n{self._name}_created": piece.times} if self._has_created else {}
+        times = {f"\n{self._name}_created": block.times} if self._has_created else {}
         if self._is_created_late:
-            return _joined(piece.braces, lines), _joined(piece.braces, times)
-        return _joined(piece.braces, lines | times), ""
+            return _joined(block.braces, lines), _joined(block.braces, times)
+        return _joined(block.braces, lines | times), ""
 
     def _values(self, cells: Iterable[Any]) -> list[str]:
         cells = [*cells]
@@ -148,12 +148,12 @@ def _joined(braces: Sequence[str], lines: Mapping[str, Sequence[str]]) -> str:
     return "".join(parts)[1:] + "\n"
 
 
-def _end(labels: Sequence[Sequence[str]], start: int, kept: Pieces) -> int:
-    """Return where the piece ends that begins at a place, so that most pieces stay as series come and go."""
+def _end(labels: Sequence[Sequence[str]], start: int, kept: Blocks) -> int:
+    """Return where the block ends that begins at a place, so that most blocks stay as series come and go."""
     last = min(start + _LONG, len(labels))
-    piece = kept.get(labels[start])
-    if piece is not None:
-        end = start + len(piece.labels)
-        if piece.labels == labels[start:end] and (end == len(labels) or end - start >= _HALF):
+    block = kept.get(labels[start])
+    if block is not None:
+        end = start + len(block.labels)
+        if block.labels == labels[start:end] and (end == len(labels) or end - start >= _HALF):
             return end
     return next((end for end in range(start + _HALF, last) if labels[end] in kept), last)

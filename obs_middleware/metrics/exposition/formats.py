@@ -21,12 +21,12 @@ class Format(msgspec.Struct, frozen=True):
     """One format of the page.
 
     Attributes:
-        is_plain: names that need no quotes stand there as they are, whatever the scheme of escaping.
+        has_bare_names: names that need no quotes stand there as they are, whatever the scheme of escaping.
     """
 
     encode: Callable[[Any], bytes]
     is_openmetrics: bool
-    is_plain: bool = True
+    has_bare_names: bool = True
 
     def text(self, *families: Metric) -> str:
         """Return families as prometheus-client writes them."""
@@ -61,10 +61,10 @@ def choose(accept: str) -> tuple[Format, str]:
     except Exception:  # a version that is no number
         encode, content_type = choose_encoder("")
     asked = getattr(encode, "keywords", {})
-    is_plain = asked.get("escaping", "underscores") in ("underscores", "allow-utf-8")
-    is_known = str(asked.get("version", "1")).partition(".")[0] == "1"
+    has_bare_names = asked.get("escaping", "underscores") in ("underscores", "allow-utf-8")
+    is_version_1 = str(asked.get("version", "1")).partition(".")[0] == "1"
     is_openmetrics = content_type.startswith("application/openmetrics-text")
-    return Format(encode, is_openmetrics, is_plain and is_known), content_type
+    return Format(encode, is_openmetrics, has_bare_names and is_version_1), content_type
 
 
 class _Families:

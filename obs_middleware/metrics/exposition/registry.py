@@ -24,7 +24,7 @@ class TextCollector(Protocol):
         ...
 
     def blocks(self, is_openmetrics: bool) -> Iterator[str]:
-        """Yield the text of all families in pieces of at most some kilobytes; the page pauses between them."""
+        """Yield the text of all families at most some kilobytes at a time; the page pauses between them."""
         ...
 
 
@@ -55,7 +55,7 @@ def _collectors(registry: Any) -> list[Any] | None:
 
 
 def _blocks(collector: Any, page_format: Format) -> Iterator[str]:
-    if page_format.is_plain and _is_ours(collector):
+    if page_format.has_bare_names and _is_ours(collector):
         return iter(collector.blocks(page_format.is_openmetrics))
     return client_classes.blocks(collector, page_format) or _foreign(collector, page_format)
 

@@ -1,6 +1,6 @@
-"""One page at a time, however many ask: who asks for the same while another page is made shares the next one.
+"""One page at a time, however many ask: those who ask while a page is made share the next one.
 
-What one gets was begun after one has asked, never before: no number on it is older than the question.
+A page is begun after its scraper has asked, never before, so that no number on it is older than the question.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ class Labels:
         return self._template % self._pick(values)
 
 
-def is_plain(*names: str) -> bool:
+def need_no_quotes(*names: str) -> bool:
     """Tell whether names of metrics and labels are written as they are in every format."""
     return all(map(_is_name, names))
 

@@ -16,7 +16,7 @@ from obs_middleware.logs import JsonFormatter
 from obs_middleware.logs.access_line import AccessLine, log_record
 from obs_middleware.redaction import Redactor
 from tests.core.logs.support import Raising
-from tests.core.support import strict_json
+from tests.core.support import Output, observer, request, serve, strict_json
 
 _NASTY = st.sampled_from(
     ['"', "\\", "\n", "\x7f", "\u2028", "\ud800", "é", "token=hunter22", "a@example.org"]
@@ -152,3 +152,13 @@ def test_texts_that_clients_make_up_do_not_fill_the_memory(attribute: str) -> No
     remembered = [step[3] for step in line.plan if step[3] is not None]
     assert all(len(texts) <= 256 for texts in remembered)
     assert all(len(key) <= 256 for texts in remembered for key in texts if isinstance(key, str))
+
+
+@pytest.mark.parametrize("peer", [(b"x", 1), (127, 1), (None, None), (object(), 1)])
+def test_address_that_is_no_text_costs_no_other_line(peer: Any, output: Output) -> None:
+    own = observer()
+    serve(own)
+    serve(own, request(peer=peer))
+    serve(own)
+    own.close()
+    assert output.messages() == ["GET /items/7 200"] * 3

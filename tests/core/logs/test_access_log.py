@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from obs_middleware import Settings, bind
+from obs_middleware import Settings, bind, current_exchange
 from obs_middleware.logs import JsonFormatter
 from tests.core.logs.support import SECRET
-from tests.core.support import caught, observer, request, serve, started, strict_json
+from tests.core.support import Output, caught, observer, request, serve, started, strict_json
 
 
 def access_lines(**settings: Any) -> Any:
@@ -127,3 +127,70 @@ def test_client_begins_no_line_of_its_own_in_a_plain_log() -> None:
     (line,) = handler.lines
     assert line.isprintable()
     assert r"/x\x0aCRITICAL" in line
+
+
+# Lines that wait
+
+
+def test_line_comes_soon_though_nobody_follows(output: Output) -> None:
+    serve(observer(), route="/a")
+    assert output.wait_for(1) == ["GET /items/7 200"]
+
+
+def test_line_of_the_app_follows_the_access_lines_before_it(output: Output) -> None:
+    own = observer()
+    serve(own)
+    logging.getLogger("shop").info("later")
+    assert output.messages() == ["GET /items/7 200", "later"]
+
+
+def test_line_of_an_error_follows_those_that_waited(output: Output) -> None:
+    own = observer()
+    serve(own)
+    serve(own, status=500)
+    assert output.messages() == ["GET /items/7 200", "GET /items/7 500"]
+
+
+def test_another_handler_has_its_record_at_once_and_inside_the_request(output: Output) -> None:
+    seen: list[tuple[str, Any]] = []
+
+    class Listening(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append((record.getMessage(), current_exchange()))
+
+    own = observer()
+    exchange = started(own)
+    exchange.status = 200
+    logging.getLogger().handlers.append(Listening())
+    with exchange:
+        exchange.finish()
+    assert seen == [("GET /items/7 200", exchange)]
+    assert output.messages() == ["GET /items/7 200"]
+
+
+def test_handler_that_joins_while_a_line_waits_has_it_too(output: Output) -> None:
+    seen: list[str] = []
+
+    class Listening(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append(f"{record.getMessage()} {record.__dict__['route']}")
+
+    own = observer()
+    serve(own, route="/a")
+    logging.getLogger().handlers.append(Listening())
+    own.close()
+    assert seen == ["GET /items/7 200 /a"]
+    assert output.messages() == ["GET /items/7 200"]
+
+
+def test_line_that_waits_while_its_level_is_switched_off_is_not_written(output: Output) -> None:
+    own = observer()
+    serve(own)
+    serve(own)
+    assert output.messages() == []
+    logging.getLogger("obs.access").setLevel(logging.ERROR)
+    try:
+        own.close()
+    finally:
+        logging.getLogger("obs.access").setLevel(logging.NOTSET)
+    assert output.messages() == []

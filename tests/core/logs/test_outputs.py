@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import io
 import logging
+import logging.config
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from obs_middleware.logs import JsonFormatter
 from obs_middleware.logs.outputs import LineHandler, sole_handler
-
-
-class Root(list[logging.Handler]):
-    """The root logger's handlers, without those of pytest, which join for each test."""
-
-    def append(self, handler: logging.Handler) -> None:
-        if not type(handler).__module__.startswith("_pytest"):
-            super().append(handler)
+from tests.core.support import ROOT, Output, WithoutPytest, observer, serve, strict_json
 
 
 @pytest.fixture
 def handler(monkeypatch: pytest.MonkeyPatch) -> LineHandler:
     """Make our handler the only one of the root logger."""
     handler = LineHandler(io.StringIO())
-    monkeypatch.setattr(logging.getLogger(), "handlers", Root([handler]))
+    monkeypatch.setattr(logging.getLogger(), "handlers", WithoutPytest([handler]))
     return handler
 
 
@@ -34,11 +34,24 @@ class Other(LineHandler):
     """Somebody else's, made of ours."""
 
 
+class Proxy:
+    """As wrapt makes them: it looks like what it is around."""
+
+    def __init__(self, wrapped: Any) -> None:
+        self._wrapped = wrapped
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._wrapped, name)
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return self._wrapped.__get__(instance, owner)
+
+
 @pytest.mark.parametrize(
     ("holder", "attribute", "value"),
     [
-        (logging.root, "handlers", Root([Other(io.StringIO())])),
-        (logging.root, "handlers", Root()),
+        (logging.root, "handlers", WithoutPytest([Other(io.StringIO())])),
+        (logging.root, "handlers", WithoutPytest()),
         (logging.getLogger("obs"), "handlers", [logging.NullHandler()]),
         (ACCESS, "handlers", [logging.NullHandler()]),
         (ACCESS, "filters", [lambda record: True]),
@@ -46,6 +59,7 @@ class Other(LineHandler):
         (logging.getLogger("obs"), "propagate", False),
         (logging.Logger, "handle", lambda self, record: None),
         (logging.Logger, "callHandlers", lambda self, record: None),
+        (logging.Logger, "callHandlers", Proxy(logging.Logger.callHandlers)),
         (logging.Logger, "makeRecord", lambda self, *args: None),
     ],
     ids=[
@@ -58,6 +72,7 @@ class Other(LineHandler):
         "parent that does not propagate",
         "handle replaced",
         "callHandlers replaced",
+        "callHandlers behind a proxy",
         "makeRecord replaced",
     ],
 )
@@ -97,3 +112,94 @@ def test_blocks_are_written_as_bytes_where_the_stream_takes_them_and_as_text_els
     LineHandler(text).write(blocks)
     assert raw.getvalue() == b"".join(blocks)
     assert text.getvalue() == "caf\u00e9\ntwo\nthree\n"
+
+
+def test_stream_of_text_alone_is_written_too(output: Output) -> None:
+    text = io.StringIO()
+    output.handler.setStream(text)
+    own = observer()
+    serve(own)
+    own.close()
+    assert strict_json(text.getvalue().strip())["message"] == "GET /items/7 200"
+
+
+class Tee(io.TextIOWrapper):
+    """A stream that does more with text than write it."""
+
+    def __init__(self, inner: io.BytesIO) -> None:
+        super().__init__(inner, encoding="utf-8")
+        self.copies: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.copies.append(text)
+        return super().write(text)
+
+
+def test_stream_that_does_more_than_write_sees_every_line(output: Output) -> None:
+    tee = Tee(output.bytes)
+    output.handler.setStream(tee)
+    own = observer()
+    serve(own)
+    own.close()
+    assert "GET /items/7 200" in "".join(tee.copies)
+
+
+def test_formatter_derived_from_ours_formats_every_line(output: Output) -> None:
+    class Theirs(JsonFormatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return super().format(record).replace("GET", "get")
+
+    output.handler.setFormatter(Theirs())
+    own = observer()
+    serve(own)
+    own.close()
+    assert output.messages() == ["get /items/7 200"]
+
+
+def test_logging_can_be_configured_while_others_log(output: Output) -> None:
+    own, is_over = observer(), threading.Event()
+
+    def work() -> None:
+        while not is_over.is_set():
+            serve(own)
+            logging.getLogger("shop").info("hello")
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(2)]
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in range(200):
+            logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
+    finally:
+        sys.setswitchinterval(interval)
+        is_over.set()
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+TORN = """
+import sys
+from obs_middleware import Observer, RequestInfo
+own = Observer()
+own.gateway.set_up()
+for _ in range(1500):
+    exchange = own.gateway.start(RequestInfo("GET", "/" + "x" * 200, "", "http", {}.get))
+    exchange.status = 200
+    exchange.finish()
+"""
+
+
+def test_processes_that_share_an_output_tear_no_line(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    script = tmp_path / "writes.py"
+    script.write_text(TORN)
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    writers = [subprocess.Popen([sys.executable, script], stdout=write, env=env) for _ in range(3)]
+    os.close(write)
+    with os.fdopen(read, encoding="utf-8") as output:
+        lines = [strict_json(line.rstrip("\n")) for line in output]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    assert len(lines) == 4500

@@ -78,7 +78,7 @@ def packing() -> Iterator[Packing]:
     made.provider.shutdown()
 
 
-def told(span: ReadableSpan) -> dict[str, Any]:
+def contents(span: ReadableSpan) -> dict[str, Any]:
     """Return all that a span tells."""
     return {
         "name": span.name,
@@ -99,7 +99,7 @@ def told(span: ReadableSpan) -> dict[str, Any]:
 
 
 def assert_same(exported: ReadableSpan, span: Span) -> None:
-    assert told(exported) == told(span)
+    assert contents(exported) == contents(span)
     assert encode_spans([exported]).SerializeToString() == encode_spans([span]).SerializeToString()
 
 
@@ -223,7 +223,7 @@ def test_what_cannot_be_packed_stays_as_it_is(use: Any, packing: Packing) -> Non
     use(span)
     span.end()
     exported = packing.exported()
-    assert told(exported) == told(span)
+    assert contents(exported) == contents(span)
     assert [event.dropped_attributes for event in exported.events] == [
         event.dropped_attributes for event in span.events
     ]
@@ -250,9 +250,9 @@ def test_batch_is_a_sequence(packing: Packing) -> None:
     packing.provider.force_flush()
     (batch,) = packing.exporter.batches
     assert len(batch) == 5
-    assert [told(span) for span in batch] == [told(span) for span in spans]
-    assert [told(span) for span in batch[1:3]] == [told(span) for span in spans[1:3]]
-    assert told(batch[-1]) == told(spans[-1])
+    assert [contents(span) for span in batch] == [contents(span) for span in spans]
+    assert [contents(span) for span in batch[1:3]] == [contents(span) for span in spans[1:3]]
+    assert contents(batch[-1]) == contents(spans[-1])
     with pytest.raises(IndexError):
         batch[5]
 

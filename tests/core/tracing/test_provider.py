@@ -51,14 +51,14 @@ for name, value in os.environ.items():
 
 DECODE = """
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-told = []
+batches = []
 for path, kind, body in received:
     for resource_spans in ExportTraceServiceRequest.FromString(body).resource_spans:
         resource = {pair.key: pair.value.string_value for pair in resource_spans.resource.attributes}
         spans = [span for scope in resource_spans.scope_spans for span in scope.spans]
         names = [[span.name, span.kind, span.trace_id.hex()] for span in spans]
-        told.append([path, kind, resource, names, exchange.trace_id])
-print(json.dumps(told))
+        batches.append([path, kind, resource, names, exchange.trace_id])
+print(json.dumps(batches))
 """
 
 
@@ -67,8 +67,8 @@ def run(*, before: str = "", middle: str = "", after: str = "", settings: str = 
 
 
 def received(**env: str) -> list[Any]:
-    told: list[Any] = json.loads(run(before=SINK, after=DECODE, **env))
-    return told
+    batches: list[Any] = json.loads(run(before=SINK, after=DECODE, **env))
+    return batches
 
 
 KIND = "print(type(provider).__name__, sys.modules.get('opentelemetry.sdk') is not None)"

@@ -543,11 +543,11 @@ def _seen(span: Any) -> Any:
 
 def _json(span: Any) -> Any:
     try:
-        told = json.loads(span.to_json())
+        described = json.loads(span.to_json())
     except TypeError as error:  # the SDK writes no bytes
         return str(error)
     for name in ("context", "start_time", "end_time"):
-        told.pop(name)
-    for event in told["events"]:
+        described.pop(name)
+    for event in described["events"]:
         event.pop("timestamp")
-    return told
+    return described

@@ -57,7 +57,7 @@ def filled(kind: Any, registry: CollectorRegistry, count: int = 200) -> Any:
     return metric
 
 
-def kept(metric: Any) -> dict[Any, client_series.Piece]:
+def kept(metric: Any) -> dict[Any, client_series.Block]:
     return client_series._kept[metric]
 
 
@@ -124,7 +124,7 @@ def test_every_amount(kind: Any, registry: CollectorRegistry) -> None:
     same(registry)
     for amount in AMOUNTS:
         metric.clear()
-        for number in range(3):  # a piece of such alone
+        for number in range(3):  # a block of such alone
             add(metric.labels(str(number)), amount)
         same(registry)
 
@@ -244,11 +244,11 @@ def test_any_order_of_changes(steps: list[tuple[str, int, Any]]) -> None:
 def test_nothing_is_kept_of_what_is_gone(kind: Any, registry: CollectorRegistry) -> None:
     metric = filled(kind, registry)
     ours(registry)
-    assert sum(len(piece.labels) for piece in kept(metric).values()) == 200
+    assert sum(len(block.labels) for block in kept(metric).values()) == 200
     for number in range(150):
         metric.remove(str(number), "b")
     ours(registry, OPEN)  # any page
-    assert sum(len(piece.braces) for piece in kept(metric).values()) == 50
+    assert sum(len(block.braces) for block in kept(metric).values()) == 50
     metric.clear()
     ours(registry)
     assert not kept(metric)
@@ -268,9 +268,9 @@ def test_most_pieces_stay_as_series_come_and_go(kind: Any, registry: CollectorRe
         metric.remove(str(number * 3), "b")
         add(metric.labels(f"new {number}", "b"), 1)
         ours(registry)
-        new = [piece for piece in kept(metric).values() if id(piece) not in before[0]]
+        new = [block for block in kept(metric).values() if id(block) not in before[0]]
         assert len(new) <= 3  # where one went, and the last
-    sizes = [len(piece.labels) for piece in kept(metric).values()]
+    sizes = [len(block.labels) for block in kept(metric).values()]
     assert sum(sizes) == 40 * client_series._LONG
     assert min(sizes[:-1]) >= client_series._HALF
     assert max(sizes) <= client_series._LONG

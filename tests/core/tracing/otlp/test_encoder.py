@@ -230,11 +230,11 @@ def test_half_a_character_costs_itself_alone() -> None:
 
 
 def test_a_span_that_cannot_be_written_costs_itself_alone() -> None:
-    told: list[Exception] = []
-    request = encode([readable(name="before 1970", start_time=-1), readable(name="kept")], told.append)
+    reported: list[Exception] = []
+    request = encode([readable(name="before 1970", start_time=-1), readable(name="kept")], reported.append)
     (written,) = ExportTraceServiceRequest.FromString(bytes(request)).resource_spans[0].scope_spans[0].spans
     assert written.name == "kept"
-    assert len(told) == 1
+    assert len(reported) == 1
 
 
 @given(st.integers(0, 2**63 - 1), TEXTS)

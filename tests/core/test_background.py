@@ -1,0 +1,96 @@
+"""The one thread of ours in a process: it works when it is woken, and sleeps otherwise."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from obs_middleware.background import Worker
+from tests.core.support import Output, eventually, observer, serve
+
+
+def test_without_a_thread_to_be_had_lines_are_written_at_once(
+    output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_to_be_had(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    own = observer()
+    monkeypatch.setattr(own.gateway._queue.flusher.worker, "_thread", None)
+    monkeypatch.setattr(own.gateway._queue.flusher.worker, "is_asleep", True)
+    monkeypatch.setattr(threading.Thread, "start", none_to_be_had)
+    for count in (1, 2):
+        serve(own)
+        assert len(output.lines()) == count
+
+
+def test_thread_that_flushes_is_a_daemon_and_one_for_the_process(output: Output) -> None:
+    for _ in range(3):
+        serve(observer())
+    output.wait_for(3)
+    threads = [thread for thread in threading.enumerate() if thread.name == "obs-background"]
+    assert len(threads) == 1
+    assert threads[0].daemon
+    assert sys.is_finalizing() is False
+
+
+class Work:
+    """Things to do, one with each call of the job; the thread that does them ends with the test."""
+
+    def __init__(self, has_work: Callable[[], bool] = lambda: False) -> None:
+        self.left = 0
+        self.calls: list[int] = []
+        self.worker = Worker(self.do, has_work)
+
+    def do(self) -> bool:
+        self.calls.append(threading.get_ident())
+        self.left = max(0, self.left - 1)
+        return self.left > 0
+
+
+def fallen_asleep(work: Work) -> int:
+    """Wait until the thread sleeps, and return how often the job was called."""
+    calls = -1
+    while calls != len(work.calls):
+        calls = len(work.calls)
+        time.sleep(0.02)
+        eventually(lambda: work.worker.is_asleep)
+    return calls
+
+
+def test_worker_does_what_there_is_then_sleeps_until_it_is_woken() -> None:
+    work = Work()
+    assert work.worker.is_asleep
+    for _ in range(2):
+        work.left = 3
+        assert work.worker.wake()
+        eventually(lambda: not work.left)
+        fallen_asleep(work)
+    assert len(set(work.calls) - {threading.get_ident()}) == 1
+
+
+def test_what_comes_in_while_the_worker_falls_asleep_is_not_left() -> None:
+    comes_in_late = list[bool]()
+    work = Work(lambda: bool(comes_in_late) and comes_in_late.pop())
+    work.worker.wake()
+    before = fallen_asleep(work)
+    comes_in_late.append(True)
+    work.worker.wake()  # once: nobody wakes it for what comes in late
+    assert fallen_asleep(work) == before + 2
+
+
+def test_worker_that_got_no_thread_asks_again_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_to_be_had(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    work = Work()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", none_to_be_had)
+        assert not work.worker.wake()
+    assert work.worker.is_asleep
+    assert work.worker.wake()
+    eventually(lambda: work.calls)

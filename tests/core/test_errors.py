@@ -1,0 +1,77 @@
+"""A failure of our own is counted each time, and logged once a minute."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from obs_middleware import errors
+from obs_middleware.errors import Failures
+from tests.core.support import internal_errors, observer, started
+
+
+def test_failure_of_our_own_is_counted_and_logged_once_in_a_minute_and_never_raised(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    own = observer(access_log=False)
+    for _ in range(3):
+        exchange = started(own)
+        exchange.duration = None  # type: ignore[assignment]
+        exchange.response_bytes = None  # type: ignore[assignment]  # which no histogram takes
+        exchange.finish()
+    assert internal_errors(own, "metrics") == 3
+    lines = [record.getMessage() for record in caplog.records if record.name == "obs"]
+    assert lines == ["obs-middleware failed in metrics; the request was not affected"]
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "obs"]
+
+
+def test_minute_of_silence_is_one_for_all_components_and_ends(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, counted = [1000.0], list[str]()
+    monkeypatch.setattr(errors, "monotonic", lambda: now[0])
+    failures = Failures(counted.append)
+    for seconds, component in ((0, "logs"), (59.9, "traces"), (60, "metrics"), (119.9, "logs")):
+        now[0] = 1000.0 + seconds
+        failures.report(component, ValueError(component))
+    assert counted == ["logs", "traces", "metrics", "logs"]
+    assert [line.partition(";")[0] for line in logged(caplog)] == [
+        "obs-middleware failed in logs",
+        "obs-middleware failed in metrics",
+    ]
+
+
+def test_line_of_a_failure_has_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    Failures(lambda component: None).report("logs", ValueError("what has happened"))
+    assert "what has happened" in caplog.text
+
+
+def test_guarded_function_returns_what_it_returns_or_none_where_it_fails() -> None:
+    counted = list[str]()
+    failures = Failures(counted.append)
+    assert failures.guard("numbers", divmod, 7, 2) == (3, 1)
+    assert failures.guard("numbers", divmod, 7, 0) is None
+    assert counted == ["numbers"]
+
+
+def test_guard_lets_through_what_ends_the_process() -> None:
+    def end() -> None:
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        Failures(lambda component: None).guard("numbers", end)
+
+
+def test_handler_of_the_user_that_fails_makes_no_failure_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise RuntimeError("the user's own")
+
+    monkeypatch.setattr(logging.getLogger("obs"), "handlers", [Broken()])
+    counted = list[str]()
+    Failures(counted.append).report("logs", ValueError())
+    assert counted == ["logs"]

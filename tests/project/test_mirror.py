@@ -1,0 +1,94 @@
+"""The tests mirror the source: whoever looks for the test of a module finds it by its name, and the other way round."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.installed import ROOT
+
+CORE = ROOT / "obs_middleware"
+ADAPTERS = ROOT / "adapters"
+TESTS = ROOT / "tests"
+
+# Tests of the core that no module has the name of, and what they test.
+NAMED_OTHERWISE = {
+    "core/test_imports.py": "__init__.py",  # what an import brings along, and the public names
+    "core/logs/formatters/test_json_options.py": "logs/formatters/json.py",  # python-json-logger's options alone
+    "adapters/test_asgi_stack.py": "obs_asgi/middleware.py",  # its place around Starlette's stack
+}
+# Modules without a test file of their own, and the files that test them, since nobody calls them but by another module.
+TESTED_ELSEWHERE = {
+    "_speedups.py": "native/test_layout.py",  # which functions are off, where C is built
+    "logs/access_plan.py": "core/logs/test_access_line.py",  # a plan is seen in the line alone
+    "logs/fields.py": "core/logs/test_access_line.py",  # so are the fields
+    "logs/formatters/redacted_record.py": "core/logs/formatters/test_json_options.py",
+    "metrics/exposition/client_readers.py": "core/metrics/exposition/test_client_classes.py",
+    "metrics/semconv.py": "core/metrics/test_http.py",  # names alone
+    "reply.py": "core/ops/test_endpoints.py",  # a value without behaviour
+    "request.py": "core/test_scope.py",  # a value; scope.py and environ.py make it
+    "tracing/attributes.py": "core/tracing/test_server_span.py",
+    "tracing/otlp/protobuf.py": "core/tracing/otlp/test_encoder.py",  # compared with the SDK's bytes
+    "tracing/propagators.py": "core/tracing/test_propagation.py",
+    "tracing/recording_tracer.py": "core/tracing/test_recording_span.py",
+}
+WHY = "no module has its name: name it after the module that it tests, or give a reason in NAMED_OTHERWISE"
+
+
+def files_in(folder: str) -> list[str]:
+    return sorted(str(path.relative_to(TESTS)) for path in (TESTS / folder).rglob("test_*.py"))
+
+
+def modules(folder: Path) -> list[str]:
+    return sorted(
+        str(path.relative_to(folder)) for path in folder.rglob("*.py") if path.name != "__init__.py"
+    )
+
+
+def core_test(module: str) -> str:
+    """Return the test file of a module of the core."""
+    path = Path(module)
+    return str(Path("core", path.parent, f"test_{path.name}"))
+
+
+def adapter_tests() -> set[str]:
+    """Return the names that a test file of an adapter may have: of a package, or of a module in it."""
+    packages = [path for path in ADAPTERS.glob("obs_*") if path.is_dir()]
+    names = {package: package.name.removeprefix("obs_") for package in packages}
+    whole = {f"adapters/test_{name}.py" for name in names.values()}
+    return whole | {
+        f"adapters/test_{name}_{path.stem}.py"
+        for package, name in names.items()
+        for path in package.glob("*.py")
+    }
+
+
+@pytest.mark.parametrize("module", modules(CORE))
+def test_every_module_of_the_core_has_its_test_file(module: str) -> None:
+    tests = TESTED_ELSEWHERE.get(module, core_test(module))
+    assert (TESTS / tests).is_file(), f"{module} has no {tests}"
+
+
+@pytest.mark.parametrize("tests", files_in("core"))
+def test_every_test_file_of_the_core_is_named_after_a_module(tests: str) -> None:
+    assert tests in NAMED_OTHERWISE or tests in set(map(core_test, modules(CORE))), WHY
+
+
+@pytest.mark.parametrize("tests", files_in("adapters"))
+def test_every_test_file_of_an_adapter_is_named_after_it(tests: str) -> None:
+    assert tests in NAMED_OTHERWISE or tests in adapter_tests(), WHY
+
+
+@pytest.mark.parametrize("package", sorted(path.name for path in ADAPTERS.glob("obs_*")))
+def test_every_adapter_has_its_test_file(package: str) -> None:
+    assert (TESTS / "adapters" / f"test_{package.removeprefix('obs_')}.py").is_file()
+
+
+def test_exceptions_are_needed() -> None:
+    for tests, module in NAMED_OTHERWISE.items():
+        assert (TESTS / tests).is_file()
+        assert (CORE / module).is_file() or (ADAPTERS / module).is_file()
+    for module in TESTED_ELSEWHERE:
+        assert (CORE / module).is_file()
+        assert not (TESTS / core_test(module)).exists(), f"{module} has its own test file now"
