@@ -5,6 +5,31 @@
 #define PLACE(field) [RequestRecord_##field - RequestRecord_FIRST]
 #define EXCHANGE(field) HOLD(exchange, Exchange_##field)
 
+/* Return the user agent, new, as the header function of an environ or a scope looks it up; any other one is called. */
+static PyObject *
+user_agent_of(State *state, PyObject *header)
+{
+    PyObject *look_up = PyMethod_Check(header) ? PyMethod_GET_FUNCTION(header) : NULL;
+    PyObject *fields = PyMethod_Check(header) ? PyMethod_GET_SELF(header) : NULL; /* which the held method holds */
+    int is_scope = look_up == state->constants[CONSTANT_scope_header];
+    if (look_up == NULL || !PyDict_CheckExact(fields) || !(is_scope || look_up == state->constants[CONSTANT_header])) {
+        return PyObject_CallOneArg(header, state->names.user_agent);
+    }
+    PyObject *name = is_scope ? state->names.user_agent_bytes : state->names.HTTP_USER_AGENT;
+    PyObject *value = Py_XNewRef(PyDict_GetItemWithError(fields, name));
+    if (value == NULL) {
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    }
+    if (!is_scope) {
+        return value;
+    }
+    PyObject *text = PyBytes_CheckExact(value)
+                         ? PyUnicode_DecodeLatin1(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), NULL)
+                         : PyObject_CallOneArg(header, state->names.user_agent);
+    Py_DECREF(value);
+    return text;
+}
+
 PyObject *
 record_of(State *state, PyObject *exchange, PyObject *is_logged)
 {
@@ -50,7 +75,7 @@ record_of(State *state, PyObject *exchange, PyObject *is_logged)
             return failed();
         }
     }
-    PyObject *agent = keep(&held, PyObject_CallOneArg(header, state->names.user_agent));
+    PyObject *agent = keep(&held, user_agent_of(state, header));
     fields[RequestRecord_user_agent - RequestRecord_FIRST] = agent;
     result = agent == NULL ? NULL : struct_of(state, CLASS_RequestRecord, fields, end - fields);
     let_go(&held);

@@ -72,10 +72,11 @@ def _blocks(line: AccessLine, records: Iterator[RequestRecord]) -> Iterator[byte
     """Yield lines, as many at a time as a pipe takes as one."""
     lines: list[bytes] = []
     size = 0
+    write = line.line
     for record in records:
         if record.is_logged:
             continue
-        text = line.line(record)
+        text = write(record)
         if size + len(text) > ATOMIC and lines:
             yield b"".join(lines)
             lines.clear()
