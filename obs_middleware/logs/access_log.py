@@ -77,11 +77,12 @@ def _blocks(line: AccessLine, records: Iterator[RequestRecord]) -> Iterator[byte
         if record.is_logged:
             continue
         text = write(record)
-        if size + len(text) > ATOMIC and lines:
+        length = len(text)
+        if size + length > ATOMIC and lines:
             yield b"".join(lines)
             lines.clear()
             size = 0
         lines.append(text)
-        size += len(text)
+        size += length
     if lines:
         yield b"".join(lines)
