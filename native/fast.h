@@ -186,6 +186,7 @@ FAST_FUNCTION(exchange_leave);
 FAST_FUNCTION(exchange_record);
 FAST_FUNCTION(gateway_enqueue);
 FAST_FUNCTION(gateway_start);
+FAST_FUNCTION(header_values);
 FAST_FUNCTION(http_record);
 FAST_FUNCTION(queue_add);
 FAST_FUNCTION(request_id_draw);
