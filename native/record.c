@@ -35,29 +35,32 @@ record_of(State *state, PyObject *exchange, PyObject *is_logged)
 {
     Held held;
     held.count = 0;
-    PyObject *info = EXCHANGE(info), *header, *peer, *result = SLOW;
+    PyObject *info = EXCHANGE(info), *status = EXCHANGE(status), *header, *peer, *asked, *result = SLOW;
     PyObject *started_ns = EXCHANGE(started_ns), *duration = EXCHANGE(duration);
     if (FIELD(exchange, Exchange_outcome) != state->constants[CONSTANT_OK] || info == NULL || !IS(info, RequestInfo) ||
         (header = HOLD(info, RequestInfo_header)) == NULL || (peer = HOLD(info, RequestInfo_peer)) == NULL ||
-        (peer != Py_None && !PyTuple_CheckExact(peer)) || started_ns == NULL || !PyLong_CheckExact(started_ns) ||
+        (peer != Py_None && !PyTuple_CheckExact(peer)) || (asked = HOLD(info, RequestInfo_method)) == NULL ||
+        !PyUnicode_CheckExact(asked) || status == NULL || !PyLong_CheckExact(status) || started_ns == NULL || !PyLong_CheckExact(started_ns) ||
         duration == NULL || !PyFloat_CheckExact(duration)) {
         let_go(&held);
         return SLOW;
     }
     PyObject *client = peer == Py_None || PyTuple_GET_SIZE(peer) == 0 ? Py_None : PyTuple_GET_ITEM(peer, 0);
+    long long code = small_int(status, 999);
+    int has_body = !IS_TEXT(asked, "HEAD") && code != 204 && code != 304; /* as `Exchange.has_body` */
     double ended = PyLong_AsDouble(started_ns) / 1e9 + PyFloat_AS_DOUBLE(duration);
     PyObject *fields[] = {
         PLACE(active_key) = EXCHANGE(active_key),
         PLACE(method) = EXCHANGE(method),
         PLACE(path) = HOLD(info, RequestInfo_path),
         PLACE(route) = EXCHANGE(route),
-        PLACE(status) = EXCHANGE(status),
+        PLACE(status) = status,
         PLACE(outcome) = state->names.ok,
         PLACE(error_type) = EXCHANGE(error_type),
         PLACE(duration) = duration,
         PLACE(time_to_first_byte) = EXCHANGE(time_to_first_byte),
         PLACE(request_bytes) = EXCHANGE(request_bytes),
-        PLACE(response_bytes) = EXCHANGE(response_bytes),
+        PLACE(response_bytes) = has_body ? EXCHANGE(response_bytes) : keep(&held, PyLong_FromLong(0)),
         PLACE(request_id) = EXCHANGE(request_id),
         PLACE(correlation_id) = EXCHANGE(correlation_id),
         PLACE(ids) = EXCHANGE(ids),

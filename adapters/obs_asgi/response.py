@@ -35,7 +35,6 @@ class Response:
     __slots__ = (
         "before",
         "exchange",
-        "has_body",
         "has_closed",
         "has_trailers",
         "is_streaming",
@@ -65,7 +64,6 @@ class Response:
         self.server_receive = receive
         self.server_send = send
         self.sent = 0  # bytes of the body
-        self.has_body = True
         self.has_trailers = False
         self.has_closed = False  # a websocket, by either side
         self.is_streaming = False  # has sent a chunk; those that follow need no more than to be counted
@@ -117,12 +115,12 @@ class Response:
         finally:
             if has_left:
                 exchange.__enter__()
-        if self.has_body and "body" in message:
+        if "body" in message:
             self.sent += len(message["body"])
         if is_last:
             self.end(is_complete=is_seen)
         else:  # that chunks to come are refused is seen by the frames of a Python function alone
-            self.is_streaming = self.has_body and hasattr(self.server_send, "__code__")
+            self.is_streaming = hasattr(self.server_send, "__code__")
 
     async def _send_other(self, kind: str, message: Message) -> None:
         exchange = self.exchange
@@ -191,8 +189,6 @@ class Response:
             exchange.status = (
                 status if type(status) is int else int(status)
             )  # an HTTPStatus too is its number
-            if not exchange.has_body:
-                self.has_body = False
             if "trailers" in message:
                 self.has_trailers = message["trailers"]
         headers = [*(message.get("headers") or ())]
@@ -214,8 +210,7 @@ class Response:
     def _note_body(self, kind: str, message: Message, *, is_seen: bool) -> None:
         exchange = self.exchange
         if kind.endswith(("response.body", "response.zerocopysend")):
-            if self.has_body:
-                self.sent += message.get("count") or len(message.get("body", b""))
+            self.sent += message.get("count") or len(message.get("body", b""))
             is_last = not message.get("more_body", False) and not self.has_trailers
         elif kind == "http.response.pathsend":
             exchange.declare(None if self.length is None else _text(self.length))

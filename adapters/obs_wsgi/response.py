@@ -73,7 +73,7 @@ class Response:
         except OSError:
             exchange.is_client_gone = True
             raise
-        exchange.response_bytes += len(data) if exchange.has_body else 0
+        exchange.response_bytes += len(data)
         return written
 
     def fail(self, error: Exception) -> None:
