@@ -111,7 +111,8 @@ class ObservabilityMiddleware:
         if chunks is not None:
             return read(chunks, exchange, response.length)
         if type(body) is list or type(body) is tuple:
-            return read(body, exchange, response.length, is_sized=True)
+            # Servers ask for the number of chunks where the app has not told the length.
+            return read(body, exchange, response.length, is_sized=response.length is None)
         if _is_wrapped_file(body, environ):
             return watch_file(body, response)
         return (SizedBody if hasattr(body, "__len__") else Body)(body, response)
