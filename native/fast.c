@@ -184,6 +184,7 @@ int
 state_begin(State *state)
 {
     return intern_field_names(state) < 0 || NAMES(INTERN)(state->names.user_agent = PyUnicode_InternFromString("user-agent")) == NULL ||
+                   (state->names.user_agent_bytes = PyBytes_FromString("user-agent")) == NULL ||
                    (state->names.url_scheme = PyUnicode_InternFromString("wsgi.url_scheme")) == NULL ||
                    (state->names.propagate = PyUnicode_InternFromString("opentelemetry.propagate")) == NULL ||
                    (state->names.no_args = PyTuple_New(0)) == NULL ||

@@ -44,7 +44,7 @@ enum { CONSTANTS(AS_CONSTANT) CONSTANT_COUNT };
     X(add) X(append) X(count_in) X(keep_exemplars) X(report) X(start)\
     X(pop) X(get_global_textmap) X(_make_room) X(_put_back) X(_wake_worker) X(REQUEST_METHOD) X(SCRIPT_NAME) X(PATH_INFO) X(QUERY_STRING)           \
     X(GET) X(client) X(headers) X(http_version) X(method) X(path) X(query_string) X(scheme) X(type) X(ws)               \
-    X(REMOTE_ADDR) X(REMOTE_PORT) X(SERVER_PROTOCOL)
+    X(REMOTE_ADDR) X(REMOTE_PORT) X(SERVER_PROTOCOL) X(HTTP_USER_AGENT)
 #define AS_NAME(name) PyObject *name;
 
 typedef struct {
@@ -56,7 +56,7 @@ typedef struct {
     uint64_t present; /* a bit for each class and each constant that is here, see NEEDS */
     struct {
         NAMES(AS_NAME)
-        PyObject *user_agent, *url_scheme, *propagate, *empty, *http, *ok, *no_args;
+        PyObject *user_agent, *user_agent_bytes, *url_scheme, *propagate, *empty, *http, *ok, *no_args;
     } names;
 } State;
 
@@ -186,6 +186,7 @@ FAST_FUNCTION(exchange_leave);
 FAST_FUNCTION(exchange_record);
 FAST_FUNCTION(gateway_enqueue);
 FAST_FUNCTION(gateway_start);
+FAST_FUNCTION(header_values);
 FAST_FUNCTION(http_record);
 FAST_FUNCTION(queue_add);
 FAST_FUNCTION(request_id_draw);

@@ -29,7 +29,7 @@ active_key_of(PyObject *method, PyObject *scheme)
 static int
 begin(State *state, PyObject *exchange, PyObject *spans, PyObject *on_finish, PyObject *active_key, PyObject *note)
 {
-    PyObject *has_span = PyObject_CallMethodObjArgs(spans, state->names.start, exchange, NULL);
+    PyObject *has_span = PyObject_CallMethodOneArg(spans, state->names.start, exchange);
     int is_on = has_span == NULL ? -1 : PyObject_IsTrue(has_span);
     Py_XDECREF(has_span);
     if (is_on < 0) {

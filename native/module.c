@@ -26,6 +26,7 @@ static const Entry entries[] = {
     {"access_line.c: access_line", access_line, NEEDS(AccessLine) | NEEDS(RequestRecord)},
     {"environ.c: environ_request_info", environ_request_info, NEEDS(RequestInfo) | NEEDS_CONSTANT(header)},
     {"scope.c: scope_request_info", scope_request_info, NEEDS(RequestInfo) | NEEDS_CONSTANT(scope_header)},
+    {"headers.c: header_values", header_values, 0},
     {"request_id.c: request_id_draw", request_id_draw, NEEDS(IdSource)},
 };
 

@@ -6,7 +6,7 @@
 static int
 call(PyObject *object, PyObject *method, PyObject *arg)
 {
-    PyObject *done = PyObject_CallMethodObjArgs(object, method, arg, NULL);
+    PyObject *done = arg == NULL ? PyObject_CallMethodNoArgs(object, method) : PyObject_CallMethodOneArg(object, method, arg);
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
 }

@@ -271,7 +271,7 @@ class Exchange(msgspec.Struct, eq=False):
             self.duration,
             self.time_to_first_byte,
             self.request_bytes,
-            self.response_bytes,
+            self.response_bytes if self.has_body else 0,
             self.request_id,
             self.correlation_id,
             self.ids,

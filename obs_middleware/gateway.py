@@ -18,6 +18,7 @@ from obs_middleware import _speedups, request_id
 from obs_middleware._speedups import fast, note, share_layout
 from obs_middleware.environ import named_request_info, request_info, variables_of
 from obs_middleware.exchange import CARRIER_KEY, Exchange, OnFinish
+from obs_middleware.headers import header_values
 from obs_middleware.health.checks import run_in
 from obs_middleware.logs import setup as logs_setup
 from obs_middleware.ops.endpoints import Endpoints
@@ -46,6 +47,7 @@ __all__ = [
     "CARRIER_KEY",
     "Gateway",
     "Keywords",
+    "header_values",
     "named_request_info",
     "note",
     "request_info",

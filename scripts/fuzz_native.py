@@ -552,6 +552,17 @@ def _asgi_case(rng: random.Random, bench: Bench) -> list[str]:
     return [*seen, described(sent), *bench.left(own)]
 
 
+def _headers_case(rng: random.Random, bench: Bench) -> list[str]:
+    """Look headers up, of any names and values."""
+    from obs_middleware.headers import header_values
+
+    del bench
+    known: list[Any] = ["X-Id", "x-id", b"X-Id", b"x-id", bytearray(b"x-id")]
+    pairs = [mostly(rng, (mostly(rng, rng.choice(known)), anything(rng))) for _ in range(rng.randrange(5))]
+    names = mostly(rng, rng.choice([("x-id", "y"), (b"x-id", b"y"), (b"y",) * 5]))
+    return [result_of(header_values, mostly(rng, pairs), names)]
+
+
 def _wild_exchange_case(rng: random.Random, bench: Bench) -> list[str]:
     return _exchange_case(rng, bench, is_wild=True)
 
@@ -566,6 +577,7 @@ _CASES = (
     _environ_case,
     _wsgi_case,
     _asgi_case,
+    _headers_case,
     _wild_exchange_case,
     _wild_environ_case,
 )

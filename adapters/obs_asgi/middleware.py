@@ -71,7 +71,7 @@ class ObservabilityMiddleware:
             self._request_info = named_request_info if gateway.needs_header_names else scope_request_info
             self._response = CapturingResponse if gateway.captures_response else Response
             request_id, correlation_id = gateway.response_header_names
-            self._names = request_id.lower().encode(), correlation_id.lower().encode()
+            self._names = request_id.lower().encode(), correlation_id.lower().encode(), b"content-length"
         except ConfigError as error:
             # Starlette builds its stack at the first event, where servers take an exception for "no lifespan here".
             if not _is_built_by_starlette():

@@ -11,13 +11,13 @@ from typing import Any
 
 from obs_asgi.routes import Routes
 from obs_middleware import Exchange
+from obs_middleware.gateway import header_values
 
 Message = MutableMapping[str, Any]
 
 _ABNORMAL_CLOSURE = 1006  # no close frame was seen (RFC 6455, section 7.4.1)
 _ERROR = b"Internal Server Error"
 _AT_ROOT = "", ""
-_NO_HEADERS: tuple[()] = ()
 _STARTS = ("http.response.start", "websocket.http.response.start")
 _WITH_HEADERS = (*_STARTS, "websocket.accept")
 
@@ -27,7 +27,7 @@ class Response:
 
     Args:
         exchange: the exchange.
-        names: the lower-case names of its `response_headers`.
+        names: the lower-case names of its `response_headers`, and of Content-Length.
         routes: the app's route templates.
         scope, receive, send: what the server called with.
     """
@@ -35,11 +35,10 @@ class Response:
     __slots__ = (
         "before",
         "exchange",
-        "has_body",
         "has_closed",
         "has_trailers",
-        "headers",
         "is_streaming",
+        "length",
         "names",
         "routes",
         "scope",
@@ -51,7 +50,7 @@ class Response:
     def __init__(
         self,
         exchange: Exchange,
-        names: tuple[bytes, bytes],
+        names: tuple[bytes, bytes, bytes],
         routes: Routes,
         scope: MutableMapping[str, Any],
         receive: Callable[[], Awaitable[Message]],
@@ -65,11 +64,10 @@ class Response:
         self.server_receive = receive
         self.server_send = send
         self.sent = 0  # bytes of the body
-        self.has_body = True
         self.has_trailers = False
         self.has_closed = False  # a websocket, by either side
         self.is_streaming = False  # has sent a chunk; those that follow need no more than to be counted
-        self.headers: Any = _NO_HEADERS  # the app's, what `dict` takes
+        self.length: Any = None  # the response's Content-Length
 
     async def receive(self) -> Message:
         """Hand the app the server's next message."""
@@ -117,12 +115,12 @@ class Response:
         finally:
             if has_left:
                 exchange.__enter__()
-        if self.has_body and "body" in message:
+        if "body" in message:
             self.sent += len(message["body"])
         if is_last:
             self.end(is_complete=is_seen)
         else:  # that chunks to come are refused is seen by the frames of a Python function alone
-            self.is_streaming = self.has_body and hasattr(self.server_send, "__code__")
+            self.is_streaming = hasattr(self.server_send, "__code__")
 
     async def _send_other(self, kind: str, message: Message) -> None:
         exchange = self.exchange
@@ -187,39 +185,35 @@ class Response:
         """Note how the response begins, and return the message with the headers of ours that it lacks."""
         exchange = self.exchange
         if kind in _STARTS:
-            exchange.status = int(message["status"])  # an HTTPStatus too is its number
-            if not exchange.has_body:
-                self.has_body = False
+            status = message["status"]
+            exchange.status = (
+                status if type(status) is int else int(status)
+            )  # an HTTPStatus too is its number
             if "trailers" in message:
                 self.has_trailers = message["trailers"]
         headers = [*(message.get("headers") or ())]
-        request_id, correlation_id = self.names
+        request_id, correlation_id, _ = names = self.names
         own_id, related_id = exchange.request_id, exchange.correlation_id
         try:
-            try:
-                present = dict(headers)
-            except TypeError:  # bytearrays
-                present = {}
-            if not b"".join(present).islower():  # ASGI wants names so; all of them at once
-                present = {bytes(name).lower(): value for name, value in headers}
-            self.headers, encoded = present, own_id.encode()
-            if request_id not in present:
+            present_id, present_related, self.length = header_values(headers, names)
+            encoded = own_id.encode()
+            if present_id is None:
                 headers.append((request_id, encoded))
-            if correlation_id not in present:
+            if present_related is None:
                 headers.append((correlation_id, encoded if related_id is own_id else related_id.encode()))
         except Exception as error:
             exchange.report("response_headers", error)
-        return {**message, "headers": headers}
+        message = dict(message)
+        message["headers"] = headers
+        return message
 
     def _note_body(self, kind: str, message: Message, *, is_seen: bool) -> None:
         exchange = self.exchange
         if kind.endswith(("response.body", "response.zerocopysend")):
-            if self.has_body:
-                self.sent += message.get("count") or len(message.get("body", b""))
+            self.sent += message.get("count") or len(message.get("body", b""))
             is_last = not message.get("more_body", False) and not self.has_trailers
         elif kind == "http.response.pathsend":
-            length = dict(self.headers).get(b"content-length")
-            exchange.declare(None if length is None else bytes(length).decode("latin-1"))
+            exchange.declare(None if self.length is None else _text(self.length))
             exchange.sent_unseen()
             is_last = True
         else:

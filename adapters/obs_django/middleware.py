@@ -138,8 +138,7 @@ class ObservabilityMiddleware:
             if self._gateway.captures_response:
                 exchange.capture_response_headers(sent_headers(response))
             if isinstance(response, HttpResponse):
-                if exchange.has_body:
-                    exchange.response_bytes = len(response.content)
+                exchange.response_bytes = len(response.content)
             elif isinstance(response, StreamingHttpResponse):
                 exchange.declare(response.headers.get("Content-Length"))
                 watch(response, exchange, is_sent_by_kernel="wsgi.file_wrapper" in request.META)

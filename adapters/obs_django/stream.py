@@ -40,8 +40,7 @@ class _Stream:
         self._content = None
 
     def _count(self, piece: bytes) -> bytes:
-        if self._exchange.has_body:
-            self._exchange.response_bytes += len(piece)
+        self._exchange.response_bytes += len(piece)
         self._exchange.first_byte()
         return piece
 

@@ -48,7 +48,7 @@ class Body:
                 raise
         if piece:  # an empty one sends nothing, not even the headers (PEP 3333)
             exchange.first_byte()
-            exchange.response_bytes += len(piece) if exchange.has_body else 0
+            exchange.response_bytes += len(piece)
         return piece
 
     def close(self) -> None:
@@ -91,13 +91,11 @@ def _read(chunks: Sequence[bytes], exchange: Exchange, length: str | None) -> Ge
     """Yield the chunks; a generator, because to resume it takes less than to call a method."""
     try:
         yield b""  # for who begins it
-        has_body = exchange.has_body
         for piece in chunks:
             if piece:  # an empty one sends nothing, not even the headers (PEP 3333)
                 if exchange.time_to_first_byte is None:
                     exchange.first_byte()
-                if has_body:
-                    exchange.response_bytes += len(piece)
+                exchange.response_bytes += len(piece)
             yield piece
         if exchange.time_to_first_byte is None:
             exchange.first_byte()

@@ -76,8 +76,9 @@ class ObservabilityMiddleware:
         self._is_serving = False
         self._ready_body = ready_body
         header_names = gateway.response_header_names
-        own_names = frozenset(name.lower() for name in header_names)
-        self._wrapped = WrappedApp(gateway, route_of, header_names, own_names)
+        request_id, correlation_id = header_names
+        lower_names = request_id.lower(), correlation_id.lower(), "content-length"
+        self._wrapped = WrappedApp(gateway, route_of, header_names, lower_names)
         self._request_info = named_request_info if gateway.needs_header_names else request_info
         self._captures_response = gateway.captures_response
 
@@ -110,7 +111,8 @@ class ObservabilityMiddleware:
         if chunks is not None:
             return read(chunks, exchange, response.length)
         if type(body) is list or type(body) is tuple:
-            return read(body, exchange, response.length, is_sized=True)
+            # Servers ask for the number of chunks where the app has not told the length.
+            return read(body, exchange, response.length, is_sized=response.length is None)
         if _is_wrapped_file(body, environ):
             return watch_file(body, response)
         return (SizedBody if hasattr(body, "__len__") else Body)(body, response)

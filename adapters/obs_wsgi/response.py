@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from obs_middleware import Exchange
+from obs_middleware.gateway import header_values
 from obs_wsgi.wrapped_app import Environ, WrappedApp
 
 StartResponse = Callable[..., Callable[[bytes], object]]
 
 _ERROR = b"Internal Server Error"
+_CODES = {str(code): code for code in range(100, 600)}  # a look-up takes less than `int`
 
 
 class Response:
@@ -39,33 +41,26 @@ class Response:
     ) -> Callable[[bytes], object]:
         """Stand for the server's `start_response`; an app may call it late, or twice with `exc_info`."""
         exchange, wrapped = self.exchange, self.wrapped
-        own_names = wrapped.own_header_names
-        own: Iterable[tuple[str, str]] = ()
+        sent = [*headers]
         code = self.length = None
         if exchange.route is None and wrapped.route_of is not None:
             self._note_route()  # Werkzeug forgets its request once the app has returned
         try:
-            has_ours = False
-            for name, value in headers:
-                lower = name.lower()
-                if lower == "content-length":
-                    self.length = value
-                elif lower in own_names:
-                    has_ours = True
-            if has_ours:  # seldom
-                own = exchange.added_headers({name.lower(): value for name, value in headers})
-            else:
-                request_id, correlation_id = wrapped.header_names
-                own = (request_id, exchange.request_id), (correlation_id, exchange.correlation_id)
-            code = int(status[:3])
+            present_id, present_related, self.length = header_values(sent, wrapped.lower_names)
+            request_id, correlation_id = wrapped.header_names
+            if present_id is None:
+                sent.append((request_id, exchange.request_id))
+            if present_related is None:
+                sent.append((correlation_id, exchange.correlation_id))
+            number = status[:3]
+            code = _CODES[number] if number in _CODES else int(number)
         except Exception as error:
-            own = ()
             exchange.report("response_headers", error)
         if exc_info is None:
-            self.server_write = self.server_start(status, [*headers, *own])
+            self.server_write = self.server_start(status, sent)
         else:
             exchange.note_error(exc_info[1])
-            self.server_write = self.server_start(status, [*headers, *own], exc_info)
+            self.server_write = self.server_start(status, sent, exc_info)
         exchange.status = code
         return self.write
 
@@ -78,7 +73,7 @@ class Response:
         except OSError:
             exchange.is_client_gone = True
             raise
-        exchange.response_bytes += len(data) if exchange.has_body else 0
+        exchange.response_bytes += len(data)
         return written
 
     def fail(self, error: Exception) -> None:

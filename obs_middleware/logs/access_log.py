@@ -72,15 +72,17 @@ def _blocks(line: AccessLine, records: Iterator[RequestRecord]) -> Iterator[byte
     """Yield lines, as many at a time as a pipe takes as one."""
     lines: list[bytes] = []
     size = 0
+    write = line.line
     for record in records:
         if record.is_logged:
             continue
-        text = line.line(record)
-        if size + len(text) > ATOMIC and lines:
+        text = write(record)
+        length = len(text)
+        if size + length > ATOMIC and lines:
             yield b"".join(lines)
             lines.clear()
             size = 0
         lines.append(text)
-        size += len(text)
+        size += length
     if lines:
         yield b"".join(lines)

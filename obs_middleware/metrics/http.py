@@ -85,10 +85,14 @@ class Instruments(Collector):
     def count_in(self) -> None:
         """Count in the requests that have started."""
         started, active = self.started, self.active
+        next_key = started.popleft
         with self.lock:
             while started:
-                key = started.popleft()
-                (active[key] if key in active else self.cell(key))[0] += 1
+                key = next_key()
+                try:
+                    active[key][0] += 1
+                except KeyError:  # the first of its kind
+                    self.cell(key)[0] += 1
 
     def cell(self, active_key: ActiveKey) -> list[int]:
         """Return where requests of a method and a scheme are counted, in and out."""

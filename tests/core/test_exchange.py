@@ -185,6 +185,14 @@ def test_response_that_is_closed_early_has_lost_its_client(
     assert own.outcome.value == outcome
 
 
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
+def test_record_has_no_bytes_where_no_body_may_follow(method: str, status: int) -> None:
+    own, _ = exchange(info=request(method))
+    own.status, own.response_bytes = status, 5
+    own.finish()
+    assert own.record().response_bytes == 0
+
+
 def test_failing_recorder_is_reported_and_stops_no_other() -> None:
     ended: list[Exchange] = []
     failure = RuntimeError("ours")

@@ -22,6 +22,7 @@ from prometheus_client import CollectorRegistry
 from obs_middleware import RequestInfo, RequestRecord, Settings, _speedups, current_exchange, request_id
 from obs_middleware.environ import request_info, variables_of
 from obs_middleware.exchange import Exchange
+from obs_middleware.headers import header_values
 from obs_middleware.logs import JsonFormatter
 from obs_middleware.logs.access_line import AccessLine
 from obs_middleware.metrics.http import HttpMetrics
@@ -388,6 +389,59 @@ def test_scopes_say_what_they_say_to_python(scope: dict[str, Any]) -> None:
 
 
 @needs_compiled
+@given(st.sampled_from(["curl", "é", Text("x"), None, 5]) | st.just(b"curl"), st.booleans())
+def test_a_record_has_the_user_agent_that_python_finds(agent: Any, is_scope: bool) -> None:
+    def found() -> Any:
+        own = observer(log_setup=False)
+        if is_scope:
+            fields = [(b"user-agent", agent)] if isinstance(agent, bytes) else []
+            info = scope_request_info(
+                {"type": "http", "method": "GET", "path": "/", "headers": fields, "http_version": "1.1"}, ()
+            )
+        else:
+            info = request_info({"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_USER_AGENT": agent}, ())
+        exchange = started(own, info)
+        exchange.status = 200
+        exchange.finish()
+        return exchange.record().user_agent
+
+    compiled, python = both(found)
+    assert compiled == python
+    assert type(compiled) is type(python)
+
+
+_HEADER_NAMES = st.sampled_from(
+    [
+        *("X-Id", "x-id", "X-ID", "content-length", "é", "x-İd", Text("x-id"), "", None, 5),
+        *(b"X-Id", b"x-id", b"content-length", b"\xe9", bytearray(b"X-Id"), memoryview(b"x-id"), b"[-id"),
+    ]
+)
+_HEADERS = st.tuples(_HEADER_NAMES, st.sampled_from(["1", b"2", None])) | st.sampled_from(
+    [(), ("x-id",), ["x-id", "3"], [b"x-id", b"4"], None, "ab"]
+)
+
+
+@needs_compiled
+@given(
+    st.lists(_HEADERS, max_size=4) | st.lists(_HEADERS, max_size=4).map(tuple) | st.none(),
+    st.sampled_from(
+        [
+            ("x-id", "content-length"),
+            (b"x-id", b"y", b"content-length"),
+            ("x-id", b"x-id"),
+            ("é",),
+            (),
+            ["x-id"],
+        ]
+    )
+    | st.just(("x-id",) * 5),
+)
+def test_headers_have_the_values_that_python_finds(headers: Any, names: Any) -> None:
+    function: Any = header_values
+    assert said(function, headers, names) == said(function.__wrapped__, headers, names)
+
+
+@needs_compiled
 @given(st.integers(-1, 2**64) | st.just(10**30))
 def test_ids_are_made_of_the_same_digits(now_ns: int) -> None:
     source, digits = request_id.IdSource(), "0123456789abcdef" * 3 + "fedcba987654"
@@ -449,6 +503,7 @@ def test_the_common_request_takes_the_c_functions_alone() -> None:
 
     def serve() -> None:
         request_info({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, _CONTEXT_HEADERS)
+        header_values([("Content-Length", "1")], ("x-request-id", "content-length"))
         exchange = started(own, info)
         with exchange:
             exchange.status, exchange.route, exchange.time_to_first_byte = 200, "/a", 0.001

@@ -22,6 +22,7 @@ FLOORS = (
         "errors",
         "exchange",
         "flush_lock",
+        "headers",
         "process",
         "queue",
         "record",
