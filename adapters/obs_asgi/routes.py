@@ -44,7 +44,9 @@ class Routes:
         route, (root, prefix) = scope.get("route"), before
         if route is None:
             return self._of_endpoint(scope, root, prefix) if "endpoint" in scope else None
-        mounted = scope.get("root_path", "")[len(root) :]
+        mounted = scope.get("root_path", "")
+        if root:
+            mounted = mounted[len(root) :]
         if hasattr(route, "routes"):  # a mount of what is no router, or of one that knows no such path
             return f"{prefix}{self._mount(mounted) if mounted else ''}/{{path}}"
         fastapi = scope.get("fastapi")
