@@ -14,7 +14,7 @@ from threading import Lock
 from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
 
-from obs_middleware import _speedups, request_id
+from obs_middleware import _speedups, process, request_id
 from obs_middleware._speedups import fast, note, share_layout
 from obs_middleware.environ import named_request_info, request_info, variables_of
 from obs_middleware.exchange import CARRIER_KEY, Exchange, OnFinish
@@ -199,6 +199,7 @@ class Gateway:
 
     def reply(self, info: RequestInfo, path: str) -> Reply:
         """Answer one of `paths`; under an event loop in its `threads`."""
+        process.notice_fork()
         try:
             return self._endpoints.reply(info, path)
         except Exception as error:
