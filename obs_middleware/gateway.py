@@ -21,7 +21,7 @@ from obs_middleware.exchange import CARRIER_KEY, Exchange, OnFinish
 from obs_middleware.headers import header_values
 from obs_middleware.health.checks import run_in
 from obs_middleware.logs import setup as logs_setup
-from obs_middleware.ops.endpoints import Endpoints
+from obs_middleware.ops.endpoints import Endpoints, new_threads
 from obs_middleware.queue import RecordQueue, flush
 from obs_middleware.reply import TEXT_HEADERS, Reply
 from obs_middleware.request import with_header_names
@@ -196,6 +196,10 @@ class Gateway:
     def threads(self, path: str) -> Executor | None:
         """Return the threads to answer one of `paths` in under an event loop; None where the answer takes no time."""
         return self._endpoints.threads(path)
+
+    def closing_thread(self) -> Executor:
+        """Return a thread in which an event loop calls `stopped`."""
+        return new_threads("obs-close", 1)
 
     def reply(self, info: RequestInfo, path: str) -> Reply:
         """Answer one of `paths`; under an event loop in its `threads`."""
