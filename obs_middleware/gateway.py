@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from obs_middleware import _speedups, process, request_id
 from obs_middleware._speedups import fast, note, share_layout
 from obs_middleware.environ import named_request_info, request_info, variables_of
-from obs_middleware.exchange import CARRIER_KEY, Exchange, OnFinish
+from obs_middleware.exchange import CARRIER_KEY, OTHER_ID_HEADER, Exchange, OnFinish
 from obs_middleware.headers import header_values
 from obs_middleware.health.checks import run_in
 from obs_middleware.logs import setup as logs_setup
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CARRIER_KEY",
+    "OTHER_ID_HEADER",
     "Gateway",
     "Keywords",
     "header_values",
