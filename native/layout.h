@@ -40,7 +40,7 @@
     CLASS(HttpMetrics, _max_series, instruments) \
         FIELD(HttpMetrics, _max_series) FIELD(HttpMetrics, begin) FIELD(HttpMetrics, instruments) \
     CLASS(IdSource, _drawn, _node) \
-        FIELD(IdSource, _drawn) FIELD(IdSource, _last) FIELD(IdSource, _node) \
+        FIELD(IdSource, _drawn) FIELD(IdSource, _last) FIELD(IdSource, _mark) FIELD(IdSource, _node) \
     CLASS(Instruments, active, table) \
         FIELD(Instruments, active) FIELD(Instruments, buckets) FIELD(Instruments, bytes_buckets) \
         FIELD(Instruments, internal_errors) FIELD(Instruments, lock) FIELD(Instruments, overflow) \

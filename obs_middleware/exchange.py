@@ -19,6 +19,7 @@ from opentelemetry.context.context import Context
 from obs_middleware._speedups import fast, note, share, share_layout
 from obs_middleware.record import RequestRecord
 from obs_middleware.request import RequestInfo
+from obs_middleware.request_id import accept
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -48,6 +49,7 @@ class Owner(Protocol):
 
 
 CARRIER_KEY = "obs.exchange"  # the key in scope and environ
+OTHER_ID_HEADER = "correlation-id"  # django-guid's, and of many an app's own making
 
 CURRENT: ContextVar[Exchange | None] = ContextVar("obs_exchange", default=None)
 
@@ -324,9 +326,24 @@ class Exchange(msgspec.Struct, eq=False):
         is_length = length is not None and length.isdecimal() and len(length) < 20
         self.declared_bytes = int(length) if is_length else None  # type: ignore[arg-type]
 
+    def take_ids(self, request_id: str | None, correlation_id: str | None, other: str | None) -> None:
+        """Take over the IDs that the app itself gives the client, so that they lead to the log lines.
+
+        Args:
+            request_id, correlation_id: the values of the response's `response_headers`.
+            other: the value of OTHER_ID_HEADER.
+        """
+        has_related = self.correlation_id != self.request_id  # the caller's
+        self.request_id = accept(request_id) or self.request_id
+        if not has_related:
+            self.correlation_id = accept(other) or self.request_id
+        self.correlation_id = accept(correlation_id) or self.correlation_id
+
     def added_headers(self, present: Mapping[str, str]) -> list[tuple[str, str]]:
         """Take note of the response's headers, names in lower case, and return those of ours that it lacks."""
         self.declare(present.get("content-length"))
+        names = (*self._owner.response_header_names, OTHER_ID_HEADER)
+        self.take_ids(*(present.get(name.lower()) for name in names))
         return [field for field in self.response_headers if field[0].lower() not in present]
 
 

@@ -14,14 +14,14 @@ from threading import Lock
 from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
 
-from obs_middleware import _speedups, request_id
+from obs_middleware import _speedups, process, request_id
 from obs_middleware._speedups import fast, note, share_layout
 from obs_middleware.environ import named_request_info, request_info, variables_of
-from obs_middleware.exchange import CARRIER_KEY, Exchange, OnFinish
+from obs_middleware.exchange import CARRIER_KEY, OTHER_ID_HEADER, Exchange, OnFinish
 from obs_middleware.headers import header_values
 from obs_middleware.health.checks import run_in
 from obs_middleware.logs import setup as logs_setup
-from obs_middleware.ops.endpoints import Endpoints
+from obs_middleware.ops.endpoints import Endpoints, new_threads
 from obs_middleware.queue import RecordQueue, flush
 from obs_middleware.reply import TEXT_HEADERS, Reply
 from obs_middleware.request import with_header_names
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CARRIER_KEY",
+    "OTHER_ID_HEADER",
     "Gateway",
     "Keywords",
     "header_values",
@@ -197,8 +198,13 @@ class Gateway:
         """Return the threads to answer one of `paths` in under an event loop; None where the answer takes no time."""
         return self._endpoints.threads(path)
 
+    def closing_thread(self) -> Executor:
+        """Return a thread in which an event loop calls `stopped`."""
+        return new_threads("obs-close", 1)
+
     def reply(self, info: RequestInfo, path: str) -> Reply:
         """Answer one of `paths`; under an event loop in its `threads`."""
+        process.notice_fork()
         try:
             return self._endpoints.reply(info, path)
         except Exception as error:

@@ -2,15 +2,21 @@
 
 Modules register here and nowhere else, so that one place runs them all. They run in the order in which
 the modules were imported.
+
+A server written in C may fork and tell Python nothing (uWSGI without `--py-call-osafterfork`). So there is a page of
+memory that the kernel wipes in each child, whatever has forked it. A look at it costs next to nothing, where asking for
+the process's ID is a system call. Where the kernel can't wipe, the ID is asked for.
 """
 
 from __future__ import annotations
 
 import atexit
+import mmap
 import os
 import sys
 from collections.abc import Callable
 from functools import cache
+from threading import Lock
 from types import ModuleType
 
 Hook = Callable[[], object]
@@ -18,17 +24,52 @@ Hook = Callable[[], object]
 _before_fork: list[Hook] = []
 _after_fork_in_parent: list[Hook] = []
 _after_fork_in_child: list[Hook] = []
+_after_unseen_fork: list[Hook] = []
 _at_exit: list[Hook] = []
 
 
+_MADV_WIPEONFORK = 18  # madvise(2), Linux 4.14 and later; `mmap` has no name for it
+_locks: dict[int, Lock] = {}  # by process, so that no child meets a lock that its parent holds
+_noticed = [os.getpid()]  # the process whose hooks have run
+
+
+def _wiped_page() -> memoryview | None:
+    """Return a byte that is 1 here and 0 in a child; None where the kernel has no such memory."""
+    if not sys.platform.startswith("linux"):
+        return None
+    page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    try:
+        page.madvise(_MADV_WIPEONFORK)
+    except OSError:
+        return None
+    page[0] = 1
+    return memoryview(page)[:1]
+
+
+_page = _wiped_page()
+has_mark = _page is not None or not hasattr(os, "fork")  # whether a look at `mark` is enough
+mark = (
+    memoryview(b"\1") if _page is None else _page
+)  # its byte is 0 in a child that has not noticed its fork yet
+
+
 def on_fork(
-    *, before: Hook | None = None, in_parent: Hook | None = None, in_child: Hook | None = None
+    *,
+    before: Hook | None = None,
+    in_parent: Hook | None = None,
+    in_child: Hook | None = None,
+    in_unseen_child: Hook | None = None,
 ) -> None:
-    """Register what is called around a fork; hooks run in the order in which they were registered."""
+    """Register what is called around a fork; hooks run in the order in which they were registered.
+
+    Args:
+        in_unseen_child: is called after the hooks `in_child`, where Python's own hooks have not run.
+    """
     for hooks, hook in (
         (_before_fork, before),
         (_after_fork_in_parent, in_parent),
         (_after_fork_in_child, in_child),
+        (_after_unseen_fork, in_unseen_child),
     ):
         if hook is not None:
             hooks.append(hook)
@@ -37,6 +78,18 @@ def on_fork(
 def pid() -> int:
     """Return the process's ID, asked of the system each time: a server written in C may fork and call no hook."""
     return os.getpid()
+
+
+def notice_fork() -> None:
+    """Run the hooks of a child, once, where the process was forked and nobody has told Python."""
+    here = os.getpid()
+    if here == _noticed[0] and mark[0]:
+        return
+    with _locks.setdefault(here, Lock()):
+        if here != _noticed[0] or not mark[0]:
+            _run_in_child()
+            for hook in _after_unseen_fork:
+                hook()
 
 
 def on_exit(hook: Hook) -> None:
@@ -57,6 +110,9 @@ def _run_in_parent() -> None:
 def _run_in_child() -> None:
     for hook in _after_fork_in_child:
         hook()
+    _noticed[0] = os.getpid()
+    if _page is not None:
+        _page[0] = 1
     # The children of multiprocessing end without exit handlers, and forget what was registered before the fork.
     multiprocessing = sys.modules.get("multiprocessing.util")
     if multiprocessing is not None:

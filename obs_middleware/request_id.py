@@ -18,7 +18,7 @@ _random = Random()
 random_bits = _random.getrandbits
 
 _DIGITS = 60  # for one exchange: 32 of a trace ID, 16 of a span ID, 12 of a request ID
-_AT_ONCE = 32
+_AT_ONCE = 32 if process.has_mark else 1  # those drawn before a fork would be drawn by parent and child
 
 
 def accept(value: str | None) -> str | None:
@@ -30,9 +30,10 @@ def accept(value: str | None) -> str | None:
 class IdSource:
     """What the IDs of a process are made of: random digits, drawn for many exchanges at once, and the process's own."""
 
-    __slots__ = ("_drawn", "_last", "_node")
+    __slots__ = ("_drawn", "_last", "_mark", "_node")
 
     def __init__(self) -> None:
+        self._mark = process.mark
         self._begin()
         process.on_fork(in_child=self._begin_anew)
 
@@ -53,6 +54,8 @@ class IdSource:
         Args:
             now_ns: nanoseconds since 1970.
         """
+        if not self._mark[0]:
+            process.notice_fork()
         try:
             digits = self._drawn.pop()
         except IndexError:
@@ -67,6 +70,7 @@ class IdSource:
 
     def _draw_many(self) -> str:
         """Draw the digits of many exchanges at once, which costs as much as for one, and return those of the first."""
+        process.notice_fork()
         size = _DIGITS // 2  # of bytes
         first, *others = os.urandom(size * _AT_ONCE).hex(" ", size).split(" ")
         self._drawn.extend(others)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from obs_asgi.loop import in_thread, running_loop
@@ -38,7 +37,7 @@ class Lifespan:
         if message["type"] == "lifespan.startup.complete":
             self._gateway.started(loop=running_loop())
         elif message["type"] == "lifespan.shutdown.complete":
-            with ThreadPoolExecutor(1, thread_name_prefix="obs-close") as threads:
+            with self._gateway.closing_thread() as threads:
                 await in_thread(threads, self._gateway.stopped)
         await self._send(message)
 

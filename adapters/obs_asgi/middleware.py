@@ -19,7 +19,7 @@ from obs_asgi.response import CapturingResponse, Response
 from obs_asgi.routes import Routes
 from obs_asgi.sending import send_reply
 from obs_middleware import ConfigError, Exchange, Observer
-from obs_middleware.gateway import CARRIER_KEY, scope_request_info
+from obs_middleware.gateway import CARRIER_KEY, OTHER_ID_HEADER, scope_request_info
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -71,7 +71,8 @@ class ObservabilityMiddleware:
             self._request_info = named_request_info if gateway.needs_header_names else scope_request_info
             self._response = CapturingResponse if gateway.captures_response else Response
             request_id, correlation_id = gateway.response_header_names
-            self._names = request_id.lower().encode(), correlation_id.lower().encode(), b"content-length"
+            names = request_id, correlation_id, "content-length", OTHER_ID_HEADER
+            self._names: Any = tuple(name.lower().encode() for name in names)
         except ConfigError as error:
             # Starlette builds its stack at the first event, where servers take an exception for "no lifespan here".
             if not _is_built_by_starlette():

@@ -27,7 +27,7 @@ class Response:
 
     Args:
         exchange: the exchange.
-        names: the lower-case names of its `response_headers`, and of Content-Length.
+        names: the lower-case names of its `response_headers`, of Content-Length and OTHER_ID_HEADER.
         routes: the app's route templates.
         scope, receive, send: what the server called with.
     """
@@ -50,7 +50,7 @@ class Response:
     def __init__(
         self,
         exchange: Exchange,
-        names: tuple[bytes, bytes, bytes],
+        names: tuple[bytes, bytes, bytes, bytes],
         routes: Routes,
         scope: MutableMapping[str, Any],
         receive: Callable[[], Awaitable[Message]],
@@ -192,10 +192,12 @@ class Response:
             if "trailers" in message:
                 self.has_trailers = message["trailers"]
         headers = [*(message.get("headers") or ())]
-        request_id, correlation_id, _ = names = self.names
-        own_id, related_id = exchange.request_id, exchange.correlation_id
+        request_id, correlation_id, *_ = names = self.names
         try:
-            present_id, present_related, self.length = header_values(headers, names)
+            present_id, present_related, self.length, other = found = header_values(headers, names)
+            if present_id is not None or present_related is not None or other is not None:
+                exchange.take_ids(*(None if found[at] is None else _text(found[at]) for at in (0, 1, 3)))
+            own_id, related_id = exchange.request_id, exchange.correlation_id
             encoded = own_id.encode()
             if present_id is None:
                 headers.append((request_id, encoded))

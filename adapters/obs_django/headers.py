@@ -10,7 +10,7 @@ from __future__ import annotations
 from django.http.response import HttpResponseBase, ResponseHeaders
 
 from obs_middleware import Exchange
-from obs_middleware.gateway import note
+from obs_middleware.gateway import OTHER_ID_HEADER, note
 
 note("django_headers", hasattr(ResponseHeaders({}), "_store"))
 
@@ -26,7 +26,10 @@ def add_headers(response: HttpResponseBase, exchange: Exchange, names: tuple[str
         for name, value in exchange.added_headers({name.lower(): value for name, value in response.items()}):
             response.headers[name] = value
         return
-    (request_id, correlation_id), (id_header, correlation_header) = names, exchange.response_headers
+    request_id, correlation_id = names
+    if request_id in store or correlation_id in store or OTHER_ID_HEADER in store:
+        exchange.take_ids(*(store.get(name, (name, None))[1] for name in (*names, OTHER_ID_HEADER)))
+    id_header, correlation_header = exchange.response_headers
     if request_id not in store:
         store[request_id] = id_header
     if correlation_id not in store:

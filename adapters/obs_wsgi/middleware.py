@@ -7,7 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from obs_middleware import Observer, Reply, RequestInfo
-from obs_middleware.gateway import CARRIER_KEY, named_request_info, request_info, variables_of
+from obs_middleware.gateway import (
+    CARRIER_KEY,
+    OTHER_ID_HEADER,
+    named_request_info,
+    request_info,
+    variables_of,
+)
 from obs_wsgi.body import Body, SizedBody, read, watch_file
 from obs_wsgi.request_body import CountedInput
 from obs_wsgi.response import Response, StartResponse, start_captured
@@ -77,7 +83,7 @@ class ObservabilityMiddleware:
         self._ready_body = ready_body
         header_names = gateway.response_header_names
         request_id, correlation_id = header_names
-        lower_names = request_id.lower(), correlation_id.lower(), "content-length"
+        lower_names = request_id.lower(), correlation_id.lower(), "content-length", OTHER_ID_HEADER
         self._wrapped = WrappedApp(gateway, route_of, header_names, lower_names)
         self._request_info = named_request_info if gateway.needs_header_names else request_info
         self._captures_response = gateway.captures_response

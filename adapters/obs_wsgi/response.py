@@ -46,7 +46,9 @@ class Response:
         if exchange.route is None and wrapped.route_of is not None:
             self._note_route()  # Werkzeug forgets its request once the app has returned
         try:
-            present_id, present_related, self.length = header_values(sent, wrapped.lower_names)
+            present_id, present_related, self.length, other = header_values(sent, wrapped.lower_names)
+            if present_id is not None or present_related is not None or other is not None:
+                exchange.take_ids(present_id, present_related, other)
             request_id, correlation_id = wrapped.header_names
             if present_id is None:
                 sent.append((request_id, exchange.request_id))

@@ -20,13 +20,13 @@ class WrappedApp:
         gateway: of its Observer.
         route_of: reads the route template from an environ that the app has routed.
         header_names: of the request ID's and the correlation ID's headers.
-        lower_names: the same in lower case, and that of Content-Length.
+        lower_names: the same in lower case, that of Content-Length and OTHER_ID_HEADER.
     """
 
     gateway: Gateway
     route_of: RouteOf | None
     header_names: tuple[str, str]
-    lower_names: tuple[str, str, str]
+    lower_names: tuple[str, str, str, str]
 
     @property
     def is_development(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from obs_middleware import process
 from obs_middleware.queue import flush
 
 if TYPE_CHECKING:
@@ -77,3 +78,12 @@ def sole_handler(logger: logging.Logger, level: int) -> LineHandler | None:
 def _is_stock(method: str) -> bool:
     function = vars(_Logger)[method]
     return type(function) is FunctionType and function.__globals__ is logging.__dict__
+
+
+def _renew_locks() -> None:
+    """Do as `logging` does in a child: a thread of the parent may have written when it forked."""
+    for handler in logging.root.handlers:
+        handler.createLock()
+
+
+process.on_fork(in_unseen_child=_renew_locks)

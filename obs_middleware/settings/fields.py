@@ -77,13 +77,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     environment: Annotated[
         _Name | None, _about("unset: `production`, or `development` where the framework's debug flag is on")
     ] = None
-    metrics_path: Annotated[_Path, _about("the metrics page")] = "/metrics"
+    metrics_path: Annotated[
+        _Path | None,
+        _about("the metrics page; as of every path, `None`, or empty in the environment: no such page"),
+    ] = "/metrics"
     metrics_token: Annotated[_Token | None, _about("the page then wants `Authorization: Bearer …`")] = None
     metrics_buckets: Annotated[_Bounds, _about("bounds of the two time histograms")] = SECONDS_BUCKETS
     metrics_max_series: Annotated[_Count, _about("label sets kept; later ones share one overflow set")] = 5000
-    live_path: Annotated[_Path, _about("liveness probe: asks no dependency")] = "/health/live"
-    ready_path: Annotated[_Path, _about("readiness probe: runs the checks")] = "/health/ready"
-    startup_path: Annotated[_Path, _about("startup probe")] = "/health/startup"
+    live_path: Annotated[_Path | None, _about("liveness probe: asks no dependency")] = "/health/live"
+    ready_path: Annotated[_Path | None, _about("readiness probe: runs the checks")] = "/health/ready"
+    startup_path: Annotated[_Path | None, _about("startup probe")] = "/health/startup"
     health_token: Annotated[_Token | None, _about("bearer token that shows details outside development")] = (
         None
     )
@@ -109,7 +112,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         bounds = self.metrics_buckets
         if not all(lower < upper for lower, upper in zip((0.0, *bounds), bounds, strict=False)):
             raise ConfigError(_complaint("metrics_buckets", _types()["metrics_buckets"], bounds))
-        paths = (self.metrics_path, self.live_path, self.ready_path, self.startup_path)
+        paths = [path for name in sources.PATHS if (path := getattr(self, name)) is not None]
         if len(set(paths)) < len(paths):
             raise ConfigError(
                 f"the paths of metrics, live, ready and startup must differ, got {', '.join(paths)}"
@@ -118,6 +121,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(
                 f"request_id_header and correlation_id_header must differ, got {self.request_id_header} twice"
             )
+
+    @property
+    def own_paths(self) -> dict[str, str]:
+        """Return the paths that we answer, each with the name of its setting."""
+        return {path: name for name in sources.PATHS if (path := getattr(self, name)) is not None}
 
     @property
     def exports_spans(self) -> bool:

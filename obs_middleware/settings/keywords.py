@@ -14,13 +14,13 @@ class Keywords(TypedDict, total=False):
     service_name: str
     service_version: str | None
     environment: str | None
-    metrics_path: str
+    metrics_path: str | None
     metrics_token: str | None
     metrics_buckets: tuple[float, ...]
     metrics_max_series: int
-    live_path: str
-    ready_path: str
-    startup_path: str
+    live_path: str | None
+    ready_path: str | None
+    startup_path: str | None
     health_token: str | None
     request_id_header: str
     correlation_id_header: str

@@ -1,7 +1,8 @@
 """Where settings come from: the framework's config and the environment, the weakest source first.
 
 `OBS_*` beats the standard `OTEL_*` variables, which beat the short names (`LOG_LEVEL`). An empty variable counts as
-unset (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/).
+unset (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/). An empty path is none: it
+switches a page of ours off.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from obs_middleware._speedups import SWITCH
 
 OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
+PATHS = ("metrics_path", "live_path", "ready_path", "startup_path")
+
 _PREFIX = "OBS_"
 _SHORT = ("service_name", "service_version", "log_level", "redact_pii", "tracing_enabled", "otlp_endpoint")
 
@@ -24,8 +27,13 @@ def read(config: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[tuple[st
     yield from _otel_names(env)
     for source in (env, config):
         for label, value in source.items():
-            if isinstance(label, str) and label.startswith(_PREFIX) and value != "" and label != SWITCH:
-                yield label[len(_PREFIX) :].lower(), value, label
+            if not isinstance(label, str) or not label.startswith(_PREFIX) or label == SWITCH:
+                continue
+            name = label[len(_PREFIX) :].lower()
+            if value != "":
+                yield name, value, label
+            elif name in PATHS:
+                yield name, None, label
 
 
 def _short_names(env: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:

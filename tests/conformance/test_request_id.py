@@ -128,6 +128,8 @@ def test_the_apps_own_header_wins(app: Probe) -> None:
     response = app.get("/own-id", ("X-Request-ID", "from-the-caller"))
     assert response.request_id == OWN_ID
     assert response.one("x-correlation-id") == OWN_ID
+    line = app.access_line()
+    assert (line["request_id"], line["correlation_id"]) == (OWN_ID, OWN_ID)
 
 
 def test_the_apps_other_headers_stay(app: Probe, front_end: FrontEnd) -> None:

@@ -449,3 +449,30 @@ def test_status_that_is_no_number_fails_no_request_and_leaves_none_active(status
     serve(own, status=status)
     labels = {"http_request_method": "GET", "url_scheme": "http"}
     assert own.registry.get_sample_value("http_server_active_requests", labels) == 0
+
+
+# IDs that the app gives the client itself
+
+
+@pytest.mark.parametrize(
+    ("callers", "given", "wanted"),
+    [
+        ({}, ("theirs", None, None), ("theirs", "theirs")),
+        ({}, (None, "theirs", None), ("own", "theirs")),
+        ({}, (None, None, "theirs"), ("own", "theirs")),  # django-guid's header
+        ({}, ("one", "two", "three"), ("one", "two")),
+        ({}, ("not safe", "<script>", "a,b"), ("own", "own")),
+        ({"x-correlation-id": "story"}, ("theirs", None, "other"), ("theirs", "story")),
+    ],
+)
+def test_ids_that_the_app_gives_the_client_are_those_of_the_exchange(
+    callers: dict[str, str],
+    given: tuple[str | None, str | None, str | None],
+    wanted: tuple[str, str],
+) -> None:
+    exchange = started(observer(access_log=False), request(headers=callers))
+    own = exchange.request_id
+    exchange.take_ids(*given)
+    assert (exchange.request_id, exchange.correlation_id) == tuple(
+        own if one == "own" else one for one in wanted
+    )

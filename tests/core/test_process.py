@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -90,6 +91,130 @@ assert os.waitpid(child, 0)[1] == 0
 @needs_fork
 def test_pid_is_right_after_a_fork_that_calls_no_hook() -> None:
     python(SILENT)
+
+
+FORKS_UNSEEN = """
+import ctypes, os, sys, time
+from obs_middleware import Observer, RequestInfo, process
+def fork():
+    sys.stdout.flush()
+    return ctypes.PyDLL(None).fork()
+def serve(path):
+    exchange = own.gateway.start(RequestInfo("GET", path, "", "http", {}.get))
+    exchange.status = 200
+    exchange.finish()
+    return exchange
+"""
+SERVED = "own = Observer(); own.gateway.set_up()"
+
+
+@needs_fork
+@pytest.mark.parametrize("wait_seconds", [0, 0.2], ids=["the thread at work", "the thread asleep"])
+@pytest.mark.parametrize("is_pure", ["0", "1"], ids=["C", "Python"])
+def test_child_of_an_unseen_fork_has_ids_of_its_own_and_writes_its_lines(
+    wait_seconds: float, is_pure: str
+) -> None:
+    code = f"""
+{FORKS_UNSEEN}
+{SERVED}
+serve("/parent")
+time.sleep({wait_seconds})
+children = []
+for _ in range(3):
+    children.append(fork())
+    if not children[-1]:
+        break
+for _ in range(20):
+    serve("/child")
+time.sleep(0.4)
+if children[-1]:
+    for child in children:
+        os.waitpid(child, 0)
+else:
+    os._exit(0)
+"""
+    lines = [json.loads(line) for line in python(code, env={"OBS_PURE_PYTHON": is_pure}).splitlines()]
+    assert [line["path"] for line in lines].count("/parent") == 1
+    assert len(lines) == 81
+    for name in ("request_id", "trace_id", "span_id"):
+        assert len({line[name] for line in lines}) == 81
+    assert len({line["request_id"][24:] for line in lines}) == 81
+
+
+@needs_fork
+def test_ids_differ_after_an_unseen_fork_where_the_kernel_wipes_no_memory() -> None:
+    code = f"""
+import mmap
+class Refusing(mmap.mmap):
+    def madvise(self, advice):
+        raise OSError(22, "Invalid argument")
+mmap.mmap = Refusing
+{FORKS_UNSEEN}
+{SERVED}
+assert not process.has_mark
+serve("/parent")
+fork()
+serve("/")
+"""
+    lines = [json.loads(line) for line in python(code).splitlines()]
+    assert len({line["trace_id"] for line in lines}) == 3
+
+
+@needs_fork
+def test_hooks_of_a_child_run_once_whoever_notices_an_unseen_fork() -> None:
+    code = f"""
+import threading
+{HOOKS}
+{FORKS_UNSEEN}
+process.on_fork(in_unseen_child=says("unseen"))
+child = fork()
+threads = [threading.Thread(target=process.notice_fork) for _ in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+os.waitpid(child, 0) if child else os._exit(0)
+"""
+    words = python(code).split()
+    assert [word for word in words if "child" in word or "unseen" in word] == [
+        "child-one",
+        "child-two",
+        "unseen",
+    ]
+
+
+@needs_fork
+def test_child_of_an_unseen_fork_writes_though_a_thread_of_its_parent_was_writing() -> None:
+    code = f"""
+import logging
+{FORKS_UNSEEN}
+{SERVED}
+logging.root.handlers[0].acquire()
+if fork():
+    os.wait()
+else:
+    serve("/child")
+    logging.getLogger("app").warning("still here")
+    os._exit(0)
+"""
+    assert [line.count("still here") for line in python(code).splitlines()] == [0, 1]
+
+
+@needs_fork
+def test_page_of_a_child_of_an_unseen_fork_is_answered() -> None:
+    code = f"""
+{FORKS_UNSEEN}
+{SERVED}
+from obs_middleware.queue import _flusher
+own.gateway.started()
+_flusher.lock.take(None, timeout_seconds=0)  # as a flush under way does
+child = fork()
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+else:
+    replies = [own.gateway.reply(RequestInfo("GET", path, "", "http", {{}}.get), path).status
+               for path in sorted(own.gateway.paths)]
+    os._exit(replies != [200] * 4 or _flusher.lock.is_held)
+"""
+    python(code)
 
 
 # What waits

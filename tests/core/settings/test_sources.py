@@ -86,13 +86,27 @@ def test_resource_attributes_are_percent_decoded() -> None:
 
 def test_empty_variable_counts_as_unset() -> None:
     names = [
-        *(f"OBS_{name.upper()}" for name in NAMES),
+        *(f"OBS_{name.upper()}" for name in NAMES if not name.endswith("_path")),
         *SHORT_NAMES,
         "OTEL_SERVICE_NAME",
         "OTEL_SDK_DISABLED",
     ]
     names += ["OTEL_RESOURCE_ATTRIBUTES", "OTEL_TRACES_SAMPLER", "OTEL_EXPORTER_OTLP_ENDPOINT"]
     assert from_env(**dict.fromkeys(names, "")) == DEFAULTS
+
+
+@pytest.mark.parametrize("name", ["metrics_path", "live_path", "ready_path", "startup_path"])
+def test_path_that_is_none_or_empty_switches_its_page_off(name: str) -> None:
+    label = f"OBS_{name.upper()}"
+    for settings in (
+        Settings(**{name: None}),  # type: ignore[arg-type]
+        from_env(**{label: ""}),
+        Settings.load(config={label: None}, env={}),
+        Settings.load(config={label: ""}, env={label: "/own"}),
+    ):
+        assert getattr(settings, name) is None
+        assert name not in settings.own_paths.values()
+        assert len(settings.own_paths) == 3
 
 
 def test_empty_value_of_the_framework_leaves_the_environments() -> None:

@@ -1,0 +1,74 @@
+"""Threads for probes and pages: where none can be started, the caller's own thread does the work."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from obs_middleware.ops.threads import Threads
+from tests.core.ops.asking import ask
+from tests.core.support import observer
+
+
+@pytest.fixture
+def threads() -> Iterator[Threads]:
+    pool = Threads(2, "own")
+    yield pool
+    pool.shutdown()
+
+
+def none_to_be_had(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_call_runs_in_a_thread_of_the_given_name(threads: Threads) -> None:
+    name = threads.submit(lambda: threading.current_thread().name).result()
+    assert name.startswith("own")
+
+
+def test_call_runs_here_where_no_thread_can_be_started(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", none_to_be_had)
+        for _ in range(2):
+            assert threads.submit(threading.get_ident).result() == threading.get_ident()
+    assert threads.submit(threading.get_ident).result() != threading.get_ident()
+
+
+def test_exception_of_a_call_that_runs_here_is_its_own(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threading.Thread, "start", none_to_be_had)
+    with pytest.raises(ZeroDivisionError):
+        threads.submit(lambda: 1 / 0).result()
+
+
+def test_what_waits_for_a_thread_is_done_though_no_further_one_can_be_started(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    first = threads.submit(go_on.wait)
+    monkeypatch.setattr(threading.Thread, "start", none_to_be_had)
+    assert threads.submit(threading.get_ident).result() == threading.get_ident()
+    go_on.set()
+    assert first.result(5)
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/health/ready"])
+def test_probe_in_an_event_loop_is_answered_without_threads(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threading.Thread, "start", none_to_be_had)
+    own = observer()
+    own.gateway.started()
+
+    async def main() -> int:
+        loop = asyncio.get_running_loop()
+        reply = await loop.run_in_executor(own.gateway.threads(path), ask, own, path)
+        return reply.status
+
+    assert asyncio.run(main()) == 200
