@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 from threading import Lock
-from time import perf_counter, time_ns
+from time import monotonic, perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
 
 from obs_middleware import _speedups, process, request_id
@@ -60,6 +60,7 @@ __all__ = [
 # https://opentelemetry.io/docs/specs/semconv/http/http-spans/ (`http.request.method`).
 _METHODS = "CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT TRACE QUERY"
 _FLUSH_MS = 5000
+_SLOW_SECONDS, _PAUSE_SECONDS = 1.0, 30.0
 _logger = logging.getLogger("obs")
 
 
@@ -90,6 +91,7 @@ class Gateway:
         "_lifecycle",
         "_methods",
         "_metrics",
+        "_next_send",
         "_on_finish",
         "_on_finish_without_span",
         "_probes",
@@ -140,6 +142,9 @@ class Gateway:
             sinks.append(("access_log", access_log.write))
         self._queue = RecordQueue(sinks, metrics.discard, self.report)
         self._on_finish: OnFinish = (("tracing", spans.end), ("queue", self._enqueue))
+        flushes = settings.flush_each_request
+        if process.stands_still_between_requests() if flushes is None else flushes:
+            self._on_finish += (("flush", self._flush_request),)
         self._on_finish_without_span: OnFinish = self._on_finish[1:]
         methods = os.environ.get("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "").replace(",", " ") or _METHODS
         self._methods = frozenset(methods.split())
@@ -149,6 +154,7 @@ class Gateway:
         self.needs_header_names = spans.needs_header_names
         self.captures_response = spans.captured_headers is not None and spans.captured_headers.has_response
         self._provider: Any = None
+        self._next_send = 0.0
         self._starting = Lock()
         self._environment: str | None = None  # known once set up
         self.is_development = False
@@ -250,6 +256,17 @@ class Gateway:
         if is_logged is False:  # and not None, where it has failed: nobody is offered a line twice
             record = exchange.record()
         self._queue.add(record)
+
+    def _flush_request(self, exchange: Exchange) -> None:
+        """Write the line and send the span of a request while the process still runs."""
+        flush()
+        if self._provider is not None and exchange.is_sampled and monotonic() >= self._next_send:
+            began = monotonic()
+            self._provider.force_flush(_FLUSH_MS)
+            if (
+                monotonic() - began > _SLOW_SECONDS
+            ):  # a collector that does not answer costs few requests their time
+                self._next_send = monotonic() + _PAUSE_SECONDS
 
     def capture_response_headers(self, exchange: Exchange, fields: Iterable[tuple[str, str]]) -> None:
         """Write the headers of the response that the user wants to the span."""

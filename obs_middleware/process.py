@@ -28,6 +28,9 @@ _after_unseen_fork: list[Hook] = []
 _at_exit: list[Hook] = []
 
 
+# An app that imports one of the first may also be served by one of the second.
+_LAMBDA_ADAPTERS = {"apig_wsgi", "awsgi", "mangum", "serverless_wsgi"}
+_SERVERS = {"daphne", "granian", "gunicorn", "hypercorn", "uvicorn", "waitress"}
 _MADV_WIPEONFORK = 18  # madvise(2), Linux 4.14 and later; `mmap` has no name for it
 _locks: dict[int, Lock] = {}  # by process, so that no child meets a lock that its parent holds
 _noticed = [os.getpid()]  # the process whose hooks have run
@@ -90,6 +93,19 @@ def notice_fork() -> None:
             _run_in_child()
             for hook in _after_unseen_fork:
                 hook()
+
+
+def stands_still_between_requests() -> bool:
+    """Tell whether no thread of ours runs on when a request has ended.
+
+    AWS Lambda freezes the process (Lambda developer guide, "Understanding the Lambda execution environment lifecycle").
+    uWSGI keeps Python's lock while it waits for a request, unless it was told of threads (`enable-threads`, `threads`).
+    """
+    modules = sys.modules.keys()
+    if "AWS_LAMBDA_FUNCTION_NAME" in os.environ or (_LAMBDA_ADAPTERS & modules and not _SERVERS & modules):
+        return True
+    options = getattr(sys.modules.get("uwsgi"), "opt", None)
+    return isinstance(options, dict) and not {"enable-threads", "threads", "gevent"} & options.keys()
 
 
 def on_exit(hook: Hook) -> None:

@@ -98,6 +98,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Annotated[_Level, _about("level of the root logger, where the handler is ours")] = "INFO"
     log_format: Annotated[_Format, _about("`auto`: JSON, but pretty on a terminal in development")] = "auto"
     access_log: Annotated[_Flag, _about("write one line for each request")] = True
+    flush_each_request: Annotated[
+        _Flag | None,
+        _about(
+            "write a request's line and send its span before the process stands still; "
+            "unset: on AWS Lambda and under uWSGI without threads"
+        ),
+    ] = None
     redact_pii: Annotated[_Flag, _about("hide personal data; credentials are always hidden")] = True
     redact_keys: Annotated[_Names, _about("further keys whose values are hidden")] = ()
     tracing_enabled: Annotated[_Flag, _about("make server spans; trace context goes on without them")] = True

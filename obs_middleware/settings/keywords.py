@@ -28,6 +28,7 @@ class Keywords(TypedDict, total=False):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
     log_format: Literal["auto", "json", "pretty"]
     access_log: bool
+    flush_each_request: bool | None
     redact_pii: bool
     redact_keys: tuple[str, ...]
     tracing_enabled: bool

@@ -79,7 +79,6 @@ class RecordingTracer:
         if os.environ.get(_SDK_METRICS, "").strip().lower() == "true":
             raise ValueError("the SDK counts its spans")
         self.provider, self._processors = provider, processors
-        self._put = processors.batches.put
         self.scope: InstrumentationScope | None = specimen.instrumentation_scope
         self.limits = limits = SpanLimits()
         self.has_room = limits.max_span_attribute_length is None and (
@@ -114,6 +113,6 @@ class RecordingTracer:
         if not self._processors.has_others:
             packed = span.packed()
             if packed is not None:
-                self._put(packed)
+                self._processors.batches.put(packed)
                 return
         self._processors.on_end(span.readable())

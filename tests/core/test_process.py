@@ -284,3 +284,43 @@ assert child.exitcode == 0
 def test_lines_that_wait_at_the_end_of_a_forked_process_are_written() -> None:
     written = python(CHILD, env=FORKS)
     assert [written.count(f'"GET /{path} 200"') for path in ("parent", "child")] == [1, 2]
+
+
+# A process that stands still
+
+STANDS_STILL = """
+import os, sys
+from types import SimpleNamespace
+from obs_middleware import Observer, RequestInfo
+uwsgi = os.environ.get("UWSGI_OPTIONS")
+if uwsgi is not None:
+    sys.modules["uwsgi"] = SimpleNamespace(opt=dict.fromkeys(uwsgi.split(), True))
+sys.modules.update(dict.fromkeys(os.environ.get("IMPORTED", "").split()))
+own = Observer()
+own.gateway.set_up()
+exchange = own.gateway.start(RequestInfo("GET", "/last", "", "http", {}.get))
+exchange.status = 200
+exchange.finish()
+os._exit(0)  # no thread and no handler runs any more
+"""
+
+
+@pytest.mark.parametrize(
+    ("env", "lines"),
+    [
+        ({}, 0),
+        ({"OBS_FLUSH_EACH_REQUEST": "true"}, 1),
+        ({"AWS_LAMBDA_FUNCTION_NAME": "orders"}, 1),
+        ({"AWS_LAMBDA_FUNCTION_NAME": "orders", "OBS_FLUSH_EACH_REQUEST": "false"}, 0),
+        ({"IMPORTED": "mangum"}, 1),
+        ({"IMPORTED": "mangum uvicorn"}, 0),
+        ({"UWSGI_OPTIONS": "master processes"}, 1),
+        ({"UWSGI_OPTIONS": "master threads"}, 0),
+        ({"UWSGI_OPTIONS": "enable-threads"}, 0),
+        ({"UWSGI_OPTIONS": "gevent"}, 0),
+    ],
+)
+def test_line_is_out_when_the_request_has_ended_where_no_thread_would_write_it(
+    env: dict[str, str], lines: int
+) -> None:
+    assert python(STANDS_STILL, env=env).count('"GET /last 200"') == lines
