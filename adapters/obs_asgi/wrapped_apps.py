@@ -20,6 +20,7 @@ Scope = MutableMapping[str, Any]
 
 _MOST, _MOST_OF_ONE = 1000, 100  # objects looked at
 _HAND_ON_THE_SCOPE = ("starlette", "fastapi", "obs_asgi")
+_ASGI = ("scope", "receive", "send")
 _CONTAINERS = (list, tuple, dict)
 _LEAVES = (type, BuiltinFunctionType)
 
@@ -226,7 +227,7 @@ def note_copy(outer: Any, scope: Scope, place: object) -> Scope:
     A copy that the app has made of a request that it has routed, and one of another path at the same place, is a part
     of the request that the app runs by itself (batch endpoints): nothing of it counts.
     """
-    if outer.is_finished or type(outer.routed) is tuple:
+    if outer.is_finished or not (outer.routed is None or type(outer.routed) is dict):  # another adapter's
         return scope
     routed = outer.routed = outer.routed or {}
     known = (scope, outer.carrier, *(copy.scope for copy in routed.values() if copy is not None))
@@ -255,5 +256,6 @@ def _is_routed(scope: Scope) -> bool:
     route = scope.get("route")
     if route is not None:
         return not hasattr(route, "routes")
-    endpoint = scope.get("endpoint")
-    return inspect.isroutine(endpoint) or inspect.isclass(endpoint)
+    endpoint = scope.get("endpoint")  # before Starlette 1.0 it is all there is, also of a mount
+    names = getattr(getattr(endpoint, "__code__", None), "co_varnames", ())[:3]
+    return (inspect.isroutine(endpoint) and names != _ASGI) or inspect.isclass(endpoint)
