@@ -19,7 +19,7 @@ from obs_middleware._speedups import fast, note, share_layout
 from obs_middleware.environ import named_request_info, request_info, variables_of
 from obs_middleware.exchange import CARRIER_KEY, OTHER_ID_HEADER, Exchange, OnFinish
 from obs_middleware.headers import header_values
-from obs_middleware.health.checks import run_in
+from obs_middleware.health.event_loops import run_in
 from obs_middleware.logs import setup as logs_setup
 from obs_middleware.ops.endpoints import Endpoints, new_threads
 from obs_middleware.queue import RecordQueue, flush
@@ -29,7 +29,7 @@ from obs_middleware.scope import request_info as scope_request_info
 from obs_middleware.settings.keywords import Keywords
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from concurrent.futures import Executor
 
     from obs_middleware.errors import Failures
@@ -179,10 +179,24 @@ class Gateway:
         self._lifecycle.starting()
 
     def started(self, *, loop: Any = None) -> None:
-        """Note that the app has started and serves; `loop` is the asyncio event loop that serves it, if one does."""
+        """Note that the app has started and serves.
+
+        Args:
+            loop: the event loop that serves it, if one does: asyncio's, or trio's token.
+        """
         if loop is not None:
-            self._health.run_async = run_in(loop)
+            self._health.surroundings.run_async = run_in(loop)
         self._lifecycle.started()
+
+    def surround_checks(self, around_run: Callable[[], object], at_thread_end: Callable[[], object]) -> None:
+        """Look after what belongs to the thread of a check, such as the connections of a database.
+
+        Args:
+            around_run: is called in that thread, before each run and after it.
+            at_thread_end: is called in that thread when it ends.
+        """
+        self._health.surroundings.around_run = around_run
+        self._health.surroundings.at_thread_end = at_thread_end
 
     def stopping(self) -> None:
         """Note that the app is about to stop: readiness is 503 from now on."""

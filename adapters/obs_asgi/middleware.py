@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from obs_asgi.fastapi_telemetry import agree_with_telemetry
 from obs_asgi.lifespan import Lifespan, refuse
-from obs_asgi.loop import in_thread, running_loop
+from obs_asgi.loop import in_thread, serving_loop
 from obs_asgi.request import named_request_info, own_path
 from obs_asgi.response import CapturingResponse, Response
 from obs_asgi.routes import Routes
@@ -133,7 +133,7 @@ class ObservabilityMiddleware:
 
     async def _reply(self, scope: Scope, path: str, send: Send) -> None:
         info = scope_request_info(scope, self._context_headers)
-        self._gateway.started(loop=running_loop())  # a check runs in the loop of the probe that asks for it
+        self._gateway.started(loop=serving_loop())  # a check runs in the loop of the probe that asks for it
         reply = await in_thread(self._gateway.threads(path), self._gateway.reply, info, path)
         await send_reply(reply, send, has_body=info.method != "HEAD")
 
@@ -150,7 +150,7 @@ class ObservabilityMiddleware:
         if self._error is not None:
             raise self._error
         app = self._set_up(scope)
-        self._gateway.started(loop=running_loop())
+        self._gateway.started(loop=serving_loop())
         self._is_serving = True
         return app
 
