@@ -90,7 +90,12 @@ class Observer:
             health=self.health,
             probes=probes,
             lifecycle=self.lifecycle,
-            endpoints=Endpoints([metrics_endpoint(settings, self.registry), *probes.endpoints(settings)]),
+            endpoints=Endpoints(
+                [
+                    metrics_endpoint(settings, self.registry, failures.report),
+                    *probes.endpoints(settings),
+                ]
+            ),
         )
 
     @classmethod

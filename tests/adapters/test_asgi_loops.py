@@ -106,7 +106,7 @@ class Slow:
 def test_loop_goes_on_while_a_page_is_made(run: Any) -> None:
     own, wrapped = made()
     slow = Slow()
-    own.registry.register(slow)  # type: ignore[arg-type]
+    own.registry.register(slow)
 
     async def serve(sleep: Any) -> int:
         pages: list[int] = []
