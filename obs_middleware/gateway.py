@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import partial
 from threading import Lock
 from time import monotonic, perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
 
 from obs_middleware import _speedups, process, request_id
 from obs_middleware._speedups import fast, note, share_layout
+from obs_middleware.deadline import STOP_SECONDS, deadline
 from obs_middleware.environ import named_request_info, request_info, variables_of
 from obs_middleware.exchange import CARRIER_KEY, OTHER_ID_HEADER, Exchange, OnFinish
 from obs_middleware.headers import header_values
@@ -26,6 +28,7 @@ from obs_middleware.queue import RecordQueue, flush
 from obs_middleware.reply import TEXT_HEADERS, Reply
 from obs_middleware.request import with_header_names
 from obs_middleware.scope import request_info as scope_request_info
+from obs_middleware.settings import otel
 from obs_middleware.settings.keywords import Keywords
 
 if TYPE_CHECKING:
@@ -59,7 +62,6 @@ __all__ = [
 
 # https://opentelemetry.io/docs/specs/semconv/http/http-spans/ (`http.request.method`).
 _METHODS = "CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT TRACE QUERY"
-_FLUSH_MS = 5000
 _SLOW_SECONDS, _PAUSE_SECONDS = 1.0, 30.0
 _logger = logging.getLogger("obs")
 
@@ -173,6 +175,7 @@ class Gateway:
                 _logger.info("obs-middleware: %s", _speedups.summary())
             if is_first:
                 self._provider = guard("trace_setup", self._spans.set_up, environment)
+            otel.show_warnings()
 
     def starting(self) -> None:
         """Note that the app starts, or starts again after it has been stopped."""
@@ -203,11 +206,15 @@ class Gateway:
         self._lifecycle.drain()
 
     def stopped(self) -> None:
-        """Write the lines and send the spans that still wait; it takes up to five seconds."""
+        """Write the lines and send the spans that still wait; it takes up to five seconds, whatever becomes of them."""
         self._lifecycle.drain()
+        if not deadline.within(STOP_SECONDS, partial(self._failures.guard, "stop", self._hand_over)):
+            _logger.error("after %g s there are still lines or spans that were not taken", STOP_SECONDS)
+
+    def _hand_over(self) -> None:
         flush()
         if self._provider is not None:
-            self._provider.force_flush(_FLUSH_MS)  # the SDK itself shuts down at exit
+            self._provider.force_flush(round(STOP_SECONDS * 1000))
 
     @property
     def has_own_provider(self) -> bool:

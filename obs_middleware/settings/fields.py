@@ -56,7 +56,7 @@ _Path = Annotated[
 _Header = Annotated[str, _wants("a header name such as 'X-Request-ID'", pattern=r"^[A-Za-z0-9-]+\Z")]
 _Token = Annotated[str, _wants("8 or more printable ASCII characters", pattern=r"^[!-~]{8,}\Z")]
 _Ratio = Annotated[float, _wants("a number between 0 and 1", ge=0, le=1)]
-_Url = Annotated[str, _wants("a URL such as 'http://localhost:4318'", pattern=r"^https?://[^\s/]")]
+_Url = Annotated[str, _wants("a URL such as 'http://localhost:4318'", pattern=r"^(?i:https?)://[^\s/]")]
 _Bounds = Annotated[tuple[float, ...], _wants("ascending positive seconds such as '0.1,0.5,1'", min_length=1)]
 _Level = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],

@@ -18,6 +18,7 @@ FLOORS = (
     {
         "_speedups",
         "background",
+        "deadline",
         "environ",
         "errors",
         "exchange",
