@@ -34,6 +34,7 @@ class Owner(Protocol):
     """What an exchange belongs to, the Gateway."""
 
     response_header_names: tuple[str, str]
+    id_header_names: tuple[str, str]
 
     def report(self, component: str, error: Exception) -> None:
         """Count a failure of our own."""
@@ -150,9 +151,17 @@ class Exchange(msgspec.Struct, eq=False):
         return self.ids[32:]
 
     @property
-    def response_headers(self) -> tuple[tuple[str, str], tuple[str, str]]:
-        """The request ID and the correlation ID, as (name, value)."""
+    def response_headers(self) -> tuple[tuple[str, str], ...]:
+        """The request ID and the correlation ID, if it is sent, as (name, value)."""
         first, second = self._owner.response_header_names
+        if not second:
+            return ((first, self.request_id),)
+        return (first, self.request_id), (second, self.correlation_id)
+
+    @property
+    def id_headers(self) -> tuple[tuple[str, str], tuple[str, str]]:
+        """The request ID and the correlation ID for calls made, as (name, value)."""
+        first, second = self._owner.id_header_names
         return (first, self.request_id), (second, self.correlation_id)
 
     @fast("exchange.c: exchange_enter")

@@ -72,7 +72,9 @@ class Gateway:
 
     Attributes:
         paths: what is answered here and never reaches the app.
-        response_header_names: the names of an exchange's `response_headers`, in their order.
+        response_header_names: the names of an exchange's `response_headers`, in their order; the second is empty where
+            no correlation ID is sent.
+        id_header_names: the same for calls made, with both names.
         context_headers: the headers by which a caller says what a request belongs to, in lower case.
         is_development: known once `set_up` was called.
         needs_header_names: whether an adapter is to hand over a RequestInfo `with_header_names`.
@@ -83,6 +85,7 @@ class Gateway:
     __slots__ = (
         "__dict__",
         "__weakref__",
+        "_accept",
         "_access_log",
         "_endpoints",
         "_environment",
@@ -104,6 +107,7 @@ class Gateway:
         "_spans",
         "_starting",
         "context_headers",
+        "id_header_names",
         "is_development",
         "paths",
         "perf_counter",
@@ -150,9 +154,18 @@ class Gateway:
         self._on_finish_without_span: OnFinish = self._on_finish[1:]
         methods = os.environ.get("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "").replace(",", " ") or _METHODS
         self._methods = frozenset(methods.split())
-        self.response_header_names = settings.request_id_header, settings.correlation_id_header
-        self._id_headers = tuple(name.lower() for name in self.response_header_names)
-        self.context_headers = frozenset((*self._id_headers, "traceparent", "baggage"))
+        self.id_header_names = settings.request_id_header, settings.correlation_id_header
+        sent = settings.correlation_id_header if settings.send_correlation_id else ""
+        self.response_header_names = settings.request_id_header, sent
+        self._id_headers = tuple(name.lower() for name in self.id_header_names)
+        is_trusting = settings.trust_request_ids
+        self._accept = (
+            request_id.acceptor(settings.request_id_characters, settings.request_id_max_length)
+            if is_trusting
+            else request_id.refuse
+        )
+        taken = self._id_headers if is_trusting else ()
+        self.context_headers = frozenset((*taken, "traceparent", "baggage"))
         self.needs_header_names = spans.needs_header_names
         self.captures_response = spans.captured_headers is not None and spans.captured_headers.has_response
         self._provider: Any = None
@@ -246,7 +259,7 @@ class Gateway:
             ids, own_id = self._ids.draw(now)
             correlation_id = None
             if info.has_context_headers:
-                accepted, correlation_id = map(request_id.accept, map(info.header, self._id_headers))
+                accepted, correlation_id = map(self._accepted_id, map(info.header, self._id_headers))
                 own_id = accepted or own_id
             method = info.method
             if method not in self._methods:
@@ -263,6 +276,10 @@ class Gateway:
             self.report("start", error)
             return None
         return exchange
+
+    def _accepted_id(self, value: str | None) -> str | None:
+        """Return the caller's ID if it is safe to repeat."""
+        return self._accept(value)
 
     @fast("gateway.c: gateway_enqueue")
     def _enqueue(self, exchange: Exchange) -> None:
@@ -283,7 +300,7 @@ class Gateway:
         flush()
         if self._provider is not None and exchange.is_sampled and monotonic() >= self._next_send:
             began = monotonic()
-            self._provider.force_flush(_FLUSH_MS)
+            deadline.within(STOP_SECONDS, partial(self._provider.force_flush, round(STOP_SECONDS * 1000)))
             if (
                 monotonic() - began > _SLOW_SECONDS
             ):  # a collector that does not answer costs few requests their time

@@ -128,7 +128,7 @@ def outgoing_headers() -> dict[str, str]:
     inject(headers)
     exchange = current_exchange()
     if exchange is not None:
-        headers.update(exchange.response_headers)
+        headers.update(exchange.id_headers)
     return headers
 
 

@@ -30,7 +30,15 @@ from opentelemetry.trace import (
 from obs_middleware._speedups import fast, share, share_layout
 from obs_middleware.exchange import CURRENT, get_context
 from obs_middleware.settings import otel
-from obs_middleware.tracing.attributes import SCHEMA, SCOPE, VERSION, at_start, facts_of, of_exception
+from obs_middleware.tracing.attributes import (
+    REQUEST_ID,
+    SCHEMA,
+    SCOPE,
+    VERSION,
+    at_start,
+    facts_of,
+    of_exception,
+)
 from obs_middleware.tracing.propagation import (
     PROPAGATE,
     global_propagator,
@@ -190,6 +198,8 @@ class ServerSpans:
             if not is_of_outer and _is_request_span(span, exchange.info):
                 exchange.context = context
                 _adopt(exchange, span)
+                if span.is_recording():
+                    span.set_attribute(REQUEST_ID, exchange.request_id)
                 return
         exchange.is_span_ours = True
         context = self._incoming(context, exchange.info)

@@ -27,7 +27,7 @@ class Left(Exception):
 class Owner:
     """Stands for the Observer."""
 
-    response_header_names = "X-Request-ID", "X-Correlation-ID"
+    response_header_names = id_header_names = "X-Request-ID", "X-Correlation-ID"
     perf_counter = staticmethod(time.perf_counter)
 
     def __init__(self, reported: list[tuple[str, Exception]]) -> None:
