@@ -140,6 +140,10 @@ class Exchange(msgspec.Struct, eq=False):
         """The request's path, without secrets."""
         return self._owner.redacted_path(self.info.path)
 
+    def route_below(self, mount: str, route: str) -> str:
+        """Return a route below a mount; without the mount where the path lacks it, as behind a proxy that strips it."""
+        return f"{mount}{route}" if self.info.path.startswith(mount) else route
+
     @property
     def trace_id(self) -> str:
         """The trace ID, 32 hexadecimal digits; empty where there is none."""

@@ -26,7 +26,7 @@ from obs_middleware.logs import setup as logs_setup
 from obs_middleware.ops.endpoints import Endpoints, new_threads
 from obs_middleware.queue import RecordQueue, flush
 from obs_middleware.reply import TEXT_HEADERS, Reply
-from obs_middleware.request import with_header_names
+from obs_middleware.request import with_header_names, with_path
 from obs_middleware.scope import request_info as scope_request_info
 from obs_middleware.settings import otel
 from obs_middleware.settings.keywords import Keywords
@@ -58,6 +58,7 @@ __all__ = [
     "scope_request_info",
     "variables_of",
     "with_header_names",
+    "with_path",
 ]
 
 # https://opentelemetry.io/docs/specs/semconv/http/http-spans/ (`http.request.method`).

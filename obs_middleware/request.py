@@ -64,3 +64,8 @@ class _NamedRequestInfo(RequestInfo, frozen=True):
 def with_header_names(info: RequestInfo, names: Callable[[], Iterable[str]]) -> RequestInfo:
     """Return what the core learns of a request with a function that returns the names of its headers."""
     return _NamedRequestInfo(**msgspec.structs.asdict(info), names=names)
+
+
+def with_path(info: RequestInfo, path: str) -> RequestInfo:
+    """Return what the core learns of a request with another path."""
+    return msgspec.structs.replace(info, path=path)

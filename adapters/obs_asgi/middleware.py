@@ -19,7 +19,7 @@ from obs_asgi.response import CapturingResponse, Response
 from obs_asgi.routes import Routes
 from obs_asgi.sending import send_reply
 from obs_middleware import ConfigError, Exchange, Observer
-from obs_middleware.gateway import CARRIER_KEY, OTHER_ID_HEADER, scope_request_info
+from obs_middleware.gateway import CARRIER_KEY, OTHER_ID_HEADER, scope_request_info, with_path
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -95,11 +95,12 @@ class ObservabilityMiddleware:
             await (self._live if kind == "lifespan" else self.app)(scope, receive, send)
             return
         app = self.app if self._is_serving else self._begin(scope)
-        path = own_path(scope) if scope.get("root_path") else scope["path"]
+        root = scope.get("root_path")
+        path = own_path(scope) if root else scope["path"]
         if path in self._gateway.paths and kind == "http":
             await self._reply(scope, path, send)
             return
-        response = self._open(scope, receive, send)
+        response = self._open(scope, root, receive, send)
         if response is None:
             await app(scope, receive, send)
             return
@@ -120,9 +121,12 @@ class ObservabilityMiddleware:
                 # collector would run with every wave of requests.
                 scope.pop(CARRIER_KEY, None)
 
-    def _open(self, scope: Scope, receive: Receive, send: Send) -> Response | None:
+    def _open(self, scope: Scope, root: str | None, receive: Receive, send: Send) -> Response | None:
         """Begin an exchange; None when we fail, and the app is to be run without us."""
-        exchange = self._gateway.start(self._request_info(scope, self._context_headers))
+        info = self._request_info(scope, self._context_headers)
+        if root and not info.path.startswith(root):
+            info = with_path(info, root + info.path)  # a proxy has stripped it, and routes have it
+        exchange = self._gateway.start(info)
         if exchange is None:
             return None
         scope[CARRIER_KEY] = exchange
