@@ -19,7 +19,6 @@ from opentelemetry.context.context import Context
 from obs_middleware._speedups import fast, note, share, share_layout
 from obs_middleware.record import RequestRecord
 from obs_middleware.request import RequestInfo
-from obs_middleware.request_id import accept
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -43,6 +42,10 @@ class Owner(Protocol):
 
     def redacted_path(self, path: str) -> str:
         """Return a path without secrets."""
+        raise NotImplementedError
+
+    def accepted_id(self, value: str | None) -> str | None:
+        """Return an ID if it is safe to repeat, else None."""
         raise NotImplementedError
 
     def capture_response_headers(self, exchange: Exchange, fields: Iterable[tuple[str, str]]) -> None:
@@ -346,6 +349,7 @@ class Exchange(msgspec.Struct, eq=False):
             request_id, correlation_id: the values of the response's `response_headers`.
             other: the value of OTHER_ID_HEADER.
         """
+        accept = self._owner.accepted_id
         has_related = self.correlation_id != self.request_id  # the caller's
         self.request_id = accept(request_id) or self.request_id
         if not has_related:

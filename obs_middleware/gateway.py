@@ -88,6 +88,7 @@ class Gateway:
         "__weakref__",
         "_accept",
         "_access_log",
+        "_callers_id",
         "_endpoints",
         "_environment",
         "_failures",
@@ -159,12 +160,9 @@ class Gateway:
         sent = settings.correlation_id_header if settings.send_correlation_id else ""
         self.response_header_names = settings.request_id_header, sent
         self._id_headers = tuple(name.lower() for name in self.id_header_names)
+        self._accept = request_id.acceptor(settings.request_id_characters, settings.request_id_max_length)
         is_trusting = settings.trust_request_ids
-        self._accept = (
-            request_id.acceptor(settings.request_id_characters, settings.request_id_max_length)
-            if is_trusting
-            else request_id.refuse
-        )
+        self._callers_id = self.accepted_id if is_trusting else request_id.refuse
         taken = self._id_headers if is_trusting else ()
         self.context_headers = frozenset((*taken, "traceparent", "baggage"))
         self.needs_header_names = spans.needs_header_names
@@ -260,7 +258,7 @@ class Gateway:
             ids, own_id = self._ids.draw(now)
             correlation_id = None
             if info.has_context_headers:
-                accepted, correlation_id = map(self._accepted_id, map(info.header, self._id_headers))
+                accepted, correlation_id = map(self._callers_id, map(info.header, self._id_headers))
                 own_id = accepted or own_id
             method = info.method
             if method not in self._methods:
@@ -278,8 +276,8 @@ class Gateway:
             return None
         return exchange
 
-    def _accepted_id(self, value: str | None) -> str | None:
-        """Return the caller's ID if it is safe to repeat."""
+    def accepted_id(self, value: str | None) -> str | None:
+        """Return an ID of a caller or of the app if it is safe to repeat, else None."""
         return self._accept(value)
 
     @fast("gateway.c: gateway_enqueue")

@@ -39,6 +39,9 @@ class Owner:
     def redacted_path(self, path: str) -> str:
         return path
 
+    def accepted_id(self, value: str | None) -> str | None:
+        return value
+
     def capture_response_headers(self, exchange: Exchange, fields: Any) -> None:
         raise NotImplementedError
 
