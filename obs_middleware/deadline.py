@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from queue import SimpleQueue
 
 from obs_middleware import process
 
@@ -28,7 +27,7 @@ class Deadline:
 
     def __init__(self) -> None:
         self.was_missed = False
-        self._spare: SimpleQueue[_Job] | None = None
+        self._spare: _SpareThread | None = None
         process.on_fork(in_child=self._hold_anew)
 
     def within(self, seconds: float, function: _Job) -> bool:
@@ -54,22 +53,40 @@ class Deadline:
         """Start the thread, in a forked child where its parent had one."""
         if self._spare is None and not is_wanted:
             return
-        self._spare = jobs = SimpleQueue[_Job]()
         with suppress(RuntimeError):
-            threading.Thread(target=_run_one, args=(jobs,), name="obs-exit", daemon=True).start()
+            self._spare = _SpareThread()
 
     def _start(self, run: _Job) -> None:
         try:
             threading.Thread(target=run, name="obs-stop", daemon=True).start()
         except RuntimeError:
-            if self._spare is None:
+            spare, self._spare = self._spare, None
+            if spare is None:
                 run()
             else:
-                self._spare.put(run)
+                spare.run(run)
 
 
-def _run_one(jobs: SimpleQueue[_Job]) -> None:
-    jobs.get()()
+class _SpareThread:
+    """A thread that waits for one job.
+
+    Raises:
+        RuntimeError: no thread is to be had.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: list[_Job] = []
+        self._bell = threading.Event()
+        threading.Thread(target=self._work, name="obs-exit", daemon=True).start()
+
+    def run(self, job: _Job) -> None:
+        """Run a job."""
+        self._jobs.append(job)
+        self._bell.set()
+
+    def _work(self) -> None:
+        self._bell.wait()
+        self._jobs[0]()
 
 
 deadline = Deadline()

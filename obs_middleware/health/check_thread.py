@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from queue import SimpleQueue
-from threading import Thread
 from weakref import finalize
 
 Job = Callable[[], None]
@@ -22,7 +22,7 @@ class CheckThread:
     def __init__(self, name: str, at_end: Callable[[], object]) -> None:
         self._name = name
         self._at_end = at_end
-        self._jobs: SimpleQueue[Job | None] | None = None
+        self._jobs: _Jobs | None = None
 
     def run(self, job: Job) -> None:
         """Run a job in the thread.
@@ -31,8 +31,8 @@ class CheckThread:
             RuntimeError: no thread is to be had.
         """
         if self._jobs is None:
-            jobs: SimpleQueue[Job | None] = SimpleQueue()
-            Thread(target=_work, args=(jobs, self._at_end), name=self._name, daemon=True).start()
+            jobs = _Jobs()
+            threading.Thread(target=_work, args=(jobs, self._at_end), name=self._name, daemon=True).start()
             finalize(self, jobs.put, None).atexit = False
             self._jobs = jobs
         self._jobs.put(job)
@@ -44,7 +44,25 @@ class CheckThread:
         self._jobs = None
 
 
-def _work(jobs: SimpleQueue[Job | None], at_end: Callable[[], object]) -> None:
+class _Jobs:
+    """What waits for the thread; no `queue.SimpleQueue`, which would stop all greenlets where gevent patches late."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Job | None] = deque()
+        self._bell = threading.Event()
+
+    def put(self, job: Job | None) -> None:
+        self._waiting.append(job)
+        self._bell.set()
+
+    def get(self) -> Job | None:
+        while not self._waiting:
+            self._bell.wait()
+            self._bell.clear()
+        return self._waiting.popleft()
+
+
+def _work(jobs: _Jobs, at_end: Callable[[], object]) -> None:
     while (job := jobs.get()) is not None:
         job()
         del job  # its check may go meanwhile

@@ -43,7 +43,7 @@ def _short_names(env: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
 
 def _otel_names(env: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
     pairs = (pair.partition("=") for pair in otel.resource_attributes(env))
-    attributes = {key.strip(): unquote(value.strip()) for key, _, value in pairs}
+    attributes = {key.strip(): unquote(value).strip() for key, _, value in pairs}
     for key, name in (
         ("service.name", "service_name"),
         ("service.version", "service_version"),
@@ -52,7 +52,7 @@ def _otel_names(env: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
     ):
         if value := attributes.get(key):
             yield name, value, "OTEL_RESOURCE_ATTRIBUTES"
-    if value := env.get("OTEL_SERVICE_NAME"):
+    if value := otel.read("OTEL_SERVICE_NAME", env):
         yield "service_name", value, "OTEL_SERVICE_NAME"
     if otel.read("OTEL_SDK_DISABLED", env).lower() == "true":
         yield "tracing_enabled", False, "OTEL_SDK_DISABLED"

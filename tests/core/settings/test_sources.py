@@ -43,7 +43,9 @@ def test_short_name_is_read_and_yields_to_its_obs_name(name: str) -> None:
 @pytest.mark.parametrize(
     ("env", "field", "value"),
     [
-        ({"OTEL_SERVICE_NAME": "shop"}, "service_name", "shop"),
+        ({"OTEL_SERVICE_NAME": " shop "}, "service_name", "shop"),
+        ({"OTEL_SERVICE_NAME": " "}, "service_name", "unknown_service"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=%20"}, "service_name", "unknown_service"),
         ({"OTEL_RESOURCE_ATTRIBUTES": "a=b, service.name = shop "}, "service_name", "shop"),
         ({"OTEL_RESOURCE_ATTRIBUTES": "service.version=1.2"}, "service_version", "1.2"),
         ({"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment=staging"}, "environment", "staging"),
