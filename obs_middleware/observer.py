@@ -72,6 +72,7 @@ class Observer:
         self.settings = settings = settings or Settings.load(**keywords)
         self.registry = registry or prometheus_client.REGISTRY
         redactor = Redactor(pii=settings.redact_pii, keys=settings.redact_keys)
+        redactor.show_addresses(settings.client_address)
         spans = ServerSpans(settings, redactor, tracer_provider=tracer_provider)
         metrics = HttpMetrics(
             self.registry, buckets=settings.metrics_buckets, max_series=settings.metrics_max_series
@@ -90,7 +91,12 @@ class Observer:
             health=self.health,
             probes=probes,
             lifecycle=self.lifecycle,
-            endpoints=Endpoints([metrics_endpoint(settings, self.registry), *probes.endpoints(settings)]),
+            endpoints=Endpoints(
+                [
+                    metrics_endpoint(settings, self.registry, failures.report),
+                    *probes.endpoints(settings),
+                ]
+            ),
         )
 
     @classmethod

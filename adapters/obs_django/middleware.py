@@ -116,12 +116,15 @@ class ObservabilityMiddleware:
         scope = request.__dict__.get("scope")
         if scope is None:
             return self._request_info(request.META, self._context_headers, None, request.path, scheme)
+        path, prefix = request.path, request.script_name
+        if prefix and not path.startswith(prefix):
+            path = f"{prefix.rstrip('/')}{path}"  # a proxy has stripped it, and FORCE_SCRIPT_NAME adds it
         get = scope.get  # META has the method in upper case and no protocol version
         return self._request_info(
             request.META,
             self._context_headers,
             scope["method"],
-            request.path,
+            path,
             scheme or get("scheme"),
             get("http_version"),
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from obs_middleware import ConfigError, Observer, current_exchange
+from obs_middleware import ConfigError, Exchange, Observer, current_exchange
+from obs_middleware.gateway import CARRIER_KEY
 from obs_wsgi import ObservabilityMiddleware
 
 if TYPE_CHECKING:
@@ -72,8 +73,12 @@ def _route_of(environ: dict[str, Any]) -> str | None:
         return None
     if rule is None:
         return None
+    route: str = rule.rule
     mount = environ.get("SCRIPT_NAME")
-    return f"{mount}{rule.rule}" if mount else rule.rule
+    if not mount:
+        return route
+    exchange = environ.get(CARRIER_KEY)
+    return exchange.route_below(mount, route) if isinstance(exchange, Exchange) else f"{mount}{route}"
 
 
 def _note_exception(sender: Flask, exception: BaseException, **_: Any) -> None:

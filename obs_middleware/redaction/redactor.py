@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from urllib.parse import unquote_plus
 
 from obs_middleware.exchange import error_name
+from obs_middleware.redaction.addresses import FORMS, ShowAddress, whole
 from obs_middleware.redaction.keys import KEY_CHARACTERS, QUERY_CREDENTIALS, SecretKeys, squeeze
 from obs_middleware.redaction.patterns import REDACTED, has_no_secret, hide
 
@@ -43,6 +44,7 @@ class Redactor:
         self._pii = pii
         self._harmless_keys: set[str] = set()  # of queries, with nothing to decode and nothing to hide
         self._redacted_texts: dict[str, str] = {}
+        self._show_address: ShowAddress = whole
 
     def is_secret_key(self, key: str) -> bool:
         """Tell whether a key's value is hidden whatever it is."""
@@ -74,6 +76,20 @@ class Redactor:
                     self._redacted_texts.clear()  # clients may fill it: those that come again are soon back
                 self._redacted_texts[text] = redacted
         return redacted
+
+    def show_addresses(self, form: str) -> None:
+        """Show clients' addresses in a form of `addresses.FORMS`."""
+        self._show_address = FORMS[form]
+
+    def address(self, address: str) -> str | None:
+        """Return a client's address in the form in which it may be shown; None where it may not."""
+        shown = self._show_address(address)
+        return None if shown is None else self.cached_text(shown)
+
+    @property
+    def shows_addresses_whole(self) -> bool:
+        """Tell whether they are shown as they are."""
+        return self._show_address is whole
 
     def query(self, query: str) -> str:
         """Hide the secrets in a URL's query; keys, order, blanks and the encoding of the rest stay as they are.

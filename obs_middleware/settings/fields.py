@@ -25,6 +25,7 @@ SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2
 _userinfo = re.compile(r"://[^/\s]*@")
 # The names that other tools which read LOG_LEVEL give to levels.
 _LEVEL_NAMES = {"warn": "WARNING", "fatal": "CRITICAL", "trace": "DEBUG"}
+_PUNCTUATION = r"^[!#-+\-./:-@\[\]-`{-~]*\Z"
 _MISSPELT = 0.8  # how alike a name must be to be taken for a misspelt one
 _FLAGS = {
     "1": True,
@@ -50,13 +51,21 @@ _Flag = Annotated[bool, _wants("true or false")]
 _Name = Annotated[str, _wants("a name such as 'checkout'", min_length=1)]
 _Names = Annotated[tuple[str, ...], _wants("names such as 'iban,tax_id'")]
 _Count = Annotated[int, _wants("a whole number, 10 or more", ge=10)]
+_Length = Annotated[int, _wants("a whole number from 16 to 1024", ge=16, le=1024)]
+_Punctuation = Annotated[
+    str,
+    _wants(
+        "ASCII punctuation such as '._-', without blank, comma, quote and backslash", pattern=_PUNCTUATION
+    ),
+]
+_Address = Annotated[Literal["full", "truncated", "none"], _wants("full, truncated or none")]
 _Path = Annotated[
     str, _wants("a path such as '/metrics', no query, no slash at its end", pattern=r"^(/[^/?#\s]+)+\Z")
 ]
 _Header = Annotated[str, _wants("a header name such as 'X-Request-ID'", pattern=r"^[A-Za-z0-9-]+\Z")]
 _Token = Annotated[str, _wants("8 or more printable ASCII characters", pattern=r"^[!-~]{8,}\Z")]
 _Ratio = Annotated[float, _wants("a number between 0 and 1", ge=0, le=1)]
-_Url = Annotated[str, _wants("a URL such as 'http://localhost:4318'", pattern=r"^https?://[^\s/]")]
+_Url = Annotated[str, _wants("a URL such as 'http://localhost:4318'", pattern=r"^(?i:https?)://[^\s/]")]
 _Bounds = Annotated[tuple[float, ...], _wants("ascending positive seconds such as '0.1,0.5,1'", min_length=1)]
 _Level = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
@@ -97,6 +106,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     error_response: Annotated[
         _Flag, _about("answer an exception of a raw app, where nobody else does, with a 500 that has the ID")
     ] = True
+    trust_request_ids: Annotated[_Flag, _about("take the callers' IDs; else each request gets new ones")] = (
+        True
+    )
+    request_id_max_length: Annotated[_Length, _about("longer IDs of callers are replaced")] = 128
+    request_id_characters: Annotated[
+        _Punctuation, _about("allowed in callers' IDs beside letters and digits")
+    ] = "._~:/+=@-|#;"
+    send_correlation_id: Annotated[_Flag, _about("send the correlation ID to the client too")] = True
+    client_address: Annotated[
+        _Address, _about("in lines and spans: whole, as its network (/24, /48), or not at all")
+    ] = "full"
     log_setup: Annotated[_Flag, _about("install our handler where the root logger has none")] = True
     log_level: Annotated[_Level, _about("level of the root logger, where the handler is ours")] = "INFO"
     log_format: Annotated[_Format, _about("`auto`: JSON, but pretty on a terminal in development")] = "auto"

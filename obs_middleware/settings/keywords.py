@@ -25,6 +25,11 @@ class Keywords(TypedDict, total=False):
     request_id_header: str
     correlation_id_header: str
     error_response: bool
+    trust_request_ids: bool
+    request_id_max_length: int
+    request_id_characters: str
+    send_correlation_id: bool
+    client_address: Literal["full", "truncated", "none"]
     log_setup: bool
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
     log_format: Literal["auto", "json", "pretty"]

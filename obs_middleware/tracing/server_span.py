@@ -11,7 +11,6 @@ import logging
 import os
 import re
 import sys
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
@@ -30,8 +29,23 @@ from opentelemetry.trace import (
 
 from obs_middleware._speedups import fast, share, share_layout
 from obs_middleware.exchange import CURRENT, get_context
-from obs_middleware.tracing.attributes import SCHEMA, SCOPE, at_start, facts_of, of_exception
-from obs_middleware.tracing.propagation import PROPAGATE, global_propagator, is_w3c, remote_parent
+from obs_middleware.settings import otel
+from obs_middleware.tracing.attributes import (
+    REQUEST_ID,
+    SCHEMA,
+    SCOPE,
+    VERSION,
+    at_start,
+    facts_of,
+    of_exception,
+)
+from obs_middleware.tracing.propagation import (
+    PROPAGATE,
+    global_propagator,
+    is_w3c,
+    load_propagators,
+    remote_parent,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,11 +108,14 @@ class ServerSpans:
         self._redactor = redactor
         self._is_enabled = settings.tracing_enabled
         self._modules = sys.modules
-        self._tracer = trace.get_tracer(SCOPE, tracer_provider=tracer_provider, schema_url=SCHEMA)
+        with otel.readable_variable(otel.PROVIDER):
+            self._tracer = trace.get_tracer(
+                SCOPE, VERSION, tracer_provider=tracer_provider, schema_url=SCHEMA
+            )
         # The global propagator, seen to be the default one; None while nobody has loaded it, which is no other.
         self._w3c: TextMapPropagator | None = None
-        if os.environ.get("OTEL_PROPAGATORS"):
-            import_module(PROPAGATE)
+        if os.environ.get(otel.PROPAGATORS):
+            load_propagators()
         propagator = global_propagator()
         self.captured_headers = _captured_headers(redactor)
         self.needs_header_names = (propagator is not None and not is_w3c(propagator)) or (
@@ -188,6 +205,8 @@ class ServerSpans:
             if not is_of_outer and _is_request_span(span, exchange.info):
                 exchange.context = context
                 _adopt(exchange, span)
+                if span.is_recording():
+                    span.set_attribute(REQUEST_ID, exchange.request_id)
                 return
         exchange.is_span_ours = True
         context = self._incoming(context, exchange.info)

@@ -66,7 +66,12 @@ def test_span_tells_the_request(traced: Traced) -> None:
         "/items/7",
         f"page=2&token={SECRET}",
         scheme="https",
-        headers={"host": "shop.example:8443", "user-agent": "curl/8"},
+        headers={
+            "host": "shop.example:8443",
+            "user-agent": "curl/8",
+            "x-request-id": "abc",
+            "x-correlation-id": "story-1",
+        },
         http_version="2",
     )
     span = traced.span(info, route="/items/{i}", status=201)
@@ -87,6 +92,8 @@ def test_span_tells_the_request(traced: Traced) -> None:
         "network.peer.port": 50123,
         "network.protocol.version": "2",
         "user_agent.original": "curl/8",
+        "obs.request_id": "abc",
+        "obs.correlation_id": "story-1",
     }
     assert not span.events
     assert span.instrumentation_scope is not None
@@ -95,13 +102,17 @@ def test_span_tells_the_request(traced: Traced) -> None:
 
 def test_what_is_not_known_is_left_out(traced: Traced) -> None:
     span = traced.span(
-        request(peer=None, http_version=""), status=None, is_client_gone=True, is_complete=False
+        request(peer=None, http_version="", headers={"x-request-id": "abc"}),
+        status=None,
+        is_client_gone=True,
+        is_complete=False,
     )
     assert attributes(span) == {
         "http.request.method": "GET",
         "url.scheme": "http",
         "url.path": "/items/7",
         "error.type": "client_disconnect",
+        "obs.request_id": "abc",
     }
 
 
