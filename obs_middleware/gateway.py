@@ -225,7 +225,7 @@ class Gateway:
             ids, own_id = self._ids.draw(now)
             correlation_id = None
             if info.has_context_headers:
-                accepted, correlation_id = map(request_id.accept, map(info.header, self._id_headers))
+                accepted, correlation_id = map(self._accepted_id, map(info.header, self._id_headers))
                 own_id = accepted or own_id
             method = info.method
             if method not in self._methods:
@@ -242,6 +242,13 @@ class Gateway:
             self.report("start", error)
             return None
         return exchange
+
+    def _accepted_id(self, value: str | None) -> str | None:
+        """Return the caller's ID if it is safe to repeat, and is neither a secret nor a personal datum."""
+        accepted = request_id.accept(value)
+        if accepted is None or request_id.is_plain(accepted) or self._redactor.text(accepted) == accepted:
+            return accepted
+        return None
 
     @fast("gateway.c: gateway_enqueue")
     def _enqueue(self, exchange: Exchange) -> None:

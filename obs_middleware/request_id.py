@@ -13,6 +13,11 @@ from obs_middleware._speedups import fast, share_layout
 # Safe in a header, a log line, a URL and a shell; a comma, which joins repeated headers, is not among them.
 _is_safe = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}").fullmatch
 
+# UUIDs and trace IDs, as most callers send: no secret has their form, unless all are digits.
+_is_plain = re.compile(
+    r"(?=[0-9-]{0,35}[a-fA-F])(?:[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[0-9a-fA-F]{32})"
+).fullmatch
+
 # Of our own: an app that seeds the shared generator must neither repeat our IDs nor find its numbers changed.
 _random = Random()
 random_bits = _random.getrandbits
@@ -24,6 +29,11 @@ _AT_ONCE = 32 if process.has_mark else 1  # those drawn before a fork would be d
 def accept(value: str | None) -> str | None:
     """Return the caller's ID when it is 1 to 128 characters of `A-Z a-z 0-9 . _ ~ : / + = @ -`, else None."""
     return value if value and len(value) <= 128 and _is_safe(value) else None
+
+
+def is_plain(value: str) -> bool:
+    """Tell whether an ID is a UUID or 32 hexadecimal digits."""
+    return _is_plain(value) is not None
 
 
 @share_layout
