@@ -21,19 +21,20 @@ _WORDS = r"""
 """
 # Of credentials that are known by their form:
 _FORMS = r"""
-    -b-(?:earer|asic)\s -g-(?:h[pousr]_|ithub_pat|l[a-z]{2,5}\x2d|r1348|ls?[ac]_|sk[_\x2d])
-    -x-(?:ox|app\x2d|ai\x2d|keysib|smtpsib) [srp]-k-_[ltp] [^a-z]s-k-\x2d whse-c-_ ai-z-a -y-a29 np-m-_
-    p-y-pi\x2d [^a-z]s-g-[.] \x2d-u-s\d o[opr]_-v-1 [^a-z]h-f-_ -f-(?:lwseck|igd_|io\x2du|m[12]|o1_)
-    sh-p-[a-z]{2}_ hoo-k- telegra-m- [mr]a-k-\x2d h-v-[sbr][.] atlas-v-1 d-p-[.][a-z]{2} lin_a-p-i_ s-q-0
-    da-p-i[0-9a-f]{4} ps-c-ale_ dc-k-r_ rub-y-gems cm-v-md -p-8e\x2d clo-j-ars -v-1[.]0\x2d[0-9a-f]{9} ey-j-
+    -k-ey\x2d ts-k-ey se-c-ret[\x2d_] lin_oa-u-th
+    -b-(?:earer|asic)\s -g-(?:h[pousr]_|ithub_pat|l[a-z]{2,5}\x2d|r\d{4}|ls?[ac]_|sk[_\x2d])
+    -x-(?:ox|app\x2d|ai\x2d|keysib|smtpsib) [srp]-k-_[ltp] [^a-z]s-k-\x2d whse-c-_ ai-z-a -y-a\d\d np-m-_
+    p-y-pi\x2d [^a-z]s-g-[.] \x2d-u-s\d o[opr]_-v-\d [^a-z]h-f-_ -f-(?:lwseck|igd_|io\x2du|m\d|o\d_)
+    sh-p-[a-z]{2}_ hoo-k- telegra-m- [mr]a-k-\x2d h-v-[sbr][.] atlas-v-\d d-p-[.][a-z]{2} lin_a-p-i_ s-q-\d
+    da-p-i[0-9a-f]{4} ps-c-ale_ dc-k-r_ rub-y-gems cm-v-md -p-\de\x2d clo-j-ars -v-\d[.]\d\x2d[0-9a-f]{9} ey-j-
     -p-at[a-z0-9\x2d]{9} -p-h[cx]_ t-f-p_ i-c-o\x2d -p-ul\x2d rd-m-e_ s-g-p_ shi-p-po_ sntr-y-[su]
-    t-k-\x2dus s-b-[p_] n-f-[pcouk]_ -v-(?:c[apir]_|ercel_) -d-t0[a-z] am-z-n[.]mws -p-plx\x2d n-v-api\x2d
-    -c-(?:cipat|loudinary) b-k-ua_ o-y-2[a-z0-9]{9} at-b-b[a-z0-9]{9} -b-bdc\x2d s-q-lplus
+    t-k-\x2dus s-b-[p_] n-f-[pcouk]_ -v-(?:c[apir]_|ercel_) -d-t\d[a-z] am-z-n[.]mws -p-plx\x2d n-v-api\x2d
+    -c-(?:cipat|loudinary) b-k-ua_ o-y-\d[a-z0-9]{9} at-b-b[a-z0-9]{9} -b-bdc\x2d s-q-lplus
     -p-(?:utty|rivate\x2d) -j-dbc
 """
 # Of those that have capitals.
 _CAPITALS = re.compile(
-    r"A(?:[KS]IA|[BGR]IA|CCA|GPA|IDA|ROA|IPA|NPA|NVA|PKA|TATT|TCTT|3T|3-|KCp|KID|BSK|PI-[A-Z])|E(?:AA|"
+    r"A(?:[KS]IA|[BGR]IA|CCA|GPA|IDA|ROA|IPA|NPA|NVA|PKA|TATT|TCTT|\dT|\d-|KCp|KID|BSK|PI-[A-Z])|E(?:AA|"
     r"Z[AT]K)|LTAI|"
     r"S(?:K[0-9a-f]{8}|G\.|SWS )|P(?:RIVATE KEY|MAK)|N(?:R[A-Z]{2}-|egotiate |TLM |[A-Za-z0-9]{22})|"
     r"H(?:RKU|awk )|CFPAT|Q~|"
@@ -42,10 +43,11 @@ _CAPITALS = re.compile(
 _NUMBERS = re.compile(
     r"\d\d(?:\d(?:[-. ]\d{2,3}[-. /]\d|[-. ]\d{4}|\d[-. +_]?\d{3}|\d?%20\d|[A-Z])| \d\d \d\d )", re.ASCII
 ).search
-_MARKS = re.compile(r"[@%&\\+](?!\s)").search
+_MARKS = re.compile(r"[@%&\\+](?![\s,;.)])").search
 _OPTION = re.compile(r"\s-(?:[pPuUaw]|-user|-proxy-user)").search
 _piece = re.compile("(.*?)-(.)-(.*)").fullmatch
 _NO_LETTER = "[^a-z]"
+_ONE_DIGIT = bytes.maketrans(b"123456789", b"0" * 9)
 _SMALL = {capital: capital + 32 for capital in range(ord("A"), ord("Z") + 1)}
 
 
@@ -58,18 +60,24 @@ class Anchors:
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
         own = [r"[\W_]?".join(map(re.escape, key[:32])) for key in keys]
-        self.words = re.compile("|".join([*_grouped(_WORDS).values(), *own])).finditer
-        self._any = re.compile("|".join([*_grouped(_WORDS + _FORMS).values(), *own])).search
+        self.words = re.compile("|".join([*_grouped(_WORDS), *own])).finditer
+        self._any = re.compile("|".join([*_grouped(_WORDS + _FORMS), *own])).search
+        self._forms = re.compile("|".join(_grouped(_FORMS))).search
 
     def any(self, text: str) -> bool:
         """Tell whether a word of a secret key or the beginning of a credential is in the text."""
-        return (
-            self._any(text.lower() if text.isascii() else small(text)) is not None
-            or _CAPITALS(text) is not None
-        )
+        return self._any(small(text)) is not None or _CAPITALS(text) is not None
+
+    def forms(self, text: str) -> bool:
+        """Tell whether the beginning of a credential is in the text."""
+        return self._forms(small(text)) is not None or _CAPITALS(text) is not None
+
+    def is_clean(self, text: str) -> bool:
+        """Tell whether nothing can be hidden in a text. All digits count alike: the answer holds for a shape."""
+        return not (self.any(text) or has_numbers(text) or _MARKS(text) or " -" in text)
 
 
-def _grouped(pieces: str) -> dict[str, str]:
+def _grouped(pieces: str) -> list[str]:
     """Return one pattern for each anchor, so that a letter is compared with the others once."""
     groups: dict[str, list[str]] = {}
     for piece in pieces.split():
@@ -84,7 +92,12 @@ def _grouped(pieces: str) -> dict[str, str]:
             look = f"(?<={head}{behind})" if head else ""
         tails = groups.setdefault(anchor, [])
         tails.append(f"{tail}{look}" if tail.isalnum() else f"{look}{tail}")
-    return {anchor: f"{anchor}(?:{'|'.join(tails)})" for anchor, tails in groups.items()}
+    return [f"{anchor}(?:{'|'.join(tails)})" for anchor, tails in groups.items()]
+
+
+def shape(text: str) -> bytes:
+    """Return an ASCII text with one digit for all, as that of messages with other numbers."""
+    return text.encode().translate(_ONE_DIGIT)
 
 
 def small(text: str) -> str:
@@ -93,5 +106,5 @@ def small(text: str) -> str:
 
 
 has_numbers = _NUMBERS
+has_digits = re.compile(r"\d\w{2}", re.ASCII).search
 has_option = _OPTION
-has_marks = _MARKS

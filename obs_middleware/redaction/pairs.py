@@ -72,6 +72,7 @@ _blank = re.compile(
     re.VERBOSE,
 ).match
 _argument = re.compile(r"""[ \t]{1,8}(?!-)|\\?["'],?\s{1,8}(?=\\?["'])""").match
+_segment = re.compile(r"/([^\s/?#\"'<>]{1,512})").match
 _field_end = re.compile(r"\\r\\n|[\r\n]|,\s(?:input_type|[a-z]+=)|\]\s")
 _word_of_sentence = re.compile(r"[^\s\"{}]{1,4096}").match
 _pair = re.compile(r"[A-Za-z_][A-Za-z_.-]*=.").match
@@ -257,6 +258,8 @@ def _of_others(
             is_placeholder(word) or (key.level < Level.YES and not looks_secret(word)) or is_status(word)
         )
         return None if is_shown else (value.start, value.end)
+    if before == "/" and (found := _segment(text, end)):  # /reset-password/Rk4…
+        return found.span(1) if looks_secret(found[1], strict=True) and len(found[1]) >= 16 else None
     if before in ("'", '"') and text[end : end + 1] == before and (found_before := _before(text, start)):
         return found_before
     if (before in ("'", '"') or text[end : end + 2] == "</") and (found := _text_of(text, end)):

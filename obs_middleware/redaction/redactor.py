@@ -23,7 +23,7 @@ from obs_middleware.redaction.encoded import hide_encoded
 from obs_middleware.redaction.keys import KEY_CHARACTERS, QUERY_CREDENTIALS, Level, SecretKeys, squeeze
 from obs_middleware.redaction.marks import hasher, masked
 from obs_middleware.redaction.pairs import spans, without
-from obs_middleware.redaction.shapes import hide_commands, hide_schemes, hide_shapes, hide_userinfo
+from obs_middleware.redaction.shapes import SCHEMES, hide_commands, hide_schemes, hide_shapes, hide_userinfo
 from obs_middleware.redaction.values import looks_secret
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ _KEYS_REMEMBERED = 2048  # clients make keys of queries
 _TEXTS_REMEMBERED = 512
 _PATH_CHARACTERS = 2048
 _TEXT_CHARACTERS = 256
+_SHAPES_REMEMBERED = 512
+_SHAPE_CHARACTERS = 512
 _BEYOND = 256
 _control = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # Fields of an object that is a name and its value, as in HAR, Kubernetes and cloud tags.
@@ -92,6 +94,7 @@ class Redactor:
         self._mark = mark
         self._harmless_keys: set[str] = set()  # of queries, with nothing to decode and nothing to hide
         self._redacted_texts: dict[str, str] = {}
+        self._clean_shapes: dict[bytes, bool] = {}  # messages of one template differ in their numbers
 
     @classmethod
     def of(cls, settings: Settings) -> Redactor:
@@ -160,13 +163,7 @@ class Redactor:
     def text(self, text: str, *, limit: int = CHARACTERS) -> str:
         """Hide the secrets in free text, cut to `limit` characters and fit for UTF-8."""
         if len(text) <= limit:
-            if (
-                self._anchors.any(text)
-                or anchors.has_numbers(text)
-                or anchors.has_marks(text)
-                or " -" in text
-                or self._has_own
-            ):
+            if not self._is_clean(text):
                 text = self._hide(text)
             return text if text.isascii() else _fit(text)
         hidden = self._hide(text[: limit + _BEYOND])
@@ -220,6 +217,20 @@ class Redactor:
         hidden = self._hide(text[-CHARACTERS - _BEYOND :])
         return _fit(CUT + hidden[-max(1, min(CHARACTERS, len(hidden) - _BEYOND)) :])
 
+    def _is_clean(self, text: str) -> bool:
+        """Tell whether nothing can be hidden in a text; from memory where one came that differs in its digits alone."""
+        if self._has_own:
+            return False
+        if len(text) > _SHAPE_CHARACTERS or not text.isascii():
+            return self._anchors.is_clean(text)
+        shape = anchors.shape(text)
+        is_clean = self._clean_shapes.get(shape)
+        if is_clean is None:
+            if len(self._clean_shapes) >= _SHAPES_REMEMBERED:
+                self._clean_shapes.clear()
+            is_clean = self._clean_shapes[shape] = self._anchors.is_clean(shape.decode())
+        return is_clean
+
     def _hide(self, text: str) -> str:
         """Return the text without its secrets."""
         if "%" in text or "&" in text or "\\" in text:
@@ -233,11 +244,14 @@ class Redactor:
             text = hide_commands(text, mark)
         may_hold = self._anchors.any(text)
         if may_hold:
-            text = hide_shapes(text, mark)
+            if self._anchors.forms(text):
+                text = hide_shapes(text, mark)
             text = hide_literals(text, anchors.small(text), self._keys, mark)
-            hits = (hit.start() for hit in self._anchors.words(anchors.small(text)))
+            small = anchors.small(text)
+            hits = (hit.start() for hit in self._anchors.words(small))
             text = without(text, spans(text, hits, self._keys), mark)
-            text = hide_schemes(text, mark)
+            if any(scheme in small for scheme in SCHEMES):
+                text = hide_schemes(text, mark)
             if "state=" in text:
                 text = _state.sub(self._hide_state, text)
         if "@" in text or ("%" in text and "%40" in text):
@@ -245,7 +259,9 @@ class Redactor:
                 text = hide_userinfo(text, mark)
             if self._pii:
                 text = personal.hide_emails(text, mark)
-        if self._pii and (may_hold or "+" in text or anchors.has_numbers(text)):
+        if self._pii and (
+            "+" in text or anchors.has_numbers(text) or (may_hold and anchors.has_digits(text))
+        ):
             text = personal.hide_numbers(text, mark)
         return text
 

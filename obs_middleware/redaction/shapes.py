@@ -146,9 +146,25 @@ _jdbc_thin = re.compile(
 _bare_userinfo = re.compile(
     r"(?<![\w/:@.-])([\w.+-]{1,64}):([^\s:/@\"'<>]{3,128})@(?=[\w-]+(?:\.[\w-]+)*:\d{2,5}\b)"
 )
+SCHEMES = (
+    *(
+        "bearer",
+        "basic",
+        "negotiate",
+        "ntlm",
+        "apikey",
+        "geniekey",
+        "ssws",
+        "splunk",
+        "hawk",
+        "mac ",
+        "token",
+        "bot ",
+    ),
+    *("digest", "jwt", "oauth", "dpop"),
+)
 _schemes = re.compile(
-    r"\b(?P<scheme>(?:bearer|basic|negotiate|ntlm|apikey|geniekey|ssws|splunk|hawk|mac|token|bot|"
-    r"digest|jwt|oauth|dpop) +)"
+    rf"\b(?P<scheme>(?:{'|'.join(map(str.strip, SCHEMES))}) +)"
     r"(?P<word>[^\s\"'`,;<>]{6,})",
     re.IGNORECASE,
 )
