@@ -12,7 +12,7 @@ from collections.abc import Iterable
 # `head anchor tail`: the anchor is a letter that few words have; head and tail stand around it. Of words in keys:
 _WORDS = r"""
     -p-ass ot-p- -p-in(?![a-z]) c-p-in -p-hone -p-esel -p-ayment.?m -p-wd -p-w(?![a-z]) -k-ennwort se-c-ret
-    -c-red -c-ard -c-ode -c-(?:pf|npj|urp|v[vc]) -c-srf -c-ustomer.?id -c-ontrasen li-c-en[cs]e -c-count.?n
+    -c-red -c-ard -c-ode -c-rypt -c-(?:pf|npj|urp|v[vc]) -c-srf -c-ustomer.?id -c-ontrasen li-c-en[cs]e -c-count.?n
     so-c-ial to-k-en -k-ey coo-k-ie -u-th -j-wt -x-srf
     i-d-(?:(?<=sid)|(?<=onid)|(?<=on.id)|(?<=nationalid)|(?<=national.id))(?![a-z]) -d-ob(?![a-z])
     -d-ni(?![a-z]) -d-ress si-g-(?:nature|(?![a-z])) -m-ail na-m-e -m-nemonic -m-obile -m-sisdn
@@ -21,6 +21,7 @@ _WORDS = r"""
 """
 # Of credentials that are known by their form:
 _FORMS = r"""
+    -/-(?:reset|verif|activ|confirm|invit|magic|unsub|passw)
     -k-ey\x2d ts-k-ey se-c-ret[\x2d_] lin_oa-u-th
     -b-(?:earer|asic)\s -g-(?:h[pousr]_|ithub_pat|l[a-z]{2,5}\x2d|r\d{4}|ls?[ac]_|sk[_\x2d])
     -x-(?:ox|app\x2d|ai\x2d|keysib|smtpsib) [srp]-k-_[ltp] [^a-z]s-k-\x2d whse-c-_ ai-z-a -y-a\d\d np-m-_
@@ -43,7 +44,7 @@ _CAPITALS = re.compile(
 _NUMBERS = re.compile(
     r"\d\d(?:\d(?:[-. ]\d{2,3}[-. /]\d|[-. ]\d{4}|\d[-. +_]?\d{3}|\d?%20\d|[A-Z])| \d\d \d\d )", re.ASCII
 ).search
-_MARKS = re.compile(r"[@%&\\+](?![\s,;.)])").search
+_MARKS = re.compile(r"[@$%&\\+](?![\s,;.)])").search
 _OPTION = re.compile(r"\s-(?:[pPuUaw]|-user|-proxy-user)").search
 _piece = re.compile("(.*?)-(.)-(.*)").fullmatch
 _NO_LETTER = "[^a-z]"

@@ -75,7 +75,8 @@ def value_at(text: str, at: int, key: Key, start: int, sign: str, before: str) -
     wrapper = _wrapper(text, at)
     if wrapper is not None and wrapper.end() > at:
         quote = quote_at(text, wrapper.end())
-        if quote is not None and wrapper[0][:1].isupper() and "(" in wrapper[0]:
+        is_type = wrapper[0][:1].isupper() or wrapper[0].startswith(("bytes(", "bytearray(", "str("))
+        if quote is not None and is_type and "(" in wrapper[0]:
             return Value(
                 quote.end(), closing_quote(text, quote.end(), quote["quote"], len(quote["slashes"])), True
             )

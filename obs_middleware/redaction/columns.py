@@ -16,9 +16,13 @@ _literals = re.compile(
     r"\bvalues?\s{0,4}(?=\()|\[parameters: (?=[\[(])|\bparameters: (?=\$\d)|\bparams?[:=] ?(?=[\[(])|\bargs=(?=\()",
     re.IGNORECASE,
 )
+_begins_with_literal = re.compile(
+    r"[\[(\s]{0,8}(?:(?:\d+|null|true|false|none)\s?,\s?){0,32}[bBuUN]?['\"]", re.IGNORECASE
+).match
 _literal = re.compile(r"[bBuUrRNE]?'((?:[^'\\\n]|\\.|''){1,2048})'|\"((?:[^\"\\\n]|\\.){1,2048})\"")
 _identified = re.compile(
-    r"(\bidentified\s+(?:with\s+\w{1,40}\s+)?(?:by|as)\s+(?:password\s+)?)(['\"])((?:[^'\"\\\n]|\\.|''){1,512})",
+    r"(\bset password for \S{1,128}\s?=\s?(?:password\s?\(\s?)?|\b\w{0,16}crypt\s?\(\s?|"
+    r"\bidentified\s+(?:with\s+\w{1,40}\s+)?(?:by|as)\s+(?:password\s+)?)(['\"])((?:[^'\"\\\n]|\\.|''){1,512})",
     re.IGNORECASE,
 )
 
@@ -29,12 +33,16 @@ def hide_literals(text: str, small: str, keys: SecretKeys, mark: Callable[[str],
     Args:
         small: the text in small letters.
     """
-    if "identified" in small:
+    if "identified" in small or "set password for" in small or "crypt(" in small:
         text = _identified.sub(lambda match: f"{match[1]}{match[2]}{mark(match[3])}", text)
     if "values" not in small and "param" not in small and "args=" not in small:
         return text
     statement = _statement(text)
-    found = statement and _literals.search(text, statement.end())
+    found = None
+    for place in _literals.finditer(text, statement.end()) if statement else ():
+        found = place
+        if _begins_with_literal(text, place.end()):
+            break
     if not statement or not found:
         return text
     columns = text[statement.end() : found.start()][:4096]

@@ -37,7 +37,7 @@ def judged(
         return None
     if value.is_bracketed:
         return (value.start, value.end) if _is_secret_in_brackets(shown, key) else None
-    if _is_version(first):
+    if not key.is_personal and _is_version(first):
         return None
     if not value.is_quoted and is_code(shown):
         return None

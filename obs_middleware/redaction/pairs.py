@@ -40,6 +40,9 @@ _annotation = re.compile(
     r"Any)\b(?:\[[\w ,.|]{0,64}\])?"
     r"(?:\s\|\sNone)?\s?=\s?"
 ).match
+_attribute = re.compile(
+    r"""["']\s[^<>]{0,128}?\bvalue\s?=\s?""", re.IGNORECASE
+).match  # <input name="password" value=…
 _sibling = re.compile(  # {"name": "Authorization", "value": …}, <Name>x</Name><Value>…, Key=x,Value=…
     r"""\\{0,15}["'`]?\s{0,8}(?:</[\w:]{1,32}>)?\s{0,32}[,;>/]?\s{0,64}(?:"?/?>)?[<{]?\\{0,15}["'`]?
         (?:[A-Za-z]{1,24}[_-]?)?[vV](?:alue|ALUE|al)(?:From)?\\{0,15}["'`]?\s{0,8}(?:=>|[=:>])\s{0,16}
@@ -55,23 +58,29 @@ _part_escaped = re.compile(
 _input_value = re.compile(r"(?:\.[\w.]{1,64})?\n[ ]{2}[^\n]{0,512}?\binput_value=").match
 _element = re.compile(r"(?:\s[^<>]{0,512})?>\s{0,16}(?:<!\[CDATA\[)?").match
 _text_of = re.compile(
-    r"""["']\s{0,8}>|</[\w:]{1,32}>\s{0,16}<[\w:]{1,32}>"""
+    r"""(?:["'](?:\s(?![^<>]{0,128}\bvalue\s?=)[^<>]{0,128})?(?<!/)>|</[\w:]{1,32}>\s{0,16}<[\w:]{1,32}>)\s{0,16}(?:<(?:string|value|v)>\s{0,16}){0,2}"""
 ).match  # <entry key="x">…, <key>x</key><string>…
 _input = re.compile(
     r"""["']\s{0,4}[\])][^{}\n]{0,512}?["']input["']\s{0,4}:\s{0,4}"""
 ).match  # FastAPI's answer 422
 _value_before = re.compile(
-    r"""["']?[vV]alue["']?\s{0,4}[:=]\s{0,4}["']((?:[^"'\\\n]|\\.){1,512})["']\s{0,4},\s{0,8}["']?(?:[nN]ame|[kK]ey)["']?\s{0,4}[:=]\s{0,4}["']\Z"""
+    r"""["']?[vV]alue["']?\s{0,4}[:=]\s{0,4}["']((?:[^"'\\\n]|\\.){1,512})["']\s{0,4}[,\s]\s{0,8}["']?
+        (?:[nN]ame|[kK]ey)["']?\s{0,4}[:=]\s{0,4}["']\Z""",
+    re.VERBOSE,
 ).search
 _blank = re.compile(
     r"""(?:[ ](?:number|no\.?|nr\.?|value|string|code|id))?
-        (?:[ ](?:for|of|by|from)[ ][\w@.-]{1,40}(?:[ ][\w@.-]{1,40})?(?::|[ ]is|[ ]was)|(?:[ ](?:is|was|now|set|changed|
-        reset|to|as|equals|are|be|with|using|used|the|new|provided|given|this|got|it's)\b(?:[ ]?[:=])?){0,4})
+        (?:[ ][-–|](?=[ ])|
+        [ ](?:for|of|by|from)[ ][\w@.-]{1,40}(?:[ ][\w@.-]{1,40})?(?::|[ ]is|[ ]was)|
+        (?:[ ](?:is|was|now|set|changed|
+        reset|to|as|equals|are|be|with|using|used|the|new|provided|given|this|got|it's|entered|
+        from|hash)\b(?:[ ]?[:=])?){0,4})
         [ \t]{1,8}
     """,
     re.VERBOSE,
 ).match
 _argument = re.compile(r"""[ \t]{1,8}(?!-)|\\?["'],?\s{1,8}(?=\\?["'])""").match
+_changed_to = re.compile(r" to \S{1,256}").match
 _segment = re.compile(r"/([^\s/?#\"'<>]{1,512})").match
 _field_end = re.compile(r"\\r\\n|[\r\n]|,\s(?:input_type|[a-z]+=)|\]\s")
 _word_of_sentence = re.compile(r"[^\s\"{}]{1,4096}").match
@@ -124,10 +133,9 @@ def _span(text: str, start: int, end: int, keys: SecretKeys) -> tuple[int, int] 
         key = _in_words(text, start, key, name, keys)
     if key.level is Level.NO:
         if (
-            before in "?&"
-            and before
-            and name in ("code", "state", "sig", "key")
+            name in ("code", "state", "sig", "key")
             and text[end : end + 1] == "="
+            and ((before and before in "?&") or (name == "code" and _is_long_secret(text, end + 1)))
         ):
             key = Key(Level.WORD, name)
         else:
@@ -162,6 +170,11 @@ _LAST_WORDS = frozenset(
         "pin",
     ]
 )
+
+
+def _is_long_secret(text: str, at: int) -> bool:
+    found = beginning(text, at)
+    return found is not None and len(found[0]) >= 16 and looks_secret(found[0], strict=True)
 
 
 def _in_words(text: str, start: int, key: Key, name: str, keys: SecretKeys) -> Key:
@@ -214,7 +227,7 @@ def _of_separator(
     is_key_quoted = bool(found["close"])
     if sign == ",":
         is_argument = before == "-"
-        if not is_key_quoted or not (is_argument or before in ("'", '"', "`")):
+        if not is_key_quoted:
             return None
         value = value_at(text, at, key, start, ",", before)
         shown = text[value.start : value.end]
@@ -268,7 +281,7 @@ def _of_others(
         return None if is_shown or is_placeholder(text[found.end() : close].strip()) else (found.end(), close)
     if key.is_personal and key.level is not Level.YES:
         return None
-    for pattern in (_sibling, _part, _part_escaped, _input_value, _input):
+    for pattern in (_sibling, _attribute, _part, _part_escaped, _input_value, _input):
         if found := pattern(text, end):
             return _beside(text, found.end(), key, start, pattern is _sibling, keys)
     found = _blank(text, end)
@@ -327,7 +340,10 @@ def _of_sentence(text: str, start: int, end: int, at: int, key: Key) -> tuple[in
         is_code = key.level is Level.YES or " is" in words or key.name.endswith("otp")
         return (at + lead, at + len(value)) if is_code else None
     is_strict = key.level is not Level.YES or words.strip() != ""
-    return (at + lead, at + len(value)) if looks_secret(bare, strict=is_strict and not is_told) else None
+    if not looks_secret(bare, strict=is_strict and not is_told):
+        return None
+    changed = _changed_to(text, at + len(value)) if " from" in words else None
+    return at + lead, changed.end() if changed else at + len(value)
 
 
 Mark = Callable[[str], str]

@@ -16,7 +16,9 @@ _email = re.compile(
     r"lock)\b)[^\W\d_]{2,24}\b|xn--[\w-]+(?:\.[\w-]+)+)"
     r"(?!@|:[\w.~-]+/)",
 )
-_cards = re.compile(r"(?<![A-Za-z\d.])\d(?:(?:[ .+_-]|%20|\u00a0)?\d){12,47}(?!\.?\d{2})", re.ASCII)
+_cards = re.compile(
+    r"(?:(?<![A-Za-z\d.])|(?<=%B))\d(?:(?:[ .+_-]|%20|\u00a0)?\d){12,47}(?!\.?\d{2})", re.ASCII
+)
 _group = re.compile(r"\d+", re.ASCII)
 _iban = re.compile(
     r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,4})?(?![A-Za-z0-9])", re.ASCII
@@ -67,17 +69,24 @@ _CARDS = re.compile(
     r"(?:6011|65\d{2}|64[4-9]\d)\d{12}|3(?:0[0-5]|[689]\d)\d{11}|35(?:2[89]|[3-8]\d)\d{12}|62\d{14}|"
     r"220[0-4]\d{12}|(?:5018|5020|5038|5893|6304|6759|676[1-3])\d{9,12}"
 ).fullmatch
+_phone_by_context = re.compile(
+    r"(\b(?:tel|telephone|telefon|phone|mobile|cell|fax|whatsapp|handy)"
+    r"(?:[ _-]?(?:no|number|nr))?\.?[\"']?\s?[:= ]\s?[\"']?)"
+    r"(\(?\+?\d[\d ()/-]{6,18}\d)(?![\w.])",
+    re.IGNORECASE | re.ASCII,
+)
 # Numbers that nothing but the words before them make personal.
 _by_context = re.compile(
     r"\b(?:ssn|social security(?: number| no\.?)?|nino|national insurance(?: number| no\.?)?|"
     r"ni number|nhs(?: number| no\.?)?|"
     r"nir|num[eé]ro de s[eé]curit[eé] sociale|steuer[-_ ]?id(?:nr)?|steuernummer|personnummer|"
     r"cpr(?:[-_ ]?nr)?|bsn|pesel|cpf|dni|nie|nif|"
-    r"codice fiscale|aadhaar(?: number)?|pan card|sin|tfn|tax[-_ ]?(?:id|file number|number)|itin|ein|"
+    r"codice fiscale|aadhaar(?: number)?|pan card|sin|tfn|tax[-_ ]?(?:id|file number|number)|itin|"
     r"passport(?: number| no\.?)?|"
     r"driver'?s? licen[cs]e(?: number| no\.?)?|driving licen[cs]e(?: number)?|id card(?: number|"
     r" no\.?)?|national id(?: number)?|"
-    r"medicare(?: number)?|account (?:number|no\.?)|bank account|routing number|sort code|member id|"
+    r"rut|reisepass(?:nummer)?|ausweis(?:nummer)?|medicare(?: number)?|account (?:number|no\.?)|bank account|"
+    r"routing number|sort code|member id|"
     r"patient id|mrn)"
     r"[\"']?\s{0,3}(?:is|was|of|[=:#])?\s{0,3}[\"']?(?P<number>(?=[A-Z]{0,4}-?\d|"
     r"[A-Z]\d)[A-Z\d](?:[ ./-]?[A-Z\d]){4,24})\b",
@@ -92,6 +101,9 @@ def hide_emails(text: str, mark: Callable[[str], str]) -> str:
 
 def hide_numbers(text: str, mark: Callable[[str], str]) -> str:
     """Return the text without card numbers, IBANs, phone numbers and national IDs."""
+    text = _phone_by_context.sub(
+        lambda match: match[1] + (mark(match[2]) if _has_phone_digits(match[2]) else match[2]), text
+    )
     text = _by_context.sub(lambda match: _hide_named(match, mark), text)
     text = _iban.sub(lambda match: _hide_iban(match[0], mark), text)
     text = _national.sub(lambda match: mark(match[0]) if _is_national(match) else match[0], text)
@@ -108,6 +120,10 @@ def _hide_named(match: re.Match[str], mark: Callable[[str], str]) -> str:
     start = match.start("number") - match.start()
     is_shown = sum(char.isdigit() for char in number) < 5
     return match[0] if is_shown else match[0][:start] + mark(number) + match[0][start + len(number) :]
+
+
+def _has_phone_digits(text: str) -> bool:
+    return 7 <= sum(char.isdigit() for char in text) <= 15
 
 
 def is_card(digits: str) -> bool:

@@ -23,7 +23,16 @@ from obs_middleware.redaction.encoded import hide_encoded
 from obs_middleware.redaction.keys import KEY_CHARACTERS, QUERY_CREDENTIALS, Level, SecretKeys, squeeze
 from obs_middleware.redaction.marks import hasher, masked
 from obs_middleware.redaction.pairs import spans, without
-from obs_middleware.redaction.shapes import SCHEMES, hide_commands, hide_schemes, hide_shapes, hide_userinfo
+from obs_middleware.redaction.shapes import (
+    SCHEMES,
+    hide_calls,
+    hide_codes,
+    hide_commands,
+    hide_hashes,
+    hide_schemes,
+    hide_shapes,
+    hide_userinfo,
+)
 from obs_middleware.redaction.values import looks_secret
 
 if TYPE_CHECKING:
@@ -242,6 +251,8 @@ class Redactor:
         mark = self._mark
         if " -" in text and anchors.has_option(text):
             text = hide_commands(text, mark)
+        if "$" in text:
+            text = hide_hashes(text, mark)
         may_hold = self._anchors.any(text)
         if may_hold:
             if self._anchors.forms(text):
@@ -252,6 +263,10 @@ class Redactor:
             text = without(text, spans(text, hits, self._keys), mark)
             if any(scheme in small for scheme in SCHEMES):
                 text = hide_schemes(text, mark)
+            if "your " in small or "PIN" in text:
+                text = hide_codes(text, mark)
+            if "('" in text or '("' in text:
+                text = hide_calls(text, mark)
             if "state=" in text:
                 text = _state.sub(self._hide_state, text)
         if "@" in text or ("%" in text and "%40" in text):

@@ -164,13 +164,30 @@ SCHEMES = (
     *("digest", "jwt", "oauth", "dpop"),
 )
 _schemes = re.compile(
-    rf"\b(?P<scheme>(?:{'|'.join(map(str.strip, SCHEMES))}) +)"
+    rf"\b(?P<scheme>(?:{'|'.join(map(str.strip, SCHEMES))}),? +)"
     r"(?P<word>[^\s\"'`,;<>]{6,})",
     re.IGNORECASE,
 )
 _digest = re.compile(r"\b(digest|hawk|mac)( +(?:username|id|realm)=)([^\r\n]{1,2048})", re.IGNORECASE)
+_hash = re.compile(
+    r"\$(?:2[abxy]\$\d\d\$[./A-Za-z0-9]{50,60}|argon2\w{1,2}\$[^\s'\"]{20,512}|scrypt\$[^\s'\",]{20,512}|"
+    r"[156y]\$[^\s$]{1,64}\$[./A-Za-z0-9]{20,128})|\b(?:pbkdf2_\w{1,16}|bcrypt_sha256|argon2|scrypt)\$[^\s'\",]{20,512}"
+)
+_code_of_person = re.compile(
+    r"\byour (?:[\w-]{1,24} )?(?:code|pin|passcode)(?: is|:)? (\d{4,8})\b|"
+    r"\b(\d{4,8}) (?:is|as) your (?:[\w-]{1,24} ){0,3}(?:code|pin)\b|"
+    r"(?-i:\bPIN)(?: code| number)? ?:? (\d{4,6})\b",
+    re.IGNORECASE,
+)
+_auth_call = re.compile(
+    r"""(\b\w{0,24}(?:Auth|Credentials?|Login)\(\s?(?:\w{1,16}=)?['"][^'"\n]{0,128}['"],\s?(?:\w{1,16}=)?['"])([^'"\n]{1,256})"""
+)
+_link = re.compile(
+    r"(/(?:password[-_]?)?(?:reset|verify|verification|activate|activation|confirm|invite|invitation|magic|unsubscribe)"
+    r"(?:[-_](?:password|email|link|account))?/(?:[\w-]{1,12}/)?)([\w.~-]{16,512})"
+)
 _commands = re.compile(
-    r"(?P<curl>\bcurl\b[^\n]{0,256}?\s(?:-u|--user|--proxy-user|"
+    r"(?P<curl>\b(?:curl|https?|smbclient)\b[^\n]{0,256}?\s(?:-u|-a|--user|--proxy-user|"
     r"-U)[ =]?[\"']?[^\s:\"']{1,128}:)(?P<user_password>[^\s\"']{1,128})"
     r"|(?P<mysql>\b(?:mysql|mysqldump|mysqladmin|mariadb|mariadb-dump|mysqlimport)\b[^\n|"
     r";]{0,256}?[\s\"',]-p)(?P<mysql_password>[^\s\"',]{3,128})"
@@ -194,9 +211,32 @@ def hide_shapes(text: str, mark: Callable[[str], str]) -> str:
     if "ey" in text:
         text = _jwt.sub(lambda match: mark(match[0]), text)
     text = _token.sub(lambda match: mark(match[0]), text)
+    text = _link.sub(
+        lambda match: match[1] + mark(match[2]) if looks_secret(match[2], strict=True) else match[0], text
+    )
     if "://" in text or "hooks" in text or ".com/" in text:
         text = _WEBHOOKS.sub(lambda match: match[1] + mark(match[2]), text)
     return text
+
+
+def hide_hashes(text: str, mark: Callable[[str], str]) -> str:
+    """Return the text without the hashes of passwords."""
+    return _hash.sub(lambda match: mark(match[0]), text)
+
+
+def hide_codes(text: str, mark: Callable[[str], str]) -> str:
+    """Return the text without codes that are sent to a person: `your code is 482913`."""
+
+    def hidden(match: re.Match[str]) -> str:
+        code = match[1] or match[2] or match[3]
+        return match[0].replace(code, mark(code))
+
+    return _code_of_person.sub(hidden, text)
+
+
+def hide_calls(text: str, mark: Callable[[str], str]) -> str:
+    """Return the text without the second argument of `BasicAuth('jane', '…')`."""
+    return _auth_call.sub(lambda match: match[1] + mark(match[2]), text)
 
 
 def hide_commands(text: str, mark: Callable[[str], str]) -> str:

@@ -88,7 +88,9 @@ _EDGES = "\"'`.,;:!?()[]{}<>"
 
 def is_placeholder(value: str) -> bool:
     """Tell whether the value stands in the place of a secret and is none."""
-    return len(value) <= 64 and bool(_is_placeholder(value))
+    if len(value) > 64 or not _is_placeholder(value):
+        return False
+    return value[0] != "<" or not looks_secret(value[1:-1])
 
 
 def is_sentence(value: str) -> bool:
