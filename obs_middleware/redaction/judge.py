@@ -13,6 +13,8 @@ _is_version = re.compile(
     r"v?\d+(?:\.\d+){1,3}(?:[-+.~]?[a-z]+[.-]?\d*)*|(?:amd64|arm64|armhf|armel|i386|all|any|native|"
     r"x86_64|aarch64|ppc64el|s390x)"
 ).fullmatch
+_has_character = re.compile(r"\w").search
+_is_attribute = re.compile(r"[A-Za-z_]+(?:\.[A-Za-z_]+)+").fullmatch
 _is_hex = re.compile(r"0x[0-9a-fA-F]{1,16}").fullmatch
 
 
@@ -29,7 +31,7 @@ def judged(
 ) -> tuple[int, int] | None:
     """Return the value's place if it is a secret."""
     shown = text[value.start : min(value.end, value.start + LOOK_CHARACTERS)].strip()
-    if not shown or is_placeholder(shown):
+    if not shown or is_placeholder(shown) or not _has_character(shown):
         return None
     first = shown.split(None, 1)[0].rstrip(",;)")
     raw = beginning(text, value.start)
@@ -39,7 +41,7 @@ def judged(
         return (value.start, value.end) if _is_secret_in_brackets(shown, key) else None
     if not key.is_personal and _is_version(first):
         return None
-    if not value.is_quoted and is_code(shown):
+    if not value.is_quoted and (is_code(shown) or (_is_attribute(first) and keys[first].level >= Level.WORD)):
         return None
     if shown in ("{", "[", "(", "|", ">", ">-", "|-") or (
         not value.is_quoted

@@ -243,6 +243,8 @@ def _of_separator(
             return None  # arn:aws:secretsmanager:…:secret:db, pam_unix(passwd:auth)
     if key.name == "pwd" and text[value.start : value.start + 1] in ("/", "~"):
         return None  # the working directory
+    if before == "/" and sign == ":" and found["gap"]:
+        key = key._replace(level=Level.WORD)  # /etc/passwd: …
     is_prose = sign == ":" and not is_key_quoted and found["gap"] != ""
     return judged(
         text,

@@ -20,6 +20,7 @@ STATUS = frozenset(
     re.findall(
         r"\S+",
         """
+    granted refused permission min max minimum maximum wait waiting retry retrying
     required invalid missing expired incorrect wrong mismatch mismatched changed updated reset rotated
     ok okay valid set unset empty present absent unknown disabled enabled failed failure success
     succeeded denied rejected accepted blank weak strong short long found provided supplied unavailable
