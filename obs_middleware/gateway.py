@@ -297,8 +297,11 @@ class Gateway:
         return exchange
 
     def accepted_id(self, value: str | None) -> str | None:
-        """Return an ID of a caller or of the app if it is safe to repeat, else None."""
-        return self._accept(value)
+        """Return an ID of a caller or of the app if it is safe to repeat, and neither a secret nor a personal datum."""
+        accepted = self._accept(value)
+        if accepted is None or request_id.is_plain(accepted) or self._redactor.text(accepted) == accepted:
+            return accepted
+        return None
 
     @fast("gateway.c: gateway_enqueue")
     def _enqueue(self, exchange: Exchange) -> None:

@@ -71,7 +71,7 @@ class Observer:
             )
         self.settings = settings = settings or Settings.load(**keywords)
         self.registry = registry or prometheus_client.REGISTRY
-        redactor = Redactor(pii=settings.redact_pii, keys=settings.redact_keys)
+        redactor = Redactor.of(settings)
         redactor.show_addresses(settings.client_address)
         spans = ServerSpans(settings, redactor, tracer_provider=tracer_provider)
         metrics = HttpMetrics(

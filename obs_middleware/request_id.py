@@ -11,6 +11,11 @@ from random import Random
 from obs_middleware import process
 from obs_middleware._speedups import fast, share_layout
 
+# UUIDs and trace IDs, as most callers send: no secret has their form, unless all are digits.
+_is_plain = re.compile(
+    r"(?=[0-9-]{0,35}[a-fA-F])(?:[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[0-9a-fA-F]{32})"
+).fullmatch
+
 # Of our own: an app that seeds the shared generator must neither repeat our IDs nor find its numbers changed.
 _random = Random()
 random_bits = _random.getrandbits
@@ -42,6 +47,11 @@ def acceptor(characters: str, max_length: int) -> Accept:
 def refuse(value: str | None) -> str | None:
     """Take no caller's ID."""
     return None
+
+
+def is_plain(value: str) -> bool:
+    """Tell whether an ID is a UUID or 32 hexadecimal digits."""
+    return _is_plain(value) is not None
 
 
 @share_layout
