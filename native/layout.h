@@ -25,14 +25,15 @@
         FIELD(Flusher, _forking) FIELD(Flusher, flushed) FIELD(Flusher, lock) FIELD(Flusher, queues) \
         FIELD(Flusher, worker) \
     CLASS(Gateway, _access_log, time_ns) \
-        FIELD(Gateway, _access_log) FIELD(Gateway, _endpoints) FIELD(Gateway, _environment) \
-        FIELD(Gateway, _failures) FIELD(Gateway, _health) FIELD(Gateway, _id_headers) FIELD(Gateway, _ids) \
-        FIELD(Gateway, _lifecycle) FIELD(Gateway, _methods) FIELD(Gateway, _metrics) \
-        FIELD(Gateway, _next_send) FIELD(Gateway, _on_finish) FIELD(Gateway, _on_finish_without_span) \
-        FIELD(Gateway, _probes) FIELD(Gateway, _provider) FIELD(Gateway, _queue) FIELD(Gateway, _redactor) \
-        FIELD(Gateway, _settings) FIELD(Gateway, _spans) FIELD(Gateway, _starting) \
-        FIELD(Gateway, context_headers) FIELD(Gateway, is_development) FIELD(Gateway, paths) \
-        FIELD(Gateway, perf_counter) FIELD(Gateway, response_header_names) FIELD(Gateway, time_ns) \
+        FIELD(Gateway, _access_log) FIELD(Gateway, _app_pages) FIELD(Gateway, _endpoints) \
+        FIELD(Gateway, _environment) FIELD(Gateway, _failures) FIELD(Gateway, _health) \
+        FIELD(Gateway, _id_headers) FIELD(Gateway, _ids) FIELD(Gateway, _lifecycle) FIELD(Gateway, _methods) \
+        FIELD(Gateway, _metrics) FIELD(Gateway, _next_send) FIELD(Gateway, _on_finish) \
+        FIELD(Gateway, _on_finish_without_span) FIELD(Gateway, _probes) FIELD(Gateway, _provider) \
+        FIELD(Gateway, _queue) FIELD(Gateway, _redactor) FIELD(Gateway, _settings) FIELD(Gateway, _spans) \
+        FIELD(Gateway, _starting) FIELD(Gateway, context_headers) FIELD(Gateway, is_development) \
+        FIELD(Gateway, paths) FIELD(Gateway, perf_counter) FIELD(Gateway, response_header_names) \
+        FIELD(Gateway, time_ns) \
     CLASS(HistogramTable, _exemplars, sums) \
         FIELD(HistogramTable, _exemplars) FIELD(HistogramTable, cells) FIELD(HistogramTable, counts) \
         FIELD(HistogramTable, firsts) FIELD(HistogramTable, results) FIELD(HistogramTable, routes) \

@@ -21,6 +21,7 @@ from obs_middleware.exchange import CARRIER_KEY, OTHER_ID_HEADER, Exchange, OnFi
 from obs_middleware.headers import header_values
 from obs_middleware.health.checks import run_in
 from obs_middleware.logs import setup as logs_setup
+from obs_middleware.ops.app_pages import is_caught_by_all
 from obs_middleware.ops.endpoints import Endpoints, new_threads
 from obs_middleware.queue import RecordQueue, flush
 from obs_middleware.reply import TEXT_HEADERS, Reply
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from obs_middleware.lifecycle import Lifecycle
     from obs_middleware.logs.access_log import AccessLog
     from obs_middleware.metrics.http import HttpMetrics
+    from obs_middleware.ops.app_pages import AppPages, HasRoute
     from obs_middleware.redaction import Redactor
     from obs_middleware.request import RequestInfo
     from obs_middleware.settings import Settings
@@ -49,6 +51,7 @@ __all__ = [
     "Gateway",
     "Keywords",
     "header_values",
+    "is_caught_by_all",
     "named_request_info",
     "note",
     "request_info",
@@ -82,6 +85,7 @@ class Gateway:
         "__dict__",
         "__weakref__",
         "_access_log",
+        "_app_pages",
         "_endpoints",
         "_environment",
         "_failures",
@@ -122,6 +126,7 @@ class Gateway:
         probes: Probes,
         lifecycle: Lifecycle,
         endpoints: Endpoints,
+        app_pages: AppPages,
     ) -> None:
         self.time_ns: Any = time_ns
         self.perf_counter: Any = perf_counter
@@ -136,6 +141,7 @@ class Gateway:
         self._probes = probes
         self._lifecycle = lifecycle
         self._endpoints = endpoints
+        self._app_pages = app_pages
         self.paths = endpoints.paths
         sinks = [("metrics", metrics.record)]
         if access_log is not None:
@@ -183,6 +189,15 @@ class Gateway:
         if loop is not None:
             self._health.run_async = run_in(loop)
         self._lifecycle.started()
+        self._app_pages.warn()
+
+    def look_for_pages(self, has_route: HasRoute) -> None:
+        """Let the next `started` warn of the app's own pages at paths of ours.
+
+        Args:
+            has_route: tells whether the app has a route for a path that is no route for every path.
+        """
+        self._app_pages.add(has_route)
 
     def stopping(self) -> None:
         """Note that the app is about to stop: readiness is 503 from now on."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from obs_asgi.app_pages import has_route
 from obs_asgi.fastapi_telemetry import agree_with_telemetry
 from obs_asgi.lifespan import Lifespan, refuse
 from obs_asgi.loop import in_thread, running_loop
@@ -50,6 +52,7 @@ class ObservabilityMiddleware:
         "_context_headers",
         "_error",
         "_gateway",
+        "_is_looked_at",
         "_is_serving",
         "_names",
         "_request_info",
@@ -63,6 +66,7 @@ class ObservabilityMiddleware:
         self.app = app
         self._error: ConfigError | None = None
         self._is_serving = False
+        self._is_looked_at = False
         self._routes = Routes(app)
         try:
             self.observer = Observer.given_or_new(observer, settings)
@@ -157,6 +161,9 @@ class ObservabilityMiddleware:
     def _set_up(self, scope: Scope) -> ASGIApp:
         owner = scope.get("app")
         self._gateway.set_up(debug=bool(getattr(owner or self.app, "debug", False)))
+        if not self._is_looked_at:
+            self._is_looked_at = True
+            self._gateway.look_for_pages(partial(has_route, owner or self.app))
         agree_with_telemetry(owner or self.app, self._gateway)
         stack = getattr(owner, "middleware_stack", None)
         if stack is None or isinstance(stack, ObservabilityMiddleware):
