@@ -65,8 +65,8 @@
     CLASS(Sampling, _bound, tracer) \
         FIELD(Sampling, _bound) FIELD(Sampling, _drawn) FIELD(Sampling, tracer) \
     CLASS(ServerSpans, _is_enabled, sampling) \
-        FIELD(ServerSpans, _is_enabled) FIELD(ServerSpans, _is_users_provider) FIELD(ServerSpans, _modules) \
-        FIELD(ServerSpans, _redactor) FIELD(ServerSpans, _settings) FIELD(ServerSpans, _tracer) \
+        FIELD(ServerSpans, _is_enabled) FIELD(ServerSpans, _modules) FIELD(ServerSpans, _redactor) \
+        FIELD(ServerSpans, _settings) FIELD(ServerSpans, _tracer) FIELD(ServerSpans, _users_provider) \
         FIELD(ServerSpans, _w3c) FIELD(ServerSpans, captured_headers) FIELD(ServerSpans, needs_header_names) \
         FIELD(ServerSpans, sampling) \
     CLASS(Worker, _bell, is_asleep) \

@@ -63,6 +63,7 @@ __all__ = [
 # https://opentelemetry.io/docs/specs/semconv/http/http-spans/ (`http.request.method`).
 _METHODS = "CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT TRACE QUERY"
 _FLUSH_MS = 5000
+_SIGNALS = 2  # that an exchange ends in: the span and the queue
 _SLOW_SECONDS, _PAUSE_SECONDS = 1.0, 30.0
 _logger = logging.getLogger("obs")
 
@@ -148,10 +149,8 @@ class Gateway:
             sinks.append(("access_log", access_log.write))
         self._queue = RecordQueue(sinks, metrics.discard, self.report)
         self._on_finish: OnFinish = (("tracing", spans.end), ("queue", self._enqueue))
-        flushes = settings.flush_each_request
-        if process.stands_still_between_requests() if flushes is None else flushes:
-            self._on_finish += (("flush", self._flush_request),)
         self._on_finish_without_span: OnFinish = self._on_finish[1:]
+        self._flush_where_needed()
         methods = os.environ.get("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "").replace(",", " ") or _METHODS
         self._methods = frozenset(methods.split())
         self.response_header_names = settings.request_id_header, settings.correlation_id_header
@@ -190,6 +189,7 @@ class Gateway:
             self._health.run_async = run_in(loop)
         self._lifecycle.started()
         self._app_pages.warn()
+        self._flush_where_needed()  # what runs the app may have been imported after it
 
     def look_for_pages(self, has_route: HasRoute) -> None:
         """Let the next `started` warn of the app's own pages at paths of ours.
@@ -275,13 +275,20 @@ class Gateway:
     def _flush_request(self, exchange: Exchange) -> None:
         """Write the line and send the span of a request while the process still runs."""
         flush()
-        if self._provider is not None and exchange.is_sampled and monotonic() >= self._next_send:
+        if exchange.is_sampled and monotonic() >= self._next_send:
             began = monotonic()
-            self._provider.force_flush(_FLUSH_MS)
-            if (
-                monotonic() - began > _SLOW_SECONDS
-            ):  # a collector that does not answer costs few requests their time
+            self._spans.flush(_FLUSH_MS)
+            if monotonic() - began > _SLOW_SECONDS:
+                # A collector that does not answer costs few requests their time.
                 self._next_send = monotonic() + _PAUSE_SECONDS
+
+    def _flush_where_needed(self) -> None:
+        """Flush each request from now on where that is wanted, or no thread of ours runs between two."""
+        flushes = self._settings.flush_each_request
+        is_known = len(self._on_finish) > _SIGNALS
+        if not is_known and (process.stands_still_between_requests() if flushes is None else flushes):
+            self._on_finish += (("flush", self._flush_request),)
+            self._on_finish_without_span = self._on_finish[1:]
 
     def capture_response_headers(self, exchange: Exchange, fields: Iterable[tuple[str, str]]) -> None:
         """Write the headers of the response that the user wants to the span."""
