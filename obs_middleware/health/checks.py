@@ -9,6 +9,7 @@ Rules:
 from __future__ import annotations
 
 import inspect
+import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from threading import Event, Lock, Thread
@@ -69,6 +70,9 @@ class Check:
         self._fresh_until = 0.0
         self._started: float | None = None  # of the run under way, on the monotonic clock
         self._done = Event()
+        self._task: Any = (
+            None  # of the event loop, where no thread is to be had; nobody may wait for it there
+        )
 
     def begin(self, run_async: Await) -> None:
         """Start a run unless one is under way or the last result is fresh."""
@@ -79,12 +83,12 @@ class Check:
             self._done.clear()
         try:
             Thread(target=self._run, args=(run_async,), name=f"obs-check-{self.name}", daemon=True).start()
-        except RuntimeError as error:  # no thread is to be had
-            self._end(error, 0.0, cache_seconds=0.0)
+        except RuntimeError as no_thread:
+            self._run_here(run_async, no_thread)
 
     def result(self, *, wait_until: float) -> Result | None:
         """Return the newest result, waiting for a run under way until then (monotonic clock); None if there is none."""
-        if self._started is not None:
+        if self._started is not None and self._task is None:
             self._done.wait(max(0.0, wait_until - time.monotonic()))
         with self._lock:
             running = 0.0 if self._started is None else time.monotonic() - self._started
@@ -111,6 +115,41 @@ class Check:
         if error is None and seconds > self._timeout:
             error = self._late()
         self._end(error, seconds, cache_seconds=self._cache)
+
+    def _run_here(self, run_async: Await, no_thread: RuntimeError) -> None:
+        """Run where no thread is to be had: here, and an async check as a task of the loop that runs here."""
+        loop = _running_loop()
+        if loop is None:
+            self._run(run_async)
+        elif inspect.iscoroutinefunction(self._function):
+            self._task = loop.create_task(self._run_in_loop())
+        else:
+
+            def refuse(coroutine: Coroutine[Any, Any, Any], _: float) -> None:
+                coroutine.close()
+                raise no_thread  # the loop would wait for itself
+
+            self._run(refuse)
+
+    async def _run_in_loop(self) -> None:
+        import asyncio
+
+        began = time.monotonic()
+        try:
+            error = await asyncio.wait_for(self._failure(), self._timeout)
+        except asyncio.TimeoutError:
+            error = self._late()
+        self._task = None
+        self._end(error, time.monotonic() - began, cache_seconds=self._cache)
+
+    async def _failure(self) -> BaseException | None:
+        """Return what an async check has raised: an exception that exits would end the loop."""
+        try:
+            return CheckFailed("returned False") if await self._function() is False else None
+        except BaseException as error:
+            if type(error).__name__ == "CancelledError":
+                raise
+            return error
 
     def _end(self, error: BaseException | None, seconds: float, *, cache_seconds: float) -> None:
         with self._lock:
@@ -150,6 +189,15 @@ def run_in(loop: Any) -> Await:
 
 async def _awaited(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
+
+
+def _running_loop() -> Any:
+    """Return the asyncio loop that runs in this thread, if one does; it is not imported for the question."""
+    asyncio = sys.modules.get("asyncio")
+    try:
+        return None if asyncio is None else asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def _is_number(value: object) -> bool:
