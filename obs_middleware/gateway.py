@@ -25,6 +25,7 @@ from obs_middleware.exchange import CARRIER_KEY, CURRENT, OTHER_ID_HEADER, Excha
 from obs_middleware.headers import header_values
 from obs_middleware.health.event_loops import run_in
 from obs_middleware.logs import setup as logs_setup
+from obs_middleware.ops.app_pages import is_caught_by_all
 from obs_middleware.ops.endpoints import Endpoints, new_threads
 from obs_middleware.queue import RecordQueue, flush
 from obs_middleware.reply import TEXT_HEADERS, Reply
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from obs_middleware.lifecycle import Lifecycle
     from obs_middleware.logs.access_log import AccessLog
     from obs_middleware.metrics.http import HttpMetrics
+    from obs_middleware.ops.app_pages import AppPages, HasRoute
     from obs_middleware.redaction import Redactor
     from obs_middleware.request import RequestInfo
     from obs_middleware.settings import Settings
@@ -58,6 +60,7 @@ __all__ = [
     "Keywords",
     "exchange_around",
     "header_values",
+    "is_caught_by_all",
     "named_request_info",
     "note",
     "own_status",
@@ -71,6 +74,7 @@ __all__ = [
 
 # https://opentelemetry.io/docs/specs/semconv/http/http-spans/ (`http.request.method`).
 _METHODS = "CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT TRACE QUERY"
+_SIGNALS = 2  # that an exchange ends in: the span and the queue
 _SLOW_SECONDS, _PAUSE_SECONDS = 1.0, 30.0
 _logger = logging.getLogger("obs")
 
@@ -97,6 +101,7 @@ class Gateway:
         "__weakref__",
         "_accept",
         "_access_log",
+        "_app_pages",
         "_callers_id",
         "_endpoints",
         "_environment",
@@ -139,6 +144,7 @@ class Gateway:
         probes: Probes,
         lifecycle: Lifecycle,
         endpoints: Endpoints,
+        app_pages: AppPages,
     ) -> None:
         self.time_ns: Any = time_ns
         self.perf_counter: Any = perf_counter
@@ -153,16 +159,15 @@ class Gateway:
         self._probes = probes
         self._lifecycle = lifecycle
         self._endpoints = endpoints
+        self._app_pages = app_pages
         self.paths = endpoints.paths
         sinks = [("metrics", metrics.record)]
         if access_log is not None:
             sinks.append(("access_log", access_log.write))
         self._queue = RecordQueue(sinks, metrics.discard, self.report)
         self._on_finish: OnFinish = (("tracing", spans.end), ("queue", self._enqueue))
-        flushes = settings.flush_each_request
-        if process.stands_still_between_requests() if flushes is None else flushes:
-            self._on_finish += (("flush", self._flush_request),)
         self._on_finish_without_span: OnFinish = self._on_finish[1:]
+        self._flush_where_needed()
         methods = os.environ.get("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "").replace(",", " ") or _METHODS
         self._methods = frozenset(methods.split())
         self.id_header_names = settings.request_id_header, settings.correlation_id_header
@@ -212,6 +217,16 @@ class Gateway:
         if loop is not None:
             self._health.surroundings.run_async = run_in(loop)
         self._lifecycle.started()
+        self._app_pages.warn()
+        self._flush_where_needed()  # what runs the app may have been imported after it
+
+    def look_for_pages(self, has_route: HasRoute) -> None:
+        """Let the next `started` warn of the app's own pages at paths of ours.
+
+        Args:
+            has_route: tells whether the app has a route for a path that is no route for every path.
+        """
+        self._app_pages.add(has_route)
 
     def surround_checks(self, around_run: Callable[[], object], at_thread_end: Callable[[], object]) -> None:
         """Look after what belongs to the thread of a check, such as the connections of a database.
@@ -320,9 +335,9 @@ class Gateway:
     def _flush_request(self, exchange: Exchange) -> None:
         """Write the line and send the span of a request while the process still runs."""
         flush()
-        if self._provider is not None and exchange.is_sampled and monotonic() >= self._next_send:
+        if exchange.is_sampled and monotonic() >= self._next_send:
             began = monotonic()
-            deadline.within(STOP_SECONDS, partial(self._provider.force_flush, round(STOP_SECONDS * 1000)))
+            deadline.within(STOP_SECONDS, partial(self._spans.flush, round(STOP_SECONDS * 1000)))
             if monotonic() - began > _SLOW_SECONDS:
                 # A collector that does not answer costs few requests their time.
                 self._next_send = monotonic() + _PAUSE_SECONDS
@@ -330,6 +345,14 @@ class Gateway:
     def has_begun(self, exchange: Exchange) -> bool:
         """Tell whether an exchange is one of this Gateway's."""
         return exchange._owner is self
+
+    def _flush_where_needed(self) -> None:
+        """Flush each request from now on where that is wanted, or no thread of ours runs between two."""
+        flushes = self._settings.flush_each_request
+        is_known = len(self._on_finish) > _SIGNALS
+        if not is_known and (process.stands_still_between_requests() if flushes is None else flushes):
+            self._on_finish += (("flush", self._flush_request),)
+            self._on_finish_without_span = self._on_finish[1:]
 
     def capture_response_headers(self, exchange: Exchange, fields: Iterable[tuple[str, str]]) -> None:
         """Write the headers of the response that the user wants to the span."""

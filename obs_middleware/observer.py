@@ -22,6 +22,7 @@ from obs_middleware.lifecycle import Lifecycle
 from obs_middleware.logs.access_log import AccessLog
 from obs_middleware.metrics.endpoint import metrics_endpoint
 from obs_middleware.metrics.http import HttpMetrics
+from obs_middleware.ops.app_pages import AppPages
 from obs_middleware.ops.endpoints import Endpoints
 from obs_middleware.redaction import Redactor
 from obs_middleware.settings import Settings
@@ -91,6 +92,7 @@ class Observer:
             health=self.health,
             probes=probes,
             lifecycle=self.lifecycle,
+            app_pages=AppPages(settings.own_paths, is_own_registry=registry is not None, failures=failures),
             endpoints=Endpoints(
                 [
                     metrics_endpoint(settings, self.registry, failures.report),

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from obs_asgi.app_pages import has_route
 from obs_asgi.failing import is_layer_around
 from obs_asgi.lifespan import Lifespan, refuse
 from obs_asgi.loop import in_thread, serving_loop
@@ -267,6 +268,8 @@ class ObservabilityMiddleware:
         return self.around is not None and not self.around.is_set_up
 
     def _set_up(self, scope: Scope) -> None:
+        if not self.is_set_up:
+            self._gateway.look_for_pages(partial(has_route, self.owner or self.app))
         self.is_set_up = True
         app = self.owner or scope.get("app") or self.app
         self._gateway.set_up(debug=bool(getattr(app, "debug", False)))

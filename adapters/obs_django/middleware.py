@@ -14,6 +14,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
+from obs_django.app_pages import look_at_first_request
 from obs_django.headers import add_headers, sent_headers
 from obs_django.observer import get_observer
 from obs_django.stream import watch
@@ -53,6 +54,7 @@ class ObservabilityMiddleware:
         self._gateway = gateway = self.observer.gateway
         gateway.set_up(debug=settings.DEBUG)
         gateway.started()
+        look_at_first_request(gateway)
         first, second = gateway.response_header_names
         self._names = first.lower(), second.lower()
         self._context_headers = variables_of(gateway.context_headers)

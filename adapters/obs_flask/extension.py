@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from obs_middleware import ConfigError, Exchange, Observer, current_exchange
@@ -17,6 +18,7 @@ try:
     from flask import Flask, request
     from flask.signals import got_request_exception
 
+    from obs_flask.app_pages import has_rule
     from obs_flask.ready_body import ready_body
 except ImportError as missing:
     raise ImportError(f"obs_flask needs Flask ({missing}): pip install 'obs-middleware[flask]'") from missing
@@ -61,6 +63,7 @@ class Observability:
             ready_body=ready_body,
             is_debug=lambda: app.debug,
         )
+        self.observer.gateway.look_for_pages(partial(has_rule, app))
         app.extensions["obs"] = self.observer
         got_request_exception.connect(_note_exception, app)
 

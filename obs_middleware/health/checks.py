@@ -22,7 +22,7 @@ import msgspec
 from obs_middleware import process
 from obs_middleware.errors import ConfigError
 from obs_middleware.health.check_thread import CheckThread
-from obs_middleware.health.event_loops import Await, close_own_loop, run_in_own_loop
+from obs_middleware.health.event_loops import Await, close_own_loop, run_in_own_loop, running_asyncio_loop
 from obs_middleware.health.verdict import failure_of
 
 Function = Callable[[], Any] | Callable[[], Awaitable[Any]]
@@ -101,6 +101,7 @@ class Check:
         self._fresh_until = 0.0
         self._started: float | None = None  # of the run under way, on the monotonic clock
         self._done = Event()
+        self._task: Any = None  # of the event loop, where no thread is to be had; nobody waits for it there
 
     def begin(self) -> None:
         """Start a run unless one is under way or the last result is fresh."""
@@ -113,12 +114,12 @@ class Check:
             self._done.clear()
         try:
             self._thread.run(self._run)
-        except RuntimeError as error:  # no thread is to be had
-            self._end(error, 0.0, cache_seconds=0.0)
+        except RuntimeError as no_thread:
+            self._run_here(no_thread)
 
     def result(self, *, wait_until: float) -> Result | None:
         """Return the newest result, waiting for a run under way until then (monotonic clock); None if there is none."""
-        if self._started is not None:
+        if self._started is not None and self._task is None:
             self._done.wait(max(0.0, wait_until - time.monotonic()))
         with self._lock:
             running = 0.0 if self._started is None else time.monotonic() - self._started
@@ -130,12 +131,47 @@ class Check:
             return PASS
         return FAIL if self.is_critical else WARN
 
-    def _run(self) -> None:
+    def _run_here(self, no_thread: RuntimeError) -> None:
+        """Run where no thread is to be had: here, and an async check as a task of the loop that runs here."""
+        loop = running_asyncio_loop()
+        if loop is None:
+            self._run()
+        elif inspect.iscoroutinefunction(self._function):
+            self._task = loop.create_task(self._run_in_loop())
+        else:
+
+            def refuse(answer: Awaitable[Any], _: float) -> None:
+                if inspect.iscoroutine(answer):
+                    answer.close()
+                raise no_thread  # the loop would wait for itself
+
+            self._run(refuse)
+
+    async def _run_in_loop(self) -> None:
+        import asyncio
+
+        async def failure() -> BaseException | None:
+            try:
+                return failure_of(await self._function())
+            except Exception as error:
+                return error
+            except (SystemExit, KeyboardInterrupt) as error:  # would end the loop
+                return error
+
+        began = time.monotonic()
+        try:
+            error = await asyncio.wait_for(failure(), self._timeout)
+        except asyncio.TimeoutError:
+            error = self._late()
+        self._task = None
+        self._end(error, time.monotonic() - began, cache_seconds=self._cache)
+
+    def _run(self, run_async: Await | None = None) -> None:
         around_run = self._surroundings.around_run
         with suppress(Exception):
             around_run()
         began = time.monotonic()
-        error = self._failure()
+        error = self._failure(run_async or self._surroundings.run_async)
         seconds = time.monotonic() - began
         if seconds > self._timeout and (error is None or isinstance(error, TimeoutError)):
             error = self._late()
@@ -145,11 +181,11 @@ class Check:
             self._thread.end()
         self._end(error, seconds, cache_seconds=self._cache)
 
-    def _failure(self) -> BaseException | None:
+    def _failure(self, run_async: Await) -> BaseException | None:
         try:
             answer = self._function()
             while inspect.isawaitable(answer):
-                answer = self._surroundings.run_async(answer, self._timeout)
+                answer = run_async(answer, self._timeout)
             return failure_of(answer)
         except BaseException as error:
             return error

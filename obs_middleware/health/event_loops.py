@@ -27,6 +27,15 @@ def run_in(loop: Any) -> Await:
     return _run_in_trio(loop) if hasattr(loop, "run_sync_soon") else _run_in_asyncio(loop)
 
 
+def running_asyncio_loop() -> Any:
+    """Return the asyncio loop that runs in this thread, if one does; it is not imported for the question."""
+    asyncio = sys.modules.get("asyncio")
+    try:
+        return None if asyncio is None else asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
 def run_in_own_loop(awaitable: Awaitable[Any], seconds: float) -> Any:
     """Run an awaitable where no event loop serves the app (WSGI): in a loop that this thread keeps."""
     import asyncio  # what it costs, only those pay who have async checks

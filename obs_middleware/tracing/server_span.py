@@ -86,11 +86,11 @@ class ServerSpans:
 
     __slots__ = (
         "_is_enabled",
-        "_is_users_provider",
         "_modules",
         "_redactor",
         "_settings",
         "_tracer",
+        "_users_provider",
         "_w3c",
         "captured_headers",
         "needs_header_names",
@@ -104,7 +104,7 @@ class ServerSpans:
             _provider().check(settings)
         self.sampling: Sampling | None = None
         self._settings = settings
-        self._is_users_provider = tracer_provider is not None
+        self._users_provider = tracer_provider
         self._redactor = redactor
         self._is_enabled = settings.tracing_enabled
         self._modules = sys.modules
@@ -128,7 +128,7 @@ class ServerSpans:
             return None
         setup = _provider()
         provider: TracerProvider | None = setup.set_up(self._settings, environment)
-        if not self._is_users_provider:
+        if self._users_provider is None:
             self.sampling = setup.sampling_of(provider)
         return provider
 
@@ -138,6 +138,13 @@ class ServerSpans:
         provider = trace.get_tracer_provider()
         is_none = isinstance(provider, (trace.ProxyTracerProvider, trace.NoOpTracerProvider))
         return None if is_none else provider
+
+    def flush(self, timeout_ms: int) -> None:
+        """Send the spans that wait, those in a provider of the user's too."""
+        provider = self._users_provider or trace.get_tracer_provider()
+        force_flush = getattr(provider, "force_flush", None)  # the API's own provider has none
+        if force_flush is not None:
+            force_flush(timeout_ms)
 
     @fast("server_span.c: spans_start")
     def start(self, exchange: Exchange) -> bool:
