@@ -10,6 +10,7 @@ from obs_middleware.gateway import is_caught_by_all
 
 _parameter = re.compile(r"\\{\w+(:\w+)?\\}")  # in an escaped template
 _REST = "/{rest:path}"
+_CONVERTORS = {":path": "(.*)", ":int": "([0-9]+)", ":float": "([0-9.]+)", ":uuid": "([0-9a-fA-F-]+)"}
 
 
 def has_route(app: Any, path: str) -> bool:
@@ -35,7 +36,8 @@ def _templates(routes: Iterable[Any], before: str = "") -> Iterator[str]:
         elif path is None:  # a Host
             yield from _templates(getattr(route, "routes", None) or (), before)
         elif not hasattr(route, "routes"):
-            yield f"{before}{path}"
+            if hasattr(route, "methods"):  # a websocket's has none, and is not hidden
+                yield f"{before}{path}"
         else:
             inside = _routes(route.app)
             if inside is not None:
@@ -50,4 +52,4 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 
 def _of_parameter(parameter: re.Match[str]) -> str:
-    return "(.*)" if parameter[1] == ":path" else "([^/]+)"
+    return _CONVERTORS.get(parameter[1] or "", "([^/]+)")

@@ -14,7 +14,7 @@ from obs_middleware.gateway import (
     request_info,
     variables_of,
 )
-from obs_wsgi.app_pages import has_mount
+from obs_wsgi.app_pages import has_page
 from obs_wsgi.body import Body, SizedBody, read, watch_file
 from obs_wsgi.request_body import CountedInput
 from obs_wsgi.response import Response, StartResponse, start_captured
@@ -78,7 +78,7 @@ class ObservabilityMiddleware:
         self._gateway = gateway = self.observer.gateway
         gateway.set_up(debug=is_debug())
         gateway.started()
-        gateway.look_for_pages(partial(has_mount, app))
+        gateway.look_for_pages(partial(has_page, app))
         self._context_headers = variables_of(gateway.context_headers)
         self._is_debug = is_debug
         self._is_serving = False

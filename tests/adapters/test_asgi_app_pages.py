@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
-from starlette.routing import Host, Mount, Route, Router
+from starlette.routing import Host, Mount, Route, Router, WebSocketRoute
 
 from obs_asgi import ObservabilityMiddleware
 from obs_middleware import Observer
@@ -30,6 +30,13 @@ def fastapi(prefix: str, template: str) -> Any:
     app, router = FastAPI(), APIRouter()
     router.add_api_route(template, view)
     app.include_router(router, prefix=prefix)
+    return app
+
+
+def fastapi_websocket(template: str) -> Any:
+    app, router = FastAPI(), APIRouter()
+    router.add_api_websocket_route(template, view)
+    app.include_router(router)
     return app
 
 
@@ -57,6 +64,9 @@ ASGI: list[tuple[Callable[[], Any], list[str]]] = [
     (lambda: Starlette(routes=[Route("/metrics.json", view), Route("/a+b", view)]), []),
     (lambda: fastapi("/health", "/ready"), ["/health/ready"]),
     (lambda: fastapi("", "/metrics"), ["/metrics"]),
+    (lambda: Starlette(routes=[Route("/health/{number:int}", view), Route("/health/{id:uuid}", view)]), []),
+    (lambda: Starlette(routes=[WebSocketRoute("/metrics", view)]), []),
+    (lambda: fastapi_websocket("/metrics"), []),
     (lambda: opaque, []),
 ]
 
