@@ -24,6 +24,7 @@ FLOORS = (
         "exchange",
         "flush_lock",
         "headers",
+        "other_ids",
         "process",
         "queue",
         "record",
