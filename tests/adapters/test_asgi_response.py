@@ -42,6 +42,10 @@ def fastapi_app() -> FastAPI:
         logging.getLogger("app").info("in the view")
         return PlainTextResponse(exchange.request_id)
 
+    @app.get("/boom")
+    async def boom() -> None:
+        raise LookupError
+
     return app
 
 
@@ -78,12 +82,12 @@ def behind_a_task(observer: Observer, **theirs: Any) -> App:
 ORDERS = [ours_added_last, ours_added_first, ours_wrapped_around, theirs_wrapped_around, behind_a_task]
 
 
-def asked(app: App, *headers: list[tuple[bytes, bytes]]) -> tuple[list[Answer], Caught]:
+def asked(app: App, *headers: list[tuple[bytes, bytes]], path: str = "/") -> tuple[list[Answer], Caught]:
     """Ask with these headers, one request after the other in one task, which keeps the variables of others."""
 
     async def serve() -> list[Answer]:
         async with Lifespan(app):
-            return [await ask(app, headers=one) for one in headers]
+            return [await ask(app, path, headers=one) for one in headers]
 
     context = ContextFilter()
     with caught("app") as log, caught("obs.access") as access:
@@ -110,6 +114,28 @@ def test_the_id_that_the_client_has_is_on_every_line(make: Any, theirs: Any, obs
     assert len(set(ids)) == 4
     assert [record.request_id for record in log.records if record.name == "app"] == ids  # type: ignore[attr-defined]
     assert [record.request_id for record in log.records if record.name == "obs.access"] == ids  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("make", ORDERS)
+def test_an_unhandled_error_has_the_id_once(make: Any, observer: Observer) -> None:
+    """The answer comes from around their middleware, which then adds no header."""
+    answers, log = asked(make(observer), [], GIVEN, path="/boom")
+    ids = [answer.all("x-request-id") for answer in answers]
+    assert [len(one) for one in ids] == [1, 1]
+    assert ids[1] == [GIVEN[0][1].decode()]
+    assert [[record.request_id] for record in log.records] == ids  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("make", ORDERS)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_the_first_request_without_a_lifespan_has_the_id_once(
+    make: Any, is_first: bool, observer: Observer
+) -> None:
+    app = make(observer)
+    if not is_first:
+        asyncio.run(ask(app))
+    answer = asyncio.run(ask(app))
+    assert len(answer.all("x-request-id")) == 1
 
 
 @pytest.mark.parametrize("make", ORDERS)
