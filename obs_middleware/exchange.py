@@ -20,7 +20,9 @@ import msgspec
 from opentelemetry import context as otel_context
 from opentelemetry.context.context import Context
 
+from obs_middleware import other_ids
 from obs_middleware._speedups import fast, note, share, share_layout
+from obs_middleware.other_ids import OTHER_IDS
 from obs_middleware.record import RequestRecord
 from obs_middleware.request import RequestInfo
 
@@ -398,9 +400,19 @@ class Exchange(msgspec.Struct, eq=False):
             self.correlation_id = accept(other) or self.request_id
         self.correlation_id = accept(correlation_id) or self.correlation_id
 
+    def take_other_id(self) -> None:
+        """Take over the ID that another library has given the current request, where `OTHER_IDS` knows of one."""
+        try:
+            if not self.is_finished:
+                self.take_ids(other_ids.current(self.info, self.started), None, None)
+        except Exception as error:
+            self.report("other_ids", error)
+
     def added_headers(self, present: Mapping[str, str]) -> list[tuple[str, str]]:
         """Take note of the response's headers, names in lower case, and return those of ours that it lacks."""
         self.declare(present.get("content-length"))
+        if OTHER_IDS:
+            self.take_other_id()
         names = (*self._owner.response_header_names, OTHER_ID_HEADER)
         self.take_ids(*(present.get(name.lower()) for name in names))
         return [field for field in self.response_headers if field[0].lower() not in present]
@@ -479,7 +491,10 @@ def current_exchange() -> Exchange | None:
 
     Seen in sync and async code, in the tasks it starts and in threads that run in a copied context.
     """
-    return CURRENT.get()
+    exchange = CURRENT.get()
+    if OTHER_IDS and exchange is not None and exchange.status is None:
+        exchange.take_other_id()
+    return exchange
 
 
 def bind(**fields: Any) -> None:

@@ -15,7 +15,7 @@ from threading import Lock
 from time import monotonic, perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
 
-from obs_middleware import _speedups, process, request_id
+from obs_middleware import _speedups, other_ids, process, request_id
 from obs_middleware._speedups import fast, note, share_layout
 from obs_middleware.around import INERT, exchange_around
 from obs_middleware.deadline import STOP_SECONDS, deadline
@@ -27,6 +27,7 @@ from obs_middleware.health.event_loops import run_in
 from obs_middleware.logs import setup as logs_setup
 from obs_middleware.ops.app_pages import is_caught_by_all
 from obs_middleware.ops.endpoints import Endpoints, new_threads
+from obs_middleware.other_ids import OTHER_IDS, headers_added_around, headers_added_to
 from obs_middleware.queue import RecordQueue, flush
 from obs_middleware.reply import TEXT_HEADERS, Reply
 from obs_middleware.request import with_header_names, with_path
@@ -55,11 +56,14 @@ __all__ = [
     "CARRIER_KEY",
     "CURRENT",
     "INERT",
+    "OTHER_IDS",
     "OTHER_ID_HEADER",
     "Gateway",
     "Keywords",
     "exchange_around",
     "header_values",
+    "headers_added_around",
+    "headers_added_to",
     "is_caught_by_all",
     "named_request_info",
     "note",
@@ -190,6 +194,7 @@ class Gateway:
 
     def set_up(self, *, debug: bool = False) -> None:
         """Set logging and tracing up, once; in debug an unset environment is `development`, also at a later call."""
+        other_ids.look_for()
         environment = self._settings.environment or ("development" if debug else "production")
         with self._starting:
             if environment == self._environment:

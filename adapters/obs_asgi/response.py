@@ -13,7 +13,7 @@ from typing import Any
 
 from obs_asgi.routes import Routes
 from obs_middleware import Exchange
-from obs_middleware.gateway import header_values, own_status
+from obs_middleware.gateway import OTHER_IDS, header_values, headers_added_around, own_status
 
 Message = MutableMapping[str, Any]
 
@@ -251,20 +251,28 @@ class Response:
         headers = [*(message.get("headers") or ())]
         request_id, correlation_id, *_ = names = self.names
         try:
+            around = self._added_around(kind) if OTHER_IDS else ()
             present_id, present_related, self.length, other = found = header_values(headers, names)
             if present_id is not None or present_related is not None or other is not None:
                 exchange.take_ids(*(None if found[at] is None else _text(found[at]) for at in (0, 1, 3)))
             own_id, related_id = exchange.request_id, exchange.correlation_id
             encoded = own_id.encode()
-            if present_id is None:
+            if present_id is None and request_id not in around:
                 headers.append((request_id, encoded))
-            if present_related is None and correlation_id:
+            if present_related is None and correlation_id and correlation_id not in around:
                 headers.append((correlation_id, encoded if related_id is own_id else related_id.encode()))
         except Exception as error:
             exchange.report("response_headers", error)
         message = dict(message)
         message["headers"] = headers
         return message
+
+    def _added_around(self, kind: str) -> set[bytes]:
+        """Take over the ID of another library, and return the names of the headers that it adds around us."""
+        self.exchange.take_other_id()
+        if kind != "http.response.start":
+            return set()
+        return {name.encode() for name in headers_added_around()}
 
     def _note_body(self, kind: str, message: Message, *, is_seen: bool) -> None:
         exchange = self.exchange

@@ -7,10 +7,12 @@ dictionary of (name, value) by lower-case name. Headers without such a dictionar
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from django.http.response import HttpResponseBase, ResponseHeaders
 
 from obs_middleware import Exchange
-from obs_middleware.gateway import OTHER_ID_HEADER, note
+from obs_middleware.gateway import OTHER_ID_HEADER, OTHER_IDS, headers_added_to, note
 
 note("django_headers", hasattr(ResponseHeaders({}), "_store"))
 
@@ -26,13 +28,17 @@ def add_headers(response: HttpResponseBase, exchange: Exchange, names: tuple[str
         for name, value in exchange.added_headers({name.lower(): value for name, value in response.items()}):
             response.headers[name] = value
         return
+    around: Container[str] = ()
+    if OTHER_IDS:
+        exchange.take_other_id()
+        around = headers_added_to(exchange.info)
     request_id, correlation_id = names
     if request_id in store or correlation_id in store or OTHER_ID_HEADER in store:
         exchange.take_ids(*(store.get(name, (name, None))[1] for name in (*names, OTHER_ID_HEADER)))
     own = exchange.response_headers
-    if request_id not in store:
+    if request_id not in store and request_id not in around:
         store[request_id] = own[0]
-    if correlation_id and correlation_id not in store:
+    if correlation_id and correlation_id not in store and correlation_id not in around:
         store[correlation_id] = own[1]
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from obs_middleware import Exchange
-from obs_middleware.gateway import header_values
+from obs_middleware.gateway import OTHER_IDS, header_values
 from obs_wsgi.wrapped_app import Environ, WrappedApp
 
 StartResponse = Callable[..., Callable[[bytes], object]]
@@ -46,6 +46,8 @@ class Response:
         if exchange.route is None and wrapped.route_of is not None:
             self._note_route()  # Werkzeug forgets its request once the app has returned
         try:
+            if OTHER_IDS:
+                exchange.take_other_id()
             present_id, present_related, self.length, other = header_values(sent, wrapped.lower_names)
             if present_id is not None or present_related is not None or other is not None:
                 exchange.take_ids(present_id, present_related, other)

@@ -107,6 +107,12 @@ def test_settings_without_our_prefix_are_not_read() -> None:
         assert get_observer().settings.service_name == "unknown_service"
 
 
+def test_none_and_an_empty_text_in_the_settings_turn_a_page_off(ask_django: Any) -> None:
+    with project(OBS_METRICS_PATH=None, OBS_READY_PATH=""):
+        paths = "/metrics", "/health/ready", "/health/live"
+        assert [ask_django(path)[0] for path in paths] == [404, 404, 200]
+
+
 def test_a_bad_setting_is_a_system_check() -> None:
     """`manage.py check` ends with the error, by the name that the user has written."""
     with (

@@ -97,6 +97,15 @@ def test_the_apps_config_names_settings_and_a_keyword_beats_it(monkeypatch: pyte
     assert {client.get(path).status_code for path in ("/from-environment", "/metrics", "/other")} == {404}
 
 
+def test_none_and_an_empty_text_in_the_config_turn_a_page_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So does an empty variable of the environment."""
+    monkeypatch.setenv("OBS_LIVE_PATH", "")
+    app = bare(OBS_METRICS_PATH=None, OBS_READY_PATH="")
+    Observability(app, log_setup=False)
+    paths = "/metrics", "/health/ready", "/health/live", "/health/startup"
+    assert [get(app, path).status_code for path in paths] == [404, 404, 404, 200]
+
+
 def test_a_bad_name_in_the_config_is_an_error() -> None:
     with pytest.raises(ConfigError, match="OBS_METRICS_PTH is not a setting: did you mean OBS_METRICS_PATH"):
         Observability(bare(OBS_METRICS_PTH="/m"))

@@ -25,6 +25,7 @@ FLOORS = (
         "exchange",
         "flush_lock",
         "headers",
+        "other_ids",
         "process",
         "queue",
         "record",

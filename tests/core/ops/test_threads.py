@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Iterator
 
@@ -10,7 +11,7 @@ import pytest
 
 from obs_middleware.ops.threads import Threads
 from tests.core.ops.asking import ask
-from tests.core.support import observer
+from tests.core.support import observer, python
 
 
 @pytest.fixture
@@ -72,3 +73,26 @@ def test_probe_in_an_event_loop_is_answered_without_threads(
         return reply.status
 
     assert asyncio.run(main()) == 200
+
+
+FORK = """
+import os
+from obs_middleware import Observer, RequestInfo
+own = Observer(log_setup=False)
+asked = RequestInfo("GET", "/metrics", "", "http", lambda _: None), "/metrics"
+def page():
+    return own.gateway.threads("/metrics").submit(own.gateway.reply, *asked).result(10).status
+assert page() == 200
+child = os.fork()
+if not child:
+    try:
+        os.write(1, b"child %d" % page())
+    finally:
+        os._exit(0)
+os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_child_that_was_forked_after_a_page_was_asked_for_answers_pages() -> None:
+    assert python(FORK, env={"PYTHONWARNINGS": "ignore::DeprecationWarning"}) == "child 200"
