@@ -78,8 +78,12 @@ def judged(
     if key.has_blanks and " " in shown:
         scheme = scheme_at(shown)
         candidate = shown[scheme.end() :].split()[0] if scheme and scheme.end() < len(shown) else first
+        joined = (
+            "".join(shown.split()[:2]) if first.isalnum() and not (first.isalpha() or first.isdigit()) else ""
+        )
         if (
-            looks_secret(candidate)
+            looks_secret(joined)
+            or looks_secret(candidate)
             or looks_secret(first)
             or (key.name.endswith(("cookie", "cookies")) and "=" in first)
         ):

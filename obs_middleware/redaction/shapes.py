@@ -144,7 +144,7 @@ _jdbc_thin = re.compile(
     r"(\bsqlplus\s+[\w.-]{1,64}/)([^\s]{1,128})(?=@)"
 )
 _bare_userinfo = re.compile(
-    r"(?<![\w/:@.-])([\w.+-]{1,64}):([^\s:/@\"'<>]{3,128})@(?=[\w-]+(?:\.[\w-]+)*:\d{2,5}\b)"
+    r"(?<![\w/:@.-])([\w.+-]{1,64}):([^\s:/@\"'<>]{3,128})@(?=[\w-]+(?:\.[\w-]+)*:(?:\d{2,5}\b|[:/]))"
 )
 SCHEMES = (
     *(
@@ -188,7 +188,7 @@ _link = re.compile(
 )
 _commands = re.compile(
     r"(?P<curl>\b(?:curl|https?|smbclient)\b[^\n]{0,256}?\s(?:-u|-a|--user|--proxy-user|"
-    r"-U)[ =]?[\"']?[^\s:\"']{1,128}:)(?P<user_password>[^\s\"']{1,128})"
+    r"-U)[ =]?[\"']?[^\s:%\"']{1,128}[:%])(?P<user_password>[^\s\"']{1,128})"
     r"|(?P<mysql>\b(?:mysql|mysqldump|mysqladmin|mariadb|mariadb-dump|mysqlimport)\b[^\n|"
     r";]{0,256}?[\s\"',]-p)(?P<mysql_password>[^\s\"',]{3,128})"
     r"|(?P<tool>\b(?:sshpass|twine upload|docker login|podman login|helm registry login|az login|"
