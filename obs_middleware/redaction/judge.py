@@ -33,6 +33,8 @@ def judged(
     shown = text[value.start : min(value.end, value.start + LOOK_CHARACTERS)].strip()
     if not shown or is_placeholder(shown) or not _has_character(shown):
         return None
+    if len(shown) < 3 and not value.is_bracketed:
+        return None  # as of HTML's accesskey
     first = shown.split(None, 1)[0].rstrip(",;)")
     raw = beginning(text, value.start)
     if not value.is_quoted and (is_placeholder(first) or (raw and is_placeholder(raw[0].rstrip(",;\"'")))):
