@@ -23,7 +23,7 @@ _WORDS = r"""
 _FORMS = r"""
     -/-(?:reset|verif|activ|confirm|invit|magic|unsub|passw)
     -k-ey\x2d ts-k-ey se-c-ret[\x2d_] lin_oa-u-th
-    -b-(?:earer|asic)\s -g-(?:h[pousr]_|ithub_pat|l[a-z]{2,5}\x2d|r\d{4}|ls?[ac]_|sk[_\x2d])
+    -b-(?:earer|asic)[\s,] -g-(?:h[pousr]_|ithub_pat|l[a-z]{2,5}\x2d|r\d{4}|ls?[ac]_|sk[_\x2d])
     -x-(?:ox|app\x2d|ai\x2d|keysib|smtpsib) [srp]-k-_[ltp] [^a-z]s-k-\x2d whse-c-_ ai-z-a -y-a\d\d np-m-_
     p-y-pi\x2d [^a-z]s-g-[.] \x2d-u-s\d o[opr]_-v-\d [^a-z]h-f-_ -f-(?:lwseck|igd_|io\x2du|m\d|o\d_)
     sh-p-[a-z]{2}_ hoo-k- telegra-m- [mr]a-k-\x2d h-v-[sbr][.] atlas-v-\d d-p-[.][a-z]{2} lin_a-p-i_ s-q-\d

@@ -13,7 +13,7 @@ _statement = re.compile(
 ).search
 _column = re.compile(r"\w{2,64}", re.ASCII)
 _literals = re.compile(
-    r"\bvalues?\s{0,4}(?=\()|\[parameters: (?=[\[(])|\bparameters: (?=\$\d)|\bparams?[:=] ?(?=[\[(])|\bargs=(?=\()",
+    r"\bvalues?\s{0,4}(?=\()|\[parameters: (?=[\[(])|\bparameters: (?=\$\d)|\bparams?[:= ] ?(?=[\[(])|\bargs=(?=\()",
     re.IGNORECASE,
 )
 _begins_with_literal = re.compile(

@@ -12,7 +12,7 @@ _has_percent = re.compile(r"%(?:3[ADad]|2[23567Ff]|40|7[Bb]|5[Bb])").search
 _entity = re.compile(r"&(?:quot|lt|apos|#34|#39|#x22|#x27|#60|#x3[cC]);")
 _escape = re.compile(r"\\{1,4}u00(?:3[dDcCeEaA]|2[267]|40|7[bB])")
 _any_escape = re.compile(r"\\{1,4}u00([2-7][0-9a-fA-F])")
-_decoded = re.compile(r"%(?:[2-7][0-9A-Fa-f])")
+_piece = re.compile(r"%[2-7][0-9A-Fa-f]|.", re.DOTALL)
 
 
 def hide_encoded(text: str, hide: Callable[[str], str]) -> str:
@@ -36,13 +36,25 @@ def hide_encoded(text: str, hide: Callable[[str], str]) -> str:
     return text
 
 
-def _percent_encoded(text: str, hide: Callable[[str], str]) -> str:
-    plain = _decoded.sub(lambda match: unquote(match[0]), text)
-    if "%25" in text or "%3" in plain or "%2" in plain:
-        plain = _decoded.sub(lambda match: unquote(match[0]), plain)
-    hidden = hide(plain)
+def _percent_encoded(text: str, hide: Callable[[str], str], *, depth: int = 2) -> str:
+    """Return percent-encoded text without secrets; what stands before and behind them stays as it is."""
+    pieces = _piece.findall(text)
+    plain = "".join(unquote(piece) if len(piece) > 1 else piece for piece in pieces)
+    if depth > 1 and _has_percent(plain):  # encoded twice
+        hidden = hide(_percent.sub(lambda match: _percent_encoded(match[0], hide, depth=depth - 1), plain))
+    else:
+        hidden = hide(plain)
     if hidden == plain:
         return text
-    begin = next((index for index, (a, b) in enumerate(zip(text, hidden, strict=False)) if a != b), 0)
-    safe = "".join(sorted({char for char in text if not char.isalnum() and char != "%"}))
-    return text[:begin] + quote(hidden[begin:], safe=safe)
+    before = _shared(plain, hidden)
+    behind = _shared(plain[before:][::-1], hidden[before:][::-1])
+    middle = quote(hidden[before : len(hidden) - behind], safe="")
+    return "".join([*pieces[:before], middle, *pieces[len(pieces) - behind :]])
+
+
+def _shared(one: str, other: str) -> int:
+    """Return with how many equal characters both texts begin."""
+    return next(
+        (index for index, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
+        min(len(one), len(other)),
+    )

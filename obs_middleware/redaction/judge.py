@@ -33,6 +33,8 @@ def judged(
     shown = text[value.start : min(value.end, value.start + LOOK_CHARACTERS)].strip()
     if not shown or is_placeholder(shown) or not _has_character(shown):
         return None
+    if len(shown) < 3 and not value.is_bracketed:
+        return None  # as of HTML's accesskey
     first = shown.split(None, 1)[0].rstrip(",;)")
     raw = beginning(text, value.start)
     if not value.is_quoted and (is_placeholder(first) or (raw and is_placeholder(raw[0].rstrip(",;\"'")))):
@@ -78,8 +80,12 @@ def judged(
     if key.has_blanks and " " in shown:
         scheme = scheme_at(shown)
         candidate = shown[scheme.end() :].split()[0] if scheme and scheme.end() < len(shown) else first
+        joined = (
+            "".join(shown.split()[:2]) if first.isalnum() and not (first.isalpha() or first.isdigit()) else ""
+        )
         if (
-            looks_secret(candidate)
+            looks_secret(joined)
+            or looks_secret(candidate)
             or looks_secret(first)
             or (key.name.endswith(("cookie", "cookies")) and "=" in first)
         ):

@@ -203,7 +203,7 @@ class SecretKeys:
 
     def _look(self, key: str) -> Key:
         whole = squeeze(key)
-        if not whole or whole in self._allowed:
+        if not whole or whole == "nopasswd" or whole in self._allowed:  # of sudoers
             return _NONE
         if self._is_own is not None and self._is_own(whole):
             return Key(Level.YES, whole, has_blanks=True)

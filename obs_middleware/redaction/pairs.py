@@ -81,6 +81,7 @@ _blank = re.compile(
 ).match
 _argument = re.compile(r"""[ \t]{1,8}(?!-)|\\?["'],?\s{1,8}(?=\\?["'])""").match
 _changed_to = re.compile(r" to \S{1,256}").match
+_name_attribute = re.compile(r"""(?:name|key|id|field|property)\s?=\s?["']\Z""", re.IGNORECASE).search
 _segment = re.compile(r"/([^\s/?#\"'<>]{1,512})").match
 _field_end = re.compile(r"\\r\\n|[\r\n]|,\s(?:input_type|[a-z]+=)|\]\s")
 _word_of_sentence = re.compile(r"[^\s\"{}]{1,4096}").match
@@ -205,7 +206,7 @@ def _of_element(text: str, start: int, end: int, key: Key, before: str) -> tuple
     is_closed = close >= 0 and text[close : close + 2] in ("</", "]]")
     close = line_end(text, opened.end()) if close < 0 else close
     value = text[opened.end() : close].strip()
-    if not is_closed and (" " in value or len(value) < 4):
+    if not is_closed and not looks_secret(value):
         return None
     return None if not value or is_placeholder(value) or is_status(value) else (opened.end(), close)
 
@@ -262,7 +263,7 @@ def _of_others(
     text: str, start: int, end: int, key: Key, before: str, keys: SecretKeys
 ) -> tuple[int, int] | None:
     """Return the value of an argument, of a field beside, of a form's part, of a sentence."""
-    is_flag = start > 0 and before == "-"
+    is_flag = start > 0 and before == "-" and not key.is_personal
     if is_flag and (found := _argument(text, end)):
         value = value_at(text, found.end(), key, start, " ", before)
         word = text[value.start : value.end]
@@ -277,7 +278,8 @@ def _of_others(
         return found.span(1) if looks_secret(found[1], strict=True) and len(found[1]) >= 16 else None
     if before in ("'", '"') and text[end : end + 1] == before and (found_before := _before(text, start)):
         return found_before
-    if (before in ("'", '"') or text[end : end + 2] == "</") and (found := _text_of(text, end)):
+    is_named = before in ("'", '"') and _name_attribute(text[max(0, start - 16) : start])
+    if (is_named or text[end : end + 2] == "</") and (found := _text_of(text, end)):
         close = text.find("<", found.end(), found.end() + VALUE_CHARACTERS)
         is_shown = close < 0 or text[close : close + 2] != "</" or not text[found.end() : close].strip()
         return None if is_shown or is_placeholder(text[found.end() : close].strip()) else (found.end(), close)

@@ -107,10 +107,10 @@ def hide_numbers(text: str, mark: Callable[[str], str]) -> str:
     text = _by_context.sub(lambda match: _hide_named(match, mark), text)
     text = _iban.sub(lambda match: _hide_iban(match[0], mark), text)
     text = _national.sub(lambda match: mark(match[0]) if _is_national(match) else match[0], text)
-    text = _cards.sub(lambda match: _hide_cards(match[0], mark), text)
     if "+" in text or "00" in text:
         text = _phone.sub(lambda match: mark(match[0]) if _is_phone(match[0]) else match[0], text)
         text = _phone_after_sign.sub(lambda match: mark(match[0]) if _is_phone(match[0]) else match[0], text)
+    text = _cards.sub(lambda match: _hide_cards(match[0], mark), text)
     return _us_phone.sub(lambda match: mark(match[0]), text)
 
 

@@ -144,7 +144,7 @@ _jdbc_thin = re.compile(
     r"(\bsqlplus\s+[\w.-]{1,64}/)([^\s]{1,128})(?=@)"
 )
 _bare_userinfo = re.compile(
-    r"(?<![\w/:@.-])([\w.+-]{1,64}):([^\s:/@\"'<>]{3,128})@(?=[\w-]+(?:\.[\w-]+)*:\d{2,5}\b)"
+    r"(?<![\w/:@.-])([\w.+-]{1,64}):([^\s:/@\"'<>]{3,128})@(?=[\w-]+(?:\.[\w-]+)*:(?:\d{2,5}\b|[:/]))"
 )
 SCHEMES = (
     *(
@@ -168,6 +168,7 @@ _schemes = re.compile(
     r"(?P<word>[^\s\"'`,;<>]{6,})",
     re.IGNORECASE,
 )
+_is_pair = re.compile(r"[A-Za-z_]+=[^=]").match  # of `token_type=bearer expires_in=3600`
 _digest = re.compile(r"\b(digest|hawk|mac)( +(?:username|id|realm)=)([^\r\n]{1,2048})", re.IGNORECASE)
 _hash = re.compile(
     r"\$(?:2[abxy]\$\d\d\$[./A-Za-z0-9]{50,60}|argon2\w{1,2}\$[^\s'\"]{20,512}|scrypt\$[^\s'\",]{20,512}|"
@@ -188,7 +189,7 @@ _link = re.compile(
 )
 _commands = re.compile(
     r"(?P<curl>\b(?:curl|https?|smbclient)\b[^\n]{0,256}?\s(?:-u|-a|--user|--proxy-user|"
-    r"-U)[ =]?[\"']?[^\s:\"']{1,128}:)(?P<user_password>[^\s\"']{1,128})"
+    r"-U)[ =]?[\"']?[^\s:%\"']{1,128}[:%])(?P<user_password>[^\s\"']{1,128})"
     r"|(?P<mysql>\b(?:mysql|mysqldump|mysqladmin|mariadb|mariadb-dump|mysqlimport)\b[^\n|"
     r";]{0,256}?[\s\"',]-p)(?P<mysql_password>[^\s\"',]{3,128})"
     r"|(?P<tool>\b(?:sshpass|twine upload|docker login|podman login|helm registry login|az login|"
@@ -257,10 +258,14 @@ def hide_schemes(text: str, mark: Callable[[str], str]) -> str:
         word = match["word"].rstrip(".,;:!?)]}")
         scheme = match["scheme"].strip().lower()
         is_common = scheme in ("bearer", "basic")
-        if is_placeholder(word) or not (
-            looks_secret(word, strict=not is_common)
-            or (is_common and _is_no_word(word))
-            or (len(word) >= 24 and _is_no_word(word))
+        if (
+            is_placeholder(word)
+            or _is_pair(word)
+            or not (
+                looks_secret(word, strict=not is_common)
+                or (is_common and _is_no_word(word))
+                or (len(word) >= 24 and _is_no_word(word))
+            )
         ):
             return match[0]
         return f"{match['scheme']}{mark(word)}{match['word'][len(word) :]}"

@@ -127,7 +127,10 @@ def is_status(value: str) -> bool:
 
 def is_code(value: str) -> bool:
     """Tell whether the value is an expression of a program."""
-    return bool(_is_code(value)) and not _has_digit(value.partition("(")[0].partition("[")[0])
+    return bool(_is_code(value)) and (
+        not _has_digit(name := value.partition("(")[0].partition("[")[0])
+        or (name.count("_") > 1 and name.islower())
+    )
 
 
 def looks_secret(value: str, *, strict: bool = False) -> bool:
@@ -141,7 +144,7 @@ def looks_secret(value: str, *, strict: bool = False) -> bool:
         value = value[:256].split(None, 1)[0]
     if len(value) < (8 if strict else 6) or is_placeholder(value) or _is_ordinary(value):
         return False
-    if is_code(value) or any(char.isspace() for char in value[:64]):
+    if is_code(value) or "->" in value or any(char.isspace() for char in value[:64]):
         return False
     has_digit, has_letter = bool(_has_digit(value)), bool(_has_letter(value))
     if has_digit and has_letter:

@@ -16,6 +16,9 @@ TESTS = ROOT / "tests"
 NAMED_OTHERWISE = {
     "core/test_imports.py": "__init__.py",  # what an import brings along, and the public names
     "core/logs/formatters/test_json_options.py": "logs/formatters/json.py",  # python-json-logger's options alone
+    "core/logs/test_structured_secrets.py": "logs/json_value.py",  # secrets in extras of every shape
+    "core/redaction/test_corpus.py": "redaction/redactor.py",  # the rates of what comes out and what is changed
+    "core/redaction/test_linear.py": "redaction/redactor.py",  # hostile texts, against all patterns together
     "adapters/test_asgi_stack.py": "obs_asgi/middleware.py",  # its place around Starlette's stack
     "adapters/test_asgi_mounts.py": "obs_asgi/middleware.py",  # around one mount alone
     "adapters/test_asgi_same_behaviour.py": "obs_asgi/middleware.py",  # odd apps, bare and observed
@@ -29,6 +32,9 @@ TESTED_ELSEWHERE = {
     "logs/formatters/redacted_record.py": "core/logs/formatters/test_json_options.py",
     "metrics/exposition/client_readers.py": "core/metrics/exposition/test_client_classes.py",
     "metrics/semconv.py": "core/metrics/test_http.py",  # names alone
+    "redaction/bounds.py": "core/redaction/test_pairs.py",  # where a value ends is seen in what is left of a text
+    "redaction/columns.py": "core/redaction/test_pairs.py",
+    "redaction/judge.py": "core/redaction/test_pairs.py",
     "reply.py": "core/ops/test_endpoints.py",  # a value without behaviour
     "request.py": "core/test_scope.py",  # a value; scope.py and environ.py make it
     "tracing/attributes.py": "core/tracing/test_server_span.py",
