@@ -20,7 +20,6 @@ from obs_middleware.environ import named_request_info, request_info, variables_o
 from obs_middleware.exchange import CARRIER_KEY, OTHER_ID_HEADER, Exchange, OnFinish
 from obs_middleware.headers import header_values
 from obs_middleware.health.checks import run_in
-from obs_middleware.logs import setup as logs_setup
 from obs_middleware.ops.endpoints import Endpoints, new_threads
 from obs_middleware.queue import RecordQueue, flush
 from obs_middleware.reply import TEXT_HEADERS, Reply
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from obs_middleware.health.registry import Health
     from obs_middleware.lifecycle import Lifecycle
     from obs_middleware.logs.access_log import AccessLog
+    from obs_middleware.logs.setup import LogSetup
     from obs_middleware.metrics.http import HttpMetrics
     from obs_middleware.redaction import Redactor
     from obs_middleware.request import RequestInfo
@@ -89,6 +89,7 @@ class Gateway:
         "_id_headers",
         "_ids",
         "_lifecycle",
+        "_log_setup",
         "_methods",
         "_metrics",
         "_next_send",
@@ -117,6 +118,7 @@ class Gateway:
         redactor: Redactor,
         metrics: HttpMetrics,
         spans: ServerSpans,
+        log_setup: LogSetup,
         access_log: AccessLog | None,
         health: Health,
         probes: Probes,
@@ -131,6 +133,7 @@ class Gateway:
         self._redactor = redactor
         self._metrics = metrics
         self._spans = spans
+        self._log_setup = log_setup
         self._access_log = access_log
         self._health = health
         self._probes = probes
@@ -168,7 +171,7 @@ class Gateway:
             is_first, self._environment = self._environment is None, environment
             self._probes.are_details_open = self.is_development = environment == "development"
             guard = self._failures.guard
-            guard("log_setup", logs_setup.set_up, self._settings, environment)
+            guard("log_setup", self._log_setup.set_up, environment)
             if self.is_development:
                 _logger.info("obs-middleware: %s", _speedups.summary())
             if is_first:

@@ -61,7 +61,8 @@ def test_access_line_says_what_became_of_the_exchange() -> None:
     ("seen", "level", "message", "error_type"),
     [
         ({"status": 404}, "INFO", "GET /items/7 404", None),
-        ({"status": 500, "error": ValueError()}, "ERROR", "GET /items/7 500", "ValueError"),
+        ({"status": 500, "error": ValueError()}, "WARNING", "GET /items/7 500", "ValueError"),
+        ({"status": 503}, "ERROR", "GET /items/7 503", "503"),
         (
             {"status": None, "is_client_gone": True, "is_complete": False},
             "INFO",
@@ -70,7 +71,7 @@ def test_access_line_says_what_became_of_the_exchange() -> None:
         ),
     ],
 )
-def test_access_line_of_a_failed_exchange_is_an_error(
+def test_access_line_of_a_failed_exchange_is_an_error_unless_its_exception_has_a_line_of_its_own(
     seen: dict[str, Any], level: str, message: str, error_type: str
 ) -> None:
     with access_lines() as handler:
