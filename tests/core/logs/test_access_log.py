@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from typing import Any
 
 import pytest
 
 from obs_middleware import Settings, bind, current_exchange
 from obs_middleware.logs import JsonFormatter
+from obs_middleware.logs.fields import ACCESS_FIELDS, extras
 from tests.core.logs.support import SECRET
 from tests.core.support import Output, caught, observer, request, serve, started, strict_json
 
@@ -195,3 +197,13 @@ def test_line_that_waits_while_its_level_is_switched_off_is_not_written(output: 
     finally:
         logging.getLogger("obs.access").setLevel(logging.NOTSET)
     assert output.messages() == []
+
+
+def test_record_of_the_access_line_has_its_fields_and_nothing_of_our_own() -> None:
+    with access_lines() as handler:
+        serve(observer())
+    added = extras(handler.records[0])
+    assert list(added) == [field.name for field in ACCESS_FIELDS]
+    copied = pickle.loads(pickle.dumps(handler.records[0]))
+    assert (copied.getMessage(), extras(copied)) == ("GET /items/7 200", added)
+    assert strict_json(JsonFormatter(settings=Settings()).format(copied)) == strict_json(handler.lines[0])
