@@ -47,8 +47,12 @@ class AccessLine:
         try:
             return self._expression(record).encode()
         except Exception:  # a value that is not of its type, because the app has set it
-            line = log_record(record, self._redactor, logging.INFO, None)
-            return f"{self.formatter.format(line)}\n".encode()
+            return self.short_line(record)
+
+    def short_line(self, record: RequestRecord) -> bytes:
+        """Return the line by the formatter, which cuts what is too long for a line."""
+        line = log_record(record, self._redactor, logging.INFO, None)
+        return f"{self.formatter.format(line)}\n".encode()
 
 
 def log_record(

@@ -83,17 +83,21 @@ class AccessLog:
 def _blocks(line: AccessLine, records: Iterator[RequestRecord]) -> Iterator[bytes]:
     """Yield lines, as many at a time as a pipe takes as one."""
     lines: list[bytes] = []
-    size = 0
+    size, most = 0, min(ATOMIC, line.formatter.line_bytes)
     write = line.line
     for record in records:
         if record.is_logged:
             continue
         text = write(record)
         length = len(text)
-        if size + length > ATOMIC and lines:
-            yield b"".join(lines)
-            lines.clear()
-            size = 0
+        if size + length > most:
+            if length > line.formatter.line_bytes:
+                text = line.short_line(record)
+                length = len(text)
+            if lines:
+                yield b"".join(lines)
+                lines.clear()
+                size = 0
         lines.append(text)
         size += length
     if lines:

@@ -11,13 +11,13 @@ Rules:
 from __future__ import annotations
 
 import re
-import traceback
 from collections.abc import Iterable
 from urllib.parse import unquote_plus
 
 from obs_middleware.exchange import error_name
 from obs_middleware.redaction.keys import KEY_CHARACTERS, QUERY_CREDENTIALS, SecretKeys, squeeze
 from obs_middleware.redaction.patterns import REDACTED, has_no_secret, hide
+from obs_middleware.redaction.stack import is_long, stack_of
 
 CUT = "…[cut]"
 CHARACTERS = 16_384  # of one text
@@ -88,7 +88,8 @@ class Redactor:
             message = str(error)
         except Exception:
             message = "<str() of the exception failed>"
-        stack = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        shown = self.text(message, limit=_TEXT_CHARACTERS) if is_long(message) else message
+        stack = stack_of(error, message=message, shown=shown)
         return error_name(error), self.text(message), self._end(stack)
 
     def describe(self, error: BaseException) -> str:
