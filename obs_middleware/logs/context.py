@@ -33,12 +33,29 @@ def stamp(record: logging.LogRecord, exchange: Exchange | None = None, **fields:
         attributes.update(request_id=source.request_id, correlation_id=source.correlation_id)
         attributes.update(trace_id=source.trace_id or None, span_id=source.span_id or None)
         added_by_app.update(source.fields)
-    span = None if exchange is not None else trace.get_current_span().get_span_context()
-    if span is not None and span.is_valid:  # a child span of the request, or one with no request around it
-        attributes.update(trace_id=f"{span.trace_id:032x}", span_id=f"{span.span_id:016x}")
+    if exchange is None:
+        attributes.update(_span_ids())
     for name, value in added_by_app.items():
         is_taken = name in attributes or name in STANDARD_ATTRIBUTES
         attributes[f"field_{name}" if is_taken else name] = value
+
+
+def context_fields() -> dict[str, Any]:
+    """Return the IDs and the bound fields of the current request, for a library that has records of its own."""
+    exchange, fields = current_exchange(), dict.fromkeys(IDS)
+    added: dict[str, Any] = {}
+    if exchange is not None:
+        fields.update(request_id=exchange.request_id, correlation_id=exchange.correlation_id)
+        fields.update(trace_id=exchange.trace_id or None, span_id=exchange.span_id or None)
+        added = exchange.fields
+    fields.update(_span_ids())
+    return {**added, **{name: value for name, value in fields.items() if value is not None}}
+
+
+def _span_ids() -> dict[str, str]:
+    """Return the IDs of the current span, a child of the request's or one with no request around it."""
+    span = trace.get_current_span().get_span_context()
+    return {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"} if span.is_valid else {}
 
 
 def _is_id(value: object) -> bool:

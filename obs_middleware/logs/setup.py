@@ -17,6 +17,7 @@ from obs_middleware.logs import found, servers
 from obs_middleware.logs.formatters.json import JsonFormatter
 from obs_middleware.logs.formatters.pretty import PrettyFormatter
 from obs_middleware.logs.outputs import LineHandler
+from obs_middleware.logs.sentry import agree_with_sentry
 
 if TYPE_CHECKING:
     from obs_middleware.settings import Settings
@@ -40,6 +41,8 @@ class LogSetup:
 
     def set_up(self, environment: str) -> None:
         """Install the handler on the root logger; called again with another environment, format by that."""
+        if self._environment is None:
+            agree_with_sentry(self._settings)
         self._environment = environment
         for handler in filter(found.is_ours, logging.root.handlers):
             handler.setFormatter(self._formatter(environment))
