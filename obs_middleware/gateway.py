@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from threading import Lock
 from time import monotonic, perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
@@ -153,7 +154,14 @@ class Gateway:
         self._methods = frozenset(methods.split())
         self.response_header_names = settings.request_id_header, settings.correlation_id_header
         self._id_headers = tuple(name.lower() for name in self.response_header_names)
-        self.context_headers = frozenset((*self._id_headers, "traceparent", "baggage"))
+        self.context_headers = frozenset(
+            (
+                *self._id_headers,
+                "traceparent",
+                "baggage",
+                *(("sentry-trace",) * ("sentry_sdk" in sys.modules)),
+            )
+        )
         self.needs_header_names = spans.needs_header_names
         self.captures_response = spans.captured_headers is not None and spans.captured_headers.has_response
         self._provider: Any = None

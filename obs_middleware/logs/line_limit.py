@@ -39,12 +39,14 @@ def _of_dict(fields: dict[str, Any], limit: int, size: Size) -> dict[str, Any]:
     names = {name: size(name) + 2 for name in fields}
     left = limit - 2 - sum(names.values())
     kept = dict(fields)
+    needed = sum(min(size_, _LEAST) for size_ in sizes.values())
     for name in reversed(fields):
-        if left >= sum(min(sizes[one], _LEAST) for one in kept):
+        if left >= needed:
             break
         if name not in _LAST:
             del kept[name]
             left += names[name]
+            needed -= min(sizes[name], _LEAST)
     if len(kept) < len(fields):
         left -= size(CUT) + 8
     cap = _cap([sizes[name] for name in kept], left)

@@ -168,7 +168,7 @@ class JsonFormatter(PythonJsonFormatter):
             fields["exception"] = {"stack": values.text(record.exc_text)}
         if record.stack_info:
             fields["stack_info"] = values.text(record.stack_info)
-        if record.levelno >= self._caller_level and record.pathname:
+        if record.pathname and isinstance(record.levelno, int) and record.levelno >= self._caller_level:
             # https://opentelemetry.io/docs/specs/semconv/registry/attributes/code/
             fields["code.file.path"] = values.text(record.pathname)
             fields["code.line.number"] = record.lineno
