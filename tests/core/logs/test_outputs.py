@@ -21,14 +21,6 @@ from obs_middleware.logs.outputs import LineHandler, sole_handler
 from tests.core.support import ROOT, Output, WithoutPytest, observer, serve, strict_json
 
 
-class Root(list[logging.Handler]):
-    """The root logger's handlers, without those of pytest, which join for each test."""
-
-    def append(self, handler: logging.Handler) -> None:
-        if not type(handler).__module__.startswith("_pytest"):
-            super().append(handler)
-
-
 @pytest.fixture
 def handler(monkeypatch: pytest.MonkeyPatch) -> LineHandler:
     """Make our handler the only one of the root logger."""
