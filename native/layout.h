@@ -10,7 +10,8 @@
         FIELD(AccessLine, formatter) FIELD(AccessLine, level) FIELD(AccessLine, plan) \
         FIELD(AccessLine, timestamp) \
     CLASS(AccessLog, _line, may_wait) \
-        FIELD(AccessLog, _line) FIELD(AccessLog, _redactor) FIELD(AccessLog, may_wait) \
+        FIELD(AccessLog, _line) FIELD(AccessLog, _look_again) FIELD(AccessLog, _redactor) \
+        FIELD(AccessLog, may_wait) \
     CLASS(Exchange, info, _before) \
         FIELD(Exchange, info) FIELD(Exchange, _on_finish) FIELD(Exchange, _owner) FIELD(Exchange, method) \
         FIELD(Exchange, request_id) FIELD(Exchange, correlation_id) FIELD(Exchange, started_ns) \
@@ -28,13 +29,13 @@
         FIELD(Gateway, _accept) FIELD(Gateway, _access_log) FIELD(Gateway, _app_pages) \
         FIELD(Gateway, _callers_id) FIELD(Gateway, _endpoints) FIELD(Gateway, _environment) \
         FIELD(Gateway, _failures) FIELD(Gateway, _health) FIELD(Gateway, _id_headers) FIELD(Gateway, _ids) \
-        FIELD(Gateway, _lifecycle) FIELD(Gateway, _methods) FIELD(Gateway, _metrics) \
-        FIELD(Gateway, _next_send) FIELD(Gateway, _on_finish) FIELD(Gateway, _on_finish_without_span) \
-        FIELD(Gateway, _probes) FIELD(Gateway, _provider) FIELD(Gateway, _queue) FIELD(Gateway, _redactor) \
-        FIELD(Gateway, _settings) FIELD(Gateway, _spans) FIELD(Gateway, _starting) \
-        FIELD(Gateway, context_headers) FIELD(Gateway, id_header_names) FIELD(Gateway, is_development) \
-        FIELD(Gateway, paths) FIELD(Gateway, perf_counter) FIELD(Gateway, response_header_names) \
-        FIELD(Gateway, time_ns) \
+        FIELD(Gateway, _lifecycle) FIELD(Gateway, _log_setup) FIELD(Gateway, _methods) \
+        FIELD(Gateway, _metrics) FIELD(Gateway, _next_send) FIELD(Gateway, _on_finish) \
+        FIELD(Gateway, _on_finish_without_span) FIELD(Gateway, _probes) FIELD(Gateway, _provider) \
+        FIELD(Gateway, _queue) FIELD(Gateway, _redactor) FIELD(Gateway, _settings) FIELD(Gateway, _spans) \
+        FIELD(Gateway, _starting) FIELD(Gateway, context_headers) FIELD(Gateway, id_header_names) \
+        FIELD(Gateway, is_development) FIELD(Gateway, paths) FIELD(Gateway, perf_counter) \
+        FIELD(Gateway, response_header_names) FIELD(Gateway, time_ns) \
     CLASS(HistogramTable, _exemplars, sums) \
         FIELD(HistogramTable, _exemplars) FIELD(HistogramTable, cells) FIELD(HistogramTable, counts) \
         FIELD(HistogramTable, firsts) FIELD(HistogramTable, results) FIELD(HistogramTable, routes) \

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from functools import partial
 from threading import Lock
 from time import monotonic, perf_counter, time_ns
@@ -24,7 +25,6 @@ from obs_middleware.errors import own_status
 from obs_middleware.exchange import CARRIER_KEY, CURRENT, OTHER_ID_HEADER, Exchange, OnFinish
 from obs_middleware.headers import header_values
 from obs_middleware.health.event_loops import run_in
-from obs_middleware.logs import setup as logs_setup
 from obs_middleware.ops.app_pages import is_caught_by_all
 from obs_middleware.ops.endpoints import Endpoints, new_threads
 from obs_middleware.other_ids import OTHER_IDS, headers_added_around, headers_added_to
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from obs_middleware.health.registry import Health
     from obs_middleware.lifecycle import Lifecycle
     from obs_middleware.logs.access_log import AccessLog
+    from obs_middleware.logs.setup import LogSetup
     from obs_middleware.metrics.http import HttpMetrics
     from obs_middleware.ops.app_pages import AppPages, HasRoute
     from obs_middleware.redaction import Redactor
@@ -114,6 +115,7 @@ class Gateway:
         "_id_headers",
         "_ids",
         "_lifecycle",
+        "_log_setup",
         "_methods",
         "_metrics",
         "_next_send",
@@ -143,6 +145,7 @@ class Gateway:
         redactor: Redactor,
         metrics: HttpMetrics,
         spans: ServerSpans,
+        log_setup: LogSetup,
         access_log: AccessLog | None,
         health: Health,
         probes: Probes,
@@ -158,6 +161,7 @@ class Gateway:
         self._redactor = redactor
         self._metrics = metrics
         self._spans = spans
+        self._log_setup = log_setup
         self._access_log = access_log
         self._health = health
         self._probes = probes
@@ -182,7 +186,8 @@ class Gateway:
         is_trusting = settings.trust_request_ids
         self._callers_id = self.accepted_id if is_trusting else request_id.refuse
         taken = self._id_headers if is_trusting else ()
-        self.context_headers = frozenset((*taken, "traceparent", "baggage"))
+        sentry = ("sentry-trace",) if "sentry_sdk" in sys.modules else ()
+        self.context_headers = frozenset((*taken, "traceparent", "baggage", *sentry))
         self.error_response = settings.error_response
         self.needs_header_names = spans.needs_header_names
         self.captures_response = spans.captured_headers is not None and spans.captured_headers.has_response
@@ -202,7 +207,7 @@ class Gateway:
             is_first, self._environment = self._environment is None, environment
             self._probes.are_details_open = self.is_development = environment == "development"
             guard = self._failures.guard
-            guard("log_setup", logs_setup.set_up, self._settings, environment)
+            guard("log_setup", self._log_setup.set_up, environment)
             if self.is_development:
                 _logger.info("obs-middleware: %s", _speedups.summary())
             if is_first:

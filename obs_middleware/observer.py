@@ -20,6 +20,7 @@ from obs_middleware.health.answers import Probes
 from obs_middleware.health.registry import Health
 from obs_middleware.lifecycle import Lifecycle
 from obs_middleware.logs.access_log import AccessLog
+from obs_middleware.logs.setup import LogSetup
 from obs_middleware.metrics.endpoint import metrics_endpoint
 from obs_middleware.metrics.http import HttpMetrics
 from obs_middleware.ops.app_pages import AppPages
@@ -81,6 +82,7 @@ class Observer:
         failures = Failures(metrics.count_failure)
         self.health = Health()
         self.lifecycle = Lifecycle()
+        log_setup = LogSetup(settings)
         probes = Probes(self.health, self.lifecycle, redactor.describe)
         self.gateway = Gateway(
             settings,
@@ -88,7 +90,8 @@ class Observer:
             redactor=redactor,
             metrics=metrics,
             spans=spans,
-            access_log=AccessLog(redactor) if settings.access_log else None,
+            log_setup=log_setup,
+            access_log=AccessLog(redactor, log_setup.look_again) if settings.access_log else None,
             health=self.health,
             probes=probes,
             lifecycle=self.lifecycle,

@@ -76,8 +76,7 @@ class ObservabilityMiddleware:
         self.app = app
         self.observer = Observer.given_or_new(observer, settings)
         self._gateway = gateway = self.observer.gateway
-        gateway.set_up(debug=is_debug())
-        gateway.started()
+        gateway.started()  # logging is set up at the first request: a command may import the app for its own ends
         gateway.look_for_pages(partial(has_page, app))
         self._context_headers = variables_of(gateway.context_headers)
         self._is_debug = is_debug

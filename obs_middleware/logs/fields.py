@@ -136,16 +136,12 @@ def message_text(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-# The attributes of every LogRecord, and those that only our own code or a server's reads.
-STAMP = "_obs_stamp"
-REDACTED_VALUES = "_obs_redacted_values"
+# The attributes of every LogRecord, and one that only a server reads.
 STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
     "asctime",
     "taskName",
     "color_message",  # uvicorn's copy of the message for terminals
-    STAMP,
-    REDACTED_VALUES,
 }
 
 

@@ -11,7 +11,6 @@ Rules:
 from __future__ import annotations
 
 import re
-import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
@@ -34,6 +33,7 @@ from obs_middleware.redaction.shapes import (
     hide_shapes,
     hide_userinfo,
 )
+from obs_middleware.redaction.stack import is_long, stack_of
 from obs_middleware.redaction.values import looks_secret
 
 if TYPE_CHECKING:
@@ -227,7 +227,8 @@ class Redactor:
             message = str(error)
         except Exception:
             message = "<str() of the exception failed>"
-        stack = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        shown = self.text(message, limit=_TEXT_CHARACTERS) if is_long(message) else message
+        stack = stack_of(error, message=message, shown=shown)
         return error_name(error), self.text(message), self._end(stack)
 
     def describe(self, error: BaseException) -> str:

@@ -79,6 +79,13 @@ _Level = Annotated[
     _wants("DEBUG, INFO, WARNING, ERROR or CRITICAL"),
 ]
 _Mode = Annotated[Literal["mask", "hash"], _wants("mask or hash")]
+_Setup = Annotated[Literal["true", "false", "force"], _wants("true, false or force")]
+_Bytes = Annotated[int, _wants("a number of bytes, 1024 or more", ge=1024)]
+_Renames = Annotated[
+    tuple[Annotated[str, Meta(pattern=r"^[^=\s]+=[^=\s]+\Z")], ...],
+    _wants("old and new names such as 'level=severity,logger=log.logger'"),
+]
+_Caller = Annotated[Literal["never", "warnings", "always"], _wants("never, warnings or always")]
 _Format = Annotated[Literal["auto", "json", "pretty"], _wants("auto, json or pretty")]
 
 
@@ -125,9 +132,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     client_address: Annotated[
         _Address, _about("in lines and spans: whole, as its network (/24, /48), or not at all")
     ] = "full"
-    log_setup: Annotated[_Flag, _about("install our handler where the root logger has none")] = True
+    log_setup: Annotated[
+        _Setup, _about("install our handler where the root logger has none; `force`: in place of others too")
+    ] = "true"
     log_level: Annotated[_Level, _about("level of the root logger, where the handler is ours")] = "INFO"
     log_format: Annotated[_Format, _about("`auto`: JSON, but pretty on a terminal in development")] = "auto"
+    log_line_bytes: Annotated[_Bytes, _about("longest line; runtimes of containers split longer ones")] = (
+        16_384
+    )
+    log_rename_fields: Annotated[_Renames, _about("our fields under other names")] = ()
+    log_caller: Annotated[_Caller, _about("which lines say the file, line and function that logged")] = (
+        "warnings"
+    )
     access_log: Annotated[_Flag, _about("write one line for each request")] = True
     flush_each_request: Annotated[
         _Flag | None,
@@ -238,6 +254,8 @@ def _refuse_unknown(name: str, *, label: str) -> None:
 
 def _convert(value: Any, type_: Any, *, label: str) -> Any:
     """Return the value as its setting's type; a text may stand for any type, as in the environment."""
+    if isinstance(value, bool) and "true" in get_args(_bare_type(type_)):
+        return str(value).lower()
     is_text = isinstance(value, str)
     try:
         return msgspec.convert(_parse(value, type_) if is_text else value, type_, strict=not is_text)
@@ -255,6 +273,8 @@ def _parse(value: str, type_: Any) -> Any:
         return [part.strip() for part in text.split(",") if part.strip()]
     if get_origin(bare) is Literal:
         text = _LEVEL_NAMES.get(text.lower(), text)
+        if "true" in get_args(bare) and text.lower() in _FLAGS:
+            text = str(_FLAGS[text.lower()])
         return next((choice for choice in get_args(bare) if choice.lower() == text.lower()), text)
     return text
 

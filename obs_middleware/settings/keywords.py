@@ -30,9 +30,12 @@ class Keywords(TypedDict, total=False):
     request_id_characters: str
     send_correlation_id: bool
     client_address: Literal["full", "truncated", "none"]
-    log_setup: bool
+    log_setup: bool | Literal["true", "false", "force"]
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
     log_format: Literal["auto", "json", "pretty"]
+    log_line_bytes: int
+    log_rename_fields: tuple[str, ...]
+    log_caller: Literal["never", "warnings", "always"]
     access_log: bool
     flush_each_request: bool | None
     redact_pii: bool

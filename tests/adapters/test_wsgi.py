@@ -14,6 +14,7 @@ import pytest
 from obs_middleware import ConfigError, Observer
 from obs_wsgi import ObservabilityMiddleware
 from tests.adapters.wsgi import Call, call
+from tests.core.support import python
 
 TEXT = [("Content-Type", "text/plain")]
 
@@ -542,3 +543,16 @@ def test_an_observer_and_settings_together_are_refused(observer: Observer) -> No
 def test_a_bad_setting_is_told_when_an_app_is_wrapped() -> None:
     with pytest.raises(ConfigError, match="trace_sample_ratio must be a number between 0 and 1, got 3"):
         ObservabilityMiddleware(hello, trace_sample_ratio=3)
+
+
+def test_nothing_is_set_up_before_the_first_request() -> None:
+    code = """
+import logging
+from obs_wsgi import ObservabilityMiddleware
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [b""]
+app = ObservabilityMiddleware(app)
+print(logging.root.handlers)
+"""
+    assert python(code) == "[]\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -58,8 +59,179 @@ def test_line_is_not_lost_on_an_output_that_is_not_utf8() -> None:
         "logging.getLogger().addHandler(logging.StreamHandler(sys.stdout)); logging.getLogger().setLevel('INFO')",
     ],
 )
-def test_where_the_user_has_configured_logging_that_stays(before: str) -> None:
-    assert printed(before=before) == "paid\n"
+def test_where_the_user_has_configured_logging_that_stays_and_one_line_says_so(before: str) -> None:
+    said, line = printed(before=before).splitlines()
+    assert line == "paid"
+    for part in (
+        "StreamHandler",
+        "obs_middleware.logs.JsonFormatter",
+        "OBS_LOG_SETUP=force",
+        "log_setup=False",
+    ):
+        assert part in said
+
+
+@pytest.mark.parametrize(
+    ("before", "env"),
+    [
+        (
+            "logging.basicConfig(level='INFO', format='%(message)s', stream=sys.stdout)",
+            {"OBS_LOG_SETUP": "0"},
+        ),
+        (
+            """
+from obs_middleware.logs import RedactingFilter
+logging.basicConfig(level='INFO', format='%(message)s', stream=sys.stdout)
+logging.root.handlers[0].addFilter(RedactingFilter())
+""",
+            {},
+        ),
+    ],
+    ids=["it is turned off", "their handler has our filter"],
+)
+def test_nothing_is_said_where_all_is_as_it_is_meant(before: str, env: dict[str, str]) -> None:
+    assert printed(before=before, debug=False, **env) == "paid\n"
+
+
+BASIC_CONFIG = "logging.basicConfig(format='%(name)s %(message)s', stream=sys.stdout)"  # at WARNING
+REQUEST = """
+from obs_middleware import RequestInfo
+from obs_middleware.queue import flush
+def ask(path="/items/7"):
+    exchange = observer.gateway.start(RequestInfo("GET", path, "", "http", {}.get, None, "1.1", False))
+    exchange.status = 200
+    exchange.finish()
+    flush()
+"""
+
+
+def test_access_lines_come_out_whatever_the_level_of_the_users_root_logger() -> None:
+    lines = printed(before=BASIC_CONFIG, after=REQUEST + "ask()", OBS_LOG_SETUP="0").splitlines()
+    assert lines == ["obs.access GET /items/7 200"]
+
+
+def test_level_that_the_user_has_given_the_access_logger_counts() -> None:
+    before = f"{BASIC_CONFIG}; logging.getLogger('obs.access').setLevel('ERROR')"
+    assert printed(before=before, after=REQUEST + "ask()", OBS_LOG_SETUP="0") == ""
+
+
+def test_force_takes_the_place_of_handlers_that_print_and_leaves_the_others(tmp_path: Path) -> None:
+    file = tmp_path / "app.log"
+    before = f"""
+{BASIC_CONFIG}
+logging.root.addHandler(logging.FileHandler({str(file)!r}))
+shop = logging.getLogger("shop")
+shop.addHandler(logging.StreamHandler(sys.stdout))
+shop.propagate = False
+"""
+    (line,) = printed(before=before, OBS_LOG_SETUP="force").splitlines()
+    assert strict_json(line)["message"] == "paid"
+    assert file.read_text() == "paid\n"
+
+
+CONFIGURED_AGAIN = """
+import logging.config
+logging.config.dictConfig({"version": 1, "formatters": {"plain": {"format": "%(name)s %(message)s"}}, "handlers":
+    {"console": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "plain"}},
+    "root": {"level": "WARNING", "handlers": ["console"]}})
+"""
+
+
+def test_access_lines_go_on_where_logging_is_configured_anew_later_and_one_line_says_so() -> None:
+    said, *lines = printed(after=REQUEST + CONFIGURED_AGAIN + "ask(); ask(); ask()").splitlines()
+    assert said.startswith("obs obs-middleware: logging is configured already")
+    assert lines == ["obs.access GET /items/7 200"] * 3
+
+
+ALEMBIC = """
+import types, logging.config
+sys.modules["alembic"] = types.ModuleType("alembic")
+logging.config.dictConfig({"version": 1,
+    "formatters": {"generic": {"format": "%(levelname)-5.5s [%(name)s] %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "generic"}},
+    "root": {"level": "WARNING", "handlers": ["console"]}})
+"""
+
+
+def test_handler_comes_back_where_alembics_config_has_replaced_it() -> None:
+    after = REQUEST + ALEMBIC + "ask(); logging.getLogger('migrated').info('paid')"
+    access, own = map(strict_json, printed(after=after).splitlines())
+    assert (access["path"], own["message"]) == ("/items/7", "paid")
+
+
+SERVER_HANDLERS = {
+    "daphne": "import types; sys.modules['daphne.cli'] = types.ModuleType('daphne.cli')\n"
+    "logging.basicConfig(level='INFO', format='%(asctime)-15s %(levelname)-8s %(message)s')",
+    "waitress": "import types; sys.modules['waitress'] = types.ModuleType('waitress'); logging.basicConfig()",
+    "null": "logging.getLogger().addHandler(logging.NullHandler())",
+    "opentelemetry": "class Handler(logging.NullHandler): pass\n"
+    "Handler.__module__ = 'opentelemetry.sdk._logs'; logging.getLogger().addHandler(Handler())",
+}
+
+
+@pytest.mark.parametrize("name", SERVER_HANDLERS)
+def test_handler_of_a_server_or_an_exporter_is_no_configuration_of_the_users(name: str) -> None:
+    assert strict_json(printed(before=SERVER_HANDLERS[name]).strip())["message"] == "paid"
+
+
+def test_the_stream_of_the_day_is_written_to_and_a_closed_one_is_not() -> None:
+    after = """
+import io
+log, real = logging.getLogger("shop"), sys.stdout
+sys.stdout = caught = io.StringIO()
+log.info("caught")
+caught.close()
+log.info("to the stream of the start")
+sys.stdout = None
+log.info("there too")
+sys.stdout = real
+"""
+    assert [strict_json(line)["message"] for line in printed(after=after).splitlines()] == [
+        "to the stream of the start",
+        "there too",
+    ]
+
+
+def test_stream_that_logs_what_is_printed_makes_no_circle() -> None:
+    after = """
+class ToLogger:
+    def write(self, text):
+        if text.strip():
+            logging.getLogger("printed").info(text)
+    def flush(self):
+        pass
+sys.stdout = ToLogger()
+print("hello")
+"""
+    assert "hello" in printed(after=after)
+
+
+def test_output_of_a_cgi_script_is_its_response() -> None:
+    after = "logging.getLogger('shop').info('paid'); print(logging.root.handlers[0].stream is sys.stderr)"
+    assert (
+        printed(
+            after="sys.stderr = open(os.devnull, 'w'); " + after,
+            before="import os",
+            GATEWAY_INTERFACE="CGI/1.1",
+        )
+        == "True\n"
+    )
+
+
+WERKZEUG = """
+werkzeug = logging.getLogger("werkzeug")
+werkzeug.info('1.2.3.4 - - [day] "%s" %s %s', "GET / HTTP/1.1", "200", "-")
+werkzeug.info("\x1b[33mPress CTRL+C to quit\x1b[0m")
+"""
+
+
+def test_werkzeugs_access_lines_are_not_written_and_its_other_lines_have_no_terminal_codes() -> None:
+    (line,) = printed(after=WERKZEUG).splitlines()
+    assert strict_json(line)["message"] == "Press CTRL+C to quit"
+    assert (
+        '"GET / HTTP/1.1" 200 -'
+        in strict_json(printed(after=WERKZEUG, OBS_ACCESS_LOG="0").splitlines()[0])["message"]
+    )
 
 
 def test_log_setup_can_be_turned_off() -> None:
