@@ -3,10 +3,14 @@
 Being *current* and being *finished* are two things. `with exchange:` makes it current and puts the former state back,
 by value where it ends in another context than the one it began in. `finish()` ends it once, from any thread, and hands
 it to the span and the queue. So the span, the histograms and the access line can never disagree.
+
+A copy of an exchange, deep or not, is the exchange itself, because a layer that copies a scope or an environ still
+serves the same request. A pickled one comes back as an inert exchange: finished, with its IDs, its path and its route.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from contextvars import ContextVar, Token
 from enum import Enum
@@ -70,6 +74,14 @@ def _context_calls() -> tuple[Callable[[], Context], Callable[[Context], Any], C
 
 get_context, attach, detach = _context_calls()
 
+# By name, because none of these libraries is imported here.
+_CANCELLATIONS = {
+    ("asyncio", "CancelledError"),
+    ("trio", "Cancelled"),
+    ("builtins", "GeneratorExit"),
+    ("greenlet", "GreenletExit"),
+}
+
 # No body follows these, whatever the app hands over (RFC 9110, sections 15.3.5 and 15.4.5).
 _BODILESS = (204, 304)
 
@@ -121,8 +133,10 @@ class Exchange(msgspec.Struct, eq=False):
     request_bytes: int = 0
     response_bytes: int = 0
     declared_bytes: int | None = None  # the response's Content-Length
-    carrier: MutableMapping[str, Any] | None = None  # an environ that holds this exchange until its end
-    routed: Mapping[str, Any] | None = None  # what the framework has routed, where it is a copy
+    carrier: MutableMapping[str, Any] | None = (
+        None  # the scope or environ that holds this exchange until its end
+    )
+    routed: Any = None  # what was routed inside, for the adapter that has begun the exchange
     time_to_first_byte: float | None = None
     fields: dict[str, Any] = {}
     # Decided by finish().
@@ -133,6 +147,16 @@ class Exchange(msgspec.Struct, eq=False):
 
     def __repr__(self) -> str:
         return f"<Exchange {self.method} {self.path} {self.request_id}>"
+
+    def __copy__(self) -> Exchange:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Exchange:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        texts = self.method, self.path, self.info.scheme, self.request_id, self.correlation_id
+        return inert, (*texts, self.ids, self.route)
 
     @property
     def path(self) -> str:
@@ -294,6 +318,24 @@ class Exchange(msgspec.Struct, eq=False):
             return
         self.error = _only_one(error)
 
+    def note_raised(self, error: BaseException) -> None:
+        """Note what the app has raised: a cancellation, or an error of whatever class."""
+        if is_cancellation(error):
+            self.is_cancelled = True
+        else:
+            self.note_error(error)
+
+    def name_route(self, template: str | None, root: str = "") -> None:
+        """Name the route from inside, where another adapter than the one that has begun the exchange has routed.
+
+        Args:
+            template: the route's template below `root`.
+            root: the part of the path in front of it, as it came.
+        """
+        if template is not None and self.route is None and not self.is_finished:
+            self.routed = root, template
+            self.route = f"{root.rstrip('/')}{template}"
+
     def closed(self) -> None:
         """End the exchange because its response was closed; short of its end and with no error, the client has left."""
         if not self.is_finished:
@@ -347,6 +389,40 @@ class Exchange(msgspec.Struct, eq=False):
         return [field for field in self.response_headers if field[0].lower() not in present]
 
 
+class _Nobody:
+    """The owner of an inert exchange."""
+
+    response_header_names = "X-Request-ID", "X-Correlation-ID"
+    perf_counter = staticmethod(time.perf_counter)
+
+    def report(self, component: str, error: Exception) -> None:
+        pass
+
+    def redacted_path(self, path: str) -> str:
+        return path
+
+    def capture_response_headers(self, exchange: Exchange, fields: Iterable[tuple[str, str]]) -> None:
+        pass
+
+
+def inert(
+    method: str = "",
+    path: str = "",
+    scheme: str = "",
+    own_id: str = "",
+    related_id: str = "",
+    ids: str = "",
+    route: str | None = None,
+) -> Exchange:
+    """Return an exchange that is finished: whatever is noted on it changes nothing."""
+    info = RequestInfo(method, path, "", scheme, _no_header, has_context_headers=False)
+    return Exchange(info, [], _Nobody(), method, own_id, related_id, 0, 0.0, ids, route=route)
+
+
+def _no_header(_: str) -> None:
+    return None
+
+
 def _value(token: Token[Any]) -> Any:
     """Return what a variable was before it was set."""
     return None if token.old_value is Token.MISSING else token.old_value
@@ -360,6 +436,16 @@ def _only_one(error: BaseException) -> BaseException:
             break
         error = inner[0]
     return error
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Tell whether an exception ends a request from outside: it is one of the few, or a group of nothing else."""
+    inner = getattr(error, "exceptions", None)
+    if isinstance(inner, tuple) and inner and type(error).__name__ == "BaseExceptionGroup":
+        return all(map(is_cancellation, inner))
+    return any(
+        (kind.__module__.partition(".")[0], kind.__name__) in _CANCELLATIONS for kind in type(error).__mro__
+    )
 
 
 def error_name(error: BaseException) -> str:

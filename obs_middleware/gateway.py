@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from obs_middleware import _speedups, process, request_id
 from obs_middleware._speedups import fast, note, share_layout
+from obs_middleware.around import INERT, exchange_around
 from obs_middleware.environ import named_request_info, request_info, variables_of
-from obs_middleware.exchange import CARRIER_KEY, OTHER_ID_HEADER, Exchange, OnFinish
+from obs_middleware.errors import own_status
+from obs_middleware.exchange import CARRIER_KEY, CURRENT, OTHER_ID_HEADER, Exchange, OnFinish
 from obs_middleware.headers import header_values
 from obs_middleware.health.checks import run_in
 from obs_middleware.logs import setup as logs_setup
@@ -25,6 +27,7 @@ from obs_middleware.ops.endpoints import Endpoints, new_threads
 from obs_middleware.queue import RecordQueue, flush
 from obs_middleware.reply import TEXT_HEADERS, Reply
 from obs_middleware.request import with_header_names
+from obs_middleware.scope import header_names as scope_header_names
 from obs_middleware.scope import request_info as scope_request_info
 from obs_middleware.settings.keywords import Keywords
 
@@ -45,13 +48,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CARRIER_KEY",
+    "CURRENT",
+    "INERT",
     "OTHER_ID_HEADER",
     "Gateway",
     "Keywords",
+    "exchange_around",
     "header_values",
     "named_request_info",
     "note",
+    "own_status",
     "request_info",
+    "scope_header_names",
     "scope_request_info",
     "variables_of",
     "with_header_names",
@@ -74,6 +82,7 @@ class Gateway:
         context_headers: the headers by which a caller says what a request belongs to, in lower case.
         is_development: known once `set_up` was called.
         needs_header_names: whether an adapter is to hand over a RequestInfo `with_header_names`.
+        error_response: whether an adapter may answer an exception that nobody else answers.
         captures_response: whether an adapter is to call `Exchange.capture_response_headers` when a response begins.
     """
 
@@ -151,6 +160,7 @@ class Gateway:
         self.response_header_names = settings.request_id_header, settings.correlation_id_header
         self._id_headers = tuple(name.lower() for name in self.response_header_names)
         self.context_headers = frozenset((*self._id_headers, "traceparent", "baggage"))
+        self.error_response = settings.error_response
         self.needs_header_names = spans.needs_header_names
         self.captures_response = spans.captured_headers is not None and spans.captured_headers.has_response
         self._provider: Any = None
@@ -199,6 +209,16 @@ class Gateway:
     def has_own_provider(self) -> bool:
         """Tell whether spans go to a TracerProvider that we have set up, and not to one of the user's."""
         return self._provider is not None
+
+    @property
+    def global_provider(self) -> Any:
+        """Return OpenTelemetry's global TracerProvider, None while nobody has set one."""
+        return self._spans.global_provider
+
+    @property
+    def traces(self) -> bool:
+        """Tell whether server spans are to be made here."""
+        return self._settings.tracing_enabled
 
     def threads(self, path: str) -> Executor | None:
         """Return the threads to answer one of `paths` in under an event loop; None where the answer takes no time."""
@@ -267,6 +287,10 @@ class Gateway:
                 monotonic() - began > _SLOW_SECONDS
             ):  # a collector that does not answer costs few requests their time
                 self._next_send = monotonic() + _PAUSE_SECONDS
+
+    def has_begun(self, exchange: Exchange) -> bool:
+        """Tell whether an exchange is one of this Gateway's."""
+        return exchange._owner is self
 
     def capture_response_headers(self, exchange: Exchange, fields: Iterable[tuple[str, str]]) -> None:
         """Write the headers of the response that the user wants to the span."""

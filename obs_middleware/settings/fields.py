@@ -94,6 +94,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     correlation_id_header: Annotated[_Header, _about("the caller's, else the request ID")] = (
         "X-Correlation-ID"
     )
+    error_response: Annotated[
+        _Flag, _about("answer an exception of a raw app, where nobody else does, with a 500 that has the ID")
+    ] = True
     log_setup: Annotated[_Flag, _about("install our handler where the root logger has none")] = True
     log_level: Annotated[_Level, _about("level of the root logger, where the handler is ours")] = "INFO"
     log_format: Annotated[_Format, _about("`auto`: JSON, but pretty on a terminal in development")] = "auto"

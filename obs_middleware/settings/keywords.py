@@ -24,6 +24,7 @@ class Keywords(TypedDict, total=False):
     health_token: str | None
     request_id_header: str
     correlation_id_header: str
+    error_response: bool
     log_setup: bool
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
     log_format: Literal["auto", "json", "pretty"]

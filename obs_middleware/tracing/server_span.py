@@ -115,6 +115,13 @@ class ServerSpans:
             self.sampling = setup.sampling_of(provider)
         return provider
 
+    @property
+    def global_provider(self) -> Any:
+        """Return the global TracerProvider, None while nobody has set one."""
+        provider = trace.get_tracer_provider()
+        is_none = isinstance(provider, (trace.ProxyTracerProvider, trace.NoOpTracerProvider))
+        return None if is_none else provider
+
     @fast("server_span.c: spans_start")
     def start(self, exchange: Exchange) -> bool:
         """Give the exchange its span, its context and, where a trace goes on, other IDs than those it has drawn.

@@ -17,6 +17,7 @@ ADAPTERS = ROOT / "adapters"
 FLOORS = (
     {
         "_speedups",
+        "around",
         "background",
         "environ",
         "errors",

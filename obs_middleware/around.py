@@ -1,0 +1,51 @@
+"""The exchange around an adapter: two of us may stand around one request, and the outermost has begun its exchange.
+
+The inner adapter begins none. It names the route (`Exchange.name_route`), notes the errors that it sees, and leaves
+the rest to the outer one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from obs_middleware.exchange import CARRIER_KEY, CURRENT, Exchange, inert
+from obs_middleware.request import RequestInfo
+
+# What an inner adapter hands on where a copy of a request goes through the app again: no request of its own.
+INERT = inert()
+
+# Where a2wsgi keeps the other side: its WSGIMiddleware in the environ, its ASGIMiddleware in the scope.
+_BRIDGES = ("asgi.scope", "wsgi_environ")
+_SAME_HEADERS = ("host", "user-agent")
+
+
+def exchange_around(carrier: Mapping[str, Any], info: Callable[[], RequestInfo]) -> Exchange | None:
+    """Return the exchange that another adapter has begun for the request of a scope or an environ.
+
+    It is found in the carrier, in what a bridge has put there, or as the current exchange where that is of the same
+    request: bridges make a new environ, and run the app in a thread with a copy of the context. A request in process
+    that the app makes itself, by a client, is another request.
+
+    Args:
+        info: returns what the carrier tells of its request.
+    """
+    for holder in (carrier, *map(carrier.get, _BRIDGES)):
+        found = holder.get(CARRIER_KEY) if isinstance(holder, Mapping) else None
+        if isinstance(found, Exchange):
+            return found
+    outer = CURRENT.get()
+    if outer is None or outer.is_finished:
+        return None
+    return outer if _are_same(outer.info, info()) else None
+
+
+def _are_same(outer: RequestInfo, inner: RequestInfo) -> bool:
+    """Tell whether two adapters speak of one request, which may have lost the beginning of its path between them."""
+    return (
+        outer.method == inner.method
+        and outer.query == inner.query
+        and outer.path.endswith(inner.path)
+        and (outer.peer or ("",))[0] == (inner.peer or ("",))[0]
+        and all(outer.header(name) == inner.header(name) for name in _SAME_HEADERS)
+    )
