@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from time import perf_counter
@@ -11,15 +13,16 @@ from typing import Any
 
 from obs_asgi.routes import Routes
 from obs_middleware import Exchange
-from obs_middleware.gateway import header_values
+from obs_middleware.gateway import header_values, own_status
 
 Message = MutableMapping[str, Any]
 
-_ABNORMAL_CLOSURE = 1006  # no close frame was seen (RFC 6455, section 7.4.1)
+# RFC 6455, section 7.4.1: a close frame without a code was seen, and none.
+_NO_STATUS, _ABNORMAL_CLOSURE = 1005, 1006
 _ERROR = b"Internal Server Error"
 _AT_ROOT = "", ""
-_STARTS = ("http.response.start", "websocket.http.response.start")
-_WITH_HEADERS = (*_STARTS, "websocket.accept")
+STARTS = ("http.response.start", "websocket.http.response.start")
+_WITH_HEADERS = (*STARTS, "websocket.accept")
 
 
 class Response:
@@ -75,15 +78,23 @@ class Response:
         kind = message["type"]
         exchange = self.exchange
         if kind == "http.request":
-            exchange.request_bytes += len(message.get("body", b""))
+            exchange.request_bytes += len(message.get("body") or b"")
         elif kind == "websocket.receive":
             exchange.request_bytes += _size(message)
         elif kind == "http.disconnect":
             exchange.is_client_gone = True
         elif kind == "websocket.disconnect":
-            exchange.is_client_gone = not self.has_closed and message.get("code") == _ABNORMAL_CLOSURE
+            exchange.is_client_gone = not self.has_closed and self._is_lost(message)
             self.has_closed = True
         return message
+
+    def _is_lost(self, message: Message) -> bool:
+        """Tell whether a websocket was dropped; uvicorn gives a reason with every close frame, an empty one too."""
+        is_uvicorns = (getattr(self.server_send, "__module__", None) or "").startswith("uvicorn.")
+        code = message.get("code")
+        return code == _ABNORMAL_CLOSURE or (
+            is_uvicorns and code == _NO_STATUS and message.get("reason") is None
+        )
 
     def send(self, message: Message) -> Awaitable[None]:
         """Hand the server the app's next message."""
@@ -112,11 +123,17 @@ class Response:
         except OSError:  # the client has gone (ASGI specification 2.4, "Disconnected client")
             exchange.is_client_gone = True
             raise
+        except BaseException as error:
+            # Told of a disconnect, a listener of the app cancels what it may: the last piece was handed over before.
+            if is_last and is_seen and exchange.is_client_gone and not isinstance(error, Exception):
+                self.sent += len(message.get("body") or b"")
+                self.end(is_complete=True)
+            raise
         finally:
             if has_left:
                 exchange.__enter__()
         if "body" in message:
-            self.sent += len(message["body"])
+            self.sent += len(message["body"] or b"")
         if is_last:
             self.end(is_complete=is_seen)
         else:  # that chunks to come are refused is seen by the frames of a Python function alone
@@ -125,32 +142,50 @@ class Response:
     async def _send_other(self, kind: str, message: Message) -> None:
         exchange = self.exchange
         is_seen = not exchange.is_client_gone
+        if kind in STARTS and exchange.time_to_first_byte is not None:
+            await self.server_send(message)  # which has taken the first one: its status stays
+            return
         if kind in _WITH_HEADERS:
             message = self._with_headers(kind, message)
         try:
             await self.server_send(message)
         except Exception as error:
             exchange.is_client_gone = exchange.is_client_gone or isinstance(error, OSError)
-            if kind in _STARTS:
+            if kind in STARTS:
                 exchange.status = None
             raise
-        if kind in _STARTS:
-            if exchange.time_to_first_byte is None:
-                exchange.time_to_first_byte = perf_counter() - exchange.started
+        if kind in STARTS:
+            exchange.time_to_first_byte = perf_counter() - exchange.started
         elif kind.startswith("websocket.") and not kind.startswith("websocket.http"):
             self._note_websocket(kind, message)
         else:
             self._note_body(kind, message, is_seen=is_seen)
 
-    async def fail(self, error: Exception) -> None:
-        """Note what the app has raised, and answer it where nobody has, so that the 500 carries the request ID."""
-        self._note_failure(error)
-        with suppress(Exception):
-            await self._answer_error()
+    async def fail(self, error: Exception, is_answered: Callable[[], bool]) -> None:
+        """Note what the app has raised, and answer it where nobody else does, so that the 500 carries the request ID.
+
+        Args:
+            error: what it has raised.
+            is_answered: tells whether it is for others to answer.
+        """
+        exchange = self.exchange
+        try:
+            self._note_failure(error)
+            if exchange.status is not None or self.scope["type"] != "http" or exchange.is_client_gone:
+                return
+            status = own_status(error)
+            is_ours = status is None and not is_answered()
+        except Exception as failure:
+            exchange.report("response", failure)
+            return
+        if is_ours:
+            with suppress(Exception):
+                await self._answer_error()
+            return
+        exchange.status = status or 500  # as the layer answers, or the server
+        self.end(is_complete=exchange.status < 500)
 
     async def _answer_error(self) -> None:
-        if self.exchange.status is not None or self.scope["type"] != "http" or self.exchange.is_client_gone:
-            return
         headers = [
             (b"content-type", b"text/plain; charset=utf-8"),
             (b"content-length", str(len(_ERROR)).encode()),
@@ -174,21 +209,43 @@ class Response:
         if exchange.status == 101 and scope["type"] == "websocket":
             is_failed = exchange.is_client_gone or exchange.is_cancelled
             is_complete = not is_failed and (exchange.error is None or self.has_closed)
-        if exchange.route is None:
+        if exchange.route is None or exchange.routed is not None:
             try:
-                exchange.route = self.routes.template(exchange.routed or scope, self.before)
+                exchange.route = self._route()
+                if exchange.route is None:
+                    self.routes.miss(exchange.status, exchange.method)
             except Exception as error:
                 exchange.report("route", error)
+        if self.routes.has_none and exchange.route is not None:
+            self.routes.has_none = False
         exchange.finish(is_complete=is_complete)
+
+    def _route(self) -> str | None:
+        """Return the route of the scope, of a copy that has been routed, or of an adapter inside."""
+        routed, routes = self.exchange.routed, self.routes
+        if routed is None:
+            return routes.template(self.scope, self.before)
+        named = self.exchange.route
+        if type(routed) is tuple:
+            root, template = routed
+            if named != f"{root.rstrip('/')}{template}":  # the user has named it since
+                return named
+            return f"{routes.entered(root, self.before, has_parameters=False)[1].rstrip('/')}{template}"
+        if named is not None:
+            return named
+        copies = [copy for copy in routed.values() if copy is not None]
+        if not copies:
+            return routes.template(self.scope, self.before)
+        scope, _, root, has_parameters = copies[-1]
+        before = routes.entered(root, self.before, has_parameters=has_parameters)
+        return routes.template(scope, before) or routes.template(self.scope, self.before)
 
     def _with_headers(self, kind: str, message: Message) -> Message:
         """Note how the response begins, and return the message with the headers of ours that it lacks."""
         exchange = self.exchange
-        if kind in _STARTS:
-            status = message["status"]
-            exchange.status = (
-                status if type(status) is int else int(status)
-            )  # an HTTPStatus too is its number
+        if kind in STARTS:
+            status = message["status"] if "status" in message else None  # noqa: SIM401 (no call)
+            exchange.status = status if status.__class__ is int else _status(status)
             if "trailers" in message:
                 self.has_trailers = message["trailers"]
         headers = [*(message.get("headers") or ())]
@@ -212,7 +269,7 @@ class Response:
     def _note_body(self, kind: str, message: Message, *, is_seen: bool) -> None:
         exchange = self.exchange
         if kind.endswith(("response.body", "response.zerocopysend")):
-            self.sent += message.get("count") or len(message.get("body", b""))
+            self.sent += message.get("count") or len(message.get("body") or b"")
             is_last = not message.get("more_body", False) and not self.has_trailers
         elif kind == "http.response.pathsend":
             exchange.declare(None if self.length is None else _text(self.length))
@@ -250,7 +307,15 @@ class CapturingResponse(Response):
 
 
 def _text(field: Any) -> str:
-    return bytes(field).decode("latin-1")
+    return field if isinstance(field, str) else bytes(field).decode("latin-1")
+
+
+def _status(status: Any) -> int | None:
+    """Return a status as its number: an HTTPStatus, or text."""
+    try:
+        return int(status[:3] if isinstance(status, (str, bytes)) else status)
+    except (TypeError, ValueError):
+        return None
 
 
 def _is_refusal(error: BaseException | None, send: CodeType) -> bool:
@@ -273,3 +338,10 @@ def _size(message: Message) -> int:
     if message.get("bytes") is not None:
         return len(message["bytes"])
     return len((message.get("text") or "").encode("utf-8", "surrogatepass"))
+
+
+# Bridges to synchronous apps ask whether `send` is a coroutine function; what it returns is the server's own coroutine.
+if hasattr(inspect, "markcoroutinefunction"):
+    inspect.markcoroutinefunction(Response.send)
+else:  # before Python 3.12
+    Response.send._is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", None)  # type: ignore[attr-defined]

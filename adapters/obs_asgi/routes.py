@@ -7,29 +7,50 @@ part is full of values, and is matched against the templates of those mounts.
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 Template = tuple[re.Pattern[str], str]
+RouteOf = Callable[[Mapping[str, Any]], "str | None"]
 
+_UNTIL_TOLD = 10
+_NO_ROUTES = (
+    "obs-middleware: none of %d responses had a route, so that all share one series: if the app has routes, give "
+    "ObservabilityMiddleware(app, route_of=…), or set current_exchange().route"
+)
+_logger = logging.getLogger("obs")
 _group_name = re.compile(r"\?P<\w+>")
 _UNKNOWN_MOUNT = "/{mount}"  # a path is made of values
 _MOUNT_REST = "/(?P<path>.*)$"
 
 
 class Routes:
-    """The route templates of one app.
+    """The route templates of what is inside a middleware.
 
     Args:
-        app: a Starlette or FastAPI app, or any other, whose scopes then name no route.
+        apps: the apps and routers of Starlette inside, outermost first.
+        template_of: reads the template below the root path of an app of another framework.
+        route_of: the user's own way to read the route from a scope.
     """
 
-    def __init__(self, app: Any) -> None:
-        self._app = _router(app)
-        self._mounts: list[Template] | None = None
+    def __init__(
+        self,
+        apps: Sequence[Any] = (),
+        *,
+        template_of: RouteOf | None = None,
+        route_of: RouteOf | None = None,
+    ) -> None:
+        self.has_none = True  # so far
+        self._until_told = _UNTIL_TOLD
+        self._apps = apps
+        self._template_of = template_of
+        self._route_of = route_of
+        self._lists: list[tuple[Any, int]] = []  # of routes, and how many there were
+        self._mounts: list[Template] = []
         self._literal: set[str] = set()
-        self._endpoints: dict[int, list[Template]] | None = None
+        self._endpoints: dict[int, list[Template]] = {}
 
     def before(self, scope: Mapping[str, Any]) -> tuple[str, str]:
         """Return the part of `root_path` that a scope comes in with, and the part of it that a template shows.
@@ -41,12 +62,19 @@ class Routes:
 
     def template(self, scope: Mapping[str, Any], before: tuple[str, str]) -> str | None:
         """Return the template of a scope that has been routed; `before` is what the method of that name gave."""
+        if self._route_of is not None:
+            return self._route_of(scope)
         route, (root, prefix) = scope.get("route"), before
-        if route is None:
-            return self._of_endpoint(scope, root, prefix) if "endpoint" in scope else None
+        if route is None and "endpoint" in scope:
+            return self._of_endpoint(scope, root, prefix)
         mounted = scope.get("root_path", "")[len(root) :]
-        if hasattr(route, "routes"):  # a mount of what is no router, or of one that knows no such path
-            return f"{prefix}{self._mount(mounted) if mounted else ''}/{{path}}"
+        if route is None or hasattr(route, "routes"):
+            template = self._of_others(scope)
+            if template is None and route is not None:
+                template = "/{path}"  # a mount of what is no router, or of one that knows no such path
+            return (
+                None if template is None else f"{prefix}{self._mount(mounted) if mounted else ''}{template}"
+            )
         fastapi = scope.get("fastapi")
         if fastapi:
             included = fastapi.get("effective_route_context")
@@ -55,26 +83,56 @@ class Routes:
         path = getattr(route, "path_format", None)
         return None if path is None else f"{prefix}{self._mount(mounted) if mounted else ''}{path}"
 
+    def entered(self, root: str, before: tuple[str, str], *, has_parameters: bool) -> tuple[str, str]:
+        """Return what `before` does for an app inside, which is entered with a root path."""
+        outer, prefix = before
+        mounted = root.removeprefix(outer)
+        if not mounted:
+            return root, prefix
+        template = self._mount(mounted)
+        is_unknown = template == _UNKNOWN_MOUNT and not has_parameters
+        return root, f"{prefix}{mounted if is_unknown else template}"  # set by a layer, which has no values
+
+    def miss(self, status: int | None, method: str) -> None:
+        """Note a response without a route, and say once that no response has one, which is certainly no design."""
+        if self.has_none and method in ("GET", "POST") and status is not None and status < 400:
+            self._until_told -= 1
+            if self._until_told == 0:
+                _logger.warning(_NO_ROUTES, _UNTIL_TOLD)
+
+    def _of_others(self, scope: Mapping[str, Any]) -> str | None:
+        template = scope.get("path_template")  # Litestar's
+        if isinstance(template, str):
+            return template
+        return None if self._template_of is None else self._template_of(scope)
+
     def _mount(self, path: str) -> str:
-        if self._mounts is None:
-            found = _templates(getattr(self._app, "routes", ()))
-            self._mounts = [(pattern, text) for pattern, text, _, is_mount in found if is_mount]
-            self._literal = {text for _, text in self._mounts if "{" not in text}
+        self._read_again()
         if path in self._literal:
             return path
         return next((text for pattern, text in self._mounts if pattern.fullmatch(path)), _UNKNOWN_MOUNT)
 
     def _of_endpoint(self, scope: Mapping[str, Any], root: str, prefix: str) -> str | None:
-        if self._endpoints is None:
-            self._endpoints = {}
-            for pattern, text, endpoint, is_mount in _templates(getattr(self._app, "routes", ())):
-                candidates = self._endpoints.setdefault(id(endpoint), [])
-                candidates.append((pattern, f"{text}/{{path}}" if is_mount else text))
+        self._read_again()
         candidates = self._endpoints.get(id(scope["endpoint"]), [])
         if len(candidates) > 1:  # one function at several paths
             path = scope["path"].removeprefix(root)
             candidates = [(pattern, text) for pattern, text in candidates if pattern.fullmatch(path)]
         return f"{prefix}{candidates[0][1]}" if candidates else None
+
+    def _read_again(self) -> None:
+        """Read the templates, at first and when routes have been added or taken away."""
+        if self._lists and all(len(routes) == count for routes, count in self._lists):
+            return
+        self._lists, self._mounts, self._endpoints = [], [], {}
+        for app in self._apps:
+            for pattern, text, endpoint, is_mount in _templates(app.routes, self._lists):
+                candidates = self._endpoints.setdefault(id(endpoint), [])
+                candidates.append((pattern, f"{text}/{{path}}" if is_mount else text))
+                if is_mount:
+                    self._mounts.append((pattern, text))
+        self._literal = {text for _, text in self._mounts if "{" not in text}
+        self._lists = self._lists or [((), 0)]
 
 
 def _router(app: Any) -> Any:
@@ -85,15 +143,19 @@ def _router(app: Any) -> Any:
 
 
 def _templates(
-    routes: Iterable[Any], before: str = "", text: str = ""
+    routes: Sequence[Any], lists: list[tuple[Any, int]], before: str = "", text: str = ""
 ) -> Iterator[tuple[re.Pattern[str], str, Any, bool]]:
-    """Yield (pattern, template, endpoint, whether it is a mount) of all routes, mounts first to last and inwards."""
+    """Yield (pattern, template, endpoint, whether it is a mount) of all routes, mounts first to last and inwards.
+
+    Each list of routes is added to `lists` with its length.
+    """
+    lists.append((routes, len(routes)))
     for route in routes:
         if hasattr(route, "effective_route_contexts"):  # FastAPI's included router
-            included = (context.starlette_route for context in route.effective_route_contexts())
-            yield from _templates(filter(None, included), before, text)
+            included = [context.starlette_route for context in route.effective_route_contexts()]
+            yield from _templates([route for route in included if route is not None], lists, before, text)
         elif not hasattr(route, "path_regex"):  # a Host
-            yield from _templates(getattr(route, "routes", ()), before, text)
+            yield from _templates(getattr(route, "routes", ()), lists, before, text)
         else:
             is_mount = hasattr(route, "routes")
             pattern = route.path_regex.pattern.removeprefix("^")
@@ -101,4 +163,5 @@ def _templates(
             path = text + (route.path_format.removesuffix("/{path}") if is_mount else route.path_format)
             yield re.compile(pattern), path, getattr(route, "app" if is_mount else "endpoint", None), is_mount
             if is_mount:
-                yield from _templates(getattr(_router(route.app), "routes", None) or (), pattern, path)
+                inner = getattr(_router(route.app), "routes", None) or ()
+                yield from _templates(inner, lists, pattern, path)

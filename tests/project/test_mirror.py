@@ -17,6 +17,9 @@ NAMED_OTHERWISE = {
     "core/test_imports.py": "__init__.py",  # what an import brings along, and the public names
     "core/logs/formatters/test_json_options.py": "logs/formatters/json.py",  # python-json-logger's options alone
     "adapters/test_asgi_stack.py": "obs_asgi/middleware.py",  # its place around Starlette's stack
+    "adapters/test_asgi_mounts.py": "obs_asgi/middleware.py",  # around one mount alone
+    "adapters/test_asgi_same_behaviour.py": "obs_asgi/middleware.py",  # odd apps, bare and observed
+    "adapters/test_two_of_us.py": "around.py",  # two adapters around one request
 }
 # Modules without a test file of their own, and the files that test them, since nobody calls them but by another module.
 TESTED_ELSEWHERE = {

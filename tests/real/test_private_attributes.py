@@ -71,6 +71,15 @@ def _fastapi_app() -> Any:
     return fastapi.FastAPI()
 
 
+def _starlette_telemetry() -> Any:
+    if not _has_module("starlette.middleware.opentelemetry"):
+        pytest.skip("this Starlette has no telemetry of its own, and nothing is read of it")
+    from starlette.middleware.opentelemetry import OpenTelemetryMiddleware
+
+    app: Any = object()
+    return OpenTelemetryMiddleware(app)
+
+
 def _has_module(name: str) -> bool:
     from importlib.util import find_spec
 
@@ -148,6 +157,12 @@ TABLE = (
         "_telemetry",
         "FastAPI's own telemetry traces the probes, and its server span is adopted",
         _fastapi_app,
+    ),
+    Row(
+        "starlette",
+        "_tracer_provider",
+        "Starlette's own telemetry inside ours makes no spans, also with a provider of its own",
+        _starlette_telemetry,
     ),
     Row("werkzeug", "_callbacks", "every Flask body is read as a stream", _werkzeug_body),
     Row("werkzeug", "_on_close", "every Flask body is read as a stream", _werkzeug_response),

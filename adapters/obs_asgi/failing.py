@@ -1,0 +1,71 @@
+"""Who answers what an app has raised: a layer around us, the exception itself, or we with a 500 that has the ID."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from types import CodeType, FrameType
+from typing import Any
+
+# Servers, and instrumentations that raise on what they see.
+_RAISE_ON = frozenset(
+    {
+        "asgiref",
+        "daphne",
+        "ddtrace",
+        "elasticapm",
+        "granian",
+        "gunicorn",
+        "hypercorn",
+        "mangum",
+        "newrelic",
+        "obs_asgi",
+        "opentelemetry",
+        "sentry_sdk",
+        "uvicorn",
+        "uvicorn_worker",
+    }
+)
+# What calls the stack of an app whose error middleware has had the exception already.
+_RAISE_ON_MODULES = frozenset({"starlette.applications", "fastapi.applications", "fastapi.telemetry._asgi"})
+_SELF = ("self", "cls")
+
+
+def is_layer_around(entered: CodeType, send: Any) -> bool:
+    """Tell whether an ASGI callable other than a server's waits for us, and may answer what we raise.
+
+    Args:
+        entered: the code of our own callable.
+        send: what we were called with; Starlette's BaseHTTPMiddleware waits in another task.
+    """
+    if getattr(send, "__module__", None) == "starlette.middleware.base":
+        return True
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code is not entered:
+        frame = frame.f_back
+    while frame is not None:
+        frame = frame.f_back
+        if frame is not None and _is_layer(frame):
+            return True
+    return False
+
+
+def _is_layer(frame: FrameType) -> bool:
+    module: str = frame.f_globals.get("__name__") or ""
+    if module.partition(".")[0] in _RAISE_ON or module in _RAISE_ON_MODULES:
+        return False
+    arguments = _arguments(frame)
+    if len(arguments) != 3:
+        return False
+    scope, receive, send = arguments
+    return isinstance(scope, Mapping) and "type" in scope and callable(receive) and callable(send)
+
+
+def _arguments(frame: FrameType) -> list[Any]:
+    """Return the values of a function's positional arguments, without `self`."""
+    code, values = frame.f_code, frame.f_locals
+    names = code.co_varnames[: code.co_argcount]
+    found = [values.get(name) for name in names if name not in _SELF]
+    if code.co_flags & 0x04:  # inspect.CO_VARARGS
+        found += values.get(code.co_varnames[code.co_argcount + code.co_kwonlyargcount], ())
+    return found
