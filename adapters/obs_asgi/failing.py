@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dis
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
+from itertools import pairwise
 from types import CodeType, FrameType
 from typing import Any
 
@@ -34,6 +37,8 @@ _SELF = ("self", "cls")
 def is_layer_around(entered: CodeType, send: Any) -> bool:
     """Tell whether an ASGI callable other than a server's waits for us, and may answer what we raise.
 
+    One that catches nothing does not: it counts or measures.
+
     Args:
         entered: the code of our own callable.
         send: what we were called with; Starlette's BaseHTTPMiddleware waits in another task.
@@ -43,11 +48,24 @@ def is_layer_around(entered: CodeType, send: Any) -> bool:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code is not entered:
         frame = frame.f_back
+    has_catching = False
     while frame is not None:
         frame = frame.f_back
-        if frame is not None and _is_layer(frame):
-            return True
+        if frame is not None:
+            has_catching = has_catching or _catches(frame.f_code)
+            if has_catching and _is_layer(frame):
+                return True
     return False
+
+
+@lru_cache(maxsize=256)
+def _catches(code: CodeType) -> bool:
+    """Tell whether a function has an `except`; a `finally` and a `with` let exceptions pass."""
+    names = [instruction.opname for instruction in dis.get_instructions(code)]
+    if sys.version_info < (3, 11):
+        return "POP_EXCEPT" in names and "WITH_EXCEPT_START" not in names
+    is_bare = ("PUSH_EXC_INFO", "POP_TOP") in pairwise(names)
+    return is_bare or not {"CHECK_EXC_MATCH", "CHECK_EG_MATCH"}.isdisjoint(names)
 
 
 def _is_layer(frame: FrameType) -> bool:
