@@ -47,6 +47,7 @@ class Routes:
         self._apps = apps
         self._template_of = template_of
         self._route_of = route_of
+        self._is_below = False  # around one route alone: the templates are those of the app around us
         self._lists: list[tuple[Any, int]] = []  # of routes, and how many there were
         self._mounts: list[Template] = []
         self._literal: set[str] = set()
@@ -65,11 +66,11 @@ class Routes:
         if self._route_of is not None:
             return self._route_of(scope)
         route, (root, prefix) = scope.get("route"), before
-        if route is None and "endpoint" in scope:
-            return self._of_endpoint(scope, root, prefix)
         mounted = scope.get("root_path", "")[len(root) :]
         if route is None or hasattr(route, "routes"):
             template = self._of_others(scope)
+            if template is None and route is None and "endpoint" in scope:
+                return self._of_endpoint(scope, root, prefix)
             if template is None and route is not None:
                 template = "/{path}"  # a mount of what is no router, or of one that knows no such path
             return (
@@ -115,6 +116,11 @@ class Routes:
     def _of_endpoint(self, scope: Mapping[str, Any], root: str, prefix: str) -> str | None:
         self._read_again()
         candidates = self._endpoints.get(id(scope["endpoint"]), [])
+        if not candidates and "router" in scope and not self._apps:
+            self._apps, self._lists, self._is_below = [scope["router"]], [], True
+            return self._of_endpoint(scope, root, prefix)
+        if self._is_below:
+            root = prefix = scope.get("app_root_path", "")
         if len(candidates) > 1:  # one function at several paths
             path = scope["path"].removeprefix(root)
             candidates = [(pattern, text) for pattern, text in candidates if pattern.fullmatch(path)]
@@ -155,7 +161,8 @@ def _templates(
             included = [context.starlette_route for context in route.effective_route_contexts()]
             yield from _templates([route for route in included if route is not None], lists, before, text)
         elif not hasattr(route, "path_regex"):  # a Host
-            yield from _templates(getattr(route, "routes", ()), lists, before, text)
+            inner = getattr(_router(getattr(route, "app", None)), "routes", None) or ()
+            yield from _templates(inner, lists, before, text)
         else:
             is_mount = hasattr(route, "routes")
             pattern = route.path_regex.pattern.removeprefix("^")

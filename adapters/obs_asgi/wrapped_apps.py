@@ -20,6 +20,7 @@ Scope = MutableMapping[str, Any]
 
 _MOST, _MOST_OF_ONE = 1000, 100  # objects looked at
 _HAND_ON_THE_SCOPE = ("starlette", "fastapi", "obs_asgi")
+_ASGI = ("scope", "receive", "send")
 _CONTAINERS = (list, tuple, dict)
 _LEAVES = (type, BuiltinFunctionType)
 
@@ -255,5 +256,6 @@ def _is_routed(scope: Scope) -> bool:
     route = scope.get("route")
     if route is not None:
         return not hasattr(route, "routes")
-    endpoint = scope.get("endpoint")
-    return inspect.isroutine(endpoint) or inspect.isclass(endpoint)
+    endpoint = scope.get("endpoint")  # before Starlette 1.0 it is all there is, also of a mount
+    names = getattr(getattr(endpoint, "__code__", None), "co_varnames", ())[:3]
+    return (inspect.isroutine(endpoint) and names != _ASGI) or inspect.isclass(endpoint)
