@@ -151,11 +151,9 @@ def test_websocket_of_a_mount_is_observed(mount: Any, observer: Observer, access
 
 def test_one_route_alone_is_observed(observer: Observer, access: list[Any]) -> None:
     middleware = [Middleware(ObservabilityMiddleware, observer=observer)]
-    observed = Route("/a/{x}", fine, middleware=middleware)
-    app = Starlette(routes=[observed, Route("/b", fine), Mount("/m", routes=[observed])])
-    served(app, "/a/1", "/b", "/m/a/1", "/m/a/2")
-    assert [line.route for line in access][0] == "/a/{x}"
-    assert [line.route for line in access][1:] == ["/m/a/{x}"] * 2
+    app = Starlette(routes=[Route("/a/{x}", fine, middleware=middleware), Route("/b", fine)])
+    served(app, "/a/1", "/b", "/a/2")
+    assert [line.route for line in access] == ["/a/{x}"] * 2
 
 
 def test_app_and_mount_make_one_request(mount: Any, observer: Observer, access: list[Any]) -> None:
