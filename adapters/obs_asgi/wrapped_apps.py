@@ -227,7 +227,7 @@ def note_copy(outer: Any, scope: Scope, place: object) -> Scope:
     A copy that the app has made of a request that it has routed, and one of another path at the same place, is a part
     of the request that the app runs by itself (batch endpoints): nothing of it counts.
     """
-    if outer.is_finished or type(outer.routed) is tuple:
+    if outer.is_finished or not (outer.routed is None or type(outer.routed) is dict):  # another adapter's
         return scope
     routed = outer.routed = outer.routed or {}
     known = (scope, outer.carrier, *(copy.scope for copy in routed.values() if copy is not None))
