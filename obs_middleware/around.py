@@ -35,17 +35,27 @@ def exchange_around(carrier: Mapping[str, Any], info: Callable[[], RequestInfo])
         if isinstance(found, Exchange):
             return found
     outer = CURRENT.get()
-    if outer is None or outer.is_finished:
+    if outer is None or outer.is_finished or outer.carrier is None:
         return None
-    return outer if _are_same(outer.info, info()) else None
+    return outer if _are_same(outer.carrier, outer.info, carrier, info) else None
 
 
-def _are_same(outer: RequestInfo, inner: RequestInfo) -> bool:
-    """Tell whether two adapters speak of one request, which may have lost the beginning of its path between them."""
+def _are_same(
+    outer: Mapping[str, Any], known: RequestInfo, inner: Mapping[str, Any], info: Callable[[], RequestInfo]
+) -> bool:
+    """Tell whether two carriers are of one request, which may have lost the beginning of its path between them.
+
+    From a scope to a scope, a layer hands on the server's headers; a client in process makes new ones, though their
+    values may be the same. Nobody makes an environ of an environ.
+    """
+    if ("type" in outer) is ("type" in inner):
+        headers = inner.get("headers")
+        return bool(headers) and headers is outer.get("headers") and known.path.endswith(info().path)
+    told = info()
     return (
-        outer.method == inner.method
-        and outer.query == inner.query
-        and outer.path.endswith(inner.path)
-        and (outer.peer or ("",))[0] == (inner.peer or ("",))[0]
-        and all(outer.header(name) == inner.header(name) for name in _SAME_HEADERS)
+        known.method == told.method
+        and known.query == told.query
+        and known.path.endswith(told.path)
+        and (known.peer or ("",))[0] == (told.peer or ("",))[0]
+        and all(known.header(name) == told.header(name) for name in _SAME_HEADERS)
     )

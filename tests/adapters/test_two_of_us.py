@@ -112,12 +112,16 @@ def test_new_scope_of_the_same_request_is_observed_once(
     ]
 
 
-def test_call_in_process_of_the_same_path_is_another_request(observer: Observer, access: list[Any]) -> None:
-    """A gateway that asks another app for the same path is a client of it."""
+@pytest.mark.parametrize("is_forwarded", [True, False])
+def test_call_in_process_of_the_same_path_is_another_request(
+    observer: Observer, access: list[Any], is_forwarded: bool
+) -> None:
+    """A gateway that asks another app for the same path is a client of it, also with all that its own client sent."""
     other = ObservabilityMiddleware(Starlette(routes=[Route("/x", _fine)]), observer=quiet())
 
     async def gateway(request: Any) -> Any:
-        inner = await ask(other, "/x", client=("127.0.0.1", 123), headers=[(b"host", b"other")])
+        more = {"headers": list(request.scope["headers"])} if is_forwarded else {"client": ("127.0.0.1", 123)}
+        inner = await ask(other, "/x", **more)
         return PlainTextResponse(inner.body)
 
     app = ObservabilityMiddleware(Starlette(routes=[Route("/{path:path}", gateway)]), observer=observer)

@@ -10,7 +10,7 @@ import pytest
 
 from obs_middleware import RequestInfo
 from obs_middleware.gateway import CARRIER_KEY, INERT, exchange_around
-from tests.core.support import observer, request, started
+from tests.core.support import observer, started
 
 
 def nothing() -> Any:
@@ -67,18 +67,35 @@ class Told:
         (Told(headers={"host": "shop.test", "user-agent": "httpx"}), False),
     ],
 )
-def test_current_exchange_is_the_one_around_where_it_is_of_the_same_request(
-    inner: Any, is_same: bool
-) -> None:
+def test_bridge_to_the_other_protocol_makes_no_request_of_its_own(inner: Any, is_same: bool) -> None:
+    """It makes new variables of the scope, or a new scope of the variables."""
     outer = Told(peer=("192.0.2.1", 5000))()
-    own = started(observer(), outer)
+    for outside, inside in (({"type": "http"}, {"REQUEST_METHOD": "GET"}), ({}, {"type": "http"})):
+        own = started(observer(), outer)
+        own.carrier = dict(outside)
+        with own:
+            assert exchange_around(inside, inner) is (own if is_same else None)
+            own.finish()
+            assert exchange_around(inside, inner) is None
+        assert exchange_around(inside, inner) is None
+
+
+def test_layer_that_makes_a_new_scope_hands_on_the_headers() -> None:
+    """A client in process makes new ones, and asks for a request of its own."""
+    headers = [(b"host", b"shop.test")]
+    own = started(observer(), Told()())
+    own.carrier = {"type": "http", "headers": headers}
     with own:
-        assert exchange_around({}, inner) is (own if is_same else None)
-        own.finish()
-        assert exchange_around({}, inner) is None
-    assert exchange_around({}, inner) is None
+        assert exchange_around({"type": "http", "headers": headers}, Told()) is own
+        assert exchange_around({"type": "http", "headers": headers}, Told(path="/other")) is None
+        assert exchange_around({"type": "http", "headers": list(headers)}, Told()) is None
+        assert exchange_around({"type": "http"}, Told()) is None
 
 
-def test_request_of_another_path_is_no_part_of_it() -> None:
-    with started(observer(), request(path="/a")):
-        assert exchange_around({}, Told(path="/b")) is None
+def test_variables_are_never_made_of_variables() -> None:
+    own = started(observer(), Told()())
+    own.carrier = {"REQUEST_METHOD": "GET"}
+    with own:
+        assert exchange_around({"REQUEST_METHOD": "GET"}, Told()) is None
+        own.carrier = None
+        assert exchange_around({"REQUEST_METHOD": "GET"}, Told()) is None
