@@ -23,7 +23,6 @@ from opentelemetry.context.context import Context
 from obs_middleware._speedups import fast, note, share, share_layout
 from obs_middleware.record import RequestRecord
 from obs_middleware.request import RequestInfo
-from obs_middleware.request_id import accept
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -38,6 +37,7 @@ class Owner(Protocol):
     """What an exchange belongs to, the Gateway."""
 
     response_header_names: tuple[str, str]
+    id_header_names: tuple[str, str]
 
     def report(self, component: str, error: Exception) -> None:
         """Count a failure of our own."""
@@ -46,6 +46,10 @@ class Owner(Protocol):
 
     def redacted_path(self, path: str) -> str:
         """Return a path without secrets."""
+        raise NotImplementedError
+
+    def accepted_id(self, value: str | None) -> str | None:
+        """Return an ID if it is safe to repeat, else None."""
         raise NotImplementedError
 
     def capture_response_headers(self, exchange: Exchange, fields: Iterable[tuple[str, str]]) -> None:
@@ -163,6 +167,10 @@ class Exchange(msgspec.Struct, eq=False):
         """The request's path, without secrets."""
         return self._owner.redacted_path(self.info.path)
 
+    def route_below(self, mount: str, route: str) -> str:
+        """Return a route below a mount; without the mount where the path lacks it, as behind a proxy that strips it."""
+        return f"{mount}{route}" if self.info.path.startswith(mount) else route
+
     @property
     def trace_id(self) -> str:
         """The trace ID, 32 hexadecimal digits; empty where there is none."""
@@ -174,9 +182,17 @@ class Exchange(msgspec.Struct, eq=False):
         return self.ids[32:]
 
     @property
-    def response_headers(self) -> tuple[tuple[str, str], tuple[str, str]]:
-        """The request ID and the correlation ID, as (name, value)."""
+    def response_headers(self) -> tuple[tuple[str, str], ...]:
+        """The request ID and the correlation ID, if it is sent, as (name, value)."""
         first, second = self._owner.response_header_names
+        if not second:
+            return ((first, self.request_id),)
+        return (first, self.request_id), (second, self.correlation_id)
+
+    @property
+    def id_headers(self) -> tuple[tuple[str, str], tuple[str, str]]:
+        """The request ID and the correlation ID for calls made, as (name, value)."""
+        first, second = self._owner.id_header_names
         return (first, self.request_id), (second, self.correlation_id)
 
     @fast("exchange.c: exchange_enter")
@@ -375,6 +391,7 @@ class Exchange(msgspec.Struct, eq=False):
             request_id, correlation_id: the values of the response's `response_headers`.
             other: the value of OTHER_ID_HEADER.
         """
+        accept = self._owner.accepted_id
         has_related = self.correlation_id != self.request_id  # the caller's
         self.request_id = accept(request_id) or self.request_id
         if not has_related:
@@ -393,7 +410,11 @@ class _Nobody:
     """The owner of an inert exchange."""
 
     response_header_names: tuple[str, str] = "X-Request-ID", "X-Correlation-ID"
+    id_header_names: tuple[str, str] = "X-Request-ID", "X-Correlation-ID"
     perf_counter: Any = staticmethod(time.perf_counter)
+
+    def accepted_id(self, value: str | None) -> str | None:
+        return None
 
     def report(self, component: str, error: Exception) -> None:
         pass

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import partial
 from threading import Lock
 from time import monotonic, perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
@@ -17,22 +18,25 @@ from typing import TYPE_CHECKING, Any
 from obs_middleware import _speedups, process, request_id
 from obs_middleware._speedups import fast, note, share_layout
 from obs_middleware.around import INERT, exchange_around
+from obs_middleware.deadline import STOP_SECONDS, deadline
 from obs_middleware.environ import named_request_info, request_info, variables_of
 from obs_middleware.errors import own_status
 from obs_middleware.exchange import CARRIER_KEY, CURRENT, OTHER_ID_HEADER, Exchange, OnFinish
 from obs_middleware.headers import header_values
-from obs_middleware.health.checks import run_in
+from obs_middleware.health.event_loops import run_in
 from obs_middleware.logs import setup as logs_setup
+from obs_middleware.ops.app_pages import is_caught_by_all
 from obs_middleware.ops.endpoints import Endpoints, new_threads
 from obs_middleware.queue import RecordQueue, flush
 from obs_middleware.reply import TEXT_HEADERS, Reply
-from obs_middleware.request import with_header_names
+from obs_middleware.request import with_header_names, with_path
 from obs_middleware.scope import header_names as scope_header_names
 from obs_middleware.scope import request_info as scope_request_info
+from obs_middleware.settings import otel
 from obs_middleware.settings.keywords import Keywords
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from concurrent.futures import Executor
 
     from obs_middleware.errors import Failures
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
     from obs_middleware.lifecycle import Lifecycle
     from obs_middleware.logs.access_log import AccessLog
     from obs_middleware.metrics.http import HttpMetrics
+    from obs_middleware.ops.app_pages import AppPages, HasRoute
     from obs_middleware.redaction import Redactor
     from obs_middleware.request import RequestInfo
     from obs_middleware.settings import Settings
@@ -55,6 +60,7 @@ __all__ = [
     "Keywords",
     "exchange_around",
     "header_values",
+    "is_caught_by_all",
     "named_request_info",
     "note",
     "own_status",
@@ -63,11 +69,12 @@ __all__ = [
     "scope_request_info",
     "variables_of",
     "with_header_names",
+    "with_path",
 ]
 
 # https://opentelemetry.io/docs/specs/semconv/http/http-spans/ (`http.request.method`).
 _METHODS = "CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT TRACE QUERY"
-_FLUSH_MS = 5000
+_SIGNALS = 2  # that an exchange ends in: the span and the queue
 _SLOW_SECONDS, _PAUSE_SECONDS = 1.0, 30.0
 _logger = logging.getLogger("obs")
 
@@ -78,7 +85,9 @@ class Gateway:
 
     Attributes:
         paths: what is answered here and never reaches the app.
-        response_header_names: the names of an exchange's `response_headers`, in their order.
+        response_header_names: the names of an exchange's `response_headers`, in their order; the second is empty where
+            no correlation ID is sent.
+        id_header_names: the same for calls made, with both names.
         context_headers: the headers by which a caller says what a request belongs to, in lower case.
         is_development: known once `set_up` was called.
         needs_header_names: whether an adapter is to hand over a RequestInfo `with_header_names`.
@@ -90,7 +99,10 @@ class Gateway:
     __slots__ = (
         "__dict__",
         "__weakref__",
+        "_accept",
         "_access_log",
+        "_app_pages",
+        "_callers_id",
         "_endpoints",
         "_environment",
         "_failures",
@@ -111,6 +123,7 @@ class Gateway:
         "_spans",
         "_starting",
         "context_headers",
+        "id_header_names",
         "is_development",
         "paths",
         "perf_counter",
@@ -131,6 +144,7 @@ class Gateway:
         probes: Probes,
         lifecycle: Lifecycle,
         endpoints: Endpoints,
+        app_pages: AppPages,
     ) -> None:
         self.time_ns: Any = time_ns
         self.perf_counter: Any = perf_counter
@@ -145,21 +159,26 @@ class Gateway:
         self._probes = probes
         self._lifecycle = lifecycle
         self._endpoints = endpoints
+        self._app_pages = app_pages
         self.paths = endpoints.paths
         sinks = [("metrics", metrics.record)]
         if access_log is not None:
             sinks.append(("access_log", access_log.write))
         self._queue = RecordQueue(sinks, metrics.discard, self.report)
         self._on_finish: OnFinish = (("tracing", spans.end), ("queue", self._enqueue))
-        flushes = settings.flush_each_request
-        if process.stands_still_between_requests() if flushes is None else flushes:
-            self._on_finish += (("flush", self._flush_request),)
         self._on_finish_without_span: OnFinish = self._on_finish[1:]
+        self._flush_where_needed()
         methods = os.environ.get("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "").replace(",", " ") or _METHODS
         self._methods = frozenset(methods.split())
-        self.response_header_names = settings.request_id_header, settings.correlation_id_header
-        self._id_headers = tuple(name.lower() for name in self.response_header_names)
-        self.context_headers = frozenset((*self._id_headers, "traceparent", "baggage"))
+        self.id_header_names = settings.request_id_header, settings.correlation_id_header
+        sent = settings.correlation_id_header if settings.send_correlation_id else ""
+        self.response_header_names = settings.request_id_header, sent
+        self._id_headers = tuple(name.lower() for name in self.id_header_names)
+        self._accept = request_id.acceptor(settings.request_id_characters, settings.request_id_max_length)
+        is_trusting = settings.trust_request_ids
+        self._callers_id = self.accepted_id if is_trusting else request_id.refuse
+        taken = self._id_headers if is_trusting else ()
+        self.context_headers = frozenset((*taken, "traceparent", "baggage"))
         self.error_response = settings.error_response
         self.needs_header_names = spans.needs_header_names
         self.captures_response = spans.captured_headers is not None and spans.captured_headers.has_response
@@ -183,27 +202,56 @@ class Gateway:
                 _logger.info("obs-middleware: %s", _speedups.summary())
             if is_first:
                 self._provider = guard("trace_setup", self._spans.set_up, environment)
+            otel.show_warnings()
 
     def starting(self) -> None:
         """Note that the app starts, or starts again after it has been stopped."""
         self._lifecycle.starting()
 
     def started(self, *, loop: Any = None) -> None:
-        """Note that the app has started and serves; `loop` is the asyncio event loop that serves it, if one does."""
+        """Note that the app has started and serves.
+
+        Args:
+            loop: the event loop that serves it, if one does: asyncio's, or trio's token.
+        """
         if loop is not None:
-            self._health.run_async = run_in(loop)
+            self._health.surroundings.run_async = run_in(loop)
         self._lifecycle.started()
+        self._app_pages.warn()
+        self._flush_where_needed()  # what runs the app may have been imported after it
+
+    def look_for_pages(self, has_route: HasRoute) -> None:
+        """Let the next `started` warn of the app's own pages at paths of ours.
+
+        Args:
+            has_route: tells whether the app has a route for a path that is no route for every path.
+        """
+        self._app_pages.add(has_route)
+
+    def surround_checks(self, around_run: Callable[[], object], at_thread_end: Callable[[], object]) -> None:
+        """Look after what belongs to the thread of a check, such as the connections of a database.
+
+        Args:
+            around_run: is called in that thread, before each run and after it.
+            at_thread_end: is called in that thread when it ends.
+        """
+        self._health.surroundings.around_run = around_run
+        self._health.surroundings.at_thread_end = at_thread_end
 
     def stopping(self) -> None:
         """Note that the app is about to stop: readiness is 503 from now on."""
         self._lifecycle.drain()
 
     def stopped(self) -> None:
-        """Write the lines and send the spans that still wait; it takes up to five seconds."""
+        """Write the lines and send the spans that still wait; it takes up to five seconds, whatever becomes of them."""
         self._lifecycle.drain()
+        if not deadline.within(STOP_SECONDS, partial(self._failures.guard, "stop", self._hand_over)):
+            _logger.error("after %g s there are still lines or spans that were not taken", STOP_SECONDS)
+
+    def _hand_over(self) -> None:
         flush()
         if self._provider is not None:
-            self._provider.force_flush(_FLUSH_MS)  # the SDK itself shuts down at exit
+            self._provider.force_flush(round(STOP_SECONDS * 1000))
 
     @property
     def has_own_provider(self) -> bool:
@@ -245,7 +293,7 @@ class Gateway:
             ids, own_id = self._ids.draw(now)
             correlation_id = None
             if info.has_context_headers:
-                accepted, correlation_id = map(request_id.accept, map(info.header, self._id_headers))
+                accepted, correlation_id = map(self._callers_id, map(info.header, self._id_headers))
                 own_id = accepted or own_id
             method = info.method
             if method not in self._methods:
@@ -262,6 +310,13 @@ class Gateway:
             self.report("start", error)
             return None
         return exchange
+
+    def accepted_id(self, value: str | None) -> str | None:
+        """Return an ID of a caller or of the app if it is safe to repeat, and neither a secret nor a personal datum."""
+        accepted = self._accept(value)
+        if accepted is None or request_id.is_plain(accepted) or self._redactor.text(accepted) == accepted:
+            return accepted
+        return None
 
     @fast("gateway.c: gateway_enqueue")
     def _enqueue(self, exchange: Exchange) -> None:
@@ -280,17 +335,24 @@ class Gateway:
     def _flush_request(self, exchange: Exchange) -> None:
         """Write the line and send the span of a request while the process still runs."""
         flush()
-        if self._provider is not None and exchange.is_sampled and monotonic() >= self._next_send:
+        if exchange.is_sampled and monotonic() >= self._next_send:
             began = monotonic()
-            self._provider.force_flush(_FLUSH_MS)
-            if (
-                monotonic() - began > _SLOW_SECONDS
-            ):  # a collector that does not answer costs few requests their time
+            deadline.within(STOP_SECONDS, partial(self._spans.flush, round(STOP_SECONDS * 1000)))
+            if monotonic() - began > _SLOW_SECONDS:
+                # A collector that does not answer costs few requests their time.
                 self._next_send = monotonic() + _PAUSE_SECONDS
 
     def has_begun(self, exchange: Exchange) -> bool:
         """Tell whether an exchange is one of this Gateway's."""
         return exchange._owner is self
+
+    def _flush_where_needed(self) -> None:
+        """Flush each request from now on where that is wanted, or no thread of ours runs between two."""
+        flushes = self._settings.flush_each_request
+        is_known = len(self._on_finish) > _SIGNALS
+        if not is_known and (process.stands_still_between_requests() if flushes is None else flushes):
+            self._on_finish += (("flush", self._flush_request),)
+            self._on_finish_without_span = self._on_finish[1:]
 
     def capture_response_headers(self, exchange: Exchange, fields: Iterable[tuple[str, str]]) -> None:
         """Write the headers of the response that the user wants to the span."""

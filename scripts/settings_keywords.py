@@ -16,7 +16,7 @@ Generated: change fields.py, then call `make settings`.
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 
 class Keywords(TypedDict, total=False):

@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from obs_asgi.app_pages import has_route
 from obs_asgi.failing import is_layer_around
 from obs_asgi.lifespan import Lifespan, refuse
-from obs_asgi.loop import in_thread, running_loop
+from obs_asgi.loop import in_thread, serving_loop
 from obs_asgi.other_frameworks import read_routes
 from obs_asgi.other_telemetry import Telemetry
 from obs_asgi.request import named_request_info, own_path
@@ -30,6 +31,7 @@ from obs_middleware.gateway import (
     OTHER_ID_HEADER,
     exchange_around,
     scope_request_info,
+    with_path,
 )
 
 if TYPE_CHECKING:
@@ -139,7 +141,8 @@ class ObservabilityMiddleware:
         if not (self._is_serving or self._begin(scope)):
             await self.app(scope, receive, send)
             return
-        path = own_path(scope) if scope.get("root_path") or "path" not in scope else scope["path"]
+        root = scope.get("root_path")
+        path = own_path(scope) if root or "path" not in scope else scope["path"]
         if path in self._gateway.paths and kind == "http":
             await self._reply(scope, path, send)
             return
@@ -148,7 +151,7 @@ class ObservabilityMiddleware:
             if around is not None:
                 await self._run_inside(around, scope, receive, send)
                 return
-        response = self._open(scope, receive, send)
+        response = self._open(scope, root, receive, send)
         if response is None:
             await self.app(scope, receive, send)
             return
@@ -168,10 +171,12 @@ class ObservabilityMiddleware:
                 if exchange.outcome is None:
                     response.end()
 
-    def _open(self, scope: Scope, receive: Receive, send: Send) -> Response | None:
+    def _open(self, scope: Scope, root: str | None, receive: Receive, send: Send) -> Response | None:
         """Begin an exchange; None when we fail, and the app is to be run without us."""
         try:
             info = self._request_info(scope, self._context_headers)
+            if root and not info.path.startswith(root):
+                info = with_path(info, root + info.path)  # a proxy has stripped it, and routes have it
         except Exception as error:
             self._gateway.report("request", error)
             return None
@@ -224,7 +229,7 @@ class ObservabilityMiddleware:
 
     async def _reply(self, scope: Scope, path: str, send: Send) -> None:
         info = scope_request_info(scope, self._context_headers)
-        self._gateway.started(loop=running_loop())  # a check runs in the loop of the probe that asks for it
+        self._gateway.started(loop=serving_loop())  # a check runs in the loop of the probe that asks for it
         reply = await in_thread(self._gateway.threads(path), self._gateway.reply, info, path)
         await send_reply(reply, send, has_body=info.method != "HEAD")
 
@@ -248,7 +253,7 @@ class ObservabilityMiddleware:
             self.begins = False
             return False
         self._set_up(scope)
-        self._gateway.started(loop=running_loop())
+        self._gateway.started(loop=serving_loop())
         self._is_serving, self._has_begun = self._has_begun, True
         return True
 
@@ -257,6 +262,8 @@ class ObservabilityMiddleware:
         return self.around is not None and not self.around.is_set_up
 
     def _set_up(self, scope: Scope) -> None:
+        if not self.is_set_up:
+            self._gateway.look_for_pages(partial(has_route, self.owner or self.app))
         self.is_set_up = True
         app = self.owner or scope.get("app") or self.app
         self._gateway.set_up(debug=bool(getattr(app, "debug", False)))

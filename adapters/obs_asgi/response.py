@@ -257,7 +257,7 @@ class Response:
             encoded = own_id.encode()
             if present_id is None:
                 headers.append((request_id, encoded))
-            if present_related is None:
+            if present_related is None and correlation_id:
                 headers.append((correlation_id, encoded if related_id is own_id else related_id.encode()))
         except Exception as error:
             exchange.report("response_headers", error)

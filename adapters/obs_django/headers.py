@@ -29,11 +29,11 @@ def add_headers(response: HttpResponseBase, exchange: Exchange, names: tuple[str
     request_id, correlation_id = names
     if request_id in store or correlation_id in store or OTHER_ID_HEADER in store:
         exchange.take_ids(*(store.get(name, (name, None))[1] for name in (*names, OTHER_ID_HEADER)))
-    id_header, correlation_header = exchange.response_headers
+    own = exchange.response_headers
     if request_id not in store:
-        store[request_id] = id_header
-    if correlation_id not in store:
-        store[correlation_id] = correlation_header
+        store[request_id] = own[0]
+    if correlation_id and correlation_id not in store:
+        store[correlation_id] = own[1]
 
 
 def sent_headers(response: HttpResponseBase) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
+from obs_django.app_pages import look_at_first_request
 from obs_django.headers import add_headers, sent_headers
 from obs_django.observer import get_observer
 from obs_django.stream import watch
@@ -53,6 +54,7 @@ class ObservabilityMiddleware:
         self._gateway = gateway = self.observer.gateway
         gateway.set_up(debug=settings.DEBUG)
         gateway.started()
+        look_at_first_request(gateway)
         first, second = gateway.response_header_names
         self._names = first.lower(), second.lower()
         self._context_headers = variables_of(gateway.context_headers)
@@ -116,12 +118,15 @@ class ObservabilityMiddleware:
         scope = request.__dict__.get("scope")
         if scope is None:
             return self._request_info(request.META, self._context_headers, None, request.path, scheme)
+        path, prefix = request.path, request.script_name
+        if prefix and not path.startswith(prefix):
+            path = f"{prefix.rstrip('/')}{path}"  # a proxy has stripped it, and FORCE_SCRIPT_NAME adds it
         get = scope.get  # META has the method in upper case and no protocol version
         return self._request_info(
             request.META,
             self._context_headers,
             scope["method"],
-            request.path,
+            path,
             scheme or get("scheme"),
             get("http_version"),
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from obs_middleware import ConfigError, Observer, current_exchange
+from obs_middleware import ConfigError, Exchange, Observer, current_exchange
+from obs_middleware.gateway import CARRIER_KEY
 from obs_wsgi import ObservabilityMiddleware
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ try:
     from flask import Flask, request
     from flask.signals import got_request_exception
 
+    from obs_flask.app_pages import has_rule
     from obs_flask.ready_body import ready_body
 except ImportError as missing:
     raise ImportError(f"obs_flask needs Flask ({missing}): pip install 'obs-middleware[flask]'") from missing
@@ -60,6 +63,7 @@ class Observability:
             ready_body=ready_body,
             is_debug=lambda: app.debug,
         )
+        self.observer.gateway.look_for_pages(partial(has_rule, app))
         app.extensions["obs"] = self.observer
         got_request_exception.connect(_note_exception, app)
 
@@ -72,8 +76,12 @@ def _route_of(environ: dict[str, Any]) -> str | None:
         return None
     if rule is None:
         return None
+    route: str = rule.rule
     mount = environ.get("SCRIPT_NAME")
-    return f"{mount}{rule.rule}" if mount else rule.rule
+    if not mount:
+        return route
+    exchange = environ.get(CARRIER_KEY)
+    return exchange.route_below(mount, route) if isinstance(exchange, Exchange) else f"{mount}{route}"
 
 
 def _note_exception(sender: Flask, exception: BaseException, **_: Any) -> None:

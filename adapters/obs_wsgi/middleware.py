@@ -14,6 +14,7 @@ from obs_middleware.gateway import (
     request_info,
     variables_of,
 )
+from obs_wsgi.app_pages import has_mount
 from obs_wsgi.body import Body, SizedBody, read, watch_file
 from obs_wsgi.request_body import CountedInput
 from obs_wsgi.response import Response, StartResponse, start_captured
@@ -77,6 +78,7 @@ class ObservabilityMiddleware:
         self._gateway = gateway = self.observer.gateway
         gateway.set_up(debug=is_debug())
         gateway.started()
+        gateway.look_for_pages(partial(has_mount, app))
         self._context_headers = variables_of(gateway.context_headers)
         self._is_debug = is_debug
         self._is_serving = False
@@ -94,6 +96,7 @@ class ObservabilityMiddleware:
         if not self._is_serving:
             self._is_serving = True
             self._gateway.set_up(debug=self._is_debug())
+            self._gateway.started()
         path = environ.get("PATH_INFO", "")
         if path in self._gateway.paths:
             info = request_info(environ, self._context_headers)

@@ -52,7 +52,7 @@ class Response:
             request_id, correlation_id = wrapped.header_names
             if present_id is None:
                 sent.append((request_id, exchange.request_id))
-            if present_related is None:
+            if present_related is None and correlation_id:
                 sent.append((correlation_id, exchange.correlation_id))
             number = status[:3]
             code = _CODES[number] if number in _CODES else int(number)

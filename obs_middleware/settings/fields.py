@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import pkgutil
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -23,8 +24,10 @@ from obs_middleware.settings import sources
 SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 
 _userinfo = re.compile(r"://[^/\s]*@")
+_repeats_twice = re.compile(r"[^\\][+*]\)(?:[+*]|\{\d*,\})").search
 # The names that other tools which read LOG_LEVEL give to levels.
 _LEVEL_NAMES = {"warn": "WARNING", "fatal": "CRITICAL", "trace": "DEBUG"}
+_PUNCTUATION = r"^[!#-+\-./:-@\[\]-`{-~]*\Z"
 _MISSPELT = 0.8  # how alike a name must be to be taken for a misspelt one
 _FLAGS = {
     "1": True,
@@ -49,19 +52,33 @@ def _about(text: str) -> Meta:
 _Flag = Annotated[bool, _wants("true or false")]
 _Name = Annotated[str, _wants("a name such as 'checkout'", min_length=1)]
 _Names = Annotated[tuple[str, ...], _wants("names such as 'iban,tax_id'")]
+_Patterns = Annotated[
+    tuple[str, ...],
+    Meta(extra={"wants": "regular expressions such as 'INV-[0-9]{8}', as a text one a line", "lines": True}),
+]
+_Callback = Annotated[Any, _wants("a function of a text, or its place such as 'shop.logs:hide'")]
 _Count = Annotated[int, _wants("a whole number, 10 or more", ge=10)]
+_Length = Annotated[int, _wants("a whole number from 16 to 1024", ge=16, le=1024)]
+_Punctuation = Annotated[
+    str,
+    _wants(
+        "ASCII punctuation such as '._-', without blank, comma, quote and backslash", pattern=_PUNCTUATION
+    ),
+]
+_Address = Annotated[Literal["full", "truncated", "none"], _wants("full, truncated or none")]
 _Path = Annotated[
     str, _wants("a path such as '/metrics', no query, no slash at its end", pattern=r"^(/[^/?#\s]+)+\Z")
 ]
 _Header = Annotated[str, _wants("a header name such as 'X-Request-ID'", pattern=r"^[A-Za-z0-9-]+\Z")]
 _Token = Annotated[str, _wants("8 or more printable ASCII characters", pattern=r"^[!-~]{8,}\Z")]
 _Ratio = Annotated[float, _wants("a number between 0 and 1", ge=0, le=1)]
-_Url = Annotated[str, _wants("a URL such as 'http://localhost:4318'", pattern=r"^https?://[^\s/]")]
+_Url = Annotated[str, _wants("a URL such as 'http://localhost:4318'", pattern=r"^(?i:https?)://[^\s/]")]
 _Bounds = Annotated[tuple[float, ...], _wants("ascending positive seconds such as '0.1,0.5,1'", min_length=1)]
 _Level = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
     _wants("DEBUG, INFO, WARNING, ERROR or CRITICAL"),
 ]
+_Mode = Annotated[Literal["mask", "hash"], _wants("mask or hash")]
 _Format = Annotated[Literal["auto", "json", "pretty"], _wants("auto, json or pretty")]
 
 
@@ -97,6 +114,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     error_response: Annotated[
         _Flag, _about("answer an exception of a raw app, where nobody else does, with a 500 that has the ID")
     ] = True
+    trust_request_ids: Annotated[_Flag, _about("take the callers' IDs; else each request gets new ones")] = (
+        True
+    )
+    request_id_max_length: Annotated[_Length, _about("longer IDs of callers are replaced")] = 128
+    request_id_characters: Annotated[
+        _Punctuation, _about("allowed in callers' IDs beside letters and digits")
+    ] = "._~:/+=@-|#;"
+    send_correlation_id: Annotated[_Flag, _about("send the correlation ID to the client too")] = True
+    client_address: Annotated[
+        _Address, _about("in lines and spans: whole, as its network (/24, /48), or not at all")
+    ] = "full"
     log_setup: Annotated[_Flag, _about("install our handler where the root logger has none")] = True
     log_level: Annotated[_Level, _about("level of the root logger, where the handler is ours")] = "INFO"
     log_format: Annotated[_Format, _about("`auto`: JSON, but pretty on a terminal in development")] = "auto"
@@ -110,6 +138,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     redact_pii: Annotated[_Flag, _about("hide personal data; credentials are always hidden")] = True
     redact_keys: Annotated[_Names, _about("further keys whose values are hidden")] = ()
+    redact_allowed_keys: Annotated[
+        _Names, _about("keys whose values are shown, though they sound secret")
+    ] = ()
+    redact_patterns: Annotated[
+        _Patterns, _about("further secrets; if a pattern has a group, that is the secret")
+    ] = ()
+    redact_callback: Annotated[
+        _Callback | None, _about("gets each text last, and returns it without whatever else is secret")
+    ] = None
+    redact_mode: Annotated[_Mode, _about("`hash`: equal secrets get equal words, which nobody can undo")] = (
+        "mask"
+    )
+    redact_hash_key: Annotated[
+        _Token | None, _about("of the words of `hash`; unset: a random one for each process and its forks")
+    ] = None
     tracing_enabled: Annotated[_Flag, _about("make server spans; trace context goes on without them")] = True
     trace_sample_ratio: Annotated[_Ratio | None, _about("of new traces; unset: 0.1, in development 1")] = None
     otlp_endpoint: Annotated[
@@ -119,6 +162,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for name, type_ in _types().items():
             msgspec.structs.force_setattr(self, name, _convert(getattr(self, name), type_, label=name))
+        msgspec.structs.force_setattr(self, "redact_callback", _callback(self.redact_callback))
+        for pattern in self.redact_patterns:
+            _check_pattern(pattern)
         bounds = self.metrics_buckets
         if not all(lower < upper for lower, upper in zip((0.0, *bounds), bounds, strict=False)):
             raise ConfigError(_complaint("metrics_buckets", _types()["metrics_buckets"], bounds))
@@ -203,6 +249,8 @@ def _parse(value: str, type_: Any) -> Any:
     bare, text = _bare_type(type_), value.strip()
     if bare is bool:
         return _FLAGS.get(text.lower(), text)
+    if any((meta.extra or {}).get("lines") for meta in _metas(type_)):
+        return [line.strip() for line in value.splitlines() if line.strip()]
     if get_origin(bare) is tuple:
         return [part.strip() for part in text.split(",") if part.strip()]
     if get_origin(bare) is Literal:
@@ -211,13 +259,46 @@ def _parse(value: str, type_: Any) -> Any:
     return text
 
 
+def _callback(value: Any) -> Any:
+    """Return the function that a setting names."""
+    if isinstance(value, str):
+        try:
+            value = pkgutil.resolve_name(value)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ConfigError(
+                f"redact_callback must be a function that can be imported, got {value!r}: {error}"
+            ) from None
+    if value is not None and not callable(value):
+        raise ConfigError(_complaint("redact_callback", _types()["redact_callback"], value))
+    return value
+
+
+def _check_pattern(pattern: str) -> None:
+    """Raise unless the pattern compiles, finds no empty text, and takes time in line with the text's length."""
+    try:
+        matches_nothing = re.compile(pattern).search("") is not None
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ConfigError(
+            f"redact_patterns has {pattern!r}, which is no regular expression: {error}"
+        ) from None
+    if matches_nothing:
+        raise ConfigError(
+            f"redact_patterns has {pattern!r}, which matches an empty text: it would hide between all characters"
+        )
+    if _repeats_twice(pattern):
+        raise ConfigError(
+            f"redact_patterns has {pattern!r}, which repeats a repetition: one long text could take hours. "
+            "Give the inner or the outer one a bound such as {1,64}"
+        )
+
+
 def _complaint(label: str, type_: Any, value: Any) -> str:
     wants = next(meta.extra["wants"] for meta in _metas(type_) if meta.extra)
     return f"{label} must be {wants}, got {_spelled(label, value)}"
 
 
 def _spelled(label: str, value: Any) -> str:
-    if value and "token" in label.lower():
+    if value and ("token" in label.lower() or "hash_key" in label.lower()):
         return "a value that is not shown"
     return _userinfo.sub("://REDACTED@", repr(value))
 

@@ -5,7 +5,7 @@ Generated: change fields.py, then call `make settings`.
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 
 class Keywords(TypedDict, total=False):
@@ -25,6 +25,11 @@ class Keywords(TypedDict, total=False):
     request_id_header: str
     correlation_id_header: str
     error_response: bool
+    trust_request_ids: bool
+    request_id_max_length: int
+    request_id_characters: str
+    send_correlation_id: bool
+    client_address: Literal["full", "truncated", "none"]
     log_setup: bool
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
     log_format: Literal["auto", "json", "pretty"]
@@ -32,6 +37,11 @@ class Keywords(TypedDict, total=False):
     flush_each_request: bool | None
     redact_pii: bool
     redact_keys: tuple[str, ...]
+    redact_allowed_keys: tuple[str, ...]
+    redact_patterns: tuple[str, ...]
+    redact_callback: Any | None
+    redact_mode: Literal["mask", "hash"]
+    redact_hash_key: str | None
     tracing_enabled: bool
     trace_sample_ratio: float | None
     otlp_endpoint: str | None

@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, ValuesView
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import SpanContext, TraceFlags, TraceState
 
 from obs_middleware.exchange import current_exchange
+from obs_middleware.settings import otel
 
 if TYPE_CHECKING:
     from opentelemetry.propagators.textmap import TextMapPropagator
@@ -79,6 +81,33 @@ def is_w3c(propagator: TextMapPropagator) -> bool:
     return propagator.fields == _W3C_FIELDS
 
 
+def load_propagators() -> None:
+    """Load OpenTelemetry's global propagator, made of those of `OTEL_PROPAGATORS` that are installed."""
+    named = otel.items(otel.PROPAGATORS)
+    installed = [
+        name
+        for name in named
+        if name.lower() == "none" or otel.has_entry_point("opentelemetry_propagator", name)
+    ]
+    for name in named:
+        if name not in installed:
+            otel.warn(
+                otel.PROPAGATORS, name, "names of installed propagators, such as 'tracecontext,baggage'"
+            )
+    try:
+        with otel.replaced({otel.PROPAGATORS: ",".join(installed)}):
+            import_module(PROPAGATE)
+    except Exception as error:
+        otel.warn(
+            otel.PROPAGATORS,
+            ",".join(installed),
+            "propagators that can be loaded",
+            cure=f"they are ignored: {error}",
+        )
+        with otel.replaced({otel.PROPAGATORS: None}):
+            import_module(PROPAGATE)
+
+
 def global_propagator() -> TextMapPropagator | None:
     """Return OpenTelemetry's global propagator; None where nobody has loaded it: it is the default one then."""
     module: Any = sys.modules.get(PROPAGATE)
@@ -99,7 +128,7 @@ def outgoing_headers() -> dict[str, str]:
     inject(headers)
     exchange = current_exchange()
     if exchange is not None:
-        headers.update(exchange.response_headers)
+        headers.update(exchange.id_headers)
     return headers
 
 

@@ -19,7 +19,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from obs_middleware.tracing.attributes import SCHEMA, SCOPE
+from obs_middleware.tracing.attributes import SCHEMA, SCOPE, VERSION
 from obs_middleware.tracing.recording_span import OUR_ATTRIBUTES, RecordingSpan
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class RecordingTracer:
     """
 
     def __init__(self, provider: TracerProvider, processors: SpanProcessors) -> None:
-        tracer = provider.get_tracer(SCOPE, schema_url=SCHEMA)
+        tracer = provider.get_tracer(SCOPE, VERSION, schema_url=SCHEMA)
         parent = SpanContext(1, 1, True, TraceFlags(_SAMPLED | _RANDOM))
         specimen = tracer.start_span(SCOPE, set_span_in_context(NonRecordingSpan(parent)), SpanKind.SERVER)
         if not isinstance(specimen, ReadableSpan):

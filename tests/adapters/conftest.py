@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -31,6 +32,17 @@ def access() -> Iterator[list[Any]]:
     yield lines.records
     logger.removeHandler(lines)
     logger.setLevel(level)
+
+
+@pytest.fixture
+def paths_told(caplog: pytest.LogCaptureFixture) -> Callable[[], list[list[str]]]:
+    """The paths that each warning of ours names."""
+
+    def told() -> list[list[str]]:
+        lines = [record.getMessage() for record in caplog.records if record.name == "obs"]
+        return [re.findall(r"(?<=[ =])/[a-z/]+", line) for line in lines]
+
+    return told
 
 
 class _Lines(logging.Handler):

@@ -139,6 +139,14 @@ def test_debug_is_development(debug: bool) -> None:
     assert (b"checks" in done.sent) is debug
 
 
+def test_path_and_route_agree_on_a_prefix_that_a_proxy_strips(ask_django: Any, access: list[Any]) -> None:
+    with project(FORCE_SCRIPT_NAME="/shop"):
+        ask_django("/items/7")
+    (line,) = access
+    assert line.path == "/shop/items/7"
+    assert line.route.startswith("/shop/items/")
+
+
 # Before Django's own refusals
 
 

@@ -11,6 +11,7 @@ from flask import Blueprint, Flask, abort, send_file
 from prometheus_client import REGISTRY, CollectorRegistry
 from werkzeug.debug import DebuggedApplication
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import Client
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import ClosingIterator
@@ -404,3 +405,18 @@ def test_a_response_has_no_length_as_without_us(observer: Observer) -> None:
     """A server must not be led to add a Content-Length that the app has taken away."""
     app = observed(observer)
     assert not hasattr(Call(app, "/items/1").begin(), "__len__")
+
+
+@pytest.mark.parametrize("is_outside", [False, True], ids=["ProxyFix inside us", "ProxyFix around us"])
+def test_path_and_route_agree_on_a_prefix_that_a_proxy_strips(
+    is_outside: bool, observer: Observer, access: list[Any]
+) -> None:
+    app = bare()
+    if is_outside:
+        Observability(app, observer=observer)
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_prefix=1)  # type: ignore[method-assign]
+    if not is_outside:
+        Observability(app, observer=observer)
+    Client(app).get("/items/7", headers={"X-Forwarded-Prefix": "/shop"})
+    prefix = "/shop" if is_outside else ""
+    assert [(line.path, line.route) for line in access] == [(f"{prefix}/items/7", f"{prefix}/items/<int:i>")]

@@ -29,7 +29,7 @@ class Left(Exception):
 class Owner:
     """Stands for the Observer."""
 
-    response_header_names = "X-Request-ID", "X-Correlation-ID"
+    response_header_names = id_header_names = "X-Request-ID", "X-Correlation-ID"
     perf_counter = staticmethod(time.perf_counter)
 
     def __init__(self, reported: list[tuple[str, Exception]]) -> None:
@@ -40,6 +40,9 @@ class Owner:
 
     def redacted_path(self, path: str) -> str:
         return path
+
+    def accepted_id(self, value: str | None) -> str | None:
+        return value
 
     def capture_response_headers(self, exchange: Exchange, fields: Any) -> None:
         raise NotImplementedError

@@ -298,6 +298,8 @@ if uwsgi is not None:
 sys.modules.update(dict.fromkeys(os.environ.get("IMPORTED", "").split()))
 own = Observer()
 own.gateway.set_up()
+sys.modules.update(dict.fromkeys(os.environ.get("IMPORTED_LATER", "").split()))
+own.gateway.started()
 exchange = own.gateway.start(RequestInfo("GET", "/last", "", "http", {}.get))
 exchange.status = 200
 exchange.finish()
@@ -314,6 +316,7 @@ os._exit(0)  # no thread and no handler runs any more
         ({"AWS_LAMBDA_FUNCTION_NAME": "orders", "OBS_FLUSH_EACH_REQUEST": "false"}, 0),
         ({"IMPORTED": "mangum"}, 1),
         ({"IMPORTED": "mangum uvicorn"}, 0),
+        ({"IMPORTED_LATER": "serverless_wsgi"}, 1),
         ({"UWSGI_OPTIONS": "master processes"}, 1),
         ({"UWSGI_OPTIONS": "master threads"}, 0),
         ({"UWSGI_OPTIONS": "enable-threads"}, 0),

@@ -19,6 +19,7 @@ FLOORS = (
         "_speedups",
         "around",
         "background",
+        "deadline",
         "environ",
         "errors",
         "exchange",

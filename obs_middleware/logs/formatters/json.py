@@ -60,7 +60,7 @@ class JsonFormatter(PythonJsonFormatter):
         settings = settings or Settings.load()
         self._is_ascii = is_ascii
         self._timestamps = Timestamps()
-        self._redactor = Redactor(pii=settings.redact_pii, keys=settings.redact_keys)
+        self._redactor = Redactor.of(settings)
         static = {
             "service": settings.service_name,
             "environment": environment or settings.environment or "production",

@@ -79,7 +79,6 @@ def test_keyword_may_be_written_as_its_error_wants_it(name: str, text: str, valu
         ("OBS_OTLP_ENDPOINT", "localhost:4318", "a URL such as 'http://localhost:4318'"),
         ("OTLP_ENDPOINT", "localhost:4318", "a URL such as 'http://localhost:4318'"),
         ("LOG_LEVEL", "verbose", "DEBUG, INFO, WARNING, ERROR or CRITICAL"),
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost", "a URL such as 'http://localhost:4318'"),
     ],
 )
 def test_error_tells_the_users_name_what_was_wanted_and_what_was_got(
