@@ -421,8 +421,9 @@ class Exchange(msgspec.Struct, eq=False):
 class _Nobody:
     """The owner of an inert exchange."""
 
-    response_header_names = id_header_names = "X-Request-ID", "X-Correlation-ID"
-    perf_counter = staticmethod(time.perf_counter)
+    response_header_names: tuple[str, str] = "X-Request-ID", "X-Correlation-ID"
+    id_header_names: tuple[str, str] = "X-Request-ID", "X-Correlation-ID"
+    perf_counter: Any = staticmethod(time.perf_counter)
 
     def accepted_id(self, value: str | None) -> str | None:
         return None

@@ -1,4 +1,4 @@
-"""Who answers what an app has raised: a layer around us, the exception itself, or we with a 500 that has the ID."""
+"""What an app has raised, and who answers it: a layer around us, the exception itself, or we with a 500."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from itertools import pairwise
+from traceback import walk_tb
 from types import CodeType, FrameType
 from typing import Any
 
@@ -87,3 +88,19 @@ def _arguments(frame: FrameType) -> list[Any]:
     if code.co_flags & 0x04:  # inspect.CO_VARARGS
         found += values.get(code.co_varnames[code.co_argcount + code.co_kwonlyargcount], ())
     return found
+
+
+def is_refusal(error: BaseException | None, send: CodeType) -> bool:
+    """Tell whether an exception is, comes of or holds an OSError that has passed through the server's `send`."""
+    suspects, seen = [error], set[int]()
+    while suspects:
+        suspect = suspects.pop()
+        if suspect is None or id(suspect) in seen:
+            continue
+        seen.add(id(suspect))
+        if isinstance(suspect, OSError) and any(
+            frame.f_code is send for frame, _ in walk_tb(suspect.__traceback__)
+        ):
+            return True
+        suspects += suspect.__cause__, suspect.__context__, *getattr(suspect, "exceptions", ())
+    return False

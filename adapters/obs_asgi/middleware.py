@@ -19,16 +19,10 @@ from obs_asgi.other_telemetry import Telemetry
 from obs_asgi.request import named_request_info, own_path
 from obs_asgi.response import STARTS, CapturingResponse, Response
 from obs_asgi.routes import RouteOf, Routes
+from obs_asgi.scope_copies import inert_copy, note_copy, note_errors, note_routers
 from obs_asgi.sending import send_reply
 from obs_asgi.starlette_stack import building_frame, stand_around, stand_inside, take_place
-from obs_asgi.wrapped_apps import (
-    apps_inside,
-    has_routes,
-    inert_copy,
-    note_copy,
-    note_errors,
-    note_routers,
-)
+from obs_asgi.wrapped_apps import apps_inside, has_routes
 from obs_middleware import ConfigError, Exchange, Observer
 from obs_middleware.gateway import (
     CARRIER_KEY,

@@ -7,10 +7,9 @@ import inspect
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from time import perf_counter
-from traceback import walk_tb
-from types import CodeType
 from typing import Any
 
+from obs_asgi.failing import is_refusal
 from obs_asgi.routes import Routes
 from obs_middleware import Exchange
 from obs_middleware.gateway import OTHER_IDS, header_values, headers_added_around, own_status
@@ -196,7 +195,7 @@ class Response:
 
     def _note_failure(self, error: Exception) -> None:
         """Note what the app has raised, and whether the server refused a chunk since the client has gone."""
-        if self.is_streaming and _is_refusal(error, self.server_send.__code__):
+        if self.is_streaming and is_refusal(error, self.server_send.__code__):
             self.exchange.is_client_gone = True
         self.exchange.note_error(error)
 
@@ -326,22 +325,6 @@ def _status(status: Any) -> int | None:
         return None
 
 
-def _is_refusal(error: BaseException | None, send: CodeType) -> bool:
-    """Tell whether an exception is, comes of or holds an OSError that has passed through the server's `send`."""
-    suspects, seen = [error], set[int]()
-    while suspects:
-        suspect = suspects.pop()
-        if suspect is None or id(suspect) in seen:
-            continue
-        seen.add(id(suspect))
-        if isinstance(suspect, OSError) and any(
-            frame.f_code is send for frame, _ in walk_tb(suspect.__traceback__)
-        ):
-            return True
-        suspects += suspect.__cause__, suspect.__context__, *getattr(suspect, "exceptions", ())
-    return False
-
-
 def _size(message: Message) -> int:
     if message.get("bytes") is not None:
         return len(message["bytes"])
@@ -349,7 +332,8 @@ def _size(message: Message) -> int:
 
 
 # Bridges to synchronous apps ask whether `send` is a coroutine function; what it returns is the server's own coroutine.
-if hasattr(inspect, "markcoroutinefunction"):
-    inspect.markcoroutinefunction(Response.send)
-else:  # before Python 3.12
+_mark = getattr(inspect, "markcoroutinefunction", None)  # from Python 3.12 on
+if _mark is not None:
+    _mark(Response.send)
+else:
     Response.send._is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", None)  # type: ignore[attr-defined]

@@ -1,0 +1,137 @@
+"""What a copy of a scope tells: the route that a router leaves there, and whether the app runs it by itself.
+
+A layer may hand on a copy of the scope, so each router behind such a layer notes the scope that it is called with. The
+error middleware of an app notes what it answers.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from obs_asgi.wrapped_apps import Inner, has, is_router, is_starlette
+from obs_middleware.gateway import CARRIER_KEY, CURRENT, INERT, exchange_around, scope_request_info
+
+Scope = MutableMapping[str, Any]
+
+_ASGI = ("scope", "receive", "send")
+
+
+class NotingRouter:
+    """What a hidden router calls first: it notes the scope, where the router then leaves the route."""
+
+    __slots__ = ("app",)
+
+    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+        self.app = app
+
+    def __call__(self, scope: Scope, receive: Any, send: Any) -> Awaitable[None]:
+        if CARRIER_KEY not in scope and CURRENT.get() is not None:
+            with suppress(Exception):  # a layer has made a new scope, or the app asks itself
+                outer = exchange_around(scope, lambda: scope_request_info(scope, ()))
+                scope = scope if outer is None else note_copy(outer, scope, self)
+        elif CARRIER_KEY in scope and scope[CARRIER_KEY].carrier is not scope:
+            scope = note_copy(scope[CARRIER_KEY], scope, self)
+        return self.app(scope, receive, send)
+
+
+def note_routers(inner: Iterable[Inner]) -> None:
+    """Let each hidden router note the scopes that it is called with: Starlette's, and an app of Litestar."""
+    for app, is_hidden, _ in inner:
+        name = "middleware_stack" if is_router(app) else "asgi_handler" if has(app, "asgi_router") else ""
+        if is_hidden and name and not isinstance(getattr(app, name), NotingRouter):
+            setattr(app, name, NotingRouter(getattr(app, name)))
+
+
+class NotingErrors:
+    """What an error middleware calls first: it notes an exception before the response to it is made."""
+
+    __slots__ = ("app",)
+
+    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        outer = scope.get(CARRIER_KEY)
+        if outer is None or (
+            outer.carrier is not scope and _is_routed(scope)
+        ):  # a part that the app runs by itself
+            await self.app(scope, receive, send)
+            return
+        try:
+            await self.app(scope, receive, send)
+        except Exception as error:
+            outer.note_error(error)
+            raise
+
+
+def note_errors(apps: Iterable[Any]) -> None:
+    """Let the error middleware of each app of Starlette note what it answers, now or when the app builds its stack."""
+    for app in filter(is_starlette, apps):
+        if app.middleware_stack is not None:
+            _note_errors_of(app.middleware_stack)
+        elif "build_middleware_stack" not in vars(app):
+            app.build_middleware_stack = functools.partial(_built, app.build_middleware_stack)
+
+
+def _built(build: Callable[[], Any]) -> Any:
+    return _note_errors_of(build())
+
+
+def _note_errors_of(stack: Any) -> Any:
+    is_one = type(stack).__name__.endswith("ErrorMiddleware")
+    if is_one and has(stack, "app") and type(stack.app) is not NotingErrors:
+        stack.app = NotingErrors(stack.app)
+    return stack
+
+
+class Copy(NamedTuple):
+    """A copy of the scope of an exchange, on its way to a router."""
+
+    scope: Scope
+    path: str
+    root_path: str
+    has_parameters: bool
+
+
+def note_copy(outer: Any, scope: Scope, place: object) -> Scope:
+    """Note a copy of an exchange's scope that comes to a place inside, and return the scope to go on with.
+
+    A copy that the app has made of a request that it has routed, and one of another path at the same place, is a part
+    of the request that the app runs by itself (batch endpoints): nothing of it counts.
+    """
+    if outer.is_finished or not (outer.routed is None or type(outer.routed) is dict):  # another adapter's
+        return scope
+    routed = outer.routed = outer.routed or {}
+    known = (scope, outer.carrier, *(copy.scope for copy in routed.values() if copy is not None))
+    if "endpoint" in scope and any(map(_is_routed, known)):
+        return inert_copy(scope)
+    before: Copy | None = routed.get(place)
+    if before is not None and before.scope is scope:
+        return scope
+    path = scope.get("path", "")
+    if place not in routed:
+        root = scope.get("root_path", "")
+        routed[place] = Copy(scope, path, root, bool(scope.get("path_params")))
+        return scope
+    if before is None or before.path != path:
+        routed[place] = None
+    return inert_copy(scope)
+
+
+def inert_copy(scope: Scope) -> Scope:
+    """Return a copy of a scope in which nothing is observed."""
+    return {**scope, CARRIER_KEY: INERT}
+
+
+def _is_routed(scope: Scope) -> bool:
+    """Tell whether a scope has been routed to its end, and not to a mount alone."""
+    route = scope.get("route")
+    if route is not None:
+        return not hasattr(route, "routes")
+    endpoint = scope.get("endpoint")  # before Starlette 1.0 it is all there is, also of a mount
+    names = getattr(getattr(endpoint, "__code__", None), "co_varnames", ())[:3]
+    return (inspect.isroutine(endpoint) and names != _ASGI) or inspect.isclass(endpoint)
