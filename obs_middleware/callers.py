@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
-from types import CodeType, FrameType
+from types import CodeType, FrameType, FunctionType, MethodType
 from typing import Any, NamedTuple
 
 # The modules from which servers and bridges call an app, and the status with which they answer what is no Exception
@@ -50,6 +50,7 @@ _SERVERS: tuple[tuple[str, int | None], ...] = (
 # Layers that look at an exception, and raise it again.
 _OBSERVERS = ("ddtrace.", "elasticapm.", "newrelic.", "opentelemetry.", "sentry_sdk.")
 _MOST_PARTS = 30
+_KINDS = (FunctionType, MethodType, partial)
 _HANDLING = {"SETUP_FINALLY", "SETUP_WITH"}  # before Python 3.11, which has a table of exceptions
 
 
@@ -103,17 +104,20 @@ def _files_of(start_response: Any) -> set[str]:
 
 
 def parts_of(start_response: Any) -> list[Any]:
-    """Return a callable and those that it holds: what it wraps as a layer, or is made of."""
-    parts = [start_response]
+    """Return a callable and those that it holds: what it wraps as a layer, or is made of.
+
+    Python's functions, methods and partials alone: fastwsgi ends with a fault where the type of its own is looked at.
+    """
+    parts = [start_response] if isinstance(start_response, _KINDS) else []
     for part in parts:
         if len(parts) > _MOST_PARTS:
             break
-        held = [getattr(part, "func", None), *(part.args if isinstance(part, partial) else ())]
-        held += map(cell_content, getattr(part, "__closure__", None) or ())
-        call = getattr(type(part), "__call__", None)  # noqa: B004
-        if not hasattr(part, "__code__") and hasattr(call, "__code__"):
-            held.append(call)
-        parts += [one for one in held if callable(one) and one not in parts]
+        held = [part.func, *part.args] if isinstance(part, partial) else []
+        if isinstance(part, FunctionType):
+            held += map(cell_content, part.__closure__ or ())
+        elif isinstance(part, MethodType):
+            held.append(part.__func__)
+        parts += [one for one in held if isinstance(one, _KINDS) and not any(one is known for known in parts)]
     return parts
 
 

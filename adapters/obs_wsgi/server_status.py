@@ -43,7 +43,9 @@ def _held(part: Any) -> Iterator[tuple[str, Any]]:
     held = list(zip(getattr(code, "co_freevars", ()), map(cell_content, cells), strict=False))
     yield from held
     for owner in (getattr(part, "__self__", None), *(value for _, value in held)):
-        yield from list(getattr(owner, "__dict__", {}).items())
+        own = getattr(owner, "__dict__", None)
+        if isinstance(own, dict):
+            yield from list(own.items())
 
 
 def _number(value: Any) -> int | None:
