@@ -20,7 +20,13 @@ from obs_asgi.request import named_request_info, own_path
 from obs_asgi.response import STARTS, CapturingResponse, Response
 from obs_asgi.routes import RouteOf, Routes
 from obs_asgi.sending import send_reply
-from obs_asgi.starlette_stack import building_frame, stand_around, stand_inside, take_place
+from obs_asgi.starlette_stack import (
+    building_frame,
+    stand_around,
+    stand_around_connexion,
+    stand_inside,
+    take_place,
+)
 from obs_asgi.wrapped_apps import (
     apps_inside,
     has_routes,
@@ -276,6 +282,7 @@ class ObservabilityMiddleware:
         if self.owner is not None:
             take_place(self.owner, self)
         try:
+            stand_around_connexion(scope.get("app"), self)
             self._look_inside()
         except Exception as error:
             self._gateway.report("inside", error)

@@ -5,12 +5,15 @@ Connexion does it, and so does a dispatcher that is made before `Observability(a
 
 from __future__ import annotations
 
+import gc
 import logging
+from importlib import import_module
 from threading import Event
 from typing import Any
 
 from flask import Flask, request
 
+from obs_middleware import Observer
 from obs_middleware.gateway import CARRIER_KEY
 
 _logger = logging.getLogger("obs")
@@ -25,10 +28,11 @@ _BYPASS = (
 )
 
 
-def watch_for_bypass(app: Flask) -> None:
+def watch_for_bypass(app: Flask, observer: Observer) -> None:
     """Say at start, or at the first request, that nothing is observed; later requests cost nothing."""
     if type(getattr(app, "json", None)).__module__.startswith("connexion."):
-        _logger.warning(_CONNEXION, app.name)
+        if not _observe_connexion(app, observer):
+            _logger.warning(_CONNEXION, app.name)
         return
     dispatch = app.full_dispatch_request
 
@@ -43,3 +47,23 @@ def watch_for_bypass(app: Flask) -> None:
 
     is_looked = Event()
     app.full_dispatch_request = look_once  # type: ignore[method-assign]
+
+
+def _observe_connexion(app: Flask, observer: Observer) -> bool:
+    """Observe the Connexion app around a Flask app, by its own `add_middleware`; tell whether that could be done.
+
+    It answers much itself, such as what its specification refuses. Nothing but the garbage collector leads from the
+    Flask app to it; asked at start, and of Connexion's alone.
+    """
+    try:
+        connexion: Any = import_module("connexion.middleware")
+        from obs_asgi import ObservabilityMiddleware
+
+        for found in gc.get_objects():
+            if type(found) is connexion.ConnexionMiddleware and getattr(found.app, "app", None) is app:
+                position = connexion.MiddlewarePosition.BEFORE_EXCEPTION
+                found.add_middleware(ObservabilityMiddleware, position=position, observer=observer)
+                return True
+    except Exception:  # another release's, or one that serves already
+        _logger.debug("obs-middleware: Connexion's add_middleware could not be used", exc_info=True)
+    return False

@@ -58,7 +58,7 @@ class Observability:
                 f"Flask app {app.name!r} is observed already: call Observability(app) or init_app once"
             )
         self.observer = Observer.given_or_new(self._given, self._settings, config=app.config)
-        watch_for_bypass(app)
+        watch_for_bypass(app, self.observer)
         app.wsgi_app = ObservabilityMiddleware(  # type: ignore[method-assign]
             app.wsgi_app,
             self.observer,
