@@ -60,13 +60,13 @@ def request_info(
             text = port if port.__class__ is str else _text(port)
             port = int(text) if text.isdecimal() and not text[_PORT_DIGITS:] else None
         peer = address, port or None
-    scheme = scheme or get("wsgi.url_scheme") or "http"
+    used: Any = scheme or get("wsgi.url_scheme") or "http"
     protocol = get("SERVER_PROTOCOL") or ""
     return RequestInfo(
         method or own_method,
         path,
         query,
-        scheme if scheme.__class__ is str else _text(scheme),
+        used if used.__class__ is str else _text(used),
         MethodType(_header, variables),
         peer,
         http_version or (protocol if protocol.__class__ is str else _text(protocol)).removeprefix("HTTP/"),

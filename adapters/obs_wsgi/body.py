@@ -160,7 +160,7 @@ def watch_file(body: Any, response: Response) -> Iterable[bytes]:
     if isinstance(body, bytes):
         exchange.response_bytes = len(body) if exchange.has_body else 0
     try:
-        body.close = _FileClosing(body, exchange)
+        body.close = _FileClosing(body, exchange)  # pyright: ignore[reportAttributeAccessIssue]
     except AttributeError:
         exchange.finish()
     return body  # type: ignore[no-any-return]
@@ -172,7 +172,7 @@ def watch_websocket(body: Any, response: Response) -> Iterable[bytes]:
     if is_empty or type(body).__module__.startswith("eventlet."):  # its ALREADY_HANDLED
         response.end()
         return body  # type: ignore[no-any-return]
-    return Body(body, response)
+    return Body(body, response)  # pyright: ignore[reportArgumentType]
 
 
 class _FileClosing:
