@@ -6,7 +6,7 @@ the rest to the outer one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 from obs_middleware.exchange import CARRIER_KEY, CURRENT, Exchange, inert
@@ -17,6 +17,7 @@ INERT = inert()
 
 # Where a2wsgi keeps the other side: its WSGIMiddleware in the environ, its ASGIMiddleware in the scope.
 _BRIDGES = ("asgi.scope", "wsgi_environ")
+_INSIDE_KEY = "obs.inside"  # has the identity of the variables that have come to an inner adapter
 _SAME_HEADERS = ("host", "user-agent")
 
 
@@ -38,6 +39,38 @@ def exchange_around(carrier: Mapping[str, Any], info: Callable[[], RequestInfo])
     if outer is None or outer.is_finished or outer.carrier is None:
         return None
     return outer if _are_same(outer.carrier, outer.info, carrier, info) else None
+
+
+def part_of(outer: Exchange) -> Exchange:
+    """Return an exchange for what goes through the app again: it has the IDs, and is no request of its own."""
+    make, texts = outer.__reduce__()
+    part: Exchange = make(*texts)
+    part.fields = dict(outer.fields)
+    return part
+
+
+def note_inside(environ: MutableMapping[str, Any], outer: Exchange) -> None:
+    """Note in CGI variables that they have come to an inner adapter, which another one may ask."""
+    if environ.get(CARRIER_KEY) is not outer:
+        environ[CARRIER_KEY] = outer
+    environ[_INSIDE_KEY] = id(environ)
+
+
+def goes_again(environ: Mapping[str, Any], outer: Exchange, begun_by: object = None) -> bool:
+    """Tell whether CGI variables are a copy of those that have gone through the app before, such as a part of a batch.
+
+    Args:
+        begun_by: what the adapter that asks has put into `routed` of the exchanges that it has begun.
+    """
+    if outer.is_finished or CARRIER_KEY not in environ:
+        return False
+    mark = environ.get(_INSIDE_KEY)
+    if mark is not None:
+        return bool(mark != id(environ))
+    if outer.carrier is environ:
+        return False
+    was_routed = getattr(environ.get("werkzeug.request"), "url_rule", None) is not None
+    return was_routed or (begun_by is not None and outer.routed is begun_by)
 
 
 def _are_same(

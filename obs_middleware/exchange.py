@@ -381,10 +381,10 @@ class Exchange(msgspec.Struct, eq=False):
             self.declared_bytes is not None and self.response_bytes >= self.declared_bytes
         )
 
-    def declare(self, length: str | None) -> None:
-        """Note the response's Content-Length, if it is one."""
-        is_length = length is not None and length.isdecimal() and len(length) < 20
-        self.declared_bytes = int(length) if is_length else None  # type: ignore[arg-type]
+    def declare(self, length: object) -> None:
+        """Note the response's Content-Length, if it is one; text, unless the app is at odds with its framework."""
+        digits = length if isinstance(length, str) else str(length)
+        self.declared_bytes = int(digits) if digits.isdecimal() and len(digits) < 20 else None
 
     def take_ids(self, request_id: str | None, correlation_id: str | None, other: str | None) -> None:
         """Take over the IDs that the app itself gives the client, so that they lead to the log lines.

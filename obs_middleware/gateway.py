@@ -18,18 +18,20 @@ from typing import TYPE_CHECKING, Any
 
 from obs_middleware import _speedups, other_ids, process, request_id
 from obs_middleware._speedups import fast, note, share_layout
-from obs_middleware.around import INERT, exchange_around
+from obs_middleware.around import INERT, exchange_around, goes_again, note_inside, part_of
+from obs_middleware.callers import callers_of, cell_content, parts_of
 from obs_middleware.deadline import STOP_SECONDS, deadline
 from obs_middleware.environ import named_request_info, request_info, variables_of
 from obs_middleware.errors import own_status
 from obs_middleware.exchange import CARRIER_KEY, CURRENT, OTHER_ID_HEADER, Exchange, OnFinish
 from obs_middleware.headers import header_values
 from obs_middleware.health.event_loops import run_in
+from obs_middleware.late_status import LateStatuses
 from obs_middleware.ops.app_pages import is_caught_by_all
 from obs_middleware.ops.endpoints import Endpoints, new_threads
 from obs_middleware.other_ids import OTHER_IDS, headers_added_around, headers_added_to
 from obs_middleware.queue import RecordQueue, flush
-from obs_middleware.reply import TEXT_HEADERS, Reply
+from obs_middleware.reply import TEXT_HEADERS, Reply, status_number
 from obs_middleware.request import with_header_names, with_path
 from obs_middleware.scope import header_names as scope_header_names
 from obs_middleware.scope import request_info as scope_request_info
@@ -61,17 +63,24 @@ __all__ = [
     "OTHER_ID_HEADER",
     "Gateway",
     "Keywords",
+    "callers_of",
+    "cell_content",
     "exchange_around",
+    "goes_again",
     "header_values",
     "headers_added_around",
     "headers_added_to",
     "is_caught_by_all",
     "named_request_info",
     "note",
+    "note_inside",
     "own_status",
+    "part_of",
+    "parts_of",
     "request_info",
     "scope_header_names",
     "scope_request_info",
+    "status_number",
     "variables_of",
     "with_header_names",
     "with_path",
@@ -97,6 +106,7 @@ class Gateway:
         is_development: known once `set_up` was called.
         needs_header_names: whether an adapter is to hand over a RequestInfo `with_header_names`.
         error_response: whether an adapter may answer an exception that nobody else answers.
+        late_statuses: takes an exchange that has failed, where a layer around the adapter decides its status.
         captures_response: whether an adapter is to call `Exchange.capture_response_headers` when a response begins.
     """
 
@@ -191,6 +201,7 @@ class Gateway:
         self.error_response = settings.error_response
         self.needs_header_names = spans.needs_header_names
         self.captures_response = spans.captured_headers is not None and spans.captured_headers.has_response
+        self.late_statuses = LateStatuses(metrics.discard)
         self._provider: Any = None
         self._next_send = 0.0
         self._starting = Lock()
@@ -259,6 +270,7 @@ class Gateway:
             _logger.error("after %g s there are still lines or spans that were not taken", STOP_SECONDS)
 
     def _hand_over(self) -> None:
+        self.late_statuses.finish_all()
         flush()
         if self._provider is not None:
             self._provider.force_flush(round(STOP_SECONDS * 1000))

@@ -21,7 +21,13 @@ from obs_asgi.response import STARTS, CapturingResponse, Response
 from obs_asgi.routes import RouteOf, Routes
 from obs_asgi.scope_copies import inert_copy, note_copy, note_errors, note_routers
 from obs_asgi.sending import send_reply
-from obs_asgi.starlette_stack import building_frame, stand_around, stand_inside, take_place
+from obs_asgi.starlette_stack import (
+    building_frame,
+    stand_around,
+    stand_around_connexion,
+    stand_inside,
+    take_place,
+)
 from obs_asgi.wrapped_apps import apps_inside, has_routes
 from obs_middleware import ConfigError, Exchange, Observer
 from obs_middleware.gateway import (
@@ -270,6 +276,7 @@ class ObservabilityMiddleware:
         if self.owner is not None:
             take_place(self.owner, self)
         try:
+            stand_around_connexion(scope.get("app"), self)
             self._look_inside()
         except Exception as error:
             self._gateway.report("inside", error)

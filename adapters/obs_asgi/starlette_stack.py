@@ -85,3 +85,15 @@ def stand_inside(app: Any, middleware: Any) -> None:
     around.owner, around.begins = app, True
     around.app = around.stack = app.middleware_stack
     app.middleware_stack = around
+
+
+def stand_around_connexion(owner: Any, middleware: Any) -> None:
+    """Put a copy of a middleware around Connexion's stack, which answers validation and exceptions further outside.
+
+    Connexion names itself in the scope, keeps the parts of its stack in a list, and calls the outermost as `app`.
+    """
+    if not type(owner).__module__.startswith("connexion.") or not isinstance(owner.middleware_stack, list):
+        return
+    if not isinstance(owner.app, type(middleware)):
+        around = copy.copy(middleware)
+        around.app, owner.app = owner.app, around

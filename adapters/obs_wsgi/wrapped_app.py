@@ -19,16 +19,15 @@ class WrappedApp:
     Attributes:
         gateway: of its Observer.
         route_of: reads the route template from an environ that the app has routed.
+        match_route: finds the route template of an environ that the app has not routed, or forgotten.
         header_names: of the request ID's and the correlation ID's headers.
         lower_names: the same in lower case, that of Content-Length and OTHER_ID_HEADER.
+        captures_response: the headers of a response go to the span.
     """
 
     gateway: Gateway
     route_of: RouteOf | None
+    match_route: RouteOf | None
     header_names: tuple[str, str]
     lower_names: tuple[str, str, str, str]
-
-    @property
-    def is_development(self) -> bool:
-        """Tell whether a debugger around us may show an exception."""
-        return self.gateway.is_development
+    captures_response: bool

@@ -28,6 +28,10 @@ _repeats_twice = re.compile(r"[^\\][+*]\)(?:[+*]|\{\d*,\})").search
 # The names that other tools which read LOG_LEVEL give to levels.
 _LEVEL_NAMES = {"warn": "WARNING", "fatal": "CRITICAL", "trace": "DEBUG"}
 _PUNCTUATION = r"^[!#-+\-./:-@\[\]-`{-~]*\Z"
+# https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+_of_service = re.compile(
+    r"_(service_host|service_port(_\w+)?|port(_\d+_(tcp|udp|sctp)(_(proto|port|addr))?)?)\Z"
+)
 _MISSPELT = 0.8  # how alike a name must be to be taken for a misspelt one
 _FLAGS = {
     "1": True,
@@ -226,7 +230,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """
         found = {}
         for name, value, label in sources.read(config or {}, os.environ if env is None else env):
-            if not _is_foreign(name, label, config or {}):
+            if not _is_foreign(name):
                 _refuse_unknown(name, label=label)
                 found[name] = value, label
         for name, value in keywords.items():
@@ -237,10 +241,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def _is_foreign(name: str, label: str, config: Mapping[str, Any]) -> bool:
-    """Tell whether a variable is another's, such as the `OBS_…_SERVICE_HOST` that Kubernetes makes of a service."""
+def _is_foreign(name: str) -> bool:
+    """Tell whether a name is somebody else's, wherever it stands: it resembles none of ours.
+
+    So are the names that Kubernetes makes of a service, such as `OBS_METRICS_PORT`, because they name services.
+    """
+    if name in _types():
+        return False
     is_near = difflib.get_close_matches(name, _types(), n=1, cutoff=_MISSPELT)
-    return name not in _types() and label not in config and not is_near
+    return not is_near or _of_service.search(name) is not None
 
 
 def _refuse_unknown(name: str, *, label: str) -> None:

@@ -110,6 +110,13 @@ def _django_response() -> Any:
     return HttpResponse("x")
 
 
+def _django_stream() -> Any:
+    _django_response()
+    from django.http import StreamingHttpResponse
+
+    return StreamingHttpResponse(iter([b"x"]))
+
+
 def _gunicorn_handler() -> Any:
     from gunicorn.config import Config
     from gunicorn.glogging import Logger
@@ -177,6 +184,12 @@ TABLE = (
         "_resource_closers",
         "the exchange of a file that the kernel sends ends before it is sent",
         _django_response,
+    ),
+    Row(
+        "django",
+        "_iterator",
+        "a stream that nobody closes ends when the garbage collector runs",
+        _django_stream,
     ),
     Row("gunicorn", "_gunicorn", "gunicorn's own lines stay as they are", _gunicorn_handler),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -144,17 +146,32 @@ def test_value_that_a_stronger_source_replaces_is_no_error() -> None:
     assert from_env(LOG_LEVEL="trace", OBS_LOG_LEVEL="ERROR").log_level == "ERROR"
 
 
-@pytest.mark.parametrize(
-    "name", ["OBS_PORT", "OBS_COLLECTOR_SERVICE_HOST", "OBS_SECRET_ACCESS_KEY", "OBS_SERVICE_PORT_HTTP"]
-)
-def test_variable_of_another_that_begins_as_ours_is_no_error(name: str) -> None:
-    """Kubernetes makes such names of a service that is called obs; clouds have an OBS of their own."""
+OF_OTHERS = [
+    "OBS_PORT",
+    "OBS_COLLECTOR_SERVICE_HOST",
+    "OBS_SECRET_ACCESS_KEY",
+    "OBS_SERVICE_PORT_HTTP",
+    "OBS_METRICS_PORT",  # of a service called obs-metrics, and near to OBS_METRICS_PATH
+    "OBS_METRICS_PORT_9090_TCP_ADDR",
+    "OBS_BUCKET",
+]
+
+
+@pytest.mark.parametrize("name", OF_OTHERS)
+def test_name_of_another_that_begins_as_ours_is_no_error(name: str) -> None:
+    """Kubernetes makes such names of a service that is called obs; clouds have an OBS of their own.
+
+    An app may take its whole environment over into its framework's config.
+    """
     assert from_env(**{name: "10.0.0.1"}) == DEFAULTS
+    assert Settings.load(env={}, config={name: "10.0.0.1"}) == DEFAULTS
 
 
-def test_name_in_a_frameworks_config_is_ours_however_odd() -> None:
-    with pytest.raises(ConfigError, match="OBS_PORT is not a setting"):
-        Settings.load(env={}, config={"OBS_PORT": 1})
+@pytest.mark.parametrize("source", ["env", "config"])
+def test_near_miss_of_a_name_is_an_error_wherever_it_stands(source: str) -> None:
+    given: Any = {"env": {}, "config": {}, source: {"OBS_METRICS_PTH": "/m"}}
+    with pytest.raises(ConfigError, match="OBS_METRICS_PTH is not a setting: did you mean OBS_METRICS_PATH"):
+        Settings.load(**given)
 
 
 def test_standard_endpoint_is_not_taken_where_the_standard_exporter_is_none() -> None:
