@@ -47,7 +47,7 @@ def _names_of(fields: Mapping[Any, Any]) -> Iterator[str]:
     """Yield the names of headers by which fields are kept, CGI variables (RFC 3875, section 4.1.18) among them."""
     has_variables = "REQUEST_METHOD" in fields
     for key in fields:
-        name = key.decode("latin-1") if isinstance(key, bytes) else key
+        name = key.decode("latin-1") if isinstance(key, bytes) else str(key)
         if not has_variables:
             yield name.lower()
         elif name.startswith("HTTP_") or name in ("CONTENT_TYPE", "CONTENT_LENGTH"):

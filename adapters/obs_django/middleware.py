@@ -145,7 +145,7 @@ class ObservabilityMiddleware:
         scope = request.__dict__.get("scope")
         if scope is None:
             return self._request_info(request.META, self._context_headers, None, request.path, scheme)
-        path, prefix = request.path, request.script_name
+        path, prefix = request.path, request.script_name  # pyright: ignore[reportAttributeAccessIssue]
         if prefix and not path.startswith(prefix):
             path = f"{prefix.rstrip('/')}{path}"  # a proxy has stripped it, and FORCE_SCRIPT_NAME adds it
         get = scope.get  # META has the method in upper case and no protocol version

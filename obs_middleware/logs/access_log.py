@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 class AccessLog:
     """Write the line of each exchange.
 
-    Its level is INFO, and for a failed one ERROR. With an exception it is WARNING, because whoever answers for the
-    exception (the framework, the server) logs it as the error, with its stack; the same error is not told twice.
+    Its level is INFO, and for a failed one ERROR. With an `Exception` it is WARNING, because whoever answers for it
+    (the framework, the server) logs it as the error, with its stack; the same error is not told twice. What is no
+    `Exception`, such as SystemExit and gevent's Timeout, nobody else logs.
 
     Args:
         look_again: is called where our handler is not the only one, or the line is not wanted at its level.
@@ -46,7 +47,7 @@ class AccessLog:
         self._look()
         level = logging.INFO
         if record.outcome == Outcome.ERROR:
-            level = logging.ERROR if exchange.error is None else logging.WARNING
+            level = logging.WARNING if isinstance(exchange.error, Exception) else logging.ERROR
         if level == logging.INFO and not exchange.fields and self.may_wait:
             return False
         if LOGGER.isEnabledFor(level):

@@ -42,7 +42,8 @@ def stamp(record: logging.LogRecord, exchange: Exchange | None = None, **fields:
 
 def context_fields() -> dict[str, Any]:
     """Return the IDs and the bound fields of the current request, for a library that has records of its own."""
-    exchange, fields = current_exchange(), dict.fromkeys(IDS)
+    exchange = current_exchange()
+    fields: dict[str, Any] = dict.fromkeys(IDS)
     added: dict[str, Any] = {}
     if exchange is not None:
         fields.update(request_id=exchange.request_id, correlation_id=exchange.correlation_id)

@@ -13,12 +13,10 @@ import select
 import stat
 import sys
 import time
+from importlib import import_module
 from typing import Any
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+fcntl: Any = None if sys.platform == "win32" else import_module("fcntl")
 
 _PATIENCE_SECONDS = 5.0  # with whoever holds the lock, or does not read
 _PAUSE_SECONDS = 0.0005

@@ -39,7 +39,7 @@ class LineHandler(_StreamHandler):
         logging.Handler.__init__(self)  # StreamHandler's would keep the stream of today
 
     @property
-    def stream(self) -> Any:
+    def stream(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Return where lines go now; None where no stream is open."""
         if self._given is not None:
             return self._given
@@ -52,7 +52,7 @@ class LineHandler(_StreamHandler):
         return None
 
     @stream.setter
-    def stream(self, stream: TextIO) -> None:
+    def stream(self, stream: TextIO) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._given = stream
 
     def handle(self, record: logging.LogRecord) -> Any:

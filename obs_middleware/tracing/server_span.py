@@ -64,6 +64,7 @@ _CAPTURES = (
     "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST",
     "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_RESPONSE",
 )
+_SANITIZE = "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SANITIZE_FIELDS"
 _logger = logging.getLogger("obs")
 _RANDOM = TraceFlags(0x02)  # trace-context-2, section 3.2.2.5.2
 _SAMPLED = TraceFlags.SAMPLED
@@ -303,9 +304,20 @@ def _captured_headers(redactor: Redactor) -> CapturedHeaders | None:
     except ImportError:
         cure = "opentelemetry-util-http is not installed: pip install 'obs-middleware[tracing]'"
     except re.error as error:
-        cure = f"one of its regular expressions is not valid: {error}"
+        bad = next(filter(_is_no_expression, (*_CAPTURES, _SANITIZE)), "one of them")
+        value = os.environ.get(bad)
+        cure = f"{bad} must be names or regular expressions of headers, got {value!r}, which is not valid: {error}"
     _logger.warning("%s is set, but no header is captured: %s", " or ".join(_CAPTURES), cure)
     return None
+
+
+def _is_no_expression(name: str) -> bool:
+    """Tell whether a variable has an item that is no regular expression."""
+    try:
+        re.compile("|".join(f"(?:{item})" for item in otel.items(name)))
+    except re.error:
+        return True
+    return False
 
 
 def _carry(exchange: Exchange, parent: SpanContext, context: Context) -> None:

@@ -7,6 +7,7 @@ no request has failed, because each is read behind a guard.
 from __future__ import annotations
 
 import ast
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -190,6 +191,12 @@ TABLE = (
         "_iterator",
         "a stream that nobody closes ends when the garbage collector runs",
         _django_stream,
+    ),
+    Row(
+        "logging",
+        "_fmt",
+        "a console handler that a server has set up counts as one of the user's",
+        logging.Formatter,
     ),
     Row("gunicorn", "_gunicorn", "gunicorn's own lines stay as they are", _gunicorn_handler),
 )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
+import weakref
 from collections.abc import Iterator
 
 import pytest
 
 from obs_middleware.ops.threads import Threads
 from tests.core.ops.asking import ask
-from tests.core.support import observer, python
+from tests.core.support import eventually, observer, python
 
 
 @pytest.fixture
@@ -57,6 +59,44 @@ def test_what_waits_for_a_thread_is_done_though_no_further_one_can_be_started(
     assert threads.submit(threading.get_ident).result() == threading.get_ident()
     go_on.set()
     assert first.result(5)
+
+
+def test_calls_run_beside_each_other_and_an_idle_thread_is_used_again(threads: Threads) -> None:
+    both = threading.Barrier(2, timeout=5)
+    assert sorted(one.result(5) for one in [threads.submit(both.wait) for _ in range(2)]) == [0, 1]
+    names = {threads.submit(lambda: threading.current_thread().name).result(5) for _ in range(10)}
+    assert names <= {"own_0", "own_1"}
+
+
+def test_result_of_a_call_is_not_held(threads: Threads) -> None:
+    class Page:
+        pass
+
+    made = threads.submit(Page)
+    page = weakref.ref(made.result(5))
+    del made
+    threads.submit(bool).result(5)
+    gc.collect()
+    assert page() is None
+
+
+def test_threads_end_with_their_pool() -> None:
+    pool = Threads(1, "short-lived")
+    pool.submit(bool).result(5)
+    del pool
+    gc.collect()
+    eventually(lambda: not [one for one in threading.enumerate() if one.name == "short-lived_0"])
+
+
+def test_call_that_hangs_keeps_no_process_from_ending() -> None:
+    code = """
+import threading
+from obs_middleware.ops.threads import Threads
+begun = threading.Event()
+Threads(1, "own").submit(lambda: (begun.set(), threading.Event().wait()))
+print(begun.wait(5))
+"""
+    assert python(code) == "True\n"
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/health/ready"])

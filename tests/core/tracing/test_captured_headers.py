@@ -98,7 +98,11 @@ def test_an_expression_that_is_none_is_a_warning(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv(f"{PREFIX}_SERVER_REQUEST", "x-(shop")
     with caught("obs") as log:
         assert not observer().gateway.needs_header_names
-    assert "not valid" in log.records[0].getMessage()
+    message = log.records[0].getMessage()
+    assert "not valid" in message
+    assert (
+        f"{PREFIX}_SERVER_REQUEST must be names or regular expressions of headers, got 'x-(shop'" in message
+    )
 
 
 def test_a_missing_package_is_a_warning_that_names_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:

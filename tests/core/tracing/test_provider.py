@@ -246,10 +246,6 @@ def test_bad_variables_are_warned_of_and_spans_are_sent() -> None:
         {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317"},
         {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
         {"OTEL_EXPORTER_OTLP_ENDPOINT": "unix:///run/otel.sock", "OTEL_TRACES_EXPORTER": "otlp_proto_grpc"},
-        {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
-            "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER": "nobodys",
-        },
     ],
     ids=str,
 )
