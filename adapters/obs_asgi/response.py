@@ -186,9 +186,7 @@ class Response:
         exchange = self.exchange
         if kind in _STARTS:
             status = message["status"]
-            exchange.status = (
-                status if type(status) is int else int(status)
-            )  # an HTTPStatus too is its number
+            exchange.status = status if type(status) is int else int(status)  # an HTTPStatus is its number
             if "trailers" in message:
                 self.has_trailers = message["trailers"]
         headers = [*(message.get("headers") or ())]
