@@ -47,7 +47,6 @@ def name(request: pytest.FixtureRequest) -> str:
 def server(name: str, tmp_path: Path) -> Iterator[Server]:
     """A server of its own for each test, so that each reads its own log."""
     program, *options = SERVERS[name]
-    pytest.importorskip(program)
     more = running.gunicorn_options() if program == "gunicorn" else []
     path = {"PYTHONPATH": f"{ROOT}:{ROOT / 'adapters'}"}
     command = [sys.executable, "-m", program, *options, *more]
