@@ -66,7 +66,9 @@ class Routes:
         if self._route_of is not None:
             return self._route_of(scope)
         route, (root, prefix) = scope.get("route"), before
-        mounted = scope.get("root_path", "")[len(root) :]
+        mounted = scope.get("root_path", "")
+        if root:
+            mounted = mounted[len(root) :]
         if route is None or hasattr(route, "routes"):
             template = self._of_others(scope)
             if template is None and route is None and "endpoint" in scope:
