@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 class Row(NamedTuple):
     """What is read of a library, what happens without it, and something that has it."""
 
-    library: str
+    package: str
     attribute: str
     without: str
     holder: Callable[[], Any]
@@ -202,10 +202,10 @@ TABLE = (
 )
 
 
-@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.library} {row.attribute}: {row.without}")
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.package} {row.attribute}: {row.without}")
 def test_the_attribute_is_still_there(row: Row) -> None:
     assert hasattr(row.holder(), row.attribute), (
-        f"{row.library} has no {row.attribute} any more: {row.without}"
+        f"{row.package} has no {row.attribute} any more: {row.without}"
     )
 
 
