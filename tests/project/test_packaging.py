@@ -182,7 +182,6 @@ observer.nothing_of_the_kind
 
 def test_a_type_checker_sees_the_types(bare: Path, tmp_path: Path) -> None:
     """Of the installed wheel, and in strict mode: what is right passes, what is wrong is an error."""
-    pytest.importorskip("mypy")
     (tmp_path / "user.py").write_text(USER)
     command = [
         sys.executable,

@@ -27,7 +27,6 @@ SERIES = 200 * 3 * 4
 @pytest.fixture(scope="module", params=SERVERS)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     program, *options = SERVERS[request.param]
-    pytest.importorskip(program)
     path = {"PYTHONPATH": f"{ROOT}:{ROOT / 'adapters'}"}
     command = [sys.executable, "-m", program, *options]
     folder = tmp_path_factory.mktemp("server")

@@ -260,7 +260,6 @@ for name in ("gunicorn.error", "gunicorn.own"):
 
 
 def test_lines_of_the_servers_come_in_our_format_and_their_access_lines_do_not() -> None:
-    pytest.importorskip("uvicorn")
     *lines, own = printed(before=GUNICORN + UVICORN, after=SERVERS).splitlines()
     found = [strict_json(line) for line in lines]
     assert [(line["logger"], line["message"]) for line in found] == [
@@ -272,7 +271,6 @@ def test_lines_of_the_servers_come_in_our_format_and_their_access_lines_do_not()
 
 
 def test_access_lines_of_the_server_stay_where_ours_are_off() -> None:
-    pytest.importorskip("uvicorn")
     text = printed(before=GUNICORN + UVICORN, after=SERVERS, OBS_ACCESS_LOG="0")
     assert text.count("GET / HTTP/1.1") == 1
 
