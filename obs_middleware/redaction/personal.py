@@ -17,7 +17,12 @@ _email = re.compile(
     r"(?!@|:[\w.~-]+/)",
 )
 _cards = re.compile(
-    r"(?:(?<![A-Za-z\d.])|(?<=%B))\d(?:(?:[ .+_-]|%20|\u00a0)?\d){12,47}(?!\.?\d{2})", re.ASCII
+    r"(?:(?<![A-Za-z\d.])|(?<=%B))\d(?:(?:[ .+_-]|%20|\u00a0)?\d){12,47}(?!\.?\d{2}|\d?[A-Za-z])", re.ASCII
+)
+# UUIDs and traceparents: random digits, among which a card number or an IBAN may stand by chance.
+_random_id = re.compile(
+    r"((?<![0-9A-Za-z])(?:[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|"
+    r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2})(?![0-9A-Za-z]))"
 )
 _group = re.compile(r"\d+", re.ASCII)
 _iban = re.compile(
@@ -101,6 +106,11 @@ def hide_emails(text: str, mark: Callable[[str], str]) -> str:
 
 def hide_numbers(text: str, mark: Callable[[str], str]) -> str:
     """Return the text without card numbers, IBANs, phone numbers and national IDs."""
+    if text.count("-") >= 3:
+        pieces = _random_id.split(text)
+        if len(pieces) > 1:
+            pieces[::2] = [hide_numbers(piece, mark) for piece in pieces[::2]]
+            return "".join(pieces)
     text = _phone_by_context.sub(
         lambda match: match[1] + (mark(match[2]) if _has_phone_digits(match[2]) else match[2]), text
     )

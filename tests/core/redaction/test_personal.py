@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from obs_middleware.redaction.personal import is_card, luhn
-from tests.core.redaction.hiding import text
+from tests.core.redaction.hiding import CARD, text
 
 
 @pytest.mark.parametrize(
@@ -98,3 +98,27 @@ def test_card_needs_its_beginning_its_length_and_its_check_digit() -> None:
     assert is_card("4111111111111111")
     assert not is_card("1111111111111117")
     assert not is_card("4111111111111112")
+
+
+@pytest.mark.parametrize(
+    "random_id",
+    [
+        "01a22329-4373-7939-862a-b6933b71e79f",
+        "01a246bb-4053-7734-8096-2e415d7d13ce",
+        "b18c8632-2266-4668-8665-0967dbc38a39",
+        "A47AB8AB-2F4A-4B50-BE21-29FC92218538",
+        "4830649618937fd2601e3c3909167cb1",
+        "42124688192940b4",
+        "00-fb5bb8da7c31eda8dd5c577ca4506bc5-6530213213365245-01",
+    ],
+)
+@pytest.mark.parametrize("around", ["{}", "order {} was paid", "/orders/{}/items", '{{"id": "{}"}}'])
+def test_random_id_stays_though_a_card_or_an_account_stands_in_it_by_chance(
+    random_id: str, around: str
+) -> None:
+    assert text(around.format(random_id)) == around.format(random_id)
+
+
+def test_card_beside_a_random_id_is_hidden() -> None:
+    random_id = "b18c8632-2266-4668-8665-0967dbc38a39"
+    assert text(f"{random_id} paid by {CARD}") == f"{random_id} paid by REDACTED"
