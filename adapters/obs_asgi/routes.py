@@ -48,7 +48,8 @@ class Routes:
         self._template_of = template_of
         self._route_of = route_of
         self._is_below = False  # around one route alone: the templates are those of the app around us
-        self._lists: list[tuple[Any, int]] = []  # of routes, and how many there were
+        self._lists: list[Any] = []  # of routes, as the apps have them
+        self._read: list[Any] = []  # the same lists as they were when they were read
         self._mounts: list[Template] = []
         self._literal: set[str] = set()
         self._endpoints: dict[int, list[Template]] = {}
@@ -70,7 +71,8 @@ class Routes:
         if root:
             mounted = mounted[len(root) :]
         if route is None or hasattr(route, "routes"):
-            template = self._of_others(scope)
+            is_of_others = self._template_of is not None or "path_template" in scope
+            template = self._of_others(scope) if is_of_others else None
             if template is None and route is None and "endpoint" in scope:
                 return self._of_endpoint(scope, root, prefix)
             if template is None and route is not None:
@@ -130,7 +132,7 @@ class Routes:
 
     def _read_again(self) -> None:
         """Read the templates, at first and when routes have been added or taken away."""
-        if self._lists and all(len(routes) == count for routes, count in self._lists):
+        if self._lists and self._lists == self._read:
             return
         self._lists, self._mounts, self._endpoints = [], [], {}
         for app in self._apps:
@@ -140,7 +142,8 @@ class Routes:
                 if is_mount:
                     self._mounts.append((pattern, text))
         self._literal = {text for _, text in self._mounts if "{" not in text}
-        self._lists = self._lists or [((), 0)]
+        self._lists = self._lists or [()]
+        self._read = [list(routes) if isinstance(routes, list) else routes for routes in self._lists]
 
 
 def _router(app: Any) -> Any:
@@ -151,13 +154,13 @@ def _router(app: Any) -> Any:
 
 
 def _templates(
-    routes: Sequence[Any], lists: list[tuple[Any, int]], before: str = "", text: str = ""
+    routes: Sequence[Any], lists: list[Any], before: str = "", text: str = ""
 ) -> Iterator[tuple[re.Pattern[str], str, Any, bool]]:
     """Yield (pattern, template, endpoint, whether it is a mount) of all routes, mounts first to last and inwards.
 
-    Each list of routes is added to `lists` with its length.
+    Each list of routes is added to `lists`.
     """
-    lists.append((routes, len(routes)))
+    lists.append(routes)
     for route in routes:
         if hasattr(route, "effective_route_contexts"):  # FastAPI's included router
             included = [context.starlette_route for context in route.effective_route_contexts()]

@@ -42,7 +42,8 @@ class Inside:
         self._outer = outer
         self._part: Exchange | None = None
         own: dict[str, Any] = request.__dict__
-        was_routed = "obs_exchange" in own and request.resolver_match is not None
+        # Django 4.2 leaves `resolver_match` out of a copy; a request of its own has it, None at first.
+        was_routed = "obs_exchange" in own and own.get("resolver_match", self) is not None
         if was_routed or goes_again(request.META, outer):
             self._part = part_of(outer)
             return

@@ -46,6 +46,8 @@ def run_in_own_loop(awaitable: Awaitable[Any], seconds: float) -> Any:
     coroutine = _contained(awaitable)
     try:
         return _result(loop.run_until_complete(asyncio.wait_for(coroutine, seconds)))
+    except asyncio.TimeoutError:  # another class than the builtin one before Python 3.11
+        raise TimeoutError from None
     finally:
         _close(coroutine, awaitable)
 
@@ -69,6 +71,7 @@ def close_own_loop() -> None:
 
 def _run_in_asyncio(loop: Any) -> Await:
     import asyncio
+    from concurrent.futures import TimeoutError as FutureTimeoutError
 
     def run(awaitable: Awaitable[Any], seconds: float) -> Any:
         coroutine = _contained(awaitable)
@@ -79,6 +82,8 @@ def _run_in_asyncio(loop: Any) -> Await:
             raise
         try:
             return _result(future.result(seconds))
+        except FutureTimeoutError:  # another class than the builtin one before Python 3.11
+            raise TimeoutError from None
         finally:
             future.cancel()  # where it is late; a loop that has stopped never ends it
 

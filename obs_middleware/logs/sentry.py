@@ -46,12 +46,22 @@ class SentryScrubber:
             return self._redactor.text(value)
         if isinstance(value, dict):
             cleaned = {name: self._clean(inner, str(name)) for name, inner in value.items()}
-            if "params" in value and cleaned.get("formatted") != value.get("formatted"):
+            if "params" in value and self._is_secret_when_formatted(value):
                 del cleaned["params"]  # one of them is the secret, with no name beside it
             return cleaned
         if isinstance(value, (list, tuple)):
             return [self._clean(inner) for inner in value]
         return value
+
+    def _is_secret_when_formatted(self, entry: dict[str, Any]) -> bool:
+        """Tell whether the text of a logged message has a secret; older releases hand it over unformatted."""
+        text = entry.get("formatted")
+        if text is None:
+            try:
+                text = entry["message"] % tuple(entry["params"])
+            except Exception:
+                return True
+        return bool(self._redactor.text(text) != text)
 
 
 def agree_with_sentry(settings: Settings) -> None:
@@ -62,4 +72,4 @@ def agree_with_sentry(settings: Settings) -> None:
         return
     with suppress(AttributeError):  # before 2.0
         logging_integration.ignore_logger(_ACCESS_LOGGER)
-        sdk.get_global_scope().add_event_processor(SentryScrubber(settings))
+        sdk.Scope.get_global_scope().add_event_processor(SentryScrubber(settings))

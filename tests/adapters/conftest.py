@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from obs_middleware import Observer
+from obs_middleware.queue import flush
 
 
 @pytest.fixture
@@ -24,6 +25,7 @@ def observer() -> Iterator[Observer]:
 @pytest.fixture
 def access() -> Iterator[list[Any]]:
     """Every access line, as a record: `line.route`, `line.status`, `line.outcome` …"""
+    flush()  # what earlier tests have left
     logger = logging.getLogger("obs.access")
     lines = _Lines()
     level = logger.level

@@ -149,8 +149,10 @@ def test_path_and_route_agree_on_a_prefix_that_a_proxy_strips(ask_django: Any, a
     with project(FORCE_SCRIPT_NAME="/shop"):
         ask_django("/items/7")
     (line,) = access
-    assert line.path == "/shop/items/7"
-    assert line.route.startswith("/shop/items/")
+    # Django 4.2 puts FORCE_SCRIPT_NAME into no path under ASGI.
+    prefix = "" if django.VERSION < (5, 0) and ask_django.__name__ == "asgi" else "/shop"
+    assert line.path == f"{prefix}/items/7"
+    assert line.route.startswith(f"{prefix}/items/")
 
 
 # Before Django's own refusals

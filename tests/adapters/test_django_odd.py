@@ -6,6 +6,7 @@ import copy
 import gc
 import io
 import pickle
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache
@@ -223,12 +224,15 @@ def test_the_end_of_a_generator_is_a_cancellation(access: list[Any], target: str
 def test_a_stream_that_nobody_closes_ends_when_it_is_dropped(access: list[Any], pieces: Any) -> None:
     """asgiref's WsgiToAsgi stops at the declared length; whatever Django makes bytes of is counted."""
     ONCE["pieces"] = pieces
+
     with project(**HERE):
         gc.collect()
         gc.disable()
         try:
             answer = get(WsgiToAsgi(wsgi_app()), "/sized", headers=[(b"host", b"shop.test")])
             assert len(answer.body) == 6
+            if sys.version_info < (3, 11):
+                gc.collect()  # Django's look at its databases leaves a cycle there, which holds frames
             assert [(*told(line), line.response_bytes) for line in access] == [("/sized", 200, "ok", None, 6)]
         finally:
             gc.enable()

@@ -63,5 +63,5 @@ def test_pages_that_are_switched_off_are_the_apps() -> None:
     Observability(app, metrics_path=None, ready_path=None, log_setup=False)
     client = app.test_client()
     assert client.get("/metrics").text == "theirs"
-    assert client.get("/health/ready").status_code == 404
+    assert client.get("/health/ready", buffered=True).status_code == 404
     assert client.get("/health/live").status_code == 200
