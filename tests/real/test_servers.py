@@ -52,6 +52,7 @@ server.serve_forever()
 SERVERS = {
     "uvicorn": ["uvicorn", "--port", "{port}", ASGI],
     "uvicorn h11 asyncio": ["uvicorn", "--port", "{port}", "--http", "h11", "--loop", "asyncio", ASGI],
+    "daphne": ["daphne", "--access-log", "/dev/null", "--bind", "127.0.0.1", "--port", "{port}", ASGI],
     "hypercorn": ["hypercorn", "--bind", "127.0.0.1:{port}", ASGI],
     "granian asgi": [*GRANIAN, "asgi", ASGI],
     "granian wsgi": [*GRANIAN, "wsgi", WSGI],
