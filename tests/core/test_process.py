@@ -289,9 +289,11 @@ def test_lines_that_wait_at_the_end_of_a_forked_process_are_written() -> None:
 # A process that stands still
 
 STANDS_STILL = """
-import os, sys
+import os, sys, time
 from types import SimpleNamespace
 from obs_middleware import Observer, RequestInfo
+sleep = time.sleep
+time.sleep = lambda _: sleep(60)  # however slow the machine is, the thread that would write the line comes too late
 uwsgi = os.environ.get("UWSGI_OPTIONS")
 if uwsgi is not None:
     sys.modules["uwsgi"] = SimpleNamespace(opt=dict.fromkeys(uwsgi.split(), True))
@@ -300,7 +302,6 @@ own = Observer()
 own.gateway.set_up()
 sys.modules.update(dict.fromkeys(os.environ.get("IMPORTED_LATER", "").split()))
 own.gateway.started()
-sys.setswitchinterval(60)  # however slow the machine is, no other thread gets a turn
 exchange = own.gateway.start(RequestInfo("GET", "/last", "", "http", {}.get))
 exchange.status = 200
 exchange.finish()
