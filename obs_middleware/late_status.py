@@ -63,13 +63,12 @@ class LateStatuses:
                 exchange, status_of, failed = self._waiting.popleft()
             except IndexError:
                 return
-            age = perf_counter() - failed
-            if age < min_age:
+            if perf_counter() - failed < min_age:
                 self._waiting.append((exchange, status_of, failed))
                 continue
             try:
                 exchange.status = status_of() or exchange.status
             except Exception as error:
                 exchange.report("late_status", error)
-            exchange.started += age  # its duration ends where it has failed
+            exchange.started += perf_counter() - failed  # its duration ends where it has failed
             exchange.finish(is_complete=False)

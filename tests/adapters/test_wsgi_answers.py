@@ -72,10 +72,10 @@ def test_a_page_around_us_is_what_the_client_gets(
     done = call(layer(ObservabilityMiddleware(app, observer)))
     took_ms = (time.perf_counter() - began) * 1000
     assert (done.status, done.sent, done.error) == (503, b"page", None)
-    time.sleep(0.01)  # which is no part of the request
+    time.sleep(0.05)  # which is no part of the request
     observer.close()
     assert [told(line)[:3] for line in access] == [(503, "error", "LookupError")]
-    assert access[0].duration_ms <= took_ms
+    assert access[0].duration_ms < took_ms + 25
 
 
 def test_the_status_of_a_page_around_us_is_learnt_without_being_asked(
