@@ -14,6 +14,8 @@ from collections.abc import MutableMapping
 from types import FrameType, MethodType
 from typing import Any
 
+from obs_asgi.scope_copies import note_errors
+
 Scope = MutableMapping[str, Any]
 
 
@@ -78,9 +80,13 @@ def take_place(owner: Any, middleware: Any) -> None:
 
 
 def stand_inside(app: Any, middleware: Any) -> None:
-    """Put a copy of a middleware that is wrapped around an app inside of it, around the app's stack."""
+    """Put a copy of a middleware that is wrapped around an app inside of it, around the app's stack.
+
+    No added instance is there to note exceptions, so that the error middleware does.
+    """
     if app.middleware_stack is None:
         app.middleware_stack = app.build_middleware_stack()
+    note_errors((app,))
     around = copy.copy(middleware)
     around.owner, around.begins = app, True
     around.app = around.stack = app.middleware_stack
