@@ -169,7 +169,7 @@ class ObservabilityMiddleware:
                 await response.fail(error, partial(self._is_answered, send))
                 raise
             except BaseException as error:
-                exchange.note_raised(error)
+                response.note_raised(error)
                 raise
             finally:
                 # Servers keep a connection's last scope: with some dozens of those, and all that hangs on an exchange,

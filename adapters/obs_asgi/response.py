@@ -170,10 +170,10 @@ class Response:
         exchange = self.exchange
         try:
             self._note_failure(error)
-            if exchange.status is not None or self.scope["type"] != "http" or exchange.is_client_gone:
+            if exchange.status is not None or exchange.is_client_gone:
                 return
             status = own_status(error)
-            is_ours = status is None and not is_answered()
+            is_ours = status is None and self.scope["type"] == "http" and not is_answered()
         except Exception as failure:
             exchange.report("response", failure)
             return
@@ -183,6 +183,13 @@ class Response:
             return
         exchange.status = status or 500  # as the layer answers, or the server
         self.end(is_complete=exchange.status < 500)
+
+    def note_raised(self, error: BaseException) -> None:
+        """Note what is no Exception: where it is no cancellation either, servers answer it with a 500."""
+        exchange = self.exchange
+        exchange.note_raised(error)
+        if exchange.status is None and not exchange.is_cancelled and not exchange.is_client_gone:
+            exchange.status = 500
 
     async def _answer_error(self) -> None:
         headers = [
