@@ -231,19 +231,20 @@ class Response:
         routed, routes = self.exchange.routed, self.routes
         if routed is None:
             return routes.template(self.scope, self.before)
-        named = self.exchange.route
+        named, path = self.exchange.route, self.exchange.info.path
         if type(routed) is tuple:
             root, template = routed
             if named != f"{root.rstrip('/')}{template}":  # the user has named it since
                 return named
-            return f"{routes.entered(root, self.before, has_parameters=False)[1].rstrip('/')}{template}"
+            return f"{routes.entered(root, self.before, path, has_parameters=False)[1].rstrip('/')}{template}"
         if named is not None:
             return named
         copies = [copy for copy in routed.values() if copy is not None]
         if not copies:
             return routes.template(self.scope, self.before)
-        scope, _, root, has_parameters = copies[-1]
-        before = routes.entered(root, self.before, has_parameters=has_parameters)
+        before, scope = self.before, copies[-1].scope
+        for _, _, root, has_parameters in (copies[0], copies[-1]):
+            before = routes.entered(root, before, path, has_parameters=has_parameters)
         return routes.template(scope, before) or routes.template(self.scope, self.before)
 
     def _with_headers(self, kind: str, message: Message) -> Message:

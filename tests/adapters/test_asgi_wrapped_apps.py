@@ -185,6 +185,53 @@ def test_prefix_that_a_layer_cuts_off_is_no_part_of_the_template(
     assert [line.route for line in access] == ["/items/{number}", "/gw/books/items/{number}"]
 
 
+def set_in_place(scope: Any, root: str) -> Any:
+    scope["root_path"] = scope["root_path"] + root
+    return scope
+
+
+def set_in_a_copy(scope: Any, root: str) -> Any:
+    return set_in_place(dict(scope), root)
+
+
+def moved_in_place(scope: Any, root: str) -> Any:
+    scope["path"] = scope["path"].removeprefix(root)
+    return set_in_place(scope, root)
+
+
+@pytest.mark.parametrize("how", [set_in_place, set_in_a_copy, moved_in_place])
+@pytest.mark.parametrize("is_added", [True, False], ids=["added", "wrapped"])
+@pytest.mark.parametrize("kind", [Starlette, FastAPI])
+def test_prefix_that_a_layer_moves_to_the_root_path_is_shown(
+    observer: Observer, access: list[Any], how: Any, is_added: bool, kind: Any
+) -> None:
+    """Where a proxy has stripped it, it is neither in the path nor in the route."""
+
+    class Layer:
+        def __init__(self, app: App) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "http":
+                scope = how(scope, "/gw")
+            await self.app(scope, receive, send)
+
+    app = kind()
+    app.add_route("/items/{number}", fine)
+    app.mount("/t/{tenant}", Starlette(routes=[Route("/items/{number}", fine)]))
+    if is_added:
+        app.add_middleware(Layer)
+        app.add_middleware(ObservabilityMiddleware, observer=observer)
+    else:
+        app = ObservabilityMiddleware(Layer(app), observer=observer)
+    served(app, "/gw/items/1", "/gw/t/acme/items/2", "/items/3")
+    shown = [(line.path, line.route) for line in access]
+    assert shown[0] == ("/gw/items/1", "/gw/items/{number}")
+    assert shown[2] == ("/items/3", "/items/{number}")
+    if how is not moved_in_place:  # Starlette finds no mount then, without us either
+        assert shown[1] == ("/gw/t/acme/items/2", "/gw/t/{tenant}/items/{number}")
+
+
 def test_layer_that_finds_its_app_in_a_module_has_routes(observer: Observer, access: list[Any]) -> None:
     async def layer(scope: Any, receive: Any, send: Any) -> None:
         await GLOBAL["app"](dict(scope), receive, send)
