@@ -11,15 +11,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from obs_asgi.app_pages import has_route
-from obs_asgi.failing import is_layer_around
+from obs_asgi.failing import is_layer_around, own_error
 from obs_asgi.lifespan import Lifespan, refuse
 from obs_asgi.loop import in_thread, serving_loop
+from obs_asgi.noted_errors import note_errors, note_streams
 from obs_asgi.other_frameworks import read_routes
 from obs_asgi.other_telemetry import Telemetry
 from obs_asgi.request import named_request_info, own_path
 from obs_asgi.response import STARTS, CapturingResponse, Response
 from obs_asgi.routes import RouteOf, Routes
-from obs_asgi.scope_copies import inert_copy, note_copy, note_errors, note_routers
+from obs_asgi.scope_copies import inert_copy, note_copy, note_routers
 from obs_asgi.sending import send_reply
 from obs_asgi.starlette_stack import (
     building_frame,
@@ -135,7 +136,7 @@ class ObservabilityMiddleware:
             try:
                 await self.app(scope, receive, send)
             except Exception as error:
-                outer.note_error(error)
+                outer.note_error(own_error(error))
                 raise
             return
         kind = scope["type"]
@@ -230,7 +231,7 @@ class ObservabilityMiddleware:
         try:
             await self.app(scope, receive, name_route)
         except Exception as error:
-            around.note_error(error)
+            around.note_error(own_error(error))
             raise
 
     async def _reply(self, scope: Scope, path: str, send: Send) -> None:
@@ -287,6 +288,8 @@ class ObservabilityMiddleware:
         apps = [inner.app for inner in inside]
         note_routers(inside)
         note_errors(app for app in apps if app is not self.owner)
+        if self.owner is not None:
+            note_streams(self.owner.middleware_stack)
         self._telemetry.agree([self.owner, *apps], around=self.owner or self.app)
         template_of = None if self._route_of is not None else read_routes(apps)
         routed = {

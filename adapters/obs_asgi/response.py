@@ -9,8 +9,10 @@ from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
-from obs_asgi.failing import is_refusal
+from obs_asgi.failing import is_refusal, own_error
+from obs_asgi.noted_errors import CUT_KEY
 from obs_asgi.routes import Routes
+from obs_asgi.scope_copies import is_routed
 from obs_middleware import Exchange
 from obs_middleware.gateway import OTHER_IDS, header_values, headers_added_around, own_status
 
@@ -204,7 +206,7 @@ class Response:
         """Note what the app has raised, and whether the server refused a chunk since the client has gone."""
         if self.is_streaming and is_refusal(error, self.server_send.__code__):
             self.exchange.is_client_gone = True
-        self.exchange.note_error(error)
+        self.exchange.note_error(own_error(error))
 
     def end(self, *, is_complete: bool = False) -> None:
         """Finish the exchange, now that its route is known."""
@@ -215,6 +217,8 @@ class Response:
         if exchange.status == 101 and scope["type"] == "websocket":
             is_failed = exchange.is_client_gone or exchange.is_cancelled
             is_complete = not is_failed and (exchange.error is None or self.has_closed)
+        if exchange.error is not None and scope.pop(CUT_KEY, False):
+            is_complete = False
         if exchange.route is None or exchange.routed is not None:
             try:
                 exchange.route = self._route()
@@ -242,8 +246,9 @@ class Response:
         copies = [copy for copy in routed.values() if copy is not None]
         if not copies:
             return routes.template(self.scope, self.before)
-        before, scope = self.before, copies[-1].scope
-        for _, _, root, has_parameters in (copies[0], copies[-1]):
+        last = next((copy for copy in reversed(copies) if is_routed(copy.scope)), copies[-1])
+        before, scope = self.before, last.scope
+        for _, _, root, has_parameters in (copies[0], last):
             before = routes.entered(root, before, path, has_parameters=has_parameters)
         return routes.template(scope, before) or routes.template(self.scope, self.before)
 

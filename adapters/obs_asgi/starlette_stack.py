@@ -14,7 +14,7 @@ from collections.abc import MutableMapping
 from types import FrameType, MethodType
 from typing import Any
 
-from obs_asgi.scope_copies import note_errors
+from obs_asgi.noted_errors import note_errors
 
 Scope = MutableMapping[str, Any]
 
@@ -103,3 +103,4 @@ def stand_around_connexion(owner: Any, middleware: Any) -> None:
     if not isinstance(owner.app, type(middleware)):
         around = copy.copy(middleware)
         around.app, owner.app = owner.app, around
+        middleware.begins = False
