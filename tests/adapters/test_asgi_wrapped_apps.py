@@ -305,6 +305,49 @@ def test_batch_of_a_layer_inside_has_no_route_of_a_part(observer: Observer, acce
     assert [(line.path, line.route, line.status) for line in access] == [("/batch", None, 200)]
 
 
+@pytest.mark.parametrize("copied", [dict, copy.copy, lambda scope: scope], ids=["dict", "copy", "same"])
+@pytest.mark.parametrize("is_added", [True, False], ids=["added", "wrapped"])
+def test_layer_that_tries_another_path_has_the_route_of_that(
+    observer: Observer, access: list[Any], copied: Any, is_added: bool
+) -> None:
+    """As for an app of one page, or a slash at the end; an error of the second try counts too."""
+
+    class Tries:
+        def __init__(self, app: App) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] != "http":
+                await self.app(scope, receive, send)
+                return
+            is_missing = False
+
+            async def look(message: Any) -> None:
+                nonlocal is_missing
+                is_missing = is_missing or message.get("status") == 404
+                if not is_missing:
+                    await send(message)
+
+            await self.app(copied(scope), receive, look)
+            if is_missing:
+                again = copied(scope)
+                again["path"] = "/boom/1" if scope["path"] == "/fail" else "/items/1"
+                await self.app(again, receive, send)
+
+    app = shop()
+    if is_added:
+        app.add_middleware(Tries)
+        app.add_middleware(ObservabilityMiddleware, observer=observer)
+    else:
+        app = ObservabilityMiddleware(Tries(app), observer=observer)
+    served(app, "/some/page", "/books/items/2", "/fail")
+    assert [(line.path, line.route, line.status, line.error_type) for line in access] == [
+        ("/some/page", "/items/{number}", 200, None),
+        ("/books/items/2", "/books/items/{number}", 200, None),
+        ("/fail", "/boom/{number}", 500, "LookupError"),
+    ]
+
+
 def test_request_that_the_app_hands_to_itself_has_the_route_of_the_last(
     observer: Observer, access: list[Any]
 ) -> None:
