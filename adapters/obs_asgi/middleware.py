@@ -14,7 +14,7 @@ from obs_asgi.app_pages import has_route
 from obs_asgi.failing import is_layer_around, own_error
 from obs_asgi.lifespan import Lifespan, refuse
 from obs_asgi.loop import in_thread, serving_loop
-from obs_asgi.noted_errors import note_errors, note_streams
+from obs_asgi.noted_errors import note_errors, note_errors_around
 from obs_asgi.other_frameworks import read_routes
 from obs_asgi.other_telemetry import Telemetry
 from obs_asgi.request import named_request_info, own_path
@@ -289,7 +289,7 @@ class ObservabilityMiddleware:
         note_routers(inside)
         note_errors(app for app in apps if app is not self.owner)
         if self.owner is not None:
-            note_streams(self.owner.middleware_stack)
+            note_errors_around(self.owner.middleware_stack)
         self._telemetry.agree([self.owner, *apps], around=self.owner or self.app)
         template_of = None if self._route_of is not None else read_routes(apps)
         routed = {

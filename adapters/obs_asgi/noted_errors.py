@@ -7,13 +7,13 @@ failed as if it were whole, and may answer what its `call_next` raises.
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from typing import Any
 
 from obs_asgi.failing import own_error
-from obs_asgi.scope_copies import is_routed
+from obs_asgi.scope_copies import exchange_of, is_routed
 from obs_asgi.wrapped_apps import has, has_routes, is_starlette
-from obs_middleware.gateway import CARRIER_KEY, own_status
+from obs_middleware.gateway import own_status
 
 Scope = MutableMapping[str, Any]
 
@@ -34,18 +34,36 @@ def note_errors(apps: Iterable[Any]) -> None:
             app.build_middleware_stack = functools.partial(_built, app.build_middleware_stack)
 
 
-def note_streams(stack: Any) -> None:
-    """Let the innermost BaseHTTPMiddleware of a stack note how the response that it hands on has ended."""
-    layer, innermost = stack, None
+def note_errors_around(stack: Any) -> None:
+    """Let the error middleware of a stack that has us inside note what passes none of us: another layer is outside.
+
+    The innermost BaseHTTPMiddleware notes how the response that it hands on has ended.
+    """
+    for layer in _layers(stack):
+        is_outside = not type(getattr(layer, "app", None)).__module__.startswith("obs_asgi.")
+        if is_outside and type(layer).__name__.endswith("ErrorMiddleware"):
+            _note_errors_of(layer)
+            break
+    _note_streams(stack)
+
+
+def _note_streams(stack: Any) -> None:
+    innermost = None
+    for layer in _layers(stack):
+        innermost = layer if _BASE in _classes(layer) else innermost
+    if innermost is not None and type(innermost.app) is not _NotingStreams:
+        innermost.app = _NotingStreams(innermost.app)
+
+
+def _layers(stack: Any) -> Iterator[Any]:
+    """Yield the layers of a stack, outermost first, without the router."""
+    layer = stack
     for _ in range(_MOST):
         layer = getattr(layer, "__self__", layer)
         if layer is None or has_routes(layer):
-            break
-        if _BASE in _classes(layer):
-            innermost = layer
+            return
+        yield layer
         layer = getattr(layer, "app", None)
-    if innermost is not None and type(innermost.app) is not _NotingStreams:
-        innermost.app = _NotingStreams(innermost.app)
 
 
 class _NotingErrors:
@@ -60,10 +78,8 @@ class _NotingErrors:
         self._is_noted = is_noted
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        outer = scope.get(CARRIER_KEY)
-        if outer is None or (
-            outer.carrier is not scope and is_routed(scope)
-        ):  # a part that the app runs by itself
+        outer = exchange_of(scope)
+        if outer is None or _is_part(outer, scope):
             await self.app(scope, receive, send)
             return
         try:
@@ -83,8 +99,8 @@ class _NotingStreams:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        outer = scope.get(CARRIER_KEY)
-        if outer is None or outer.carrier is not scope:
+        outer = exchange_of(scope)
+        if outer is None or _is_part(outer, scope):
             await self.app(scope, receive, send)
             return
         has_begun = False
@@ -99,8 +115,13 @@ class _NotingStreams:
         except Exception as error:
             if not outer.is_finished:  # as it is where a background task fails
                 outer.note_error(own_error(error))
-                scope[CUT_KEY] = has_begun
+                outer.carrier[CUT_KEY] = has_begun
             raise
+
+
+def _is_part(outer: Any, scope: Scope) -> bool:
+    """Tell whether the app runs the scope by itself, as a part of a request that it has routed."""
+    return outer.carrier is not scope and is_routed(scope)
 
 
 def _built(build: Callable[[], Any]) -> Any:
@@ -110,7 +131,7 @@ def _built(build: Callable[[], Any]) -> Any:
 def _note_errors_of(stack: Any) -> Any:
     is_one = type(stack).__name__.endswith("ErrorMiddleware")
     if is_one and has(stack, "app") and type(stack.app) is not _NotingErrors:
-        note_streams(stack)
+        _note_streams(stack)
         stack.app = _NotingErrors(stack.app)
     return stack
 

@@ -114,7 +114,9 @@ class Routes:
             or not known.issuperset(scope.get("path_params") or ())
         ):
             return None
-        return layers if scope[CARRIER_KEY].info.path.startswith(root) else ""
+        outer = scope.get(CARRIER_KEY)
+        path: str = scope["path"] if outer is None else outer.info.path
+        return layers if path.startswith(root) else ""
 
     def entered(
         self, root: str, before: tuple[str, str], path: str, *, has_parameters: bool

@@ -27,13 +27,23 @@ class NotingRouter:
         self.app = app
 
     def __call__(self, scope: Scope, receive: Any, send: Any) -> Awaitable[None]:
-        if CARRIER_KEY not in scope and CURRENT.get() is not None:
-            with suppress(Exception):  # a layer has made a new scope, or the app asks itself
-                outer = exchange_around(scope, lambda: scope_request_info(scope, ()))
-                scope = scope if outer is None else note_copy(outer, scope, self)
-        elif CARRIER_KEY in scope and scope[CARRIER_KEY].carrier is not scope:
-            scope = note_copy(scope[CARRIER_KEY], scope, self)
+        outer = exchange_of(scope)
+        if outer is not None and outer.carrier is not scope:
+            scope = note_copy(outer, scope, self)
         return self.app(scope, receive, send)
+
+
+def exchange_of(scope: Scope) -> Any:
+    """Return the exchange that a scope belongs to, also where a layer has made the scope anew or has pickled it."""
+    outer, current = scope.get(CARRIER_KEY), CURRENT.get()
+    if current is None or current is outer:
+        return outer
+    if outer is None:
+        with suppress(Exception):  # None where the app asks itself
+            return exchange_around(scope, lambda: scope_request_info(scope, ()))
+    elif outer.is_finished and outer.request_id == current.request_id:
+        return current
+    return outer
 
 
 def note_routers(inner: Iterable[Inner]) -> None:

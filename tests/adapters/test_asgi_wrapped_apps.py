@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Mount, Route, Router
 
 from obs_asgi import ObservabilityMiddleware
@@ -28,6 +28,7 @@ def shop() -> App:
     app, books = FastAPI(), FastAPI()
     app.get("/items/{number}")(item)
     app.get("/boom/{number}")(boom)
+    app.get("/stream/{number}")(stream)
     books.get("/items/{number}")(item)
     app.mount("/books", books)
     app.mount("/t/{tenant}", books)
@@ -40,6 +41,14 @@ async def item(number: int) -> int:
 
 async def boom(number: int) -> int:
     raise LookupError("nothing there")
+
+
+async def stream(number: int) -> Any:
+    async def pieces() -> Any:
+        yield b"a"
+        raise ValueError("no more")
+
+    return StreamingResponse(pieces())
 
 
 async def fine(request: Any) -> Any:
@@ -62,6 +71,10 @@ class Copies:
 
 def stripped(scope: Any) -> Any:
     return {**scope, "path": scope["path"].removeprefix("/gw")}
+
+
+def pickled(scope: Any) -> Any:
+    return pickle.loads(pickle.dumps({**scope, "app": None, "extensions": {}, "state": {}}))
 
 
 def as_function(app: App) -> App:
@@ -122,6 +135,7 @@ class Method:
 LAYERS: dict[str, Callable[[App], App]] = {
     "copy": Copies,
     "deep copy": lambda app: Copies(app, lambda scope: copy.deepcopy({**scope, "app": None})),
+    "pickle": lambda app: Copies(app, pickled),
     "closure": as_function,
     "dict": Dispatcher,
     "partial": lambda app: partial(_in_a_partial, app),
@@ -140,6 +154,20 @@ ROUTES = {
 def test_app_behind_a_layer_has_its_routes(observer: Observer, access: list[Any], layer: Any) -> None:
     served(ObservabilityMiddleware(layer(shop()), observer=observer), *ROUTES)
     assert {line.path: line.route for line in access} == ROUTES
+
+
+@pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
+def test_error_of_an_app_behind_a_layer_has_its_name(
+    observer: Observer, access: list[Any], layer: Any
+) -> None:
+    app = shop()
+    app.middleware("http")(lambda request, call_next: call_next(request))
+    served(ObservabilityMiddleware(layer(app), observer=observer), "/boom/1", "/stream/2", "/boom/3")
+    assert [(line.route, line.status, line.error_type) for line in access] == [
+        ("/boom/{number}", 500, "LookupError"),
+        ("/stream/{number}", 200, "ValueError"),
+        ("/boom/{number}", 500, "LookupError"),
+    ]
 
 
 @pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
