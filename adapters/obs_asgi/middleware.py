@@ -24,6 +24,7 @@ from obs_asgi.scope_copies import inert_copy, note_copy, note_routers
 from obs_asgi.sending import send_reply
 from obs_asgi.starlette_stack import (
     building_frame,
+    is_inside,
     stand_around,
     stand_around_connexion,
     stand_inside,
@@ -265,8 +266,14 @@ class ObservabilityMiddleware:
         return True
 
     def _is_left_out(self) -> bool:
-        """Tell whether the copy around the stack is not there: OpenTelemetry makes an error middleware of its own."""
-        return self.around is not None and not self.around.is_set_up
+        """Tell whether the copy around the stack is not there.
+
+        OpenTelemetry makes an error middleware of its own, and a stack may be built again.
+        """
+        around = self.around
+        if around is None:
+            return False
+        return not (is_inside(around) if self.owner is None else around.is_set_up)
 
     def _set_up(self, scope: Scope) -> None:
         if not self.is_set_up:

@@ -39,7 +39,7 @@ def note_errors_around(stack: Any) -> None:
 
     The innermost BaseHTTPMiddleware notes how the response that it hands on has ended.
     """
-    for layer in _layers(stack):
+    for layer in layers(stack):
         is_outside = not type(getattr(layer, "app", None)).__module__.startswith("obs_asgi.")
         if is_outside and type(layer).__name__.endswith("ErrorMiddleware"):
             _note_errors_of(layer)
@@ -47,15 +47,7 @@ def note_errors_around(stack: Any) -> None:
     _note_streams(stack)
 
 
-def _note_streams(stack: Any) -> None:
-    innermost = None
-    for layer in _layers(stack):
-        innermost = layer if _BASE in _classes(layer) else innermost
-    if innermost is not None and type(innermost.app) is not _NotingStreams:
-        innermost.app = _NotingStreams(innermost.app)
-
-
-def _layers(stack: Any) -> Iterator[Any]:
+def layers(stack: Any) -> Iterator[Any]:
     """Yield the layers of a stack, outermost first, without the router."""
     layer = stack
     for _ in range(_MOST):
@@ -64,6 +56,14 @@ def _layers(stack: Any) -> Iterator[Any]:
             return
         yield layer
         layer = getattr(layer, "app", None)
+
+
+def _note_streams(stack: Any) -> None:
+    innermost = None
+    for layer in layers(stack):
+        innermost = layer if _BASE in _classes(layer) else innermost
+    if innermost is not None and type(innermost.app) is not _NotingStreams:
+        innermost.app = _NotingStreams(innermost.app)
 
 
 class _NotingErrors:

@@ -14,7 +14,7 @@ from collections.abc import MutableMapping
 from types import FrameType, MethodType
 from typing import Any
 
-from obs_asgi.noted_errors import note_errors
+from obs_asgi.noted_errors import layers, note_errors
 
 Scope = MutableMapping[str, Any]
 
@@ -90,7 +90,13 @@ def stand_inside(app: Any, middleware: Any) -> None:
     around = copy.copy(middleware)
     around.owner, around.begins = app, True
     around.app = around.stack = app.middleware_stack
-    app.middleware_stack = around
+    app.middleware_stack = middleware.around = around
+
+
+def is_inside(around: Any) -> bool:
+    """Tell whether a copy that `stand_inside` has put there is still in the app's stack, which may be built again."""
+    stack = around.owner.middleware_stack
+    return stack is around or any(layer is around for layer in layers(stack))
 
 
 def stand_around_connexion(owner: Any, middleware: Any) -> None:

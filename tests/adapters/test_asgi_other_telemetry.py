@@ -183,6 +183,11 @@ def test_spans_of_a_provider_of_its_own_go_on_where_ours_are_sent_elsewhere() ->
     assert told["none"]["servers"] == []
 
 
+def with_telemetry() -> Any:
+    telemetry: Any = {"tracer_provider": TracerProvider()}
+    return FastAPI(telemetry=telemetry)
+
+
 @of_fastapi
 @pytest.mark.parametrize("call", [served, lambda app, *paths: [get(app, path) for path in paths]])
 def test_errors_of_an_app_that_makes_the_span_itself_have_their_names(
@@ -193,10 +198,25 @@ def test_errors_of_an_app_that_makes_the_span_itself_have_their_names(
     async def boom() -> None:
         raise LookupError("nothing there")
 
-    telemetry: Any = {"tracer_provider": TracerProvider()}
-    app = FastAPI(telemetry=telemetry)
+    app = with_telemetry()
     app.get("/boom")(boom)
     call(ObservabilityMiddleware(app, observer=observer), "/boom", "/boom", "/boom")
     assert [(line.route, line.status, line.error_type) for line in access] == [
         ("/boom", 500, "LookupError")
     ] * 3
+
+
+@of_fastapi
+@pytest.mark.parametrize("more", [lambda app: None, lambda app: app.build_middleware_stack()])
+def test_app_that_makes_the_span_itself_is_observed_when_its_stack_is_built_again(
+    observer: Observer, access: list[Any], more: Any
+) -> None:
+    app = with_telemetry()
+    app.get("/items/{number}")(lambda number: number)
+    observed = ObservabilityMiddleware(app, observer=observer)
+    get(observed, "/items/1")
+    app.middleware_stack = more(app)
+    served(observed, "/items/2", "/items/3")
+    assert [(line.path, line.route) for line in access] == [
+        (f"/items/{number}", "/items/{number}") for number in (1, 2, 3)
+    ]
