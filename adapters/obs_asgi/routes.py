@@ -54,6 +54,7 @@ class Routes:
         self._lists: list[Any] = []  # of routes, as the apps have them
         self._read: list[Any] = []  # the same lists as they were when they were read
         self._mounts: list[Template] = []
+        self._mounted: set[int] = set()  # the identities of mounted apps
         self._literal: set[str] = set()
         self._endpoints: dict[int, list[Template]] = {}
 
@@ -166,6 +167,8 @@ class Routes:
         inside = scope.get("app_root_path", scope.get("root_path", ""))
         if self._is_below:
             root = prefix = inside = scope.get("app_root_path", "")
+        elif root and root == scope.get("root_path") and id(scope["endpoint"]) in self._mounted:
+            return f"{prefix}/{{path}}"  # it was led here by a mount, and found nothing
         if len(candidates) > 1:  # one function at several paths
             path = scope["path"].removeprefix(inside).removeprefix(root)
             candidates = [(pattern, text) for pattern, text in candidates if pattern.fullmatch(path)]
@@ -180,13 +183,14 @@ class Routes:
         """Read the templates, at first and when routes have been added or taken away."""
         if self._lists and self._lists == self._read:
             return
-        self._lists, self._mounts, self._endpoints = [], [], {}
+        self._lists, self._mounts, self._mounted, self._endpoints = [], [], set(), {}
         for app in self._apps:
             for pattern, text, endpoint, is_mount in _templates(app.routes, self._lists):
                 candidates = self._endpoints.setdefault(id(endpoint), [])
                 candidates.append((pattern, f"{text}/{{path}}" if is_mount else text))
                 if is_mount:
                     self._mounts.append((pattern, text))
+                    self._mounted.add(id(endpoint))
         self._literal = {text for _, text in self._mounts if "{" not in text}
         self._lists = self._lists or [()]
         self._read = [list(routes) if isinstance(routes, list) else routes for routes in self._lists]

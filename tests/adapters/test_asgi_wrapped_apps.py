@@ -185,17 +185,17 @@ def test_layer_in_the_apps_own_stack_hides_nothing(observer: Observer, access: l
         assert {line.path: line.route for line in access} == ROUTES
 
 
-def test_mounted_app_behind_a_layer_has_its_routes(observer: Observer, access: list[Any]) -> None:
-    app = Starlette(
-        routes=[Mount("/v/{version}", app=Copies(shop())), Mount("/lit", app=as_function(shop()))]
-    )
-    served(
-        ObservabilityMiddleware(app, observer=observer), "/v/2/items/1", "/v/2/t/acme/items/3", "/lit/items/5"
-    )
+@pytest.mark.parametrize("kind", [Starlette, FastAPI])
+def test_mounted_app_behind_a_layer_has_its_routes(observer: Observer, access: list[Any], kind: Any) -> None:
+    app = kind(routes=[Mount("/v/{version}", app=Copies(shop())), Mount("/lit", app=as_function(shop()))])
+    paths = ("/v/2/items/1", "/v/2/t/acme/items/3", "/lit/items/5", "/v/2/nowhere", "/v/2/t/acme/nowhere")
+    served(ObservabilityMiddleware(app, observer=observer), *paths)
     assert [line.route for line in access] == [
         "/v/{version}/items/{number}",
         "/v/{version}/t/{tenant}/items/{number}",
         "/lit/items/{number}",
+        "/v/{version}/{path}",
+        "/v/{version}/t/{tenant}/{path}",
     ]
 
 
