@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from obs_asgi.wrapped_apps import apps_inside, has_routes
+from obs_asgi.wrapped_apps import apps_inside, has, has_routes
 from obs_middleware.gateway import is_caught_by_all
 
 _parameter = re.compile(r"\\{\w+(:\w+)?\\}")  # in an escaped template
@@ -47,9 +47,9 @@ def _is_path(key: object) -> bool:
 
 def _routes(app: Any) -> Iterable[Any] | None:
     """Return the routes of an app, inside other middlewares; None where it has none."""
-    while not hasattr(app, "routes") and hasattr(app, "app"):
+    while not has(app, "routes") and has(app, "app"):
         app = app.app
-    return getattr(app, "routes", None)
+    return app.routes if has(app, "routes") else None
 
 
 def _templates(routes: Iterable[Any], before: str = "") -> Iterator[str]:

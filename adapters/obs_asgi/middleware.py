@@ -280,7 +280,7 @@ class ObservabilityMiddleware:
             self._gateway.look_for_pages(partial(has_route, self.owner or self.app))
         self.is_set_up = True
         app = self.owner or scope.get("app") or self.app
-        self._gateway.set_up(debug=bool(getattr(app, "debug", False)))
+        self._gateway.set_up(debug=_is_in_debug(app))
         if self.owner is not None:
             take_place(self.owner, self)
         try:
@@ -305,3 +305,11 @@ class ObservabilityMiddleware:
             if has_routes(inner.app) and not inner.is_mounted
         }
         self._routes = Routes(list(routed.values()), template_of=template_of, route_of=self._route_of)
+
+
+def _is_in_debug(app: Any) -> bool:
+    """Tell whether an app says so; where it fails to answer, it does not."""
+    try:
+        return bool(app.debug)
+    except Exception:
+        return False

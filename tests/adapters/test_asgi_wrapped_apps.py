@@ -460,6 +460,28 @@ def test_layer_that_cannot_be_looked_into_is_left_alone(observer: Observer, acce
     assert [line.route for line in access] == ["/items/{number}"]
 
 
+@pytest.mark.parametrize("call", [served, lambda app, *paths: [get(app, path) for path in paths]])
+def test_layer_whose_attributes_fail_is_served(
+    observer: Observer, access: list[Any], caplog: pytest.LogCaptureFixture, call: Any
+) -> None:
+    """As one that makes its app when it is asked for the first time."""
+
+    class Layer:
+        def __init__(self, app: App) -> None:
+            self._inner = app
+
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError("not ready")
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await self._inner(scope, receive, send)
+
+    answers = call(ObservabilityMiddleware(Layer(shop()), observer=observer), "/items/1", "/items/2")
+    assert [answer.body for answer in answers] == [b"1", b"2"]
+    assert [line.route for line in access] == ["/items/{number}"] * 2
+    assert not [record for record in caplog.records if record.name == "obs"]
+
+
 def test_concurrent_requests_keep_their_routes(observer: Observer, access: list[Any]) -> None:
     app = ObservabilityMiddleware(as_function(shop()), observer=observer)
 
