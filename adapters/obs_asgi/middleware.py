@@ -7,6 +7,7 @@ copy of itself stand around the app's whole stack; the added instance then only 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -191,9 +192,13 @@ class ObservabilityMiddleware:
         exchange = self._gateway.start(info)
         if exchange is None:
             return None
-        scope[CARRIER_KEY], exchange.carrier = exchange, scope
-        if exchange.is_span_ours and self._telemetry.has_to_hide:
-            self._telemetry.hide(scope)
+        try:
+            scope[CARRIER_KEY] = exchange
+            exchange.carrier = scope
+            if exchange.is_span_ours and self._telemetry.has_to_hide:
+                self._telemetry.hide(scope)
+        except TypeError:  # a scope that can't be written to, against the specification: the app may not mind
+            pass
         return self._response(exchange, self._names, self._routes, scope, receive, send)
 
     def _is_answered(self, send: Send) -> bool:
@@ -218,7 +223,8 @@ class ObservabilityMiddleware:
 
     async def _run_inside(self, around: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the app for an exchange of another adapter, which learns the route and the errors alone."""
-        scope[CARRIER_KEY] = around
+        with suppress(TypeError):  # as in `_open`
+            scope[CARRIER_KEY] = around
         before = self._routes.before(scope)
 
         async def name_route(message: Message) -> None:

@@ -217,8 +217,8 @@ class Response:
         if exchange.status == 101 and scope["type"] == "websocket":
             is_failed = exchange.is_client_gone or exchange.is_cancelled
             is_complete = not is_failed and (exchange.error is None or self.has_closed)
-        if exchange.error is not None and scope.pop(CUT_KEY, False):
-            is_complete = False
+        if exchange.error is not None and CUT_KEY in scope:
+            is_complete = is_complete and not scope.pop(CUT_KEY)
         if exchange.route is None or exchange.routed is not None:
             try:
                 exchange.route = self._route()
