@@ -90,6 +90,12 @@ def _arguments(frame: FrameType) -> list[Any]:
     return found
 
 
+def own_error(error: Exception) -> BaseException:
+    """Return what an app has raised, where Starlette takes each OSError of a stream for a client that has left."""
+    is_starlettes = type(error).__name__ == "ClientDisconnect" and isinstance(error.__context__, OSError)
+    return error.__context__ or error if is_starlettes else error
+
+
 def is_refusal(error: BaseException | None, send: CodeType) -> bool:
     """Tell whether an exception is, comes of or holds an OSError that has passed through the server's `send`."""
     suspects, seen = [error], set[int]()

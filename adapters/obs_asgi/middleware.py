@@ -7,22 +7,25 @@ copy of itself stand around the app's whole stack; the added instance then only 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from obs_asgi.app_pages import has_route
-from obs_asgi.failing import is_layer_around
+from obs_asgi.failing import is_layer_around, own_error
 from obs_asgi.lifespan import Lifespan, refuse
 from obs_asgi.loop import in_thread, serving_loop
+from obs_asgi.noted_errors import note_errors, note_errors_around
 from obs_asgi.other_frameworks import read_routes
 from obs_asgi.other_telemetry import Telemetry
 from obs_asgi.request import named_request_info, own_path
 from obs_asgi.response import STARTS, CapturingResponse, Response
 from obs_asgi.routes import RouteOf, Routes
-from obs_asgi.scope_copies import inert_copy, note_copy, note_errors, note_routers
+from obs_asgi.scope_copies import inert_copy, note_copy, note_routers
 from obs_asgi.sending import send_reply
 from obs_asgi.starlette_stack import (
     building_frame,
+    is_inside,
     stand_around,
     stand_around_connexion,
     stand_inside,
@@ -135,7 +138,7 @@ class ObservabilityMiddleware:
             try:
                 await self.app(scope, receive, send)
             except Exception as error:
-                outer.note_error(error)
+                outer.note_error(own_error(error))
                 raise
             return
         kind = scope["type"]
@@ -169,7 +172,7 @@ class ObservabilityMiddleware:
                 await response.fail(error, partial(self._is_answered, send))
                 raise
             except BaseException as error:
-                exchange.note_raised(error)
+                response.note_raised(error)
                 raise
             finally:
                 # Servers keep a connection's last scope: with some dozens of those, and all that hangs on an exchange,
@@ -189,9 +192,13 @@ class ObservabilityMiddleware:
         exchange = self._gateway.start(info)
         if exchange is None:
             return None
-        scope[CARRIER_KEY], exchange.carrier = exchange, scope
-        if exchange.is_span_ours and self._telemetry.has_to_hide:
-            self._telemetry.hide(scope)
+        try:
+            scope[CARRIER_KEY] = exchange
+            exchange.carrier = scope
+            if exchange.is_span_ours and self._telemetry.has_to_hide:
+                self._telemetry.hide(scope)
+        except TypeError:  # a scope that can't be written to, against the specification: the app may not mind
+            pass
         return self._response(exchange, self._names, self._routes, scope, receive, send)
 
     def _is_answered(self, send: Send) -> bool:
@@ -216,7 +223,8 @@ class ObservabilityMiddleware:
 
     async def _run_inside(self, around: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the app for an exchange of another adapter, which learns the route and the errors alone."""
-        scope[CARRIER_KEY] = around
+        with suppress(TypeError):  # as in `_open`
+            scope[CARRIER_KEY] = around
         before = self._routes.before(scope)
 
         async def name_route(message: Message) -> None:
@@ -230,7 +238,7 @@ class ObservabilityMiddleware:
         try:
             await self.app(scope, receive, name_route)
         except Exception as error:
-            around.note_error(error)
+            around.note_error(own_error(error))
             raise
 
     async def _reply(self, scope: Scope, path: str, send: Send) -> None:
@@ -264,15 +272,21 @@ class ObservabilityMiddleware:
         return True
 
     def _is_left_out(self) -> bool:
-        """Tell whether the copy around the stack is not there: OpenTelemetry makes an error middleware of its own."""
-        return self.around is not None and not self.around.is_set_up
+        """Tell whether the copy around the stack is not there.
+
+        OpenTelemetry makes an error middleware of its own, and a stack may be built again.
+        """
+        around = self.around
+        if around is None:
+            return False
+        return not (is_inside(around) if self.owner is None else around.is_set_up)
 
     def _set_up(self, scope: Scope) -> None:
         if not self.is_set_up:
             self._gateway.look_for_pages(partial(has_route, self.owner or self.app))
         self.is_set_up = True
         app = self.owner or scope.get("app") or self.app
-        self._gateway.set_up(debug=bool(getattr(app, "debug", False)))
+        self._gateway.set_up(debug=_is_in_debug(app))
         if self.owner is not None:
             take_place(self.owner, self)
         try:
@@ -287,6 +301,8 @@ class ObservabilityMiddleware:
         apps = [inner.app for inner in inside]
         note_routers(inside)
         note_errors(app for app in apps if app is not self.owner)
+        if self.owner is not None:
+            note_errors_around(self.owner.middleware_stack)
         self._telemetry.agree([self.owner, *apps], around=self.owner or self.app)
         template_of = None if self._route_of is not None else read_routes(apps)
         routed = {
@@ -295,3 +311,11 @@ class ObservabilityMiddleware:
             if has_routes(inner.app) and not inner.is_mounted
         }
         self._routes = Routes(list(routed.values()), template_of=template_of, route_of=self._route_of)
+
+
+def _is_in_debug(app: Any) -> bool:
+    """Tell whether an app says so; where it fails to answer, it does not."""
+    try:
+        return bool(app.debug)
+    except Exception:
+        return False

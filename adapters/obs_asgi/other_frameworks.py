@@ -1,23 +1,27 @@
 """Routes of frameworks that leave none in the scope, read in the ways that each of them documents.
 
 Quart tells by signals, Falcon by a middleware, BlackSheep's router is asked. Litestar and Starlette leave theirs in the
-scope; any other app has `route_of`.
+scope; any other app has `route_of`. Litestar, Quart and BlackSheep answer exceptions
+themselves, and are listened to for those too.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from obs_middleware import current_exchange
+from obs_middleware.gateway import own_status
 
 Scope = Mapping[str, Any]
 
 _APPS = {
     ("quart.app", "Quart"),
     ("falcon.asgi.app", "App"),
+    ("litestar.app", "Litestar"),
     ("blacksheep.server.application", "Application"),
 }
 
@@ -31,8 +35,14 @@ def read_routes(apps: Iterable[Any]) -> Callable[[Scope], str | None] | None:
             _listen(app)
         elif framework == "falcon":
             app.add_middleware(_FalconMiddleware())
+        elif framework == "litestar":
+            if _litestar_has_failed not in app.after_exception:
+                app.after_exception.append(_litestar_has_failed)
         elif framework == "blacksheep":
             routers.append(app.router)
+            if "handle_internal_server_error" not in vars(app):
+                handle = partial(_blacksheep_fails, app.handle_internal_server_error)
+                app.handle_internal_server_error = handle
     return _asked(routers) if routers else None
 
 
@@ -62,9 +72,23 @@ async def _quart_has_routed(_: Any, **__: Any) -> None:
 
 
 async def _quart_has_failed(_: Any, exception: BaseException | None = None, **__: Any) -> None:
+    _note(exception)
+
+
+async def _litestar_has_failed(error: Exception, _: Scope) -> None:
+    if own_status(error) is None:
+        _note(error)
+
+
+async def _blacksheep_fails(handle: Callable[..., Awaitable[Any]], request: Any, error: Exception) -> Any:
+    _note(error)
+    return await handle(request, error)
+
+
+def _note(error: BaseException | None) -> None:
     exchange = current_exchange()
-    if exchange is not None and exception is not None:
-        exchange.note_error(exception)
+    if exchange is not None and error is not None:
+        exchange.note_error(error)
 
 
 class _FalconMiddleware:

@@ -9,8 +9,10 @@ from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
-from obs_asgi.failing import is_refusal
+from obs_asgi.failing import is_refusal, own_error
+from obs_asgi.noted_errors import CUT_KEY
 from obs_asgi.routes import Routes
+from obs_asgi.scope_copies import is_routed
 from obs_middleware import Exchange
 from obs_middleware.gateway import OTHER_IDS, header_values, headers_added_around, own_status
 
@@ -170,10 +172,10 @@ class Response:
         exchange = self.exchange
         try:
             self._note_failure(error)
-            if exchange.status is not None or self.scope["type"] != "http" or exchange.is_client_gone:
+            if exchange.status is not None or exchange.is_client_gone:
                 return
             status = own_status(error)
-            is_ours = status is None and not is_answered()
+            is_ours = status is None and self.scope["type"] == "http" and not is_answered()
         except Exception as failure:
             exchange.report("response", failure)
             return
@@ -183,6 +185,13 @@ class Response:
             return
         exchange.status = status or 500  # as the layer answers, or the server
         self.end(is_complete=exchange.status < 500)
+
+    def note_raised(self, error: BaseException) -> None:
+        """Note what is no Exception: where it is no cancellation either, servers answer it with a 500."""
+        exchange = self.exchange
+        exchange.note_raised(error)
+        if exchange.status is None and not exchange.is_cancelled and not exchange.is_client_gone:
+            exchange.status = 500
 
     async def _answer_error(self) -> None:
         headers = [
@@ -197,7 +206,7 @@ class Response:
         """Note what the app has raised, and whether the server refused a chunk since the client has gone."""
         if self.is_streaming and is_refusal(error, self.server_send.__code__):
             self.exchange.is_client_gone = True
-        self.exchange.note_error(error)
+        self.exchange.note_error(own_error(error))
 
     def end(self, *, is_complete: bool = False) -> None:
         """Finish the exchange, now that its route is known."""
@@ -208,6 +217,8 @@ class Response:
         if exchange.status == 101 and scope["type"] == "websocket":
             is_failed = exchange.is_client_gone or exchange.is_cancelled
             is_complete = not is_failed and (exchange.error is None or self.has_closed)
+        if exchange.error is not None and CUT_KEY in scope:
+            is_complete = is_complete and not scope.pop(CUT_KEY)
         if exchange.route is None or exchange.routed is not None:
             try:
                 exchange.route = self._route()
@@ -224,19 +235,21 @@ class Response:
         routed, routes = self.exchange.routed, self.routes
         if routed is None:
             return routes.template(self.scope, self.before)
-        named = self.exchange.route
+        named, path = self.exchange.route, self.exchange.info.path
         if type(routed) is tuple:
             root, template = routed
             if named != f"{root.rstrip('/')}{template}":  # the user has named it since
                 return named
-            return f"{routes.entered(root, self.before, has_parameters=False)[1].rstrip('/')}{template}"
+            return f"{routes.entered(root, self.before, path, has_parameters=False)[1].rstrip('/')}{template}"
         if named is not None:
             return named
         copies = [copy for copy in routed.values() if copy is not None]
         if not copies:
             return routes.template(self.scope, self.before)
-        scope, _, root, has_parameters = copies[-1]
-        before = routes.entered(root, self.before, has_parameters=has_parameters)
+        last = next((copy for copy in reversed(copies) if is_routed(copy.scope)), copies[-1])
+        before, scope = self.before, last.scope
+        for _, _, root, has_parameters in (copies[0], last):
+            before = routes.entered(root, before, path, has_parameters=has_parameters)
         return routes.template(scope, before) or routes.template(self.scope, self.before)
 
     def _with_headers(self, kind: str, message: Message) -> Message:

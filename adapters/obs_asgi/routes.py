@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from obs_middleware.gateway import CARRIER_KEY
+
 Template = tuple[re.Pattern[str], str]
 RouteOf = Callable[[Mapping[str, Any]], "str | None"]
 
@@ -21,6 +23,7 @@ _NO_ROUTES = (
     "ObservabilityMiddleware(app, route_of=…), or set current_exchange().route"
 )
 _logger = logging.getLogger("obs")
+_parameter_name = re.compile(r"\{(\w+)")
 _group_name = re.compile(r"\?P<\w+>")
 _UNKNOWN_MOUNT = "/{mount}"  # a path is made of values
 _MOUNT_REST = "/(?P<path>.*)$"
@@ -51,6 +54,7 @@ class Routes:
         self._lists: list[Any] = []  # of routes, as the apps have them
         self._read: list[Any] = []  # the same lists as they were when they were read
         self._mounts: list[Template] = []
+        self._mounted: set[int] = set()  # the identities of mounted apps
         self._literal: set[str] = set()
         self._endpoints: dict[int, list[Template]] = {}
 
@@ -69,7 +73,7 @@ class Routes:
         route, (root, prefix) = scope.get("route"), before
         mounted = scope.get("root_path", "")
         if root:
-            mounted = mounted[len(root) :]
+            mounted = mounted.removeprefix(root)
         if route is None or hasattr(route, "routes"):
             is_of_others = self._template_of is not None or "path_template" in scope
             template = self._of_others(scope) if is_of_others else None
@@ -77,26 +81,63 @@ class Routes:
                 return self._of_endpoint(scope, root, prefix)
             if template is None and route is not None:
                 template = "/{path}"  # a mount of what is no router, or of one that knows no such path
-            return (
-                None if template is None else f"{prefix}{self._mount(mounted) if mounted else ''}{template}"
-            )
-        fastapi = scope.get("fastapi")
-        if fastapi:
-            included = fastapi.get("effective_route_context")
-            if included is not None and included.original_route is route:
-                route = included.starlette_route or included
-        path = getattr(route, "path_format", None)
-        return None if path is None else f"{prefix}{self._mount(mounted) if mounted else ''}{path}"
+        else:
+            fastapi = scope.get("fastapi")
+            if fastapi:
+                included = fastapi.get("effective_route_context")
+                if included is not None and included.original_route is route:
+                    route = included.starlette_route or included
+            template = getattr(route, "path_format", None)
+        if template is None:
+            return None
+        return f"{prefix}{self._below(mounted, template, scope) if mounted else template}"
 
-    def entered(self, root: str, before: tuple[str, str], *, has_parameters: bool) -> tuple[str, str]:
-        """Return what `before` does for an app inside, which is entered with a root path."""
+    def _below(self, mounted: str, template: str, scope: Mapping[str, Any]) -> str:
+        """Return a template below what mounts and layers inside have moved to `root_path`."""
+        mount = self._mount(mounted)
+        if mount == _UNKNOWN_MOUNT:
+            root = scope["root_path"]
+            own = root.removeprefix(scope.get("app_root_path", root))  # of mounts
+            known = f"{self._mount(own) if own else ''}{template}"
+            before = self._of_layers(root.removesuffix(own), mounted.removesuffix(own), known, scope)
+            return f"{mount}{template}" if before is None else f"{before}{known}"
+        return f"{mount}{template}"
+
+    def _of_layers(self, root: str, layers: str, template: str, scope: Mapping[str, Any]) -> str | None:
+        """Return what a route shows of a prefix that layers inside have put before `root_path`, None if of values.
+
+        A proxy may have stripped it; then neither the path nor the route has it.
+        """
+        known = set(_parameter_name.findall(template))
+        if (
+            not layers
+            or template.startswith(_UNKNOWN_MOUNT)
+            or not known.issuperset(scope.get("path_params") or ())
+        ):
+            return None
+        outer = scope.get(CARRIER_KEY)
+        path: str = scope["path"] if outer is None else outer.info.path
+        return layers if path.startswith(root) else ""
+
+    def entered(
+        self, root: str, before: tuple[str, str], path: str, *, has_parameters: bool
+    ) -> tuple[str, str]:
+        """Return what `before` does for an app inside, which is entered with a root path.
+
+        Args:
+            root: the root path.
+            before: what `before` has returned for the app around it.
+            path: the request's.
+            has_parameters: the root path has values of them.
+        """
         outer, prefix = before
         mounted = root.removeprefix(outer)
         if not mounted:
             return root, prefix
         template = self._mount(mounted)
-        is_unknown = template == _UNKNOWN_MOUNT and not has_parameters
-        return root, f"{prefix}{mounted if is_unknown else template}"  # set by a layer, which has no values
+        if template == _UNKNOWN_MOUNT and not has_parameters:  # set by a layer, which has no values
+            template = mounted if path.startswith(root) else ""  # stripped by a proxy
+        return root, f"{prefix}{template}"
 
     def miss(self, status: int | None, method: str) -> None:
         """Note a response without a route, and say once that no response has one, which is certainly no design."""
@@ -123,24 +164,33 @@ class Routes:
         if not candidates and "router" in scope and not self._apps:
             self._apps, self._lists, self._is_below = [scope["router"]], [], True
             return self._of_endpoint(scope, root, prefix)
+        inside = scope.get("app_root_path", scope.get("root_path", ""))
         if self._is_below:
-            root = prefix = scope.get("app_root_path", "")
+            root = prefix = inside = scope.get("app_root_path", "")
+        elif root and root == scope.get("root_path") and id(scope["endpoint"]) in self._mounted:
+            return f"{prefix}/{{path}}"  # it was led here by a mount, and found nothing
         if len(candidates) > 1:  # one function at several paths
-            path = scope["path"].removeprefix(root)
+            path = scope["path"].removeprefix(inside).removeprefix(root)
             candidates = [(pattern, text) for pattern, text in candidates if pattern.fullmatch(path)]
-        return f"{prefix}{candidates[0][1]}" if candidates else None
+        if not candidates:
+            return None
+        template = candidates[0][1]
+        return (
+            f"{prefix}{self._of_layers(inside, inside.removeprefix(root), template, scope) or ''}{template}"
+        )
 
     def _read_again(self) -> None:
         """Read the templates, at first and when routes have been added or taken away."""
         if self._lists and self._lists == self._read:
             return
-        self._lists, self._mounts, self._endpoints = [], [], {}
+        self._lists, self._mounts, self._mounted, self._endpoints = [], [], set(), {}
         for app in self._apps:
             for pattern, text, endpoint, is_mount in _templates(app.routes, self._lists):
                 candidates = self._endpoints.setdefault(id(endpoint), [])
                 candidates.append((pattern, f"{text}/{{path}}" if is_mount else text))
                 if is_mount:
                     self._mounts.append((pattern, text))
+                    self._mounted.add(id(endpoint))
         self._literal = {text for _, text in self._mounts if "{" not in text}
         self._lists = self._lists or [()]
         self._read = [list(routes) if isinstance(routes, list) else routes for routes in self._lists]

@@ -1,18 +1,16 @@
 """What a copy of a scope tells: the route that a router leaves there, and whether the app runs it by itself.
 
-A layer may hand on a copy of the scope, so each router behind such a layer notes the scope that it is called with. The
-error middleware of an app notes what it answers.
+A layer may hand on a copy of the scope, so each router behind such a layer notes the scope that it is called with.
 """
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from obs_asgi.wrapped_apps import Inner, has, is_router, is_starlette
+from obs_asgi.wrapped_apps import Inner, has, is_router
 from obs_middleware.gateway import CARRIER_KEY, CURRENT, INERT, exchange_around, scope_request_info
 
 Scope = MutableMapping[str, Any]
@@ -29,13 +27,23 @@ class NotingRouter:
         self.app = app
 
     def __call__(self, scope: Scope, receive: Any, send: Any) -> Awaitable[None]:
-        if CARRIER_KEY not in scope and CURRENT.get() is not None:
-            with suppress(Exception):  # a layer has made a new scope, or the app asks itself
-                outer = exchange_around(scope, lambda: scope_request_info(scope, ()))
-                scope = scope if outer is None else note_copy(outer, scope, self)
-        elif CARRIER_KEY in scope and scope[CARRIER_KEY].carrier is not scope:
-            scope = note_copy(scope[CARRIER_KEY], scope, self)
+        outer = exchange_of(scope)
+        if outer is not None and outer.carrier is not scope:
+            scope = note_copy(outer, scope, self)
         return self.app(scope, receive, send)
+
+
+def exchange_of(scope: Scope) -> Any:
+    """Return the exchange that a scope belongs to, also where a layer has made the scope anew or has pickled it."""
+    outer, current = scope.get(CARRIER_KEY), CURRENT.get()
+    if current is None or current is outer:
+        return outer
+    if outer is None:
+        with suppress(Exception):  # None where the app asks itself
+            return exchange_around(scope, lambda: scope_request_info(scope, ()))
+    elif outer.is_finished and outer.request_id == current.request_id:
+        return current
+    return outer
 
 
 def note_routers(inner: Iterable[Inner]) -> None:
@@ -44,48 +52,6 @@ def note_routers(inner: Iterable[Inner]) -> None:
         name = "middleware_stack" if is_router(app) else "asgi_handler" if has(app, "asgi_router") else ""
         if is_hidden and name and not isinstance(getattr(app, name), NotingRouter):
             setattr(app, name, NotingRouter(getattr(app, name)))
-
-
-class NotingErrors:
-    """What an error middleware calls first: it notes an exception before the response to it is made."""
-
-    __slots__ = ("app",)
-
-    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        outer = scope.get(CARRIER_KEY)
-        if outer is None or (
-            outer.carrier is not scope and _is_routed(scope)
-        ):  # a part that the app runs by itself
-            await self.app(scope, receive, send)
-            return
-        try:
-            await self.app(scope, receive, send)
-        except Exception as error:
-            outer.note_error(error)
-            raise
-
-
-def note_errors(apps: Iterable[Any]) -> None:
-    """Let the error middleware of each app of Starlette note what it answers, now or when the app builds its stack."""
-    for app in filter(is_starlette, apps):
-        if app.middleware_stack is not None:
-            _note_errors_of(app.middleware_stack)
-        elif "build_middleware_stack" not in vars(app):
-            app.build_middleware_stack = functools.partial(_built, app.build_middleware_stack)
-
-
-def _built(build: Callable[[], Any]) -> Any:
-    return _note_errors_of(build())
-
-
-def _note_errors_of(stack: Any) -> Any:
-    is_one = type(stack).__name__.endswith("ErrorMiddleware")
-    if is_one and has(stack, "app") and type(stack.app) is not NotingErrors:
-        stack.app = NotingErrors(stack.app)
-    return stack
 
 
 class Copy(NamedTuple):
@@ -107,7 +73,7 @@ def note_copy(outer: Any, scope: Scope, place: object) -> Scope:
         return scope
     routed = outer.routed = outer.routed or {}
     known = (scope, outer.carrier, *(copy.scope for copy in routed.values() if copy is not None))
-    if "endpoint" in scope and any(map(_is_routed, known)):
+    if "endpoint" in scope and any(map(is_routed, known)):
         return inert_copy(scope)
     before: Copy | None = routed.get(place)
     if before is not None and before.scope is scope:
@@ -116,6 +82,11 @@ def note_copy(outer: Any, scope: Scope, place: object) -> Scope:
     if place not in routed:
         root = scope.get("root_path", "")
         routed[place] = Copy(scope, path, root, bool(scope.get("path_params")))
+        return scope
+    if before is not None and not is_routed(
+        before.scope
+    ):  # a layer tries another path where one was not found
+        routed[place] = before._replace(scope=scope, path=path)
         return scope
     if before is None or before.path != path:
         routed[place] = None
@@ -127,7 +98,7 @@ def inert_copy(scope: Scope) -> Scope:
     return {**scope, CARRIER_KEY: INERT}
 
 
-def _is_routed(scope: Scope) -> bool:
+def is_routed(scope: Scope) -> bool:
     """Tell whether a scope has been routed to its end, and not to a mount alone."""
     route = scope.get("route")
     if route is not None:

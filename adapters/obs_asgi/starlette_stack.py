@@ -14,6 +14,8 @@ from collections.abc import MutableMapping
 from types import FrameType, MethodType
 from typing import Any
 
+from obs_asgi.noted_errors import layers, note_errors
+
 Scope = MutableMapping[str, Any]
 
 
@@ -78,13 +80,23 @@ def take_place(owner: Any, middleware: Any) -> None:
 
 
 def stand_inside(app: Any, middleware: Any) -> None:
-    """Put a copy of a middleware that is wrapped around an app inside of it, around the app's stack."""
+    """Put a copy of a middleware that is wrapped around an app inside of it, around the app's stack.
+
+    No added instance is there to note exceptions, so that the error middleware does.
+    """
     if app.middleware_stack is None:
         app.middleware_stack = app.build_middleware_stack()
+    note_errors((app,))
     around = copy.copy(middleware)
     around.owner, around.begins = app, True
     around.app = around.stack = app.middleware_stack
-    app.middleware_stack = around
+    app.middleware_stack = middleware.around = around
+
+
+def is_inside(around: Any) -> bool:
+    """Tell whether a copy that `stand_inside` has put there is still in the app's stack, which may be built again."""
+    stack = around.owner.middleware_stack
+    return stack is around or any(layer is around for layer in layers(stack))
 
 
 def stand_around_connexion(owner: Any, middleware: Any) -> None:
@@ -97,3 +109,4 @@ def stand_around_connexion(owner: Any, middleware: Any) -> None:
     if not isinstance(owner.app, type(middleware)):
         around = copy.copy(middleware)
         around.app, owner.app = owner.app, around
+        middleware.begins = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 from obs_middleware.logs.filters import RedactingFilter
 from obs_middleware.logs.formatters.json import JsonFormatter
@@ -44,6 +45,8 @@ _STOCK_FORMATS = {
     logging.BASIC_FORMAT: ("waitress", logging.WARNING),
     "%(levelname)-5.5s [%(name)s] %(message)s": ("alembic", None),
 }
+# Litestar's, on the root logger and its own, as long as nobody gives it a `logging_config`.
+_LITESTARS_FORMAT = "%(levelname)s - %(asctime)s - %(name)s - %(module)s - %(message)s"
 _FILES_AND_SOCKETS = ("logging", "logging.handlers")
 
 
@@ -59,10 +62,22 @@ def is_exporter(handler: logging.Handler) -> bool:
 
 
 def is_stock(handler: logging.Handler, level: int) -> bool:
-    """Tell whether a server or a tool has put it on the root logger, which has that level."""
+    """Tell whether a server, a tool or a framework by default has put it on the root logger, which has that level."""
+    if is_litestars(handler, level):
+        return True
     module, its_level = _STOCK_FORMATS.get(_format_of(handler), ("", None))
     is_console = type(handler) is logging.StreamHandler and not handler.filters
     return is_console and module in sys.modules and its_level in (None, level)
+
+
+def is_litestars(handler: logging.Handler, level: int) -> bool:
+    """Tell whether Litestar has put it on a logger of that level by default: a queue, with a listener that prints."""
+    listener: Any = getattr(handler, "listener", None)
+    if level != logging.INFO or not type(listener).__module__.startswith("litestar."):
+        return False
+    behind = getattr(listener, "handlers", ())
+    formats = {_format_of(one) for one in (handler, *behind)} - {""}
+    return formats == {_LITESTARS_FORMAT} and all(type(one) is logging.StreamHandler for one in behind)
 
 
 def is_test_runners(handler: logging.Handler) -> bool:

@@ -9,6 +9,8 @@ import logging
 import re
 import sys
 
+from obs_middleware.logs.found import is_litestars
+
 _STOCK_FORMATTERS = ("uvicorn.logging", "django.utils.log")
 _SERVERS = ("uvicorn", "gunicorn.error", "werkzeug", "hypercorn.error", "_granian", "django.server")
 ACCESS = ("uvicorn.access", "granian.access", "hypercorn.access")
@@ -58,6 +60,7 @@ def adopt(*, drops_access: bool, takes_all: bool) -> None:
             logger.handlers.clear()
             logger.propagate = False
     _drop_flasks_handler()
+    _take_litestars_logger()
 
 
 def with_own_lines() -> list[str]:
@@ -71,6 +74,14 @@ def _drop_flasks_handler() -> None:
     for logger in list(logging.root.manager.loggerDict.values()) if default is not None else ():
         if isinstance(logger, logging.Logger) and default in logger.handlers:
             logger.removeHandler(default)
+
+
+def _take_litestars_logger() -> None:
+    """Let the lines of Litestar's own logger come to the root logger, if they go where it sends them by default."""
+    logger = logging.getLogger("litestar")
+    if logger.handlers and all(is_litestars(handler, logging.INFO) for handler in logger.handlers):
+        logger.handlers.clear()
+        logger.propagate = True
 
 
 def _is_access(record: logging.LogRecord) -> bool:

@@ -611,7 +611,7 @@ def test_a_websocket_that_is_denied_with_a_response_has_its_status(
 def test_an_exception_before_a_websocket_is_accepted_is_the_servers_to_answer(
     observer: Observer, access: list[Any]
 ) -> None:
-    """A plain 500 is no message that a websocket knows."""
+    """A plain 500 is no message that a websocket knows; servers have one for it."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         raise LookupError("no such room")
@@ -620,7 +620,7 @@ def test_an_exception_before_a_websocket_is_accepted_is_the_servers_to_answer(
     assert isinstance(answer.error, LookupError)
     assert answer.messages == []
     assert [(line.status, line.outcome, line.error_type) for line in access] == [
-        (None, "error", "LookupError")
+        (500, "error", "LookupError")
     ]
 
 

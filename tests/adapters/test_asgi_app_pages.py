@@ -98,3 +98,40 @@ def test_route_that_is_added_after_the_middleware_is_told_of(
     app.add_api_route("/metrics", view)
     get(app, "/health/live")
     assert paths_told() == [["/metrics"]]
+
+
+def in_a_closure(app: Any) -> Any:
+    async def layer(scope: Any, receive: Any, send: Any) -> None:
+        await app(scope, receive, send)
+
+    return layer
+
+
+class Dispatcher:
+    """Apps by their paths or their protocols."""
+
+    def __init__(self, mounts: Any) -> None:
+        self.mounts = mounts
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("layer", "paths"),
+    [
+        (in_a_closure, [["/metrics"]]),
+        (lambda app: Dispatcher({"http": app, "websocket": opaque}), [["/metrics"]]),
+        (lambda app: Dispatcher({"/": app, "/x": opaque}), [["/metrics"]]),
+        (lambda app: Dispatcher({"/api": app}), []),
+        (lambda app: Dispatcher([("/api", app)]), []),
+        (lambda app: Starlette(routes=[Mount("/api", app=in_a_closure(app))]), []),
+    ],
+)
+def test_page_of_an_app_that_a_layer_hides_is_told_of(
+    observer: Observer, paths_told: PathsTold, layer: Any, paths: Any
+) -> None:
+    """Unless it is asked for other paths there."""
+    app = layer(Starlette(routes=[Route("/metrics", view)]))
+    get(ObservabilityMiddleware(app, observer), "/health/live")
+    assert paths_told() == paths

@@ -184,11 +184,12 @@ class Timeout(BaseException):
 def test_end_of_a_process_is_an_error_with_its_name(
     observer: Observer, access: list[Any], error: BaseException, before: Any
 ) -> None:
+    """Servers answer it with a 500."""
     app = ObservabilityMiddleware(raising(error, *before), observer=observer)
     with pytest.raises(type(error)):
         _drive(app)
     (line,) = access
-    assert told(line)[:2] == (200 if before else None, "error")
+    assert told(line)[:2] == (200 if before else 500, "error")
     assert line.error_type.endswith(type(error).__name__)
     assert line.levelname == "ERROR"
 

@@ -224,6 +224,15 @@ def test_mount_that_is_added_at_the_start_has_its_template(observer: Observer, a
     assert [line.route for line in access] == ["/later/{version}/items/{i}"]
 
 
+def test_mount_that_replaces_another_has_its_template(observer: Observer, access: list[Any]) -> None:
+    app = Starlette(routes=[Mount("/t/{tenant}", routes=[Route("/items/{i}", fine)])])
+    app.add_middleware(ObservabilityMiddleware, observer=observer)
+    served(app, "/t/acme/items/1")
+    app.router.routes[0] = Mount("/u/{user}", routes=[Route("/items/{i}", fine)])
+    served(app, "/u/jane/items/1")
+    assert [line.route for line in access] == ["/t/{tenant}/items/{i}", "/u/{user}/items/{i}"]
+
+
 def test_values_of_an_unknown_mount_are_no_series(observer: Observer, access: list[Any]) -> None:
     """An app that sets `root_path` by itself may have put values there, where parameters are known."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from starlette.routing import Mount
 from obs_asgi import ObservabilityMiddleware
 from obs_middleware import Observer
 from tests.adapters.asgi import ask, served
+from tests.core.support import python
 
 
 def litestar() -> Any:
@@ -124,10 +126,60 @@ def test_mounted_app_of_another_framework_has_both_templates(
     assert [line.route for line in access] == [f"/t/{{tenant}}{TEMPLATES[name]}"]
 
 
-def test_error_of_quart_has_its_name(observer: Observer, access: list[Any]) -> None:
-    """Quart answers it itself, and tells of it by a signal."""
-    served(ObservabilityMiddleware(quart(), observer=observer), "/boom")
-    assert [line.error_type for line in access] == ["LookupError"]
+@pytest.mark.parametrize("maker", [quart, litestar, blacksheep])
+@pytest.mark.parametrize("layer", [lambda app: app, in_a_layer], ids=["alone", "behind a layer"])
+def test_error_that_a_framework_answers_has_its_name(
+    observer: Observer, access: list[Any], maker: Any, layer: Any
+) -> None:
+    """Quart tells of it by a signal, Litestar by a hook, BlackSheep where it answers it."""
+    served(ObservabilityMiddleware(layer(maker()), observer=observer), "/boom", "/items/1", "/boom")
+    assert [line.error_type for line in access] == ["LookupError", None, "LookupError"]
+
+
+LITESTAR = """
+import asyncio, logging
+from litestar import Litestar, get
+from litestar.logging import LoggingConfig
+from obs_asgi import ObservabilityMiddleware
+from tests.adapters.asgi import served
+
+@get("/items/{number:int}")
+async def item(number: int) -> int:
+    logging.getLogger("shop").info("paid")
+    return number
+
+@get("/boom")
+async def boom() -> None:
+    raise LookupError("nothing")
+
+def serve(**settings):
+    served(ObservabilityMiddleware(Litestar([item, boom], **settings)), "/items/1", "/boom")
+"""
+
+
+@pytest.mark.once
+def test_litestars_own_logging_is_no_configuration_of_the_users() -> None:
+    pytest.importorskip("litestar")
+    text = python(LITESTAR + "serve(debug=True)", env={"OBS_ENVIRONMENT": "production"})
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert {line["logger"] for line in lines} >= {"shop", "litestar", "obs.access"}
+    assert all("request_id" in line for line in lines if line["logger"] != "obs")
+    assert [line["route"] for line in lines if line["logger"] == "obs.access"] == ["/items/{number}", "/boom"]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "config",
+    [
+        "logging_config=LoggingConfig(root={'level': 'DEBUG', 'handlers': ['queue_listener']})",
+        "logging_config=LoggingConfig(formatters={'standard': {'format': '%(message)s'}})",
+    ],
+)
+def test_logging_that_is_given_to_litestar_stays(config: str) -> None:
+    pytest.importorskip("litestar")
+    text = python(f"import sys\nsys.stderr = sys.stdout\n{LITESTAR}serve({config})")
+    assert "logging is configured already" in text
+    assert '"request_id"' not in text
 
 
 def test_blueprint_of_quart_has_its_prefix(observer: Observer, access: list[Any]) -> None:

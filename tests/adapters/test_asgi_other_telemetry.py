@@ -7,7 +7,12 @@ from importlib.util import find_spec
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from opentelemetry.sdk.trace import TracerProvider
 
+from obs_asgi import ObservabilityMiddleware
+from obs_middleware import Observer
+from tests.adapters.asgi import get, served
 from tests.core.support import python
 
 # The lane of the oldest releases has neither: there is nothing to get on with.
@@ -176,3 +181,42 @@ def test_spans_of_a_provider_of_its_own_go_on_where_ours_are_sent_elsewhere() ->
     told = told_by(code)
     assert told["own"]["servers"] == [["fastapi", ITEM]] * 2
     assert told["none"]["servers"] == []
+
+
+def with_telemetry() -> Any:
+    telemetry: Any = {"tracer_provider": TracerProvider()}
+    return FastAPI(telemetry=telemetry)
+
+
+@of_fastapi
+@pytest.mark.parametrize("call", [served, lambda app, *paths: [get(app, path) for path in paths]])
+def test_errors_of_an_app_that_makes_the_span_itself_have_their_names(
+    call: Any, observer: Observer, access: list[Any]
+) -> None:
+    """Wrapped around it we stand inside of it, from a first request without lifespan on."""
+
+    async def boom() -> None:
+        raise LookupError("nothing there")
+
+    app = with_telemetry()
+    app.get("/boom")(boom)
+    call(ObservabilityMiddleware(app, observer=observer), "/boom", "/boom", "/boom")
+    assert [(line.route, line.status, line.error_type) for line in access] == [
+        ("/boom", 500, "LookupError")
+    ] * 3
+
+
+@of_fastapi
+@pytest.mark.parametrize("more", [lambda app: None, lambda app: app.build_middleware_stack()])
+def test_app_that_makes_the_span_itself_is_observed_when_its_stack_is_built_again(
+    observer: Observer, access: list[Any], more: Any
+) -> None:
+    app = with_telemetry()
+    app.get("/items/{number}")(lambda number: number)
+    observed = ObservabilityMiddleware(app, observer=observer)
+    get(observed, "/items/1")
+    app.middleware_stack = more(app)
+    served(observed, "/items/2", "/items/3")
+    assert [(line.path, line.route) for line in access] == [
+        (f"/items/{number}", "/items/{number}") for number in (1, 2, 3)
+    ]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import RedirectResponse, StreamingResponse
+from prometheus_client import generate_latest
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.middleware.base import BaseHTTPMiddleware
@@ -247,6 +250,33 @@ SCOPES: dict[str, dict[str, Any]] = {
     "empty path": {"path": ""},
     "surrogates": {"path": "/\ud800"},
 }
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_scope_that_cannot_be_written_to_is_served_as_without_us(
+    observer: Observer, access: list[Any], fails: bool
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        if fails:
+            raise LookupError("nothing there")
+        await send({"type": "http.response.body", "body": b"fine"})
+
+    async def drive(app: Any) -> Any:
+        messages: list[Any] = []
+
+        async def send(message: Any) -> None:
+            messages.append(without_ours(message))
+
+        with suppress(LookupError):
+            await app(MappingProxyType(request("/x")), None, send)
+        return messages
+
+    ours = asyncio.run(drive(ObservabilityMiddleware(app, observer=observer)))
+    assert ours == asyncio.run(drive(app))
+    assert [(line.status, line.error_type) for line in access] == [(200, "LookupError" if fails else None)]
+    page = generate_latest(observer.registry).decode()
+    assert 'http_server_active_requests{http_request_method="GET",url_scheme="http"} 0.0' in page
 
 
 @pytest.mark.parametrize("name", SCOPES)

@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Mount, Route, Router
 
 from obs_asgi import ObservabilityMiddleware
@@ -28,6 +28,7 @@ def shop() -> App:
     app, books = FastAPI(), FastAPI()
     app.get("/items/{number}")(item)
     app.get("/boom/{number}")(boom)
+    app.get("/stream/{number}")(stream)
     books.get("/items/{number}")(item)
     app.mount("/books", books)
     app.mount("/t/{tenant}", books)
@@ -40,6 +41,14 @@ async def item(number: int) -> int:
 
 async def boom(number: int) -> int:
     raise LookupError("nothing there")
+
+
+async def stream(number: int) -> Any:
+    async def pieces() -> Any:
+        yield b"a"
+        raise ValueError("no more")
+
+    return StreamingResponse(pieces())
 
 
 async def fine(request: Any) -> Any:
@@ -62,6 +71,10 @@ class Copies:
 
 def stripped(scope: Any) -> Any:
     return {**scope, "path": scope["path"].removeprefix("/gw")}
+
+
+def pickled(scope: Any) -> Any:
+    return pickle.loads(pickle.dumps({**scope, "app": None, "extensions": {}, "state": {}}))
 
 
 def as_function(app: App) -> App:
@@ -122,6 +135,7 @@ class Method:
 LAYERS: dict[str, Callable[[App], App]] = {
     "copy": Copies,
     "deep copy": lambda app: Copies(app, lambda scope: copy.deepcopy({**scope, "app": None})),
+    "pickle": lambda app: Copies(app, pickled),
     "closure": as_function,
     "dict": Dispatcher,
     "partial": lambda app: partial(_in_a_partial, app),
@@ -143,6 +157,20 @@ def test_app_behind_a_layer_has_its_routes(observer: Observer, access: list[Any]
 
 
 @pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
+def test_error_of_an_app_behind_a_layer_has_its_name(
+    observer: Observer, access: list[Any], layer: Any
+) -> None:
+    app = shop()
+    app.middleware("http")(lambda request, call_next: call_next(request))
+    served(ObservabilityMiddleware(layer(app), observer=observer), "/boom/1", "/stream/2", "/boom/3")
+    assert [(line.route, line.status, line.error_type) for line in access] == [
+        ("/boom/{number}", 500, "LookupError"),
+        ("/stream/{number}", 200, "ValueError"),
+        ("/boom/{number}", 500, "LookupError"),
+    ]
+
+
+@pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
 def test_layer_in_the_apps_own_stack_hides_nothing(observer: Observer, access: list[Any], layer: Any) -> None:
     """Inside of ours and outside."""
     for names in (("ours", "layer"), ("layer", "ours")):
@@ -157,17 +185,17 @@ def test_layer_in_the_apps_own_stack_hides_nothing(observer: Observer, access: l
         assert {line.path: line.route for line in access} == ROUTES
 
 
-def test_mounted_app_behind_a_layer_has_its_routes(observer: Observer, access: list[Any]) -> None:
-    app = Starlette(
-        routes=[Mount("/v/{version}", app=Copies(shop())), Mount("/lit", app=as_function(shop()))]
-    )
-    served(
-        ObservabilityMiddleware(app, observer=observer), "/v/2/items/1", "/v/2/t/acme/items/3", "/lit/items/5"
-    )
+@pytest.mark.parametrize("kind", [Starlette, FastAPI])
+def test_mounted_app_behind_a_layer_has_its_routes(observer: Observer, access: list[Any], kind: Any) -> None:
+    app = kind(routes=[Mount("/v/{version}", app=Copies(shop())), Mount("/lit", app=as_function(shop()))])
+    paths = ("/v/2/items/1", "/v/2/t/acme/items/3", "/lit/items/5", "/v/2/nowhere", "/v/2/t/acme/nowhere")
+    served(ObservabilityMiddleware(app, observer=observer), *paths)
     assert [line.route for line in access] == [
         "/v/{version}/items/{number}",
         "/v/{version}/t/{tenant}/items/{number}",
         "/lit/items/{number}",
+        "/v/{version}/{path}",
+        "/v/{version}/t/{tenant}/{path}",
     ]
 
 
@@ -183,6 +211,53 @@ def test_prefix_that_a_layer_cuts_off_is_no_part_of_the_template(
     get(ObservabilityMiddleware(as_function(app), observer=observer), "/gw/items/1")
     get(ObservabilityMiddleware(moves, observer=observer), "/gw/books/items/1")
     assert [line.route for line in access] == ["/items/{number}", "/gw/books/items/{number}"]
+
+
+def set_in_place(scope: Any, root: str) -> Any:
+    scope["root_path"] = scope["root_path"] + root
+    return scope
+
+
+def set_in_a_copy(scope: Any, root: str) -> Any:
+    return set_in_place(dict(scope), root)
+
+
+def moved_in_place(scope: Any, root: str) -> Any:
+    scope["path"] = scope["path"].removeprefix(root)
+    return set_in_place(scope, root)
+
+
+@pytest.mark.parametrize("how", [set_in_place, set_in_a_copy, moved_in_place])
+@pytest.mark.parametrize("is_added", [True, False], ids=["added", "wrapped"])
+@pytest.mark.parametrize("kind", [Starlette, FastAPI])
+def test_prefix_that_a_layer_moves_to_the_root_path_is_shown(
+    observer: Observer, access: list[Any], how: Any, is_added: bool, kind: Any
+) -> None:
+    """Where a proxy has stripped it, it is neither in the path nor in the route."""
+
+    class Layer:
+        def __init__(self, app: App) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "http":
+                scope = how(scope, "/gw")
+            await self.app(scope, receive, send)
+
+    app = kind()
+    app.add_route("/items/{number}", fine)
+    app.mount("/t/{tenant}", Starlette(routes=[Route("/items/{number}", fine)]))
+    if is_added:
+        app.add_middleware(Layer)
+        app.add_middleware(ObservabilityMiddleware, observer=observer)
+    else:
+        app = ObservabilityMiddleware(Layer(app), observer=observer)
+    served(app, "/gw/items/1", "/gw/t/acme/items/2", "/items/3")
+    shown = [(line.path, line.route) for line in access]
+    assert shown[0] == ("/gw/items/1", "/gw/items/{number}")
+    assert shown[2] == ("/items/3", "/items/{number}")
+    if how is not moved_in_place:  # Starlette finds no mount then, without us either
+        assert shown[1] == ("/gw/t/acme/items/2", "/gw/t/{tenant}/items/{number}")
 
 
 def test_layer_that_finds_its_app_in_a_module_has_routes(observer: Observer, access: list[Any]) -> None:
@@ -256,6 +331,49 @@ def test_batch_of_a_layer_inside_has_no_route_of_a_part(observer: Observer, acce
     app = shop()
     get(ObservabilityMiddleware(layer, observer=observer), "/batch")
     assert [(line.path, line.route, line.status) for line in access] == [("/batch", None, 200)]
+
+
+@pytest.mark.parametrize("copied", [dict, copy.copy, lambda scope: scope], ids=["dict", "copy", "same"])
+@pytest.mark.parametrize("is_added", [True, False], ids=["added", "wrapped"])
+def test_layer_that_tries_another_path_has_the_route_of_that(
+    observer: Observer, access: list[Any], copied: Any, is_added: bool
+) -> None:
+    """As for an app of one page, or a slash at the end; an error of the second try counts too."""
+
+    class Tries:
+        def __init__(self, app: App) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] != "http":
+                await self.app(scope, receive, send)
+                return
+            is_missing = False
+
+            async def look(message: Any) -> None:
+                nonlocal is_missing
+                is_missing = is_missing or message.get("status") == 404
+                if not is_missing:
+                    await send(message)
+
+            await self.app(copied(scope), receive, look)
+            if is_missing:
+                again = copied(scope)
+                again["path"] = "/boom/1" if scope["path"] == "/fail" else "/items/1"
+                await self.app(again, receive, send)
+
+    app = shop()
+    if is_added:
+        app.add_middleware(Tries)
+        app.add_middleware(ObservabilityMiddleware, observer=observer)
+    else:
+        app = ObservabilityMiddleware(Tries(app), observer=observer)
+    served(app, "/some/page", "/books/items/2", "/fail")
+    assert [(line.path, line.route, line.status, line.error_type) for line in access] == [
+        ("/some/page", "/items/{number}", 200, None),
+        ("/books/items/2", "/books/items/{number}", 200, None),
+        ("/fail", "/boom/{number}", 500, "LookupError"),
+    ]
 
 
 def test_request_that_the_app_hands_to_itself_has_the_route_of_the_last(
@@ -340,6 +458,28 @@ def test_layer_that_cannot_be_looked_into_is_left_alone(observer: Observer, acce
 
     served(ObservabilityMiddleware(Layer(shop()), observer=observer), "/items/1")
     assert [line.route for line in access] == ["/items/{number}"]
+
+
+@pytest.mark.parametrize("call", [served, lambda app, *paths: [get(app, path) for path in paths]])
+def test_layer_whose_attributes_fail_is_served(
+    observer: Observer, access: list[Any], caplog: pytest.LogCaptureFixture, call: Any
+) -> None:
+    """As one that makes its app when it is asked for the first time."""
+
+    class Layer:
+        def __init__(self, app: App) -> None:
+            self._inner = app
+
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError("not ready")
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await self._inner(scope, receive, send)
+
+    answers = call(ObservabilityMiddleware(Layer(shop()), observer=observer), "/items/1", "/items/2")
+    assert [answer.body for answer in answers] == [b"1", b"2"]
+    assert [line.route for line in access] == ["/items/{number}"] * 2
+    assert not [record for record in caplog.records if record.name == "obs"]
 
 
 def test_concurrent_requests_keep_their_routes(observer: Observer, access: list[Any]) -> None:
