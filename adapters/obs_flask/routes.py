@@ -28,7 +28,7 @@ def route_of(environ: dict[str, Any]) -> str | None:
 
 
 def match_route(app: Flask, environ: dict[str, Any]) -> str | None:
-    """Return the rule that an environ matches, where Flask has let go of its request; for websockets."""
+    """Return the rule that an environ matches, where Flask has let go of its request."""
     adapter = app.create_url_adapter(app.request_class({**environ}))
     if adapter is None:
         return None

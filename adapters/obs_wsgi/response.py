@@ -97,7 +97,9 @@ class Response:
         """End the exchange with what the app has raised."""
         exchange = self.exchange
         exchange.note_raised(error)
-        self.note_route()
+        self.note_route(
+            is_forgotten=not isinstance(error, Exception)
+        )  # Flask tells its signal of no other error
         if exchange.time_to_first_byte is None and not exchange.is_cancelled:
             exchange.status = self._answer(error)
             if self.status_of is not None:
@@ -140,9 +142,14 @@ class Response:
         self.exchange.declare(self.length)
         self.exchange.closed()
 
-    def note_route(self) -> None:
-        """Name the route, once the app has routed the request."""
-        exchange, route_of = self.exchange, self.wrapped.route_of
+    def note_route(self, *, is_forgotten: bool = False) -> None:
+        """Name the route, once the app has routed the request.
+
+        Args:
+            is_forgotten: the framework may have let go of its request without a word.
+        """
+        exchange, wrapped = self.exchange, self.wrapped
+        route_of = wrapped.forgotten_route if is_forgotten else wrapped.route_of
         if exchange.route is None and route_of is not None:
             try:
                 exchange.route = route_of(self.environ)
