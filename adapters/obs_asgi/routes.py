@@ -95,8 +95,9 @@ class Routes:
         if not mounted:
             return root, prefix
         template = self._mount(mounted)
-        is_unknown = template == _UNKNOWN_MOUNT and not has_parameters
-        return root, f"{prefix}{mounted if is_unknown else template}"  # set by a layer, which has no values
+        if template == _UNKNOWN_MOUNT and not has_parameters:  # set by a layer, which has no values
+            template = self._with_rest(mounted)
+        return root, f"{prefix}{template}"
 
     def miss(self, status: int | None, method: str) -> None:
         """Note a response without a route, and say once that no response has one, which is certainly no design."""
@@ -116,6 +117,13 @@ class Routes:
         if path in self._literal:
             return path
         return next((text for pattern, text in self._mounts if pattern.fullmatch(path)), _UNKNOWN_MOUNT)
+
+    def _with_rest(self, path: str) -> str:
+        """Return the template of the mount at the beginning of a path, and the rest as it is, which a layer has set."""
+        found = ((pattern.match(path), text) for pattern, text in self._mounts)
+        ends = [(match.end(), text) for match, text in found if match and path.startswith("/", match.end())]
+        end, text = max(ends, default=(0, ""))
+        return f"{text}{path[end:]}"
 
     def _of_endpoint(self, scope: Mapping[str, Any], root: str, prefix: str) -> str | None:
         self._read_again()

@@ -16,6 +16,8 @@ from django.conf import settings as django_settings
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.test import Client
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from obs_asgi import ObservabilityMiddleware as AsgiMiddleware
 from obs_django import get_observer
@@ -238,6 +240,14 @@ def test_a_mount_is_part_of_the_route(access: list[Any]) -> None:
         call(wsgi_app(), "/items/7", SCRIPT_NAME="/shop")
         get(asgi_app(), "/shop/items/7", root_path="/shop")
     assert [(line.path, line.route) for line in access] == [("/shop/items/7", "/shop/items/<int:i>")] * 2
+
+
+def test_a_mount_with_a_parameter_around_django_is_left_out(access: list[Any]) -> None:
+    """Its path is made of values, and its template is the app's around."""
+    with project():
+        get(Starlette(routes=[Mount("/t/{tenant}", app=asgi_app())]), "/t/acme/items/7")
+        get(Starlette(routes=[Mount("/old", app=asgi_app())]), "/old/items/7")
+    assert [line.route for line in access] == ["/items/<int:i>", "/old/items/<int:i>"]
 
 
 # Errors
