@@ -381,6 +381,10 @@ class Gateway:
         """Write the headers of the response that the user wants to the span."""
         self._failures.guard("tracing", self._spans.capture_response, exchange, fields)
 
+    def forget(self, exchange: Exchange) -> None:
+        """Take an exchange that ends in another process out of the active ones."""
+        self._metrics.discard(exchange.record(is_logged=True))
+
     def redacted_path(self, path: str) -> str:
         """Return a path without secrets."""
         return self._redactor.path(path)
