@@ -44,5 +44,5 @@ def _below(mount: str, route: str, environ: dict[str, Any]) -> str:
     if (
         exchange.carrier is environ and "asgi.scope" in environ
     ):  # a2wsgi's, and nobody outside knows the mount
-        return f"{shown_mount(environ, environ['asgi.scope'])}{route}"
+        return f"{shown_mount(environ)}{route}"
     return exchange.route_below(mount, route)

@@ -10,6 +10,7 @@ from typing import Any
 
 import django
 import pytest
+from a2wsgi import WSGIMiddleware
 from asgiref.sync import SyncToAsync
 from django.apps import apps
 from django.conf import settings as django_settings
@@ -26,7 +27,7 @@ from obs_django.observer import own_settings
 from obs_middleware import ConfigError
 from obs_wsgi import ObservabilityMiddleware as WsgiMiddleware
 from tests.adapters import django_project
-from tests.adapters.asgi import ask, get
+from tests.adapters.asgi import ask, get, served
 from tests.adapters.asgi import request as scope_of
 from tests.adapters.django_project import MIDDLEWARE, asgi_app, project, wsgi_app
 from tests.adapters.test_wsgi import GunicornFileWrapper
@@ -247,7 +248,9 @@ def test_a_mount_with_a_parameter_around_django_is_left_out(access: list[Any]) -
     with project():
         get(Starlette(routes=[Mount("/t/{tenant}", app=asgi_app())]), "/t/acme/items/7")
         get(Starlette(routes=[Mount("/old", app=asgi_app())]), "/old/items/7")
-    assert [line.route for line in access] == ["/items/<int:i>", "/old/items/<int:i>"]
+        bridge: Any = WSGIMiddleware(wsgi_app())
+        served(Starlette(routes=[Mount("/t/{tenant}", app=bridge)]), "/t/acme/items/7")
+    assert [line.route for line in access] == ["/items/<int:i>", "/old/items/<int:i>", "/items/<int:i>"]
 
 
 # Errors
