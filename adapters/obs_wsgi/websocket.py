@@ -61,7 +61,7 @@ class WebsocketResponse(Response):
         if exc_info is None:
             self.server_write = self.server_start(status, headers)
         else:
-            self._start_anew(status, [*headers], exc_info)
+            self._start_anew(status, [*headers], exc_info, code)
         self.exchange.status = code
         return self.write
 
