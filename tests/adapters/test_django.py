@@ -133,6 +133,28 @@ def test_good_settings_pass_the_system_check() -> None:
         call_command("check")
 
 
+COMMON = "django.middleware.common.CommonMiddleware"
+
+
+@pytest.mark.parametrize(
+    ("middleware", "is_told"),
+    [
+        ([], False),
+        ([MIDDLEWARE, COMMON], False),
+        ([MIDDLEWARE, COMMON, MIDDLEWARE], False),
+        ([COMMON, MIDDLEWARE], True),
+    ],
+)
+def test_a_place_behind_other_middlewares_is_told(
+    capsys: pytest.CaptureFixture[str], middleware: list[str], is_told: bool
+) -> None:
+    """What stands in front of it may answer, and change its answers, without being observed."""
+    with project(MIDDLEWARE=middleware):
+        call_command("check")
+    told = capsys.readouterr().err
+    assert ("(obs.W001)" in told, f"what {COMMON} answers" in told) == (is_told, is_told)
+
+
 @pytest.mark.parametrize("make", [wsgi_app, asgi_app])
 def test_a_bad_setting_stops_the_server_at_its_start(make: Any) -> None:
     """A server loads the middleware when it imports the application; that is before any request."""
