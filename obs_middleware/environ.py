@@ -117,3 +117,19 @@ def _variable(name: str) -> str:
 
 
 share(header=_header)
+
+
+def shown_mount(variables: Mapping[str, Any], scope: Any = None) -> str:
+    """Return what a route shows of the mount, `SCRIPT_NAME`.
+
+    An ASGI app around may have mounts with parameters. They are left out, since their path is made of values.
+
+    Args:
+        scope: of the ASGI app around; without it a2wsgi's, if that is the bridge.
+    """
+    mount: str = variables.get("SCRIPT_NAME") or ""
+    scope = scope or variables.get("asgi.scope")
+    if not (isinstance(scope, Mapping) and scope.get("path_params")):
+        return mount
+    root = scope.get("root_path") or ""
+    return f"{scope.get('app_root_path') or ''}{mount[len(root) :]}" if mount.startswith(root) else mount

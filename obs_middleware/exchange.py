@@ -20,7 +20,7 @@ import msgspec
 from opentelemetry import context as otel_context
 from opentelemetry.context.context import Context
 
-from obs_middleware import other_ids
+from obs_middleware import other_ids, process
 from obs_middleware._speedups import fast, note, share, share_layout
 from obs_middleware.other_ids import OTHER_IDS
 from obs_middleware.record import RequestRecord
@@ -56,6 +56,9 @@ class Owner(Protocol):
 
     def capture_response_headers(self, exchange: Exchange, fields: Iterable[tuple[str, str]]) -> None:
         """Write the headers of the response that the user wants to the span."""
+
+    def forget(self, exchange: Exchange) -> None:
+        """Take an exchange that ends in another process out of the active ones."""
 
 
 CARRIER_KEY = "obs.exchange"  # the key in scope and environ
@@ -418,6 +421,16 @@ class Exchange(msgspec.Struct, eq=False):
         return [field for field in self.response_headers if field[0].lower() not in present]
 
 
+def _leave_to_parent() -> None:
+    """Let the parent of a forked child end the request that both are in, because the client gets one response."""
+    exchange = CURRENT.get()
+    if exchange is not None and exchange._on_finish:
+        exchange._on_finish[0] = (("fork", exchange._owner.forget),)
+
+
+process.on_fork(in_child=_leave_to_parent)
+
+
 class _Nobody:
     """The owner of an inert exchange."""
 
@@ -435,6 +448,9 @@ class _Nobody:
         return path
 
     def capture_response_headers(self, exchange: Exchange, fields: Iterable[tuple[str, str]]) -> None:
+        pass
+
+    def forget(self, exchange: Exchange) -> None:
         pass
 
 

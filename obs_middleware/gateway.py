@@ -21,7 +21,7 @@ from obs_middleware._speedups import fast, note, share_layout
 from obs_middleware.around import INERT, exchange_around, goes_again, note_inside, part_of
 from obs_middleware.callers import callers_of, cell_content, parts_of
 from obs_middleware.deadline import STOP_SECONDS, deadline
-from obs_middleware.environ import named_request_info, request_info, variables_of
+from obs_middleware.environ import named_request_info, request_info, shown_mount, variables_of
 from obs_middleware.errors import own_status
 from obs_middleware.exchange import CARRIER_KEY, CURRENT, OTHER_ID_HEADER, Exchange, OnFinish
 from obs_middleware.headers import header_values
@@ -80,6 +80,7 @@ __all__ = [
     "request_info",
     "scope_header_names",
     "scope_request_info",
+    "shown_mount",
     "status_number",
     "variables_of",
     "with_header_names",
@@ -379,6 +380,10 @@ class Gateway:
     def capture_response_headers(self, exchange: Exchange, fields: Iterable[tuple[str, str]]) -> None:
         """Write the headers of the response that the user wants to the span."""
         self._failures.guard("tracing", self._spans.capture_response, exchange, fields)
+
+    def forget(self, exchange: Exchange) -> None:
+        """Take an exchange that ends in another process out of the active ones."""
+        self._metrics.discard(exchange.record(is_logged=True))
 
     def redacted_path(self, path: str) -> str:
         """Return a path without secrets."""

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from threading import Lock
-from types import ModuleType
+from types import FrameType, ModuleType
 
 Hook = Callable[[], object]
 
@@ -34,6 +34,7 @@ _SERVERS = {"daphne", "granian", "gunicorn", "hypercorn", "uvicorn", "waitress"}
 _MADV_WIPEONFORK = 18  # madvise(2), Linux 4.14 and later; `mmap` has no name for it
 _locks: dict[int, Lock] = {}  # by process, so that no child meets a lock that its parent holds
 _noticed = [os.getpid()]  # the process whose hooks have run
+_serves_one_request: list[int] = []  # the process, where a server forks one for each request
 
 
 def _wiped_page() -> memoryview | None:
@@ -100,7 +101,10 @@ def stands_still_between_requests() -> bool:
 
     AWS Lambda freezes the process (Lambda developer guide, "Understanding the Lambda execution environment lifecycle").
     uWSGI keeps Python's lock while it waits for a request, unless it was told of threads (`enable-threads`, `threads`).
+    A server that forks for each request ends the child by `os._exit`.
     """
+    if os.getpid() in _serves_one_request:
+        return True
     modules = sys.modules.keys()
     if "AWS_LAMBDA_FUNCTION_NAME" in os.environ or (_LAMBDA_ADAPTERS & modules and not _SERVERS & modules):
         return True
@@ -124,6 +128,8 @@ def _run_in_parent() -> None:
 
 
 def _run_in_child() -> None:
+    if _is_forked_for_one_request():
+        _serves_one_request[:] = [os.getpid()]
     for hook in _after_fork_in_child:
         hook()
     _noticed[0] = os.getpid()
@@ -133,6 +139,17 @@ def _run_in_child() -> None:
     multiprocessing = sys.modules.get("multiprocessing.util")
     if multiprocessing is not None:
         _register_with(multiprocessing)
+
+
+def _is_forked_for_one_request() -> bool:
+    """Tell whether a server of `socketserver`, such as Werkzeug's with processes, has called the fork of now."""
+    forking = getattr(sys.modules.get("socketserver"), "ForkingMixIn", None)
+    if forking is None:
+        return False
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code is not forking.process_request.__code__:
+        frame = frame.f_back
+    return frame is not None
 
 
 @cache  # a child inherits what its parent has registered

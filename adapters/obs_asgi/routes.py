@@ -136,7 +136,7 @@ class Routes:
             return root, prefix
         template = self._mount(mounted)
         if template == _UNKNOWN_MOUNT and not has_parameters:  # set by a layer, which has no values
-            template = mounted if path.startswith(root) else ""  # stripped by a proxy
+            template = self._with_rest(mounted) if path.startswith(root) else ""  # stripped by a proxy
         return root, f"{prefix}{template}"
 
     def miss(self, status: int | None, method: str) -> None:
@@ -157,6 +157,13 @@ class Routes:
         if path in self._literal:
             return path
         return next((text for pattern, text in self._mounts if pattern.fullmatch(path)), _UNKNOWN_MOUNT)
+
+    def _with_rest(self, path: str) -> str:
+        """Return the template of the mount at the beginning of a path, and the rest as it is, which a layer has set."""
+        found = ((pattern.match(path), text) for pattern, text in self._mounts)
+        ends = [(match.end(), text) for match, text in found if match and path.startswith("/", match.end())]
+        end, text = max(ends, default=(0, ""))
+        return f"{text}{path[end:]}"
 
     def _of_endpoint(self, scope: Mapping[str, Any], root: str, prefix: str) -> str | None:
         self._read_again()

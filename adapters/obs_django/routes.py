@@ -7,6 +7,8 @@ from functools import cache
 
 from django.http import HttpRequest
 
+from obs_middleware.gateway import shown_mount
+
 _anchor = re.compile(r"(?<![\[\\])\^|(?<!\\)\$|\\Z")
 
 
@@ -16,6 +18,8 @@ def route_of(request: HttpRequest) -> str | None:
     if match is None or match.route is None:
         return None
     mount, route = request.META.get("SCRIPT_NAME"), _without_anchors(match.route)
+    if mount:
+        mount = shown_mount(request.META, request.__dict__.get("scope"))
     return f"{mount.rstrip('/')}{route}" if mount else route
 
 

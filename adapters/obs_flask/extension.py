@@ -69,7 +69,7 @@ class Observability:
         )
         self.observer.gateway.look_for_pages(partial(has_rule, app))
         app.extensions["obs"] = self.observer
-        got_request_exception.connect(_note_exception, app)
+        got_request_exception.connect(_note_exception)  # of any app, because one may be mounted in this one
 
 
 def _note_exception(sender: Flask, exception: BaseException, **_: Any) -> None:
@@ -79,11 +79,12 @@ def _note_exception(sender: Flask, exception: BaseException, **_: Any) -> None:
     )  # of a part that goes through the app again it is another than the current one
     if isinstance(exchange, Exchange):
         exchange.note_error(exception)
-        # No response may follow that could tell the route.
-        if exchange.route is not None or exchange.is_finished:
+        own = sender.extensions.get("obs")
+        # No response may follow that could tell the route. An app that is not observed has routes for nobody.
+        if own is None or exchange.route is not None or exchange.is_finished:
             return
         route, root = route_of(environ), environ.get("SCRIPT_NAME") or ""
-        if sender.extensions["obs"].gateway.has_begun(exchange):
+        if own.gateway.has_begun(exchange):
             exchange.route = route
         elif route is not None:  # the adapter outside composes it: it may know the template of the mount
             exchange.name_route(route.removeprefix(root), root)

@@ -8,7 +8,7 @@ from flask import Flask
 from werkzeug.exceptions import HTTPException
 
 from obs_middleware import Exchange
-from obs_middleware.gateway import CARRIER_KEY
+from obs_middleware.gateway import CARRIER_KEY, shown_mount
 
 
 def route_of(environ: dict[str, Any]) -> str | None:
@@ -21,14 +21,11 @@ def route_of(environ: dict[str, Any]) -> str | None:
         return None
     route: str = rule.rule
     mount = environ.get("SCRIPT_NAME")
-    if not mount:
-        return route
-    exchange = environ.get(CARRIER_KEY)
-    return exchange.route_below(mount, route) if isinstance(exchange, Exchange) else f"{mount}{route}"
+    return _below(mount, route, environ) if mount else route
 
 
 def match_route(app: Flask, environ: dict[str, Any]) -> str | None:
-    """Return the rule that an environ matches, where Flask has let go of its request; for websockets."""
+    """Return the rule that an environ matches, where Flask has let go of its request."""
     adapter = app.create_url_adapter(app.request_class({**environ}))
     if adapter is None:
         return None
@@ -37,4 +34,15 @@ def match_route(app: Flask, environ: dict[str, Any]) -> str | None:
     except HTTPException:  # not Flask's: Flask-SocketIO answers in front of it
         return None
     mount = environ.get("SCRIPT_NAME")
-    return f"{mount}{rule.rule}" if mount else rule.rule
+    return _below(mount, rule.rule, environ) if mount else rule.rule
+
+
+def _below(mount: str, route: str, environ: dict[str, Any]) -> str:
+    exchange = environ.get(CARRIER_KEY)
+    if not isinstance(exchange, Exchange):
+        return f"{mount}{route}"
+    if (
+        exchange.carrier is environ and "asgi.scope" in environ
+    ):  # a2wsgi's, and nobody outside knows the mount
+        return f"{shown_mount(environ)}{route}"
+    return exchange.route_below(mount, route)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import ref
 
 from obs_middleware import Exchange
-
-if TYPE_CHECKING:
-    from obs_wsgi.response import Response
-
+from obs_wsgi.response import Response, end_closed
 
 _NEVER: Any = object()  # no piece is this
 
@@ -119,8 +116,7 @@ def _read(chunks: Sequence[bytes], exchange: Exchange, length: str | None) -> Ge
         exchange.finish()
     finally:
         if exchange.outcome is None:
-            exchange.declare(length)
-            exchange.closed()
+            end_closed(exchange, length)
 
 
 class SizedChunks:

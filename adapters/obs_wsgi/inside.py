@@ -50,7 +50,7 @@ def serve_inside(
         return app(environ, start)
     except BaseException as error:
         outer.note_raised(error)
-        _tell_route(environ, outer, wrapped)
+        _tell_route(environ, outer, wrapped, is_forgotten=not isinstance(error, Exception))
         raise
 
 
@@ -87,12 +87,15 @@ class _PartBody:
                 close()
 
 
-def _tell_route(environ: Environ, outer: Exchange, wrapped: WrappedApp) -> None:
-    if wrapped.route_of is None or outer.route is not None:
+def _tell_route(
+    environ: Environ, outer: Exchange, wrapped: WrappedApp, *, is_forgotten: bool = False
+) -> None:
+    route_of = wrapped.forgotten_route if is_forgotten else wrapped.route_of
+    if route_of is None or outer.route is not None:
         return
     root = environ.get("SCRIPT_NAME") or ""
     try:
-        route = wrapped.route_of(environ)
+        route = route_of(environ)
         outer.name_route(None if route is None else route.removeprefix(root), root)
     except Exception as error:
         outer.report("route", error)

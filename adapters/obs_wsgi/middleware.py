@@ -43,8 +43,8 @@ class ObservabilityMiddleware:
         observer: an Observer made elsewhere; or give settings by name.
         route_of: reads the route template from the environ once the app has routed it; a raw app sets
             `current_exchange().route` itself.
-        match_route: finds the route template of an environ that the app has not routed, or has forgotten; asked for
-            websockets only.
+        match_route: finds the route template of an environ whose routing the app has forgotten; asked for websockets,
+            and for what ends a request and is no `Exception`, such as `SystemExit`.
         ready_body: returns the chunks of a body that needs no more code of the app, and None of any other. A list
             and a tuple are recognised without it.
         is_debug: tells the framework's debug flag, which may be set later than this.

@@ -72,14 +72,20 @@ class Response:
         if exc_info is None:
             self.server_write = self.server_start(status, sent)
         else:
-            self._start_anew(status, sent, exc_info)
+            self._start_anew(status, sent, exc_info, code)
         exchange.status = code
         return self.write
 
-    def _start_anew(self, status: str, fields: list[tuple[str, str]], exc_info: Any) -> None:
+    def _start_anew(
+        self, status: str, fields: list[tuple[str, str]], exc_info: Any, code: int | None
+    ) -> None:
         with suppress(Exception):
             self.exchange.note_error(exc_info[1])
-        self.server_write = self.server_start(status, fields, exc_info)
+        try:
+            self.server_write = self.server_start(status, fields, exc_info)
+        except SystemError:  # uWSGI raises it, and sends the status nevertheless
+            self.exchange.status = code
+            raise
 
     def write(self, data: bytes) -> object:
         """Stand for the server's `write`."""
@@ -97,7 +103,9 @@ class Response:
         """End the exchange with what the app has raised."""
         exchange = self.exchange
         exchange.note_raised(error)
-        self.note_route()
+        self.note_route(
+            is_forgotten=not isinstance(error, Exception)
+        )  # Flask tells its signal of no other error
         if exchange.time_to_first_byte is None and not exchange.is_cancelled:
             exchange.status = self._answer(error)
             if self.status_of is not None:
@@ -117,6 +125,8 @@ class Response:
             if not callers.layer.startswith(_DEBUGGER):
                 self.status_of = later_status(self.server_start)
             return meant or 500
+        if "uwsgi.version" in self.environ:
+            return self.exchange.status or 500  # it sends what has started, and drops what was written
         if meant is None and self._may_answer():
             headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(_ERROR)))]
             with suppress(Exception):
@@ -127,8 +137,7 @@ class Response:
 
     def _may_answer(self) -> bool:
         gateway = self.wrapped.gateway
-        # uWSGI drops what was written when an exception follows, so that the client would wait for announced bytes.
-        return gateway.error_response and not gateway.is_development and "uwsgi.version" not in self.environ
+        return gateway.error_response and not gateway.is_development
 
     def end(self) -> None:
         """End the exchange because the body has ended."""
@@ -137,14 +146,34 @@ class Response:
 
     def closed(self) -> None:
         """End the exchange because its response was closed, or dropped."""
-        self.exchange.declare(self.length)
-        self.exchange.closed()
+        end_closed(self.exchange, self.length)
 
-    def note_route(self) -> None:
-        """Name the route, once the app has routed the request."""
-        exchange, route_of = self.exchange, self.wrapped.route_of
+    def note_route(self, *, is_forgotten: bool = False) -> None:
+        """Name the route, once the app has routed the request.
+
+        Args:
+            is_forgotten: the framework may have let go of its request without a word.
+        """
+        exchange, wrapped = self.exchange, self.wrapped
+        route_of = wrapped.forgotten_route if is_forgotten else wrapped.route_of
         if exchange.route is None and route_of is not None:
             try:
                 exchange.route = route_of(self.environ)
             except Exception as error:
                 exchange.report("route", error)
+
+
+def end_closed(exchange: Exchange, length: str | None) -> None:
+    """End an exchange whose response was closed before its end.
+
+    A piece of a response that has not started is a fault of the app, and every server answers it with a 500.
+
+    Args:
+        length: the response's Content-Length.
+    """
+    if exchange.status is None and exchange.response_bytes:
+        exchange.status = 500
+        exchange.finish(is_complete=False)
+        return
+    exchange.declare(length)
+    exchange.closed()

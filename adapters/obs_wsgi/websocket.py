@@ -57,18 +57,18 @@ class WebsocketResponse(Response):
         code, self.has_started = status_number(status), True
         if code in _REFUSALS:
             return super().start(status, headers, exc_info)
-        self.note_route()
+        self.note_route(is_forgotten=True)
         if exc_info is None:
             self.server_write = self.server_start(status, headers)
         else:
-            self._start_anew(status, [*headers], exc_info)
+            self._start_anew(status, [*headers], exc_info, code)
         self.exchange.status = code
         return self.write
 
     def fail(self, error: BaseException) -> None:
         """End the exchange with what the app has raised; some libraries say so that the websocket has ended."""
         exchange = self.exchange
-        self.note_route()
+        self.note_route(is_forgotten=True)
         is_end = own_status(error) == 0 or (type(error) is ConnectionError and not error.args)
         if is_end and not self.has_started:
             self.end()
@@ -86,7 +86,7 @@ class WebsocketResponse(Response):
     def end(self) -> None:
         """End the exchange: a websocket was open, unless the app has answered as it does any request."""
         exchange = self.exchange
-        self.note_route()
+        self.note_route(is_forgotten=True)
         is_answered = exchange.status is not None and (
             exchange.status not in _SUCCESSES or exchange.response_bytes > 0
         )
@@ -108,13 +108,3 @@ class WebsocketResponse(Response):
             return True
         modules = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
         return any(module.startswith(_LIBRARIES) for module in modules)
-
-    def note_route(self) -> None:
-        """Name the route, also where the framework has forgotten it, since no response tells it."""
-        super().note_route()
-        exchange, match_route = self.exchange, self.wrapped.match_route
-        if exchange.route is None and match_route is not None:
-            try:
-                exchange.route = match_route(self.environ)
-            except Exception as error:
-                exchange.report("route", error)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import flask
 import pytest
-from a2wsgi import ASGIMiddleware
+from a2wsgi import ASGIMiddleware, WSGIMiddleware
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from obs_asgi import ObservabilityMiddleware
+from obs_flask import Observability
 from obs_middleware import Observer, current_exchange
 from obs_wsgi import ObservabilityMiddleware as WsgiMiddleware
 from tests.adapters.asgi import ask, get, served
@@ -148,3 +151,43 @@ def test_bridge_below_a_mount_with_a_parameter_has_its_template(
     app.add_middleware(ObservabilityMiddleware, observer=observer)
     served(app, "/t/acme/orders/1", "/old/orders/2")
     assert [line.route for line in access] == ["/t/{tenant}/orders/<int:number>", "/old/orders/<int:number>"]
+
+
+# WSGI inside ASGI, below mounts with parameters
+
+
+def _shop(observer: Observer) -> Any:
+    app = flask.Flask("shop")
+    app.add_url_rule("/items/<int:i>", "item", lambda i: "item")
+    app.add_url_rule("/boom", "boom", lambda: str(1 / 0))
+    Observability(app, observer=observer)
+    return app
+
+
+PATHS, TEMPLATES = ["items/7", "boom"], ["items/<int:i>", "boom"]
+
+
+def test_dispatcher_below_a_mount_with_a_parameter_keeps_its_template(
+    observer: Observer, access: list[Any]
+) -> None:
+    """A layer between the bridge and Flask lengthens the root by a mount of its own."""
+    inner: Any = DispatcherMiddleware(_shop(quiet()), {"/admin": _shop(quiet())})
+    bridge: Any = WSGIMiddleware(inner)
+    below = Mount("/b/{y}", app=bridge)
+    app = Starlette(routes=[Mount("/a/{x}", routes=[below]), Mount("/admin", app=bridge)])
+    app.add_middleware(ObservabilityMiddleware, observer=observer)
+    for root in ("/a/1/b/2", "/a/1/b/2/admin", "/admin", "/admin/admin"):
+        served(app, *(f"{root}/{path}" for path in PATHS))
+    roots = ["/a/{x}/b/{y}", "/a/{x}/b/{y}/admin", "/admin", "/admin/admin"]
+    assert [line.route for line in access] == [f"{root}/{route}" for root in roots for route in TEMPLATES]
+
+
+@pytest.mark.parametrize(("mount", "shown"), [("/t/{tenant}", ""), ("/old", "/old")])
+def test_where_flask_alone_is_observed_a_mount_with_a_parameter_is_left_out(
+    observer: Observer, access: list[Any], mount: str, shown: str
+) -> None:
+    """Its path is made of values, and its template is the app's around."""
+    bridge: Any = WSGIMiddleware(_shop(observer))
+    app = Starlette(routes=[Mount(mount, app=bridge)])
+    served(app, *(f"{mount.format(tenant='acme')}/{path}" for path in PATHS))
+    assert [line.route for line in access] == [f"{shown}/{route}" for route in TEMPLATES]

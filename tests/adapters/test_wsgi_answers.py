@@ -197,3 +197,42 @@ def _raising(kind: Any, where: str) -> Any:
         raise kind
 
     return app
+
+
+# A response that has not started, and uWSGI
+
+
+@pytest.mark.parametrize("kind", [list, iter])
+def test_piece_of_a_response_that_has_not_started_is_the_apps_fault(
+    observer: Observer, access: list[Any], kind: Any
+) -> None:
+    """The server refuses the piece, answers with a 500, and closes the body as if the client had left."""
+    done = call(ObservabilityMiddleware(lambda environ, start_response: kind([b"x"]), observer))
+    assert isinstance(done.error, AssertionError)
+    assert [told(line)[:3] for line in access] == [(500, "error", "500")]
+
+
+@pytest.mark.parametrize(
+    ("starts", "status"), [([], 500), (["200 OK"], 200), (["200 OK", "502 Bad Gateway"], 502)]
+)
+def test_uwsgi_sends_the_status_that_has_started_though_the_app_has_failed(
+    observer: Observer, access: list[Any], starts: list[str], status: int
+) -> None:
+    """It takes the status of a second start too, whose `exc_info` it raises as a SystemError."""
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        try:
+            for number, line in enumerate(starts):
+                start_response(line, TEXT, *([(LookupError, LookupError("x"), None)] if number else []))
+        finally:
+            raise LookupError("nothing there")
+
+    def uwsgis(status: str, headers: Any, exc_info: Any = None) -> Any:
+        if exc_info:
+            raise SystemError("uwsgi_spit returned a result with an exception set")
+        return lambda piece: None
+
+    environ = {**Call(app).environ, "uwsgi.version": b"2.0"}
+    with pytest.raises(LookupError):
+        ObservabilityMiddleware(app, observer)(environ, uwsgis)
+    assert [told(line)[:3] for line in access] == [(status, "error", "LookupError")]

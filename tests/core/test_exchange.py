@@ -47,6 +47,9 @@ class Owner:
     def capture_response_headers(self, exchange: Exchange, fields: Any) -> None:
         raise NotImplementedError
 
+    def forget(self, exchange: Exchange) -> None:
+        raise NotImplementedError
+
 
 def exchange(
     *recorders: Any, info: RequestInfo | None = None

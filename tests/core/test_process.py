@@ -286,6 +286,37 @@ def test_lines_that_wait_at_the_end_of_a_forked_process_are_written() -> None:
     assert [written.count(f'"GET /{path} 200"') for path in ("parent", "child")] == [1, 2]
 
 
+IN_A_REQUEST = """
+import os, sys
+from obs_middleware import Observer, RequestInfo, current_exchange
+own = Observer()
+own.gateway.set_up()
+exchange = own.gateway.start(RequestInfo("GET", "/forks", "", "http", {}.get))
+with exchange:
+    child = os.fork()
+    request_id = current_exchange().request_id
+assert request_id == exchange.request_id
+exchange.status = 200
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+exchange.finish()
+assert own.registry.get_sample_value(
+    "http_server_active_requests", {"http_request_method": "GET", "url_scheme": "http"}) == 0
+if not child:
+    other = own.gateway.start(RequestInfo("GET", "/child", "", "http", {}.get))
+    other.status = 200
+    other.finish()
+    own.close()
+"""
+
+
+@needs_fork
+def test_request_in_which_a_child_was_forked_is_its_parents() -> None:
+    """A child that leaves by `sys.exit` comes past us on its way; the client gets one response."""
+    written = python(IN_A_REQUEST, env=FORKS)
+    assert [written.count(f'"GET /{path} 200"') for path in ("forks", "child")] == [1, 1]
+
+
 # A process that stands still
 
 STANDS_STILL = """
@@ -329,3 +360,34 @@ def test_line_is_out_when_the_request_has_ended_where_no_thread_would_write_it(
     env: dict[str, str], lines: int
 ) -> None:
     assert python(STANDS_STILL, env=env).count('"GET /last 200"') == lines
+
+
+FOR_EACH_REQUEST = """
+import threading, urllib.request
+from socketserver import ForkingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from obs_wsgi import ObservabilityMiddleware
+
+class Server(ForkingMixIn, WSGIServer):
+    pass
+
+class Handler(WSGIRequestHandler):
+    def log_message(self, *_):
+        pass
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+
+with make_server("127.0.0.1", 0, ObservabilityMiddleware(app), Server, Handler) as server:
+    threading.Thread(target=server.serve_forever).start()
+    for _ in range(3):
+        urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/last").read()
+    server.shutdown()
+"""
+
+
+@needs_fork
+def test_line_is_out_where_a_server_forks_for_each_request() -> None:
+    """The child ends by `os._exit`, as those of Werkzeug's server with processes do."""
+    assert python(FOR_EACH_REQUEST, env=FORKS).count('"GET /last 200"') == 3

@@ -102,10 +102,9 @@ def _werkzeug_response() -> Any:
 
 
 def _django_response() -> Any:
-    from django.conf import settings
+    from tests.adapters.django_project import start
 
-    if not settings.configured:
-        settings.configure()
+    start()  # a process has one Django, and other tests want theirs
     from django.http import HttpResponse
 
     return HttpResponse("x")
