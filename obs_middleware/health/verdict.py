@@ -1,8 +1,9 @@
 """Whether the answer of a check says that it has failed, in the shapes that other health libraries and frameworks use.
 
 Nothing and True are a pass, and so is any value that says nothing: a row of a database, a number, a text.
-A failure is False, alone or first in a tuple; an exception that is returned; a response of status 5xx; a mapping or an
-object whose status says so; and what has never run, such as a generator or a function.
+A failure is False, alone or first in a tuple; a text that is a word such as `fail`; an exception that is returned; a
+response of status 5xx; a mapping or an object whose status says so; and what has never run, such as a generator or a
+function.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ def failure_of(answer: Any) -> BaseException | None:
         return _failure_of_mapping(_Attributes(answer))
     if isinstance(answer, (tuple, list)):
         return _failure_of_items(answer)
-    if isinstance(answer, (str, bytes, int, float)):
+    if isinstance(answer, str):
+        return CheckFailed(f"returned {answer}") if _word(answer) in _FAILING else None
+    if isinstance(answer, (bytes, int, float)):
         return None
     return _failure_of_response(_Attributes(answer))
 
@@ -75,7 +78,9 @@ def _failure_of_items(items: tuple[Any, ...] | list[Any]) -> BaseException | Non
 
 
 def _failure_of_mapping(fields: Mapping[Any, Any]) -> BaseException | None:
-    """A report of a health library: its status, else its flag, else its error."""
+    """A report of a health library, in any case (`Status` in .NET's): its status, else its flag, else its error."""
+    if isinstance(fields, dict):
+        fields = {key.lower() if isinstance(key, str) else key: value for key, value in fields.items()}
     statuses, flags, details = ([fields.get(name) for name in names] for names in (_STATUS, _FLAGS, _DETAILS))
     failing = [status for status in statuses if _says_failed(status)] or [
         flag for flag in flags if _is_false(flag)
