@@ -36,10 +36,11 @@ _FORMS = r"""
     t-k-\x2dus s-b-[p_] n-f-[pcouk]_ -v-(?:c[apir]_|ercel_) -d-t\d[a-z] am-z-n[.]mws -p-plx\x2d n-v-api\x2d
     -c-(?:cipat|loudinary) b-k-ua_ o-y-\d[a-z0-9]{9} at-b-b[a-z0-9]{9} -b-bdc\x2d s-q-lplus
     -p-(?:utty|rivate\x2d) -j-dbc -/-user: hoo-k-[.] gitla-b-_sess \d-/-/0 a-p-i_org_ \d-:-aa [sb]-.-[a-z0-9]{20}
-    -c-urestring e-w-og e-y-ai -d-ose[0-9a-f]{9} a-c-cess\x2d[psd] ntn-_- re-_-[a-z0-9]{8}_
-    r\d-_-[a-z0-9]{9} aio-_-[a-z0-9]{9} rnd-_-[a-z0-9]{9} rpa-_-[a-z0-9]{9} waka-_- jwt-_-[a-z0-9]{9}
-    live-_-(?:[a-z]{0,4}_)?[a-z0-9]{16} test-_-(?:[a-z]{0,4}_)?[a-z0-9]{16} -c-(?:rates?io|io[a-z0-9]{16})
-    n-k-s[a-z0-9]{16} -b-egin.(?:[a-z]{2,12}.)?private ls0-t-ls
+    -c-urestring oa-u-th:[a-z0-9]{30} a-p-a\d\db -u-th["\s] e-w-og e-y-ai -d-ose[0-9a-f]{9}
+    a-c-cess\x2d[psd] ntn-_- re-_-[a-z0-9]{8}_ r\d-_-[a-z0-9]{9} aio-_-[a-z0-9]{9} rnd-_-[a-z0-9]{9}
+    rpa-_-[a-z0-9]{9} waka-_- jwt-_-[a-z0-9]{9} live-_-(?:[a-z]{0,4}_)?[a-z0-9]{16}
+    test-_-(?:[a-z]{0,4}_)?[a-z0-9]{16} -c-(?:rates?io|io[a-z0-9]{16}) n-k-s[a-z0-9]{16}
+    -b-egin.(?:[a-z]{2,12}.)?private ls0-t-ls
 """
 # Of those that have capitals.
 _CAPITALS = re.compile(

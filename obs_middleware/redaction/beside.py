@@ -22,7 +22,7 @@ _attribute = re.compile(
     r"""["']\s[^<>]{0,128}?\b(?:value|content)\s?=\s?""", re.IGNORECASE
 ).match  # <input name="password" value=…
 _sibling = re.compile(  # {"name": "Authorization", "value": …}, <Name>x</Name><Value>…, Key=x,Value=…
-    r"""\\{0,15}["'`]?\s{0,8}(?:</[\w:]{1,32}>)?\s{0,32}[,;>/]?\s{0,64}(?:"?/?>)?[<{]?\\{0,15}["'`]?
+    r"""\\{0,15}["'`]?\s{0,8}(?:,\s{0,4}["'][A-Za-z]{2,16}["']\s{0,2}:\s{0,2}["'][\w.-]{0,32}["'])?(?:</[\w:]{1,32}>)?\s{0,32}[,;>/]?\s{0,64}(?:"?/?>)?[<{]?\\{0,15}["'`]?
         (?:[A-Za-z]{1,24}[_-]?)?[vV](?:alue|ALUE|al)(?:From)?\\{0,15}["'`]?\s{0,8}(?:=>|[=:>])\s{0,16}
     """,
     re.VERBOSE,

@@ -94,6 +94,7 @@ def judged(
             or looks_secret(candidate)
             or looks_secret(first)
             or (key.name.endswith(("cookie", "cookies")) and "=" in first)
+            or (_is_login(key) and any(looks_secret(word, strict=True) for word in shown.split()[:4]))
         ):
             return value.start, value.end
         return None
@@ -102,6 +103,11 @@ def judged(
         if looks_secret(shown) or (key.name.endswith("cookie") and "=" in shown)
         else None
     )
+
+
+def _is_login(key: Key) -> bool:
+    """Tell whether a name may stand before the secret, as in `credentials: jane / …`."""
+    return key.name.endswith(("credentials", "credential", "creds", "cred"))
 
 
 def _is_slot(value: str) -> bool:

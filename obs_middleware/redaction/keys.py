@@ -84,7 +84,7 @@ _CREDENTIALS = (
     f"(?:{_OF_TOKENS})tokens?|(?:{_OF_KEYS})keys?|(?:{_OF_CODES})codes?|onetimepassword|recoverycodes|"
     "mnemonic(?:phrase)?|seedphrase|(?<=.)signature|hmac|clientcredentials|connectionpassword|bindpw|"
     "(?<=[a-z])passw|"
-    "userpw|rootpw|dbpw|requirepass|masterauth|securityanswer|samlresponse|samlart|(?<=.)psk|connectionstring"
+    "userpw|rootpw|dbpw|requirepass|masterauth|securityanswer|samlresponse|samlart|codeverifier|(?<=.)psk|connectionstring"
 )
 _SHORT_CREDENTIALS = (
     "secrets?|jwt|.*token|tokens|cookies?|.*credentials?|creds?|[cx]srf|.*otp|signature|authentication|.*secret|"

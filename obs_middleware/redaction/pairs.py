@@ -203,7 +203,8 @@ def _of_separator(
             return None
         value = value_at(text, at, key, start, ",", before)
         shown = text[value.start : value.end]
-        if is_argument or (looks_secret(shown) and keys[shown].level is Level.NO):
+        is_cookie = key.name.endswith(("cookie", "cookies")) and "=" in shown
+        if is_argument or is_cookie or (looks_secret(shown) and keys[shown].level is Level.NO):
             return value.start, value.end
         return None
     if found["gap"].strip(" \t") and key.level < Level.YES:
@@ -211,6 +212,11 @@ def _of_separator(
     value = value_at(text, at, key, start, sign, before)
     if found["sign"] == ":" and before in (":", "(", "/") and not found["gap"] and not is_key_quoted:
         word = beginning(text, value.start)
+        is_long = (
+            before == "/" and word is not None and len(word[0]) >= 20 and looks_secret(word[0], strict=True)
+        )
+        if is_long:
+            return value.start, value.end  # jane@example.org/token:…
         if key.level is not Level.YES or word is None or word[0].strip("):,;").replace("_", "").isalpha():
             return None  # arn:aws:secretsmanager:…:secret:db, pam_unix(passwd:auth)
     if key.name == "pwd" and text[value.start : value.start + 1] in ("/", "~"):

@@ -57,6 +57,8 @@ _hash = re.compile(
     r"\$(?:2[abxy]\$\d\d\$[./A-Za-z0-9]{50,60}|argon2\w{1,2}\$[^\s'\"]{20,512}|scrypt\$[^\s'\",]{20,512}|"
     r"(?:[156y]|apr1)\$[^\s$]{1,64}\$[./A-Za-z0-9]{20,128})|\b(?:pbkdf2_\w{1,16}|bcrypt_sha256|argon2|scrypt)\$[^\s'\",]{20,512}"
 )
+# What protocols of mail and Redis send: `AUTH PLAIN …`, `AUTH default …`, `"AUTH" "…"`.
+_login = re.compile(r"(\bAUTH(?: [\w.-]{1,32})? |\"AUTH\" (?:\"[^\"\n]{1,64}\" )?\")([^\s\"'\\]{6,512})")
 _code_of_person = re.compile(
     r"\byour (?:[\w-]{1,24} )?(?:code|pin|passcode)(?: is|:)? (\d{4,8})\b|"
     r"\b(\d{4,8}) (?:is|as) your (?:[\w-]{1,24} ){0,3}(?:code|pin)\b|"
@@ -79,6 +81,10 @@ def hide_shapes(text: str, mark: Callable[[str], str]) -> str:
         text = _jwt.sub(lambda match: mark(match[0]), text)
     if "AC" in text:
         text = _twilio.sub(lambda match: match[1] + mark(match[2]), text)
+    if "AUTH" in text:
+        text = _login.sub(
+            lambda match: match[1] + mark(match[2]) if looks_secret(match[2]) else match[0], text
+        )
     text = TOKEN.sub(lambda match: mark(match[0]), text)
     text = _link.sub(
         lambda match: match[1] + mark(match[2]) if looks_secret(match[2], strict=True) else match[0], text

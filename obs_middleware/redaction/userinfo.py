@@ -8,7 +8,9 @@ from collections.abc import Callable
 from obs_middleware.redaction.values import is_placeholder, looks_secret
 
 # The userinfo of a URL. A password may hold any character: it ends at the last `@` with a host behind it.
-_userinfo = re.compile(r"(?<=://)(?P<user>[^\s:/@\"'<>?#\[\]]{0,256})(?P<colon>:?)(?=[^\n]{0,512}@)")
+_userinfo = re.compile(
+    r"(?:(?<=://)|(?<=:\\/\\/))(?P<user>[^\s:/@\"'<>?#\[\]]{0,256})(?P<colon>:?)(?=[^\n]{0,512}@)"
+)
 _run = re.compile(r"[^\s\"'<>`]*").match
 _host_behind = re.compile(r"@(?=[\w.\[{$%-])")
 _port = re.compile(r"\d{1,5}(?=[/?#\s,;]|\Z)")
@@ -19,6 +21,7 @@ _jdbc_thin = re.compile(
 _user_and_password = re.compile(  # of Oracle: scott/tiger@db:1521/orcl
     r"(?<![\w/:@.-])([\w$#-]{1,64})/([^\s/@\"'<>]{3,128})@(?=[\w.-]{1,253}:\d{2,5}/\w)"
 )
+_mail_and_password = re.compile(r"(?<![\w.+-])([\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+):([^\s\"'<>,;/]{8,128})")
 _bare_userinfo = re.compile(
     r"(?<![\w/:@.-])([\w.+-]{1,64}):([^\s:/@\"'<>]{3,128})@(?=[\w-]+(?:\.[\w-]+)*:(?:\d{2,5}\b|[:/]))"
 )
@@ -47,6 +50,10 @@ def hide_userinfo(text: str, mark: Callable[[str], str]) -> str:
     text = "".join([*parts, text[copied:]]) if parts else text
     if "jdbc:oracle" in text or "sqlplus" in text:
         text = _jdbc_thin.sub(lambda match: (match[1] or match[3]) + mark(match[2] or match[4]), text)
+    text = _mail_and_password.sub(
+        lambda match: f"{match[1]}:{mark(match[2])}" if looks_secret(match[2], strict=True) else match[0],
+        text,
+    )
     if "/" in text:
         text = _user_and_password.sub(lambda match: f"{match[1]}/{mark(match[2])}@", text)
     return _bare_userinfo.sub(
