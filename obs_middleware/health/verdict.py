@@ -44,6 +44,8 @@ def failure_of(answer: Any) -> BaseException | None:
         return None
     if isinstance(answer, BaseException):
         return answer
+    if isinstance(answer, type) and issubclass(answer, BaseException):
+        return CheckFailed(f"returned {answer.__name__}")
     if _is_false(answer):
         return CheckFailed("returned False")
     if _has_never_run(answer):

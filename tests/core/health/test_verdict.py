@@ -96,6 +96,7 @@ FAILING: dict[str, Any] = {
     "status of an enum": lambda: {"status": Status.DOWN},
     "status that is a number": lambda: {"status": 503},
     "status code": lambda: {"status_code": 500, "body": "ok"},
+    "class of an exception": lambda: ValueError,
     "status of .NET": lambda: {"Status": "Unhealthy"},
     "text": lambda: "fail",
     "text in capitals": lambda: "DOWN",
