@@ -1,9 +1,8 @@
 """Whether the answer of a check says that it has failed, in the shapes that other health libraries and frameworks use.
 
 Nothing and True are a pass, and so is any value that says nothing: a row of a database, a number, a text.
-A failure is False, alone or first in a tuple; a text that is a word such as `fail`; an exception that is returned; a
-response of status 5xx; a mapping or an object whose status says so; and what has never run, such as a generator or a
-function.
+A failure is False, alone or first in a tuple; an exception that is returned; a response of status 5xx; a mapping or an
+object whose status says so; and what has never run, such as a generator or a function.
 """
 
 from __future__ import annotations
@@ -58,9 +57,7 @@ def failure_of(answer: Any) -> BaseException | None:
         return _failure_of_mapping(_Attributes(answer))
     if isinstance(answer, (tuple, list)):
         return _failure_of_items(answer)
-    if isinstance(answer, str):
-        return CheckFailed(f"returned {answer}") if _word(answer) in _FAILING else None
-    if isinstance(answer, (bytes, int, float)):
+    if isinstance(answer, (str, bytes, int, float)):
         return None
     return _failure_of_response(_Attributes(answer))
 
