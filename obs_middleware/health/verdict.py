@@ -43,6 +43,8 @@ def failure_of(answer: Any) -> BaseException | None:
         return None
     if isinstance(answer, BaseException):
         return answer
+    if isinstance(answer, type) and issubclass(answer, BaseException):
+        return CheckFailed(f"returned {answer.__name__}")
     if _is_false(answer):
         return CheckFailed("returned False")
     if _has_never_run(answer):
@@ -75,7 +77,9 @@ def _failure_of_items(items: tuple[Any, ...] | list[Any]) -> BaseException | Non
 
 
 def _failure_of_mapping(fields: Mapping[Any, Any]) -> BaseException | None:
-    """A report of a health library: its status, else its flag, else its error."""
+    """A report of a health library, in any case (`Status` in .NET's): its status, else its flag, else its error."""
+    if isinstance(fields, dict):
+        fields = {key.lower() if isinstance(key, str) else key: value for key, value in fields.items()}
     statuses, flags, details = ([fields.get(name) for name in names] for names in (_STATUS, _FLAGS, _DETAILS))
     failing = [status for status in statuses if _says_failed(status)] or [
         flag for flag in flags if _is_false(flag)

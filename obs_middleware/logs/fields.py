@@ -136,8 +136,8 @@ def message_text(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-# The attributes of every LogRecord, and one that only a server reads.
-STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {
+# The attributes of every LogRecord, without those that a factory of the app's adds, and one that only a server reads.
+STANDARD_ATTRIBUTES = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {
     "message",
     "asctime",
     "taskName",

@@ -41,7 +41,9 @@ class LineFile:
                 stream.buffer.write(text)
             else:  # one that may do more with text than write it
                 stream.write(text.decode())
-            stream.flush()
+            flush = getattr(stream, "flush", None)  # print() does without one
+            if flush is not None:
+                flush()
             return
         stream.flush()  # what was printed before comes before
         is_locked = self._is_shared and _lock(descriptor)

@@ -14,6 +14,7 @@ from typing import Any
 from obs_middleware.logs.filters import RedactingFilter
 from obs_middleware.logs.formatters.json import JsonFormatter
 from obs_middleware.logs.formatters.pretty import PrettyFormatter
+from obs_middleware.logs.neighbours import StructlogProcessor
 from obs_middleware.logs.outputs import LineHandler
 
 OUR_HANDLER = "obs"
@@ -88,6 +89,8 @@ def is_test_runners(handler: logging.Handler) -> bool:
 def is_ready(handler: logging.Handler) -> bool:
     """Tell whether it is a user's that has our formatter, or our filter beside its own."""
     formatter = isinstance(handler.formatter, (JsonFormatter, PrettyFormatter))
+    chain = getattr(handler.formatter, "foreign_pre_chain", None) or ()  # of structlog's ProcessorFormatter
+    formatter = formatter or any(isinstance(one, StructlogProcessor) for one in chain)
     return formatter or any(isinstance(one, RedactingFilter) for one in handler.filters)
 
 

@@ -110,6 +110,10 @@ class JsonValues:
     def _items(self, value: Collection[Any], depth: int) -> list[Any]:
         if isinstance(value, (list, tuple)) and (secret := self._redactor.secret_of(value)) is not None:
             return [*(self.value(inner, depth=depth) for inner in value[:-1]), self._redactor.mark(secret)]
+        names = getattr(value, "_fields", ()) if isinstance(value, tuple) else ()  # of a namedtuple
+        if names:
+            named = zip(names, value, strict=False)
+            return [self.value(inner, key=str(name), depth=depth) for name, inner in islice(named, _ITEMS)]
         values = [self.value(inner, depth=depth) for inner in islice(value, _ITEMS)]
         return [*values, f"{len(value) - _ITEMS} more {CUT}"] if len(value) > _ITEMS else values
 

@@ -40,15 +40,16 @@ def _of_dict(fields: dict[str, Any], limit: int, size: Size) -> dict[str, Any]:
     left = limit - 2 - sum(names.values())
     kept = dict(fields)
     needed = sum(min(size_, _LEAST) for size_ in sizes.values())
+    mark = size(CUT) + 8
     for name in reversed(fields):
-        if left >= needed:
+        if left >= needed + (mark if len(kept) < len(fields) else 0):
             break
         if name not in _LAST:
             del kept[name]
             left += names[name]
             needed -= min(sizes[name], _LEAST)
     if len(kept) < len(fields):
-        left -= size(CUT) + 8
+        left -= mark
     cap = _cap([sizes[name] for name in kept], left)
     short = {
         name: value if sizes[name] <= cap else _fit(value, cap, size, name) for name, value in kept.items()

@@ -72,5 +72,4 @@ class LoguruPatcher:
 
 
 def _redactor(settings: Settings | None) -> Redactor:
-    settings = settings or Settings.load()
-    return Redactor(pii=settings.redact_pii, keys=settings.redact_keys)
+    return Redactor.of(settings or Settings.load())

@@ -27,7 +27,7 @@ class SentryScrubber:
 
     def __init__(self, settings: Settings | None = None) -> None:
         settings = settings or Settings.load()
-        self._redactor = Redactor(pii=settings.redact_pii, keys=settings.redact_keys)
+        self._redactor = Redactor.of(settings)
 
     def __call__(self, event: Any, hint: Any = None) -> Any:
         """Return the event without secrets; one that can't be read goes without what can't be read."""

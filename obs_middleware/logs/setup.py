@@ -93,7 +93,7 @@ class LogSetup:
 
     def _formatter(self, environment: str) -> logging.Formatter:
         settings, stream = self._settings, getattr(sys, _standard() or "stdout", None)
-        is_terminal = bool(getattr(stream, "isatty", bool)())
+        is_terminal = _is_terminal(stream)
         is_pretty = settings.log_format == "pretty" or (
             settings.log_format == "auto" and is_terminal and environment == "development"
         )
@@ -123,6 +123,13 @@ def _standard() -> str | None:
     """Return the name of the stream for lines: a CGI script's standard output is its response."""
     name = "stderr" if "GATEWAY_INTERFACE" in os.environ else "stdout"
     return name if getattr(sys, name) is not None else None
+
+
+def _is_terminal(stream: object) -> bool:
+    try:
+        return bool(getattr(stream, "isatty", bool)())
+    except ValueError:  # it is closed
+        return False
 
 
 def _needs_no_word(handler: logging.Handler) -> bool:

@@ -7,7 +7,9 @@ stands, and there are few. So a text without secrets is read once, and no other 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+from obs_middleware.redaction import languages
 
 # `head anchor tail`: the anchor is a letter that few words have; head and tail stand around it. Of words in keys:
 _WORDS = r"""
@@ -17,7 +19,9 @@ _WORDS = r"""
     i-d-(?:(?<=sid)|(?<=onid)|(?<=on.id)|(?<=nationalid)|(?<=national.id))(?![a-z]) -d-ob(?![a-z])
     -d-ni(?![a-z]) -d-ress si-g-(?:nature|(?![a-z])) -m-ail na-m-e -m-nemonic -m-obile -m-sisdn
     h-m-ac(?![a-z]) i-b-an -b-irth -b-sn(?![a-z]) ta-x- identi-f-ied [\s)\n]-v-alues para-m-eters
-    input_-v-alue
+    input_-v-alue -p-sk(?![a-z]) sa-m-l(?:.?resp|art) nectionstrin-g- nection.strin-g-
+    -p-aro(?:l|ol) -w-achtw sen-h-a -h-[ae]slo -k-ode(?:n|ord)?(?![a-z]) si-f-re -j-elsz -j-eton kata.san-d-i
+    katasan-d-i sala-s-ana lo-z-ink slapta-z-od -k-hau(?![a-z]) cla-v-e(?![a-z]) m-d-p(?![a-z]) -g-eheim se-g-re[td]
 """
 # Of credentials that are known by their form:
 _FORMS = r"""
@@ -31,23 +35,34 @@ _FORMS = r"""
     -p-at[a-z0-9\x2d]{9} -p-h[cx]_ t-f-p_ i-c-o\x2d -p-ul\x2d rd-m-e_ s-g-p_ shi-p-po_ sntr-y-[su]
     t-k-\x2dus s-b-[p_] n-f-[pcouk]_ -v-(?:c[apir]_|ercel_) -d-t\d[a-z] am-z-n[.]mws -p-plx\x2d n-v-api\x2d
     -c-(?:cipat|loudinary) b-k-ua_ o-y-\d[a-z0-9]{9} at-b-b[a-z0-9]{9} -b-bdc\x2d s-q-lplus
-    -p-(?:utty|rivate\x2d) -j-dbc
+    -p-(?:utty|rivate\x2d) -j-dbc -/-user: hoo-k-[.] gitla-b-_sess \d-/-/0 a-p-i_org_ \d-:-aa [sb]-.-[a-z0-9]{20}
+    -c-urestring oa-u-th:[a-z0-9]{30} a-p-a\d\db -u-th["\s] e-w-og e-y-ai -d-ose[0-9a-f]{9}
+    a-c-cess\x2d[psd] ntn-_- re-_-[a-z0-9]{8}_ r\d-_-[a-z0-9]{9} aio-_-[a-z0-9]{9} rnd-_-[a-z0-9]{9}
+    rpa-_-[a-z0-9]{9} waka-_- jwt-_-[a-z0-9]{9} live-_-(?:[a-z]{0,4}_)?[a-z0-9]{16}
+    test-_-(?:[a-z]{0,4}_)?[a-z0-9]{16} -c-(?:rates?io|io[a-z0-9]{16}) n-k-s[a-z0-9]{16}
+    -b-egin.(?:[a-z]{2,12}.)?private ls0-t-ls
 """
 # Of those that have capitals.
 _CAPITALS = re.compile(
-    r"A(?:[KS]IA|[BGR]IA|CCA|GPA|IDA|ROA|IPA|NPA|NVA|PKA|TATT|TCTT|\dT|\d-|KCp|KID|BSK|PI-[A-Z])|E(?:AA|"
+    r"A(?:[KS]IA|[BGR]IA|CCA|GPA|IDA|ROA|IPA|NPA|NVA|PKA|TATT|TCTT|\dT|\d-|KCp|KID|BSK|PI-[A-Z0-9]|C[0-9a-f]{8}|A{12})|E(?:AA|"
     r"Z[AT]K)|LTAI|"
-    r"S(?:K[0-9a-f]{8}|G\.|SWS )|P(?:RIVATE KEY|MAK)|N(?:R[A-Z]{2}-|egotiate |TLM |[A-Za-z0-9]{22})|"
+    r"S(?:K[0-9a-f]{8}|G\.|SWS )|P(?:RIVATE KEY|MAK)|N(?:R[A-Z]{2}-|egotiate |TLM |[\w-]{22})|"
     r"H(?:RKU|awk )|CFPAT|Q~|"
-    r"G(?:OCSPX|enieKey )|Digest |Bot |M(?:AC id|[A-Za-z0-9]{22})|O[A-Za-z0-9]{22}"
+    r"G(?:OCSPX|enieKey )|Digest |Bot |M(?:AC id|[\w-]{22})|O[\w-]{22}"
 ).search
 _NUMBERS = re.compile(
     r"\d\d(?:\d(?:[-. ]\d{2,3}[-. /]\d|[-. ]\d{4}|\d[-. +_]?\d{3}|\d?%20\d|[A-Z])| \d\d \d\d )", re.ASCII
 ).search
 _MARKS = re.compile(r"[@$%&\\+](?![\s,;.)])").search
-_OPTION = re.compile(r"\s-(?:[pPuUaw]|-user|-proxy-user)").search
+_OPTION = re.compile(r"[\s\"',]-(?:[pPuUawb]|storepass|keypass|-user|-proxy-user)").search
 _piece = re.compile("(.*?)-(.)-(.*)").fullmatch
 _NO_LETTER = "[^a-z]"
+# Words of which nothing can be said without those beside them: `customer id`, `payment method`, `connection string`.
+_HAS_NEIGHBOURS = re.compile(
+    rb"\W*(?:id(?![a-z])|string|sandi|resp|art)|.*(?:payment|saml)\W*", re.IGNORECASE | re.DOTALL
+).match
+_MAY_COME_AGAIN = re.compile(rb"\W{0,3}(?:[A-Za-z_]{1,24}|0{1,8})\W{0,3}").fullmatch
+_WORDS_REMEMBERED = 4096
 _ONE_DIGIT = bytes.maketrans(b"123456789", b"0" * 9)
 _SMALL = {capital: capital + 32 for capital in range(ord("A"), ord("Z") + 1)}
 
@@ -60,14 +75,26 @@ class Anchors:
     """
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
-        own = [r"[\W_]?".join(map(re.escape, key[:32])) for key in keys]
-        self.words = re.compile("|".join([*_grouped(_WORDS), *own])).finditer
+        self._clean_words: set[bytes] = set()
+        self._own = own = [r"[\W_]?".join(map(re.escape, key[:32])) for key in keys]
+        self._words = re.compile("|".join([*_grouped(_WORDS), *own])).finditer
         self._any = re.compile("|".join([*_grouped(_WORDS + _FORMS), *own])).search
         self._forms = re.compile("|".join(_grouped(_FORMS))).search
 
+    def words(self, text: str) -> Iterator[int]:
+        """Yield positions in words that may be secret keys, in order."""
+        found = [hit.start() for hit in self._words(small(text))]
+        if not text.isascii():
+            found = sorted([*found, *(hit.start() for hit in languages.hits(text))])
+        return iter(found)
+
     def any(self, text: str) -> bool:
         """Tell whether a word of a secret key or the beginning of a credential is in the text."""
-        return self._any(small(text)) is not None or _CAPITALS(text) is not None
+        return (
+            self._any(small(text)) is not None
+            or _CAPITALS(text) is not None
+            or (not text.isascii() and next(languages.hits(text), None) is not None)
+        )
 
     def forms(self, text: str) -> bool:
         """Tell whether the beginning of a credential is in the text."""
@@ -77,6 +104,29 @@ class Anchors:
         """Tell whether nothing can be hidden in a text. All digits count alike: the answer holds for a shape."""
         return not (self.any(text) or has_numbers(text) or _MARKS(text) or " -" in text)
 
+    def is_clean_shape(self, shape: bytes) -> bool:
+        """Tell the same of the shape of a text. Words that were clean before are not looked at again."""
+        words = shape.split()
+        if self._own or not (self._clean_words.issuperset(words) or self._are_clean(words)):
+            return self.is_clean(shape.decode())
+        may_have_numbers = b"000" in shape or b"00 00 00 " in shape
+        return not (may_have_numbers and has_numbers(shape.decode()))
+
+    def _are_clean(self, words: list[bytes]) -> bool:
+        """Tell whether each of the words is clean, whatever stands beside it."""
+        for word in words:
+            if word not in self._clean_words:
+                if _HAS_NEIGHBOURS(word) or not self.is_clean(f" {word.decode()} "):
+                    return False
+                self._remember(word)
+        return True
+
+    def _remember(self, word: bytes) -> None:
+        if _MAY_COME_AGAIN(word):
+            if len(self._clean_words) >= _WORDS_REMEMBERED:
+                self._clean_words.clear()
+            self._clean_words.add(word)
+
 
 def _grouped(pieces: str) -> list[str]:
     """Return one pattern for each anchor, so that a letter is compared with the others once."""
@@ -84,7 +134,7 @@ def _grouped(pieces: str) -> list[str]:
     for piece in pieces.split():
         head, anchor, tail = _piece(piece).groups()  # type: ignore[union-attr]
         behind = (
-            anchor + tail if tail.isalnum() else anchor
+            re.escape(anchor) + tail if tail.isalnum() else re.escape(anchor)
         )  # a tail of letters is compared first, because that is fast
         if head.startswith(_NO_LETTER):  # a text may begin with it
             head = head.removeprefix(_NO_LETTER)
@@ -93,7 +143,7 @@ def _grouped(pieces: str) -> list[str]:
             look = f"(?<={head}{behind})" if head else ""
         tails = groups.setdefault(anchor, [])
         tails.append(f"{tail}{look}" if tail.isalnum() else f"{look}{tail}")
-    return [f"{anchor}(?:{'|'.join(tails)})" for anchor, tails in groups.items()]
+    return [f"{re.escape(anchor)}(?:{'|'.join(tails)})" for anchor, tails in groups.items()]
 
 
 def shape(text: str) -> bytes:

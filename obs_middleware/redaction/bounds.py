@@ -84,6 +84,8 @@ def value_at(text: str, at: int, key: Key, start: int, sign: str, before: str) -
             return Value(at, line_end(text, at), False)
     quote = quote_at(text, at)
     if quote is not None:
+        if not quote["slashes"] and text.startswith(quote["quote"] * 3, quote.end() - 1):
+            return _of_three_quotes(text, quote.end() + 2, quote["quote"] * 3)
         end = closing_quote(text, quote.end(), quote["quote"], len(quote["slashes"]))
         return Value(quote.end(), end, True)
     if text[at : at + 1] in _OPENERS and (end := _closing(text, at)):
@@ -98,6 +100,8 @@ def value_at(text: str, at: int, key: Key, start: int, sign: str, before: str) -
         line = min(line, enclosing)
     if key.has_blanks or key.is_personal:
         name = key.name
+        if name.endswith(("mnemonic", "phrase")):
+            return Value(at, _trimmed(text, at, line))
         if name.endswith(("cookie", "cookies", "authorization")) and sign.startswith(":"):
             return Value(at, _trimmed(text, at, line))
         end = _before_sentence(text, at, _before_next_key(text, at, line))
@@ -113,8 +117,15 @@ def value_at(text: str, at: int, key: Key, start: int, sign: str, before: str) -
     found = any_word.match(text, word_at, line)
     if found is None:
         return Value(at, at)
-    end = _before_next_key(text, at, found.end())
+    is_whole = key.name.endswith("signature") and sign.startswith(":")  # t=…,v1=…
+    end = found.end() if is_whole else _before_next_key(text, at, found.end())
     return Value(at, _trimmed(text, at, end))
+
+
+def _of_three_quotes(text: str, at: int, quotes: str) -> Value:
+    """Return a value between three quotes, as TOML and Python have it."""
+    end = text.find(quotes, at, at + VALUE_CHARACTERS)
+    return Value(at, end if end >= 0 else line_end(text, at), True)
 
 
 def _before_next_key(text: str, at: int, end: int, separator: str = "") -> int:

@@ -22,6 +22,7 @@ _begins_with_literal = re.compile(
 _literal = re.compile(r"[bBuUrRNE]?'((?:[^'\\\n]|\\.|''){1,2048})'|\"((?:[^\"\\\n]|\\.){1,2048})\"")
 _identified = re.compile(
     r"(\bset password for \S{1,128}\s?=\s?(?:password\s?\(\s?)?|\b\w{0,16}crypt\s?\(\s?|"
+    r"\bconvertto-securestring\s+(?:-string\s+)?|"
     r"\bidentified\s+(?:with\s+\w{1,40}\s+)?(?:by|as)\s+(?:password\s+)?)(['\"])((?:[^'\"\\\n]|\\.|''){1,512})",
     re.IGNORECASE,
 )
@@ -33,7 +34,7 @@ def hide_literals(text: str, small: str, keys: SecretKeys, mark: Callable[[str],
     Args:
         small: the text in small letters.
     """
-    if "identified" in small or "set password for" in small or "crypt(" in small:
+    if "identified" in small or "set password for" in small or "crypt(" in small or "securestring" in small:
         text = _identified.sub(lambda match: f"{match[1]}{match[2]}{mark(match[3])}", text)
     if "values" not in small and "param" not in small and "args=" not in small:
         return text

@@ -6,6 +6,7 @@ import re
 
 from obs_middleware.redaction.bounds import BRACKETED, LOOK_CHARACTERS, Value, beginning, scheme_at
 from obs_middleware.redaction.keys import Key, Level, SecretKeys
+from obs_middleware.redaction.languages import is_word_of_another_alphabet
 from obs_middleware.redaction.values import is_code, is_placeholder, is_sentence, is_status, looks_secret
 
 _inner_word = re.compile(r"[^\s\"',:\[\]{}()]+")
@@ -15,6 +16,7 @@ _is_version = re.compile(
 ).fullmatch
 _has_character = re.compile(r"\w").search
 _is_attribute = re.compile(r"[A-Za-z_]+(?:\.[A-Za-z_]+)+").fullmatch
+_slot = re.compile(r"<[A-Za-z][\w -]{0,64}>").match
 _is_hex = re.compile(r"0x[0-9a-fA-F]{1,16}").fullmatch
 
 
@@ -39,6 +41,8 @@ def judged(
     raw = beginning(text, value.start)
     if not value.is_quoted and (is_placeholder(first) or (raw and is_placeholder(raw[0].rstrip(",;\"'")))):
         return None
+    if not value.is_quoted and first[0] == "<" and _is_slot(text[value.start : value.start + 80]):
+        return None
     if value.is_bracketed:
         return (value.start, value.end) if _is_secret_in_brackets(shown, key) else None
     if not key.is_personal and _is_version(first):
@@ -47,7 +51,7 @@ def judged(
         return None
     if shown in ("{", "[", "(", "|", ">", ">-", "|-") or (
         not value.is_quoted
-        and first.isalpha()
+        and (first.isalpha() or key.name.endswith(keys[first].name))
         and keys[first].level >= Level.WORD
         and len(shown.split()) == 1
     ):
@@ -69,6 +73,8 @@ def judged(
             and not (looks_secret(first) or looks_secret(shown) or (key.is_number and is_number))
         ):
             return None
+        if is_prose and not key.name.isascii() and is_word_of_another_alphabet(first):
+            return None
         is_shown = (
             is_sentence(shown)
             if (is_prose or " " in shown) and not (is_tight and not is_status(first))
@@ -88,6 +94,7 @@ def judged(
             or looks_secret(candidate)
             or looks_secret(first)
             or (key.name.endswith(("cookie", "cookies")) and "=" in first)
+            or (_is_login(key) and any(looks_secret(word, strict=True) for word in shown.split()[:4]))
         ):
             return value.start, value.end
         return None
@@ -96,6 +103,17 @@ def judged(
         if looks_secret(shown) or (key.name.endswith("cookie") and "=" in shown)
         else None
     )
+
+
+def _is_login(key: Key) -> bool:
+    """Tell whether a name may stand before the secret, as in `credentials: jane / …`."""
+    return key.name.endswith(("credentials", "credential", "creds", "cred"))
+
+
+def _is_slot(value: str) -> bool:
+    """Tell whether the value is a place to fill in: `<your password here>`."""
+    slot = _slot(value)
+    return slot is not None and is_placeholder(slot[0])
 
 
 def _is_secret_in_brackets(value: str, key: Key) -> bool:

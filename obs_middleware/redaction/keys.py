@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import NamedTuple
 
+from obs_middleware.redaction import languages
+
 
 class Level(IntEnum):
     """How sure it is that a key's value is a secret."""
@@ -62,7 +64,7 @@ _OF_KEYS = (
     "integration|jwe|jwk|jws|jwt|licen[cs]e|live|mac|master|merchant|openai|pgp|pre?shared|private|"
     "recovery|root|rsa|secret|"
     "sendgrid|server|service|session|shared|sign|signing|ssh|ssl|storage|stripe|subscription|"
-    "symmetric|tls|vapid|vault|"
+    "symmetric|tls|unseal|vapid|vault|"
     "webhook|wrapping|write"
 )
 _OF_CODES = (
@@ -73,7 +75,7 @@ _OF_CODES = (
     "sixdigit|digit|fadigit"
 )
 _CREDENTIALS = (
-    "passw(?:or)?ds?|passwrd|pass(?:phrase|code|key)s?|passwort|kennwort|motdepasse|contrasena|senha|"
+    "passw(?:or)?ds?|passwrd|pass(?:phrase|code|key)s?|"
     "userpass|dbpass|"
     "rootpass|"
     "(?<=.)pwd|pwd|(?<=.)secrets?|secretstring|(?<=.)jwt|cv[cv]2?|cardverificationvalue|"
@@ -82,14 +84,16 @@ _CREDENTIALS = (
     f"(?:{_OF_TOKENS})tokens?|(?:{_OF_KEYS})keys?|(?:{_OF_CODES})codes?|onetimepassword|recoverycodes|"
     "mnemonic(?:phrase)?|seedphrase|(?<=.)signature|hmac|clientcredentials|connectionpassword|bindpw|"
     "(?<=[a-z])passw|"
-    "userpw|rootpw|dbpw|requirepass|masterauth|securityanswer"
+    "userpw|rootpw|dbpw|requirepass|masterauth|securityanswer|samlresponse|samlart|codeverifier|(?<=.)psk|connectionstring"
 )
 _SHORT_CREDENTIALS = (
     "secrets?|jwt|.*token|tokens|cookies?|.*credentials?|creds?|[cx]srf|.*otp|signature|authentication|.*secret|"
     "(?:set)?cookies"
 )
 # Words that count where they stand alone at the end: `db_pass` and `dbPass` are secrets, `compass` is none.
-_SHORT_WORDS = _words("auth pass pin pwd pw sid sig otp secret token cookie totp passwd nonce salt mpin tpin")
+_SHORT_WORDS = _words(
+    "psk clave auth pass pin pwd pw sid sig otp secret token cookie totp passwd nonce salt mpin tpin"
+)
 _PERSONAL = (
     "(?:billing|customer|family|first|full|given|holder|last|legal|maiden|middle|owner|patient|"
     "recipient|sur|second|"
@@ -179,7 +183,7 @@ class SecretKeys:
             if self.own
             else None
         )
-        self._is_credential = re.compile(f".*(?:{_CREDENTIALS})").fullmatch
+        self._is_credential = re.compile(f".*(?:{_CREDENTIALS}|{languages.WORDS})").fullmatch
         self._is_short = re.compile(_SHORT_CREDENTIALS).fullmatch
         self._is_personal = re.compile(f".*(?:{_PERSONAL})").fullmatch if pii else None
         self._is_short_personal = re.compile(_SHORT_PERSONAL).fullmatch if pii else None

@@ -8,30 +8,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from unicodedata import category
 
+from obs_middleware.redaction.beside import value_before, value_beside
 from obs_middleware.redaction.bounds import (
-    LOOK_CHARACTERS,
     VALUE_CHARACTERS,
-    Value,
-    any_word,
     beginning,
-    closing_quote,
     line_end,
-    quote_at,
-    trailing,
     value_at,
 )
 from obs_middleware.redaction.judge import judged
 from obs_middleware.redaction.keys import Key, Level, SecretKeys
-from obs_middleware.redaction.values import is_placeholder, is_sentence, is_status, looks_secret
+from obs_middleware.redaction.values import is_placeholder, is_status, looks_secret
 
 _KEY_CHARACTERS = 64
 _key_characters = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 # What may stand between a key and its value.
 _separator = re.compile(
-    r"""(?P<close> \\{0,15}["'`] )? (?P<index> \[\w{0,32}\] | \] | \) )?
-        \s{0,16} (?P<sign> := | => | ->\s | ={1,3} | [ ]?:(?!:) | :: | ,(?=\s{0,4}\\{0,15}[bBuU]?["']) )
-        (?P<gap> [ \t]{0,64} (?: \r?\n[ \t]{1,64}(?![\w.-]+\s*[:=])(?!-\ ) )? (?: \|-?\s*\n\s+ )? )
+    r"""(?P<close> \\{0,15}["'`] )? (?P<index> \[\w{0,32}\] | \] | \) | [ ]\#?\d{1,2}(?=[ ]?[:=]) | \*\*(?=:) )?
+        \s{0,16} (?P<sign> := | => | ->\s | ={1,3} | [ ]?:(?!:) | :: | [::] | [==] | ;s:\d{1,6}:
+            | ,(?=\s{0,4}\\{0,15}[bBuU]?["']) )
+        (?P<gap> [ \t]{0,64} (?: \r?\n[ \t]{1,64}(?![\w.-]+\s*[:=])(?!-\ ) )? (?: [|>][-+]?\d?\s*\n\s+ )?
+            (?: string\(\d{1,6}\)\s )? (?: \*\*[ ] )? )
     """,
     re.VERBOSE,
 ).match
@@ -40,52 +38,7 @@ _annotation = re.compile(
     r"Any)\b(?:\[[\w ,.|]{0,64}\])?"
     r"(?:\s\|\sNone)?\s?=\s?"
 ).match
-_attribute = re.compile(
-    r"""["']\s[^<>]{0,128}?\bvalue\s?=\s?""", re.IGNORECASE
-).match  # <input name="password" value=…
-_sibling = re.compile(  # {"name": "Authorization", "value": …}, <Name>x</Name><Value>…, Key=x,Value=…
-    r"""\\{0,15}["'`]?\s{0,8}(?:</[\w:]{1,32}>)?\s{0,32}[,;>/]?\s{0,64}(?:"?/?>)?[<{]?\\{0,15}["'`]?
-        (?:[A-Za-z]{1,24}[_-]?)?[vV](?:alue|ALUE|al)(?:From)?\\{0,15}["'`]?\s{0,8}(?:=>|[=:>])\s{0,16}
-    """,
-    re.VERBOSE,
-).match
-_part = re.compile(
-    r"""\\?["']?(?:;[^\r\n\\]{0,256})?(?:(?:\r?\n|\\r\\n|\\n)[\w-]{1,64}:[^\r\n\\]{0,256}){0,4}(?:\r?\n){2}"""
-).match
-_part_escaped = re.compile(
-    r"""\\?["']?(?:;[^\r\n\\]{0,256})?(?:\\r\\n[\w-]{1,64}:[^\r\n\\]{0,256}){0,4}(?:\\r\\n|\\n){2}"""
-).match
-_input_value = re.compile(r"(?:\.[\w.]{1,64})?\n[ ]{2}[^\n]{0,512}?\binput_value=").match
 _element = re.compile(r"(?:\s[^<>]{0,512})?>\s{0,16}(?:<!\[CDATA\[)?").match
-_text_of = re.compile(
-    r"""(?:["'](?:\s(?![^<>]{0,128}\bvalue\s?=)[^<>]{0,128})?(?<!/)>|</[\w:]{1,32}>\s{0,16}<[\w:]{1,32}>)\s{0,16}(?:<(?:string|value|v)>\s{0,16}){0,2}"""
-).match  # <entry key="x">…, <key>x</key><string>…
-_input = re.compile(
-    r"""["']\s{0,4}[\])][^{}\n]{0,512}?["']input["']\s{0,4}:\s{0,4}"""
-).match  # FastAPI's answer 422
-_value_before = re.compile(
-    r"""["']?[vV]alue["']?\s{0,4}[:=]\s{0,4}["']((?:[^"'\\\n]|\\.){1,512})["']\s{0,4}[,\s]\s{0,8}["']?
-        (?:[nN]ame|[kK]ey)["']?\s{0,4}[:=]\s{0,4}["']\Z""",
-    re.VERBOSE,
-).search
-_blank = re.compile(
-    r"""(?:[ ](?:number|no\.?|nr\.?|value|string|code|id))?
-        (?:[ ][-–|](?=[ ])|
-        [ ](?:for|of|by|from)[ ][\w@.-]{1,40}(?:[ ][\w@.-]{1,40})?(?::|[ ]is|[ ]was)|
-        (?:[ ](?:is|was|now|set|changed|
-        reset|to|as|equals|are|be|with|using|used|the|new|provided|given|this|got|it's|entered|
-        from|hash)\b(?:[ ]?[:=])?){0,4})
-        [ \t]{1,8}
-    """,
-    re.VERBOSE,
-).match
-_argument = re.compile(r"""[ \t]{1,8}(?!-)|\\?["'],?\s{1,8}(?=\\?["'])""").match
-_changed_to = re.compile(r" to \S{1,256}").match
-_name_attribute = re.compile(r"""(?:name|key|id|field|property)\s?=\s?["']\Z""", re.IGNORECASE).search
-_segment = re.compile(r"/([^\s/?#\"'<>]{1,512})").match
-_field_end = re.compile(r"\\r\\n|[\r\n]|,\s(?:input_type|[a-z]+=)|\]\s")
-_word_of_sentence = re.compile(r"[^\s\"{}]{1,4096}").match
-_pair = re.compile(r"[A-Za-z_][A-Za-z_.-]*=.").match
 
 
 def spans(text: str, hits: Iterator[int], keys: SecretKeys) -> Iterator[tuple[int, int]]:
@@ -111,16 +64,21 @@ def spans(text: str, hits: Iterator[int], keys: SecretKeys) -> Iterator[tuple[in
 def _around(text: str, hit: int) -> tuple[int, int]:
     """Return where the key around a position begins and ends."""
     start, first = hit, max(0, hit - _KEY_CHARACTERS)
-    while start > first and text[start - 1] in _key_characters:
+    while start > first and _is_of_key(text[start - 1]):
         start -= 1
     end, last = hit, min(len(text), hit + _KEY_CHARACTERS)
-    while end < last and text[end] in _key_characters:
+    while end < last and _is_of_key(text[end]):
         end += 1
     while end > hit and text[end - 1] in ".-":
         end -= 1
     while start < hit and text[start] in ".-":
         start += 1
     return start, end
+
+
+def _is_of_key(char: str) -> bool:
+    """Tell whether a character may stand in a key; keys of other alphabets have combining marks."""
+    return char in _key_characters or (char > "\x7f" and (char.isalnum() or category(char)[0] == "M"))
 
 
 def _span(text: str, start: int, end: int, keys: SecretKeys) -> tuple[int, int] | None:
@@ -144,7 +102,7 @@ def _span(text: str, start: int, end: int, keys: SecretKeys) -> tuple[int, int] 
     return (
         _of_element(text, start, end, key, before)
         or _of_separator(text, start, end, key, before, keys)
-        or _of_others(text, start, end, key, before, keys)
+        or value_beside(text, start, end, key, before, keys)
     )
 
 
@@ -169,6 +127,14 @@ _LAST_WORDS = frozenset(
         "word",
         "cookie",
         "pin",
+        "passe",
+        "sandi",
+        "secreta",
+        "segreta",
+        "string",
+        "khẩu",
+        "المرور",
+        "السر",
     ]
 )
 
@@ -222,8 +188,13 @@ def _of_separator(
     if found is None:
         return None
     sign = found["sign"].strip()
-    if before in ("'", '"') and found["close"] and sign == "," and (value_before := _before(text, start)):
-        return value_before
+    if (
+        before in ("'", '"')
+        and found["close"]
+        and sign == ","
+        and (found_before := value_before(text, start))
+    ):
+        return found_before
     at = annotated.end() if annotated is not None else found.end()
     is_key_quoted = bool(found["close"])
     if sign == ",":
@@ -232,7 +203,8 @@ def _of_separator(
             return None
         value = value_at(text, at, key, start, ",", before)
         shown = text[value.start : value.end]
-        if is_argument or (looks_secret(shown) and keys[shown].level is Level.NO):
+        is_cookie = key.name.endswith(("cookie", "cookies")) and "=" in shown
+        if is_argument or is_cookie or (looks_secret(shown) and keys[shown].level is Level.NO):
             return value.start, value.end
         return None
     if found["gap"].strip(" \t") and key.level < Level.YES:
@@ -240,6 +212,11 @@ def _of_separator(
     value = value_at(text, at, key, start, sign, before)
     if found["sign"] == ":" and before in (":", "(", "/") and not found["gap"] and not is_key_quoted:
         word = beginning(text, value.start)
+        is_long = (
+            before == "/" and word is not None and len(word[0]) >= 20 and looks_secret(word[0], strict=True)
+        )
+        if is_long:
+            return value.start, value.end  # jane@example.org/token:…
         if key.level is not Level.YES or word is None or word[0].strip("):,;").replace("_", "").isalpha():
             return None  # arn:aws:secretsmanager:…:secret:db, pam_unix(passwd:auth)
     if key.name == "pwd" and text[value.start : value.start + 1] in ("/", "~"):
@@ -257,97 +234,6 @@ def _of_separator(
         is_tight=found["gap"] == "" and sign != ":",
         is_in_words=keys[text[start:end]].level is not Level.YES and key.level is Level.YES,
     )
-
-
-def _of_others(
-    text: str, start: int, end: int, key: Key, before: str, keys: SecretKeys
-) -> tuple[int, int] | None:
-    """Return the value of an argument, of a field beside, of a form's part, of a sentence."""
-    is_flag = start > 0 and before == "-" and not key.is_personal
-    if is_flag and (found := _argument(text, end)):
-        value = value_at(text, found.end(), key, start, " ", before)
-        word = text[value.start : value.end]
-        if not value.is_quoted and (space := any_word.match(text, value.start)):
-            value = Value(value.start, space.end() - len(trailing(space[0])))
-            word = text[value.start : value.end]
-        is_shown = (
-            is_placeholder(word) or (key.level < Level.YES and not looks_secret(word)) or is_status(word)
-        )
-        return None if is_shown else (value.start, value.end)
-    if before == "/" and (found := _segment(text, end)):  # /reset-password/Rk4…
-        return found.span(1) if looks_secret(found[1], strict=True) and len(found[1]) >= 16 else None
-    if before in ("'", '"') and text[end : end + 1] == before and (found_before := _before(text, start)):
-        return found_before
-    is_named = before in ("'", '"') and _name_attribute(text[max(0, start - 16) : start])
-    if (is_named or text[end : end + 2] == "</") and (found := _text_of(text, end)):
-        close = text.find("<", found.end(), found.end() + VALUE_CHARACTERS)
-        is_shown = close < 0 or text[close : close + 2] != "</" or not text[found.end() : close].strip()
-        return None if is_shown or is_placeholder(text[found.end() : close].strip()) else (found.end(), close)
-    if key.is_personal and key.level is not Level.YES:
-        return None
-    for pattern in (_sibling, _attribute, _part, _part_escaped, _input_value, _input):
-        if found := pattern(text, end):
-            return _beside(text, found.end(), key, start, pattern is _sibling, keys)
-    found = _blank(text, end)
-    return None if found is None else _of_sentence(text, start, end, found.end(), key)
-
-
-def _before(text: str, start: int) -> tuple[int, int] | None:
-    """Return the value of `{"value": …, "name": "password"}`."""
-    begin = max(0, start - LOOK_CHARACTERS)
-    found = _value_before(text, begin, start) if text.find("alue", begin, start) >= 0 else None
-    return None if found is None or is_placeholder(found[1]) else found.span(1)
-
-
-def _beside(
-    text: str, at: int, key: Key, start: int, is_sibling: bool, keys: SecretKeys
-) -> tuple[int, int] | None:
-    if is_sibling and text[at - 1 : at] == ">":
-        close = text.find("<", at, at + VALUE_CHARACTERS)
-        return None if close < 0 or is_placeholder(text[at:close].strip()) else (at, close)
-    value = value_at(text, at, key, start, "=", "")
-    if not value.is_quoted:
-        field = _field_end.search(text, at, min(value.end, at + LOOK_CHARACTERS))
-        end = min(value.end, field.start()) if field else value.end
-        value = Value(value.start, end, value.is_quoted, value.is_bracketed)
-    if value.is_bracketed:
-        return None
-    return judged(text, value, key, keys, is_prose=False, is_key_quoted=True, is_tight=True)
-
-
-def _of_sentence(text: str, start: int, end: int, at: int, key: Key) -> tuple[int, int] | None:
-    """Return a value that nothing but words parts from its key: `with password hx7Qm2Zp`."""
-    words = text[end:at]
-    quote = quote_at(text, at)
-    is_told = key.level is Level.YES and words.rstrip().endswith((" is", " was", " to", ":", "="))
-    if quote is not None and not quote["slashes"]:
-        value_end = closing_quote(text, quote.end(), quote["quote"], 0)
-        value = text[quote.end() : value_end]
-        is_sql = text[start:end].isupper() and quote["quote"] == "'"
-        if is_placeholder(value) or not value:
-            return None
-        if (
-            is_sql
-            or looks_secret(value, strict=key.level is not Level.YES)
-            or (is_told and not is_sentence(value))
-        ):
-            return quote.end(), value_end
-        return None
-    found = _word_of_sentence(text, at)
-    if found is None or is_placeholder(found[0].rstrip(".,;:")) or _pair(found[0]):
-        return None
-    value = found[0]
-    value = value[: len(value) - len(trailing(value))]
-    lead = len(value) - len(value.lstrip("([{<"))
-    bare = value[lead:]
-    if key.is_number and bare.isdigit() and 4 <= len(bare) <= 10:
-        is_code = key.level is Level.YES or " is" in words or key.name.endswith("otp")
-        return (at + lead, at + len(value)) if is_code else None
-    is_strict = key.level is not Level.YES or words.strip() != ""
-    if not looks_secret(bare, strict=is_strict and not is_told):
-        return None
-    changed = _changed_to(text, at + len(value)) if " from" in words else None
-    return at + lead, changed.end() if changed else at + len(value)
 
 
 Mark = Callable[[str], str]

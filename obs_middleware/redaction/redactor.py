@@ -19,21 +19,14 @@ from obs_middleware.exchange import error_name
 from obs_middleware.redaction import anchors, personal
 from obs_middleware.redaction.addresses import FORMS, ShowAddress, whole
 from obs_middleware.redaction.columns import hide_literals
-from obs_middleware.redaction.encoded import hide_encoded
+from obs_middleware.redaction.commands import hide_calls, hide_commands
+from obs_middleware.redaction.encoded import BASE64_BEGINS, hide_base64, hide_encoded
 from obs_middleware.redaction.keys import KEY_CHARACTERS, QUERY_CREDENTIALS, Level, SecretKeys, squeeze
 from obs_middleware.redaction.marks import hasher, masked
 from obs_middleware.redaction.pairs import spans, without
-from obs_middleware.redaction.shapes import (
-    SCHEMES,
-    hide_calls,
-    hide_codes,
-    hide_commands,
-    hide_hashes,
-    hide_schemes,
-    hide_shapes,
-    hide_userinfo,
-)
+from obs_middleware.redaction.shapes import SCHEMES, hide_codes, hide_hashes, hide_schemes, hide_shapes
 from obs_middleware.redaction.stack import is_long, stack_of
+from obs_middleware.redaction.userinfo import hide_userinfo
 from obs_middleware.redaction.values import looks_secret
 
 if TYPE_CHECKING:
@@ -254,19 +247,21 @@ class Redactor:
         if is_clean is None:
             if len(self._clean_shapes) >= _SHAPES_REMEMBERED:
                 self._clean_shapes.clear()
-            is_clean = self._clean_shapes[shape] = self._anchors.is_clean(shape.decode())
+            is_clean = self._clean_shapes[shape] = self._anchors.is_clean_shape(shape)
         return is_clean
 
     def _hide(self, text: str) -> str:
         """Return the text without its secrets."""
         if "%" in text or "&" in text or "\\" in text:
             text = hide_encoded(text, self._hide_plain)
+        if any(begin in text for begin in BASE64_BEGINS):
+            text = hide_base64(text, self._hide_plain, self._mark)
         text = self._hide_plain(text)
         return self._hide_own(text) if self._has_own else text
 
     def _hide_plain(self, text: str) -> str:
         mark = self._mark
-        if " -" in text and anchors.has_option(text):
+        if ((" -" in text or "'-" in text or '"-' in text) and anchors.has_option(text)) or "/user:" in text:
             text = hide_commands(text, mark)
         if "$" in text:
             text = hide_hashes(text, mark)
@@ -276,8 +271,7 @@ class Redactor:
                 text = hide_shapes(text, mark)
             text = hide_literals(text, anchors.small(text), self._keys, mark)
             small = anchors.small(text)
-            hits = (hit.start() for hit in self._anchors.words(small))
-            text = without(text, spans(text, hits, self._keys), mark)
+            text = without(text, spans(text, self._anchors.words(text), self._keys), mark)
             if any(scheme in small for scheme in SCHEMES):
                 text = hide_schemes(text, mark)
             if "your " in small or "PIN" in text:

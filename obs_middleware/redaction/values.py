@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from obs_middleware.redaction import languages
+
 # What stands in the place of a secret: a mask, nothing, a parameter, a variable.
 _is_placeholder = re.compile(
     r"""[*•●.#_?-]{2,}|x{3,}|\*+|-|none|null|nil|undefined|nan|true|false|yes|no|n/a|tbd|\?|\{\}|\[\]|\(\)
@@ -12,14 +14,16 @@ _is_placeholder = re.compile(
       | [<\[(]?\W*(?:filtered|redacted|hidden|masked|scrubbed|removed|omitted|secret|sensitive|obfuscated)\W*[>\])]?
       | \[(?:[a-z]+\ )?(?:filtered|redacted|hidden|masked|scrubbed|removed|omitted)(?:\ [a-z]+)?\]
       | (?:REDACTED)(?:-[a-p]{12})?
+      | !(?:vault|secret|ref|sub|env|env_var|reference|getatt|include)
       | your[-_ ]?[\w -]*|changeme|change[-_]me|example|optional|\.\.\.|\x85|…
     """,
     re.VERBOSE | re.IGNORECASE,
 ).fullmatch
-STATUS = frozenset(
-    re.findall(
-        r"\S+",
-        """
+STATUS = (
+    frozenset(
+        re.findall(
+            r"\S+",
+            """
     granted refused permission min max minimum maximum wait waiting retry retrying
     required invalid missing expired incorrect wrong mismatch mismatched changed updated reset rotated
     ok okay valid set unset empty present absent unknown disabled enabled failed failure success
@@ -40,7 +44,9 @@ STATUS = frozenset(
     handler manager eof end unexpected numbers characters letters identifier number string, newline
     indent dedent comment op name:
     """,
+        )
     )
+    | languages.STATUS
 )
 _FUNCTION_WORDS = frozenset(
     re.findall(
@@ -97,6 +103,8 @@ def is_placeholder(value: str) -> bool:
 def is_sentence(value: str) -> bool:
     """Tell whether the value begins as words of a sentence do."""
     words = value[:160].split(None, 9)[:9]
+    if words and languages.is_word_of_another_alphabet(words[0]) and words[0].lower() in STATUS:
+        return True
     if not words or not _word(words[0].lstrip("\"'([{")):
         return False
     first = words[0].strip(_EDGES).lower()

@@ -10,7 +10,7 @@ import difflib
 import os
 import pkgutil
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -25,8 +25,18 @@ SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2
 
 _userinfo = re.compile(r"://[^/\s]*@")
 _repeats_twice = re.compile(r"[^\\][+*]\)(?:[+*]|\{\d*,\})").search
-# The names that other tools which read LOG_LEVEL give to levels.
-_LEVEL_NAMES = {"warn": "WARNING", "fatal": "CRITICAL", "trace": "DEBUG"}
+# The names that other tools which read LOG_LEVEL give to levels, and the numbers of `logging`.
+_LEVEL_NAMES = {
+    "warn": "WARNING",
+    "fatal": "CRITICAL",
+    "trace": "DEBUG",
+    "10": "DEBUG",
+    "20": "INFO",
+    "30": "WARNING",
+    "40": "ERROR",
+    "50": "CRITICAL",
+}
+_EVERY_LINE = ("timestamp", "level", "logger", "message")
 _PUNCTUATION = r"^[!#-+\-./:-@\[\]-`{-~]*\Z"
 # https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
 _of_service = re.compile(
@@ -193,6 +203,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(
                 f"the paths of metrics, live, ready and startup must differ, got {', '.join(paths)}"
             )
+        _check_renames(self.log_rename_fields)
         if self.request_id_header.lower() == self.correlation_id_header.lower():
             raise ConfigError(
                 f"request_id_header and correlation_id_header must differ, got {self.request_id_header} twice"
@@ -265,6 +276,8 @@ def _convert(value: Any, type_: Any, *, label: str) -> Any:
     """Return the value as its setting's type; a text may stand for any type, as in the environment."""
     if isinstance(value, bool) and "true" in get_args(_bare_type(type_)):
         return str(value).lower()
+    if type(value) is int and "DEBUG" in get_args(_bare_type(type_)):  # logging.INFO
+        value = _LEVEL_NAMES.get(str(value), value)
     is_text = isinstance(value, str)
     try:
         return msgspec.convert(_parse(value, type_) if is_text else value, type_, strict=not is_text)
@@ -319,6 +332,15 @@ def _check_pattern(pattern: str) -> None:
             f"redact_patterns has {pattern!r}, which repeats a repetition: one long text could take hours. "
             "Give the inner or the outer one a bound such as {1,64}"
         )
+
+
+def _check_renames(renames: Iterable[str]) -> None:
+    """Raise where two fields would have one name, so that one of them would be lost."""
+    old, new = zip(*(pair.split("=", 1) for pair in renames), strict=True) if renames else ((), ())
+    names = [*new, *(field for field in _EVERY_LINE if field not in old)]
+    twice = next((name for name in [*old, *names] if old.count(name) > 1 or names.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"log_rename_fields must give each field a name of its own, got {twice} twice")
 
 
 def _complaint(label: str, type_: Any, value: Any) -> str:

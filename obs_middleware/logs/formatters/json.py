@@ -33,6 +33,7 @@ from obs_middleware.settings import Settings
 _encode = msgspec.json.Encoder().encode
 _non_ascii = re.compile(r"[^\x00-\x7f]+")
 _CALLER_LEVELS = {"never": sys.maxsize, "warnings": logging.WARNING, "always": 0}
+_RESCUED_CHARACTERS = 512
 # What a subclass may override to change the line, as python-json-logger documents it.
 _HOOKS = ("parse", "add_fields", "process_log_record", "serialize_log_record", "jsonify_log_record")
 
@@ -60,6 +61,7 @@ class JsonFormatter(PythonJsonFormatter):
         is_ascii: bool = False,
         **options: Any,
     ) -> None:
+        fmt = fmt or None  # `format=` in a file for fileConfig
         super().__init__(fmt, datefmt, style, validate, **options)
         settings = settings or Settings.load()
         self._is_ascii = is_ascii
@@ -161,13 +163,15 @@ class JsonFormatter(PythonJsonFormatter):
 
     def _last_fields(self, record: logging.LogRecord, values: JsonValues) -> dict[str, Any]:
         fields: dict[str, Any] = {}
-        if isinstance(record.exc_info, tuple) and record.exc_info[1] is not None:
-            kind, message, stack = self._redactor.error(record.exc_info[1])
+        error: Any = record.exc_info
+        error = error[1] if isinstance(error, tuple) else error
+        if isinstance(error, BaseException):  # by itself in a record that was made by hand
+            kind, message, stack = self._redactor.error(error)
             fields["exception"] = {"type": kind, "message": message, "stack": stack}
         elif record.exc_text:
             fields["exception"] = {"stack": values.text(record.exc_text)}
         if record.stack_info:
-            fields["stack_info"] = values.text(record.stack_info)
+            fields["stack_info"] = values.text(str(record.stack_info))
         if record.pathname and isinstance(record.levelno, int) and record.levelno >= self._caller_level:
             # https://opentelemetry.io/docs/specs/semconv/registry/attributes/code/
             fields["code.file.path"] = values.text(record.pathname)
@@ -183,10 +187,17 @@ class JsonFormatter(PythonJsonFormatter):
                 "timestamp": self._timestamps.text(time.time()),
                 "level": logging.getLevelName(record.levelno),
                 "logger": str(name).encode("ascii", "backslashreplace").decode()[:256],
-                "message": f"a record that can't be formatted: {type(error).__name__}",
+                "message": f"{self._message(record)}a record that can't be formatted: {type(error).__name__}",
                 **self._static,
             }
         )
+
+    def _message(self, record: logging.LogRecord) -> str:
+        """Return the message of a record of which something else is odd, as its time."""
+        try:
+            return f"{self._redactor.text(message_of(record), limit=_RESCUED_CHARACTERS)}; "
+        except Exception:
+            return ""
 
     # python-json-logger's fields
 

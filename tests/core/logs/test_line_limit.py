@@ -109,3 +109,11 @@ def test_our_fields_can_have_other_names_and_an_extra_takes_none_of_them() -> No
     assert (found["severity"], found["msg"], found["field_severity"]) == ("INFO", "paid", "mine")
     assert "level" not in found
     assert "message" not in found
+
+
+def test_mark_of_what_was_left_out_is_within_the_limit_too() -> None:
+    formatter = JsonFormatter(settings=Settings(log_line_bytes=1024))
+    for count in range(80, 120):
+        ids = dict.fromkeys(("request_id", "correlation_id", "trace_id", "span_id"), "0" * 36)
+        made = record("x", **ids, **{f"k{number}": number for number in range(count)})
+        assert len(formatter.format(made).encode()) < 1024

@@ -172,3 +172,15 @@ def test_sentrys_own_header_is_the_parent_where_sentry_is_there() -> None:
     assert parent is not None
     assert (parent.trace_id, parent.span_id, parent.trace_flags) == (int("7" * 32, 16), int("1" * 16, 16), 1)
     assert remote_parent({"sentry-trace": "no"}.get) is None
+
+
+def test_settings_of_redaction_hold_for_structlog_and_loguru_too() -> None:
+    settings = Settings(
+        redact_patterns=("INV-[0-9]{4}",), redact_allowed_keys=("session_token",), redact_mode="hash"
+    )
+    event = StructlogProcessor(settings)(None, "info", {"event": "INV-1234 paid", "session_token": "abc"})
+    assert event["session_token"] == "abc"
+    record: dict[str, Any] = {"message": "INV-1234 paid", "extra": {}, "exception": None}
+    LoguruPatcher(settings)(record)
+    for text in (event["event"], record["message"]):
+        assert str(text).startswith("REDACTED-")

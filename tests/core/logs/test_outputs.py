@@ -252,3 +252,16 @@ def test_line_longer_than_a_pipe_that_does_not_block_comes_out_whole() -> None:
         written.result()
     os.close(reading)
     assert len(data) == 300_001
+
+
+def test_stream_that_has_nothing_but_write_is_written() -> None:
+    class Writer:
+        def __init__(self) -> None:
+            self.text = ""
+
+        def write(self, text: str) -> None:
+            self.text += text
+
+    writer = Writer()
+    LineHandler(writer).write([b"one\n", b"two\n"])  # type: ignore[arg-type]
+    assert writer.text == "one\ntwo\n"

@@ -297,3 +297,40 @@ def test_logging_that_is_configured_after_our_import_does_not_silence_us() -> No
     configure = f"import logging.config; logging.config.dictConfig({config})"
     state = "print([logging.getLogger(name).disabled for name in ('obs', 'obs.access')])"
     assert printed(before=configure, after=state) == "[False, False]\n"
+
+
+def test_closed_standard_output_is_no_failure_of_ours() -> None:
+    after = """
+caught = []
+logging.root.addHandler(type("Catch", (logging.Handler,), {"emit": lambda self, record: caught.append(record.name)})())
+observer.gateway.set_up(debug=False)
+logging.getLogger("shop").info("paid")
+assert caught == ["shop"], caught
+"""
+    assert printed(before="sys.stdout.close()", after=after) == ""
+
+
+def test_attributes_that_a_record_factory_adds_are_in_the_line() -> None:
+    before = """
+stock = logging.getLogRecordFactory()
+def factory(*args, **kwargs):
+    record = stock(*args, **kwargs)
+    record.tenant = "acme"
+    return record
+logging.setLogRecordFactory(factory)
+"""
+    code = SET_UP.format(before="", after="logging.getLogger('shop').info('paid')", debug=False)
+    assert strict_json(python(f"import logging\n{before}\n{code}").rstrip("\n"))["tenant"] == "acme"
+
+
+def test_structlog_formatter_with_our_processor_needs_no_word() -> None:
+    before = """
+import structlog
+from obs_middleware.logs import StructlogProcessor
+handler = logging.StreamHandler(sys.stdout)
+handler.setFormatter(structlog.stdlib.ProcessorFormatter(
+    foreign_pre_chain=[StructlogProcessor()], processor=structlog.processors.JSONRenderer()))
+logging.root.addHandler(handler)
+logging.root.setLevel("INFO")
+"""
+    assert strict_json(printed(before=before).rstrip("\n"))["event"] == "paid"

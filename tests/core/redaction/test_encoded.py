@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from tests.core.redaction.hiding import SECRET, text
@@ -20,3 +22,15 @@ from tests.core.redaction.hiding import SECRET, text
 )
 def test_secret_is_hidden_and_the_rest_stays(value: str, shown: str) -> None:
     assert text(value) == shown
+
+
+@pytest.mark.parametrize("around", ["payload={}", '{{"body": "{}"}}', "got {} from the queue"])
+def test_object_in_base64_that_holds_a_secret_is_hidden(around: str) -> None:
+    secret = base64.b64encode(b'{"user": "jane", "password": "hunter2x"}').decode()
+    harmless = base64.b64encode(b'{"page": 3, "cursor": 48213}').decode()
+    assert secret[:24] not in text(around.format(secret))
+    assert text(around.format(harmless)) == around.format(harmless)
+
+
+def test_query_that_was_encoded_three_times_is_hidden() -> None:
+    assert "hunter2x" not in text("next=%25253Fpassword%25253Dhunter2x")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from obs_middleware.redaction.personal import is_card, luhn
+from obs_middleware.redaction.national_ids import luhn
+from obs_middleware.redaction.personal import is_card
 from tests.core.redaction.hiding import CARD, text
 
 

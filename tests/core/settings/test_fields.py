@@ -201,3 +201,19 @@ def test_settings_are_frozen() -> None:
 @pytest.mark.parametrize(("name", "level"), [("warn", "WARNING"), ("fatal", "CRITICAL"), ("trace", "DEBUG")])
 def test_level_may_have_the_name_that_other_tools_give_it(name: str, level: str) -> None:
     assert from_env(LOG_LEVEL=name).log_level == level
+
+
+@pytest.mark.parametrize(("number", "level"), [(10, "DEBUG"), (30, "WARNING")])
+def test_level_may_be_the_number_that_logging_has(number: int, level: str) -> None:
+    assert from_env(LOG_LEVEL=str(number)).log_level == level
+    assert Settings.load(env={}, log_level=number).log_level == level
+
+
+@pytest.mark.parametrize("renames", ["level=x,logger=x", "level=message", "level=a,level=b"])
+def test_two_fields_of_a_line_have_no_one_name(renames: str) -> None:
+    with pytest.raises(ConfigError, match="log_rename_fields must give each field a name of its own"):
+        from_env(OBS_LOG_RENAME_FIELDS=renames)
+
+
+def test_fields_of_a_line_may_change_their_names_with_each_other() -> None:
+    assert from_env(OBS_LOG_RENAME_FIELDS="level=logger,logger=level").log_rename_fields
