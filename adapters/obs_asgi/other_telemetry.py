@@ -12,6 +12,7 @@ from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 from obs_asgi.request import own_path
+from obs_asgi.wrapped_apps import is_starlette
 from obs_middleware.gateway import Gateway
 
 _STARLETTE = "starlette.opentelemetry"  # the key in a scope that has a span of it
@@ -37,9 +38,21 @@ class Telemetry:
             config = _fastapis(app)
             if config is not None:
                 self._agree(config, is_around=app is around)
-            elif (type(app).__module__, type(app).__name__) == _MIDDLEWARE and self._gateway.traces:
-                own = getattr(app, "_tracer_provider", None)
-                self.has_to_hide |= own is None or own is self._gateway.global_provider
+            if is_starlette(app):
+                self._look_at_stack(app)
+            elif _is_starlettes(type(app)):
+                self._agree_with_starlettes(getattr(app, "_tracer_provider", None))
+
+    def _look_at_stack(self, app: Any) -> None:
+        """Look for Starlette's middleware where an app keeps what its stack is built from."""
+        for entry in getattr(app, "user_middleware", ()):
+            if _is_starlettes(getattr(entry, "cls", None)):
+                self._agree_with_starlettes(entry.kwargs.get("tracer_provider"))
+
+    def _agree_with_starlettes(self, own_provider: Any) -> None:
+        gateway = self._gateway
+        if gateway.traces:
+            self.has_to_hide |= own_provider is None or own_provider is gateway.global_provider
 
     def _agree(self, config: dict[str, Any], *, is_around: bool) -> None:
         gateway = self._gateway
@@ -67,6 +80,10 @@ class Telemetry:
     def hide(self, scope: MutableMapping[str, Any]) -> None:
         """Let Starlette's middleware make no second server span."""
         scope[_STARLETTE] = True
+
+
+def _is_starlettes(kind: Any) -> bool:
+    return (getattr(kind, "__module__", None), getattr(kind, "__name__", None)) == _MIDDLEWARE
 
 
 def _fastapis(app: Any) -> dict[str, Any] | None:

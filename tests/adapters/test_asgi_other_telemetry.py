@@ -113,6 +113,10 @@ def tell_all(whose, more, theirs):
         tell(f"{whose} first", added(with_theirs(starlette(), **theirs)))
         tell(f"{whose} last", with_theirs(added(starlette()), **theirs))
         tell(f"{whose} by hand", around(added(starlette()), **theirs))
+        tell(f"{whose} ours around", wrapped(with_theirs(starlette(), **theirs)))
+        tell(f"{whose} ours around, no lifespan", wrapped(with_theirs(starlette(), **theirs)), has_lifespan=False)
+        tell(f"{whose} ours around a layer", wrapped(CORSMiddleware(with_theirs(starlette(), **theirs))))
+        tell(f"{whose} in a mounted app", added(mounted(with_theirs(starlette(), **theirs))))
 
 def use_globally():
     trace.set_tracer_provider(provider)
@@ -164,7 +168,18 @@ def test_mounted_app_and_its_parent_make_one_server_span(told: Any, whose: str) 
 
 
 @of_starlette
-@pytest.mark.parametrize("order", ["first", "last", "by hand"])
+@pytest.mark.parametrize(
+    "order",
+    [
+        "first",
+        "last",
+        "by hand",
+        "ours around",
+        "ours around, no lifespan",
+        "ours around a layer",
+        "in a mounted app",
+    ],
+)
 def test_telemetry_of_starlette_and_ours_make_one_server_span(told: Any, order: str) -> None:
     """With a provider of its own it keeps its spans, which go to another place."""
     theirs = "starlette" if order == "by hand" else "obs_middleware"
