@@ -17,6 +17,8 @@ from obs_middleware.gateway import Gateway
 
 _STARLETTE = "starlette.opentelemetry"  # the key in a scope that has a span of it
 
+_UNTIL_SET = "ProxyTracerProvider"  # of OpenTelemetry: hands on to the global provider once there is one
+
 _MIDDLEWARE = ("starlette.middleware.opentelemetry", "OpenTelemetryMiddleware")
 
 
@@ -52,7 +54,8 @@ class Telemetry:
     def _agree_with_starlettes(self, own_provider: Any) -> None:
         gateway = self._gateway
         if gateway.traces:
-            self.has_to_hide |= own_provider is None or own_provider is gateway.global_provider
+            is_of_all = own_provider is None or type(own_provider).__name__ == _UNTIL_SET
+            self.has_to_hide |= is_of_all or own_provider is gateway.global_provider
 
     def _agree(self, config: dict[str, Any], *, is_around: bool) -> None:
         gateway = self._gateway

@@ -187,6 +187,13 @@ def test_telemetry_of_starlette_and_ours_make_one_server_span(told: Any, order: 
     assert told[f"own {order}"]["servers"] == [["starlette", ITEM]] * 2
 
 
+@of_starlette
+def test_provider_that_is_set_after_the_stack_is_built_gets_one_server_span() -> None:
+    """Until then Starlette's telemetry holds OpenTelemetry's stand-in, which hands on to the provider to come."""
+    code = "early = wrapped(around(starlette()))\nuse_globally()\ntell('early', early)\n"
+    assert told_by(code)["early"]["servers"] == [["obs_middleware", ITEM]] * 2
+
+
 @of_fastapi
 def test_spans_of_a_provider_of_its_own_go_on_where_ours_are_sent_elsewhere() -> None:
     """The provider that we set up is the global one, so that FastAPI's telemetry would use it."""
