@@ -114,6 +114,24 @@ def writes_elsewhere(handler: logging.Handler) -> bool:
     )
 
 
+def printed_twice() -> list[str]:
+    """Return the names of the loggers whose lines a handler of the user's prints, and the root's handlers too.
+
+    Django's own is not the user's: it prints in debug only.
+    """
+    loggers = sorted(logging.root.manager.loggerDict.items())
+    return [
+        name
+        for name, logger in loggers
+        if isinstance(logger, logging.Logger) and logger.propagate and any(map(_prints, logger.handlers))
+    ]
+
+
+def _prints(handler: logging.Handler) -> bool:
+    is_djangos = any(type(one).__module__ == "django.utils.log" for one in handler.filters)
+    return type(handler) is logging.StreamHandler and not is_djangos and not is_ready(handler)
+
+
 def names(handlers: Iterable[logging.Handler]) -> str:
     """Return the handlers' classes for a sentence."""
     return ", ".join(sorted({type(handler).__qualname__ for handler in handlers}))

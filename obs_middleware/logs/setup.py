@@ -38,6 +38,7 @@ class LogSetup:
         self._settings = settings
         self._environment: str | None = None  # known once set up
         self._seen: tuple[list[logging.Handler], int] | None = None  # the root's handlers and level
+        self._has_named_doubles = False  # loggers whose lines are printed twice, in a line
 
     def set_up(self, environment: str) -> None:
         """Install the handler on the root logger; called again with another environment, format by that."""
@@ -72,6 +73,11 @@ class LogSetup:
         self._seen = list(root.handlers), root.level
         if mode == "true" and users and not all(map(_needs_no_word, users)):
             _logger.warning(_WHAT_STAYS, found.names(users), _of_servers())
+        elif mode == "true" and not users and not self._has_named_doubles:
+            names = found.printed_twice()
+            self._has_named_doubles = bool(names)
+            if names:
+                _logger.warning(_WHAT_IS_TWICE, ", ".join(names))
 
     def _install(self, root: logging.Logger, *, takes_all: bool) -> None:
         is_there = any(map(found.is_ours, root.handlers))
@@ -109,6 +115,12 @@ _WHAT_STAYS = (
     " For JSON without secrets name the formatter obs_middleware.logs.JsonFormatter in your configuration (see"
     " docs/logging.md), or let us replace it by log_setup='force' (OBS_LOG_SETUP=force). If all is as it is meant,"
     " log_setup=False (OBS_LOG_SETUP=false) leaves this line out."
+)
+
+_WHAT_IS_TWICE = (
+    "obs-middleware: handlers of your own on %s print lines that come as our JSON too, and nothing hides the secrets"
+    " in theirs. Take those handlers away, set propagate=False (see docs/logging.md), or let us replace them by"
+    " log_setup='force' (OBS_LOG_SETUP=force)."
 )
 
 

@@ -93,6 +93,38 @@ def test_nothing_is_said_where_all_is_as_it_is_meant(before: str, env: dict[str,
     assert printed(before=before, debug=False, **env) == "paid\n"
 
 
+CONSOLE = """
+from obs_middleware.logs import JsonFormatter
+console = logging.StreamHandler(sys.stdout)
+logging.getLogger("django").addHandler(console)
+{more}
+"""
+
+
+def test_handler_of_the_users_on_another_logger_stays_and_one_line_says_that_lines_are_there_twice() -> None:
+    """As in `LOGGING` of many Django projects: a console on `django`, and nothing on the root logger."""
+    said, theirs, ours = printed(
+        before=CONSOLE.format(more=""), after="logging.getLogger('django.request').warning('Not Found')"
+    ).splitlines()
+    assert (theirs, strict_json(ours)["message"]) == ("Not Found", "Not Found")
+    message = str(strict_json(said)["message"])
+    assert all(part in message for part in ("django", "propagate=False", "OBS_LOG_SETUP=force"))
+
+
+@pytest.mark.parametrize(
+    ("more", "env"),
+    [
+        ("console.setFormatter(JsonFormatter()); logging.getLogger('django').propagate = False", {}),
+        ("", {"OBS_LOG_SETUP": "force"}),
+    ],
+    ids=["it has our formatter", "ours takes its place"],
+)
+def test_nothing_is_said_of_a_handler_whose_lines_are_our_json(more: str, env: dict[str, str]) -> None:
+    after = "logging.getLogger('django.request').warning('Not Found')"
+    found = strict_json(printed(before=CONSOLE.format(more=more), after=after, **env).rstrip("\n"))
+    assert found["message"] == "Not Found"
+
+
 BASIC_CONFIG = "logging.basicConfig(format='%(name)s %(message)s', stream=sys.stdout)"  # at WARNING
 REQUEST = """
 from obs_middleware import RequestInfo
