@@ -11,7 +11,7 @@ from collections.abc import Callable
 from obs_middleware.redaction.national_ids import hide_national_ids, is_ean, luhn
 
 _email = re.compile(
-    r"(?<![\w.%+'@-])(?<!//)(?!celery@|git@|hg@|svn@|getty@)(?P<user>[\w.%+'-]+|\"[^\"\s]{1,64}\")"
+    r"(?<![\w.%+@-])(?<!//)(?!celery@|git@|hg@|svn@|getty@)(?P<user>[\w.%+-][\w.%+'-]*|\"[^\"\s]{1,64}\")"
     r"(?:@|%40|&#64;)(?P<host>[\w-]+(?:\.[\w-]+)*\.(?!(?:service|socket|target|timer|mount|slice|"
     r"scope|device|path|swap|automount|"
     r"png|jpe?g|gif|svg|webp|css|js|mjs|ts|py|so|dll|html?|json|ya?ml|md|txt|zip|gz|log|conf|cfg|"

@@ -24,6 +24,7 @@ NAMED_OTHERWISE = {
     "adapters/test_asgi_same_behaviour.py": "obs_asgi/middleware.py",  # odd apps, bare and observed
     "adapters/test_two_of_us.py": "around.py",  # two adapters around one request
     "adapters/test_django_odd.py": "obs_django/middleware.py",  # odd requests, shared responses, copies
+    "adapters/test_flask_apps_in_apps.py": "obs_flask/extension.py",  # Flask below bridges and dispatchers
     "adapters/test_wsgi_answers.py": "obs_wsgi/response.py",  # who answers an exception
     "adapters/test_wsgi_odd.py": "obs_wsgi/middleware.py",  # odd environs and statuses
     "adapters/test_wsgi_websockets.py": "obs_wsgi/websocket.py",

@@ -123,3 +123,8 @@ def test_random_id_stays_though_a_card_or_an_account_stands_in_it_by_chance(
 def test_card_beside_a_random_id_is_hidden() -> None:
     random_id = "b18c8632-2266-4668-8665-0967dbc38a39"
     assert text(f"{random_id} paid by {CARD}") == f"{random_id} paid by REDACTED"
+
+
+@pytest.mark.parametrize("mail", ["bob@example.com", "o'brien@example.com"])
+def test_quotes_around_a_mail_address_stay(mail: str) -> None:
+    assert text(f"{{'to': '{mail}', 'cc': \"{mail}\"}}") == "{'to': 'REDACTED', 'cc': \"REDACTED\"}"
