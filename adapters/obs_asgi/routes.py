@@ -167,14 +167,15 @@ class Routes:
 
     def _of_endpoint(self, scope: Mapping[str, Any], root: str, prefix: str) -> str | None:
         self._read_again()
-        candidates = self._endpoints.get(id(scope["endpoint"]), [])
+        endpoint = id(scope["endpoint"])
+        candidates = self._endpoints[endpoint] if endpoint in self._endpoints else []
         if not candidates and "router" in scope and not self._apps:
             self._apps, self._lists, self._is_below = [scope["router"]], [], True
             return self._of_endpoint(scope, root, prefix)
-        inside = scope.get("app_root_path", scope.get("root_path", ""))
+        inside = scope["app_root_path"] if "app_root_path" in scope else scope.get("root_path", "")
         if self._is_below:
             root = prefix = inside = scope.get("app_root_path", "")
-        elif root and root == scope.get("root_path") and id(scope["endpoint"]) in self._mounted:
+        elif root and root == scope.get("root_path") and endpoint in self._mounted:
             return f"{prefix}/{{path}}"  # it was led here by a mount, and found nothing
         if len(candidates) > 1:  # one function at several paths
             path = scope["path"].removeprefix(inside).removeprefix(root)
@@ -182,9 +183,12 @@ class Routes:
         if not candidates:
             return None
         template = candidates[0][1]
-        return (
-            f"{prefix}{self._of_layers(inside, inside.removeprefix(root), template, scope) or ''}{template}"
-        )
+        if inside == root:
+            return f"{prefix}{template}"
+        if root.startswith(inside):  # the template has the mounts inside, and so may the prefix
+            return f"{prefix.removesuffix(self._mount(root[len(inside) :]))}{template}"
+        layers = self._of_layers(inside, inside.removeprefix(root), template, scope)
+        return f"{prefix}{layers or ''}{template}"
 
     def _read_again(self) -> None:
         """Read the templates, at first and when routes have been added or taken away."""

@@ -13,7 +13,7 @@ from obs_middleware.logs.found import is_litestars
 
 _STOCK_FORMATTERS = ("uvicorn.logging", "django.utils.log")
 _SERVERS = ("uvicorn", "gunicorn.error", "werkzeug", "hypercorn.error", "_granian", "django.server")
-ACCESS = ("uvicorn.access", "granian.access", "hypercorn.access")
+ACCESS = ("uvicorn.access", "granian.access", "hypercorn.access", "gunicorn.access")
 _terminal_codes = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -56,7 +56,8 @@ def adopt(*, drops_access: bool, takes_all: bool) -> None:
         logger.addFilter(ServerFilter(drops_access=drops_access))
     for name in ACCESS if drops_access else ():
         logger = logging.getLogger(name)
-        if _is_stock(logger) or (takes_all and logger.handlers):
+        is_stock = _is_stock(logger) and not any(map(_is_file, logger.handlers))
+        if is_stock or (takes_all and logger.handlers):
             logger.handlers.clear()
             logger.propagate = False
     _drop_flasks_handler()
@@ -88,6 +89,11 @@ def _is_access(record: logging.LogRecord) -> bool:
     if record.name == "werkzeug":
         return isinstance(record.msg, str) and record.msg.endswith('"%s" %s %s')
     return hasattr(record, "status_code") and hasattr(record, "server_time")
+
+
+def _is_file(handler: logging.Handler) -> bool:
+    """Tell whether a handler writes to a file, which somebody has asked for by its name (`--access-logfile`)."""
+    return isinstance(handler, logging.FileHandler)
 
 
 def _is_stock(logger: logging.Logger) -> bool:

@@ -35,7 +35,7 @@ TOKENS = (
     r"pubkey-[0-9a-f]{32}\b",
     r"[0-9a-f]{32}-us\d{1,2}\b",
     r"SK[0-9a-f]{32}\b",
-    r"A{20,30}[A-Za-z0-9%]{60,}",
+    r"A{20,30}(?!A)[A-Za-z0-9%]{60,}",
     r"do[opr]_v1_[0-9a-f]{64}",
     r"(?:hf|api_org)_[A-Za-z0-9]{28,}",
     r"sk-(?:proj|svcacct|admin|None|ant-[a-z]+\d\d|or-v1|lf|live|test)-[\w-]{20,}",

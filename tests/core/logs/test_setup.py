@@ -304,6 +304,25 @@ def test_lines_of_the_servers_come_in_our_format_and_their_access_lines_do_not()
     assert own == "own"
 
 
+@pytest.mark.parametrize("is_file", [False, True])
+def test_access_lines_of_gunicorn_stay_only_in_a_file_of_their_own(tmp_path: Path, is_file: bool) -> None:
+    """`--access-logfile -` would put the query's secrets between our lines."""
+    kept = tmp_path / "access.log"
+    kept.touch()
+    handler = f"logging.FileHandler({str(kept)!r})" if is_file else "logging.StreamHandler(sys.stdout)"
+    before = f"""
+import logging.config
+logger = logging.getLogger("gunicorn.access")
+logger.propagate = False
+logger.setLevel("INFO")
+logger.addHandler({handler})
+logger.handlers[0]._gunicorn = True
+"""
+    asked = 'logging.getLogger("gunicorn.access").info("GET /?password=x")'
+    assert printed(before=before, after=asked) == ""
+    assert kept.read_text() == ("GET /?password=x\n" if is_file else "")
+
+
 def test_access_lines_of_the_server_stay_where_ours_are_off() -> None:
     text = printed(before=GUNICORN + UVICORN, after=SERVERS, OBS_ACCESS_LOG="0")
     assert text.count("GET / HTTP/1.1") == 1
