@@ -168,7 +168,7 @@ class Routes:
     def _of_endpoint(self, scope: Mapping[str, Any], root: str, prefix: str) -> str | None:
         self._read_again()
         endpoint = id(scope["endpoint"])
-        candidates = self._endpoints[endpoint] if endpoint in self._endpoints else []
+        candidates = self._endpoints[endpoint] if endpoint in self._endpoints else []  # noqa: SIM401 (no call)
         if not candidates and "router" in scope and not self._apps:
             self._apps, self._lists, self._is_below = [scope["router"]], [], True
             return self._of_endpoint(scope, root, prefix)

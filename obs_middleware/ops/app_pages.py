@@ -68,8 +68,9 @@ class AppPages:
         self._has_warned = True
         return (
             f"{variable} is set, but {path} shows the metrics of the process that answers. "
-            f"Hand in a registry that has a MultiProcessCollector; or leave the page to another exporter: the setting "
-            f"metrics_path is None then (in the environment: OBS_METRICS_PATH=)"
+            f"Hand in a registry that has a MultiProcessCollector, for your own metrics; ours stay those of one. "
+            f"Or leave the page to another exporter: the setting metrics_path is None then "
+            f"(in the environment: OBS_METRICS_PATH=)"
         )
 
 
