@@ -17,8 +17,6 @@ from obs_middleware.logs import JsonFormatter
 from tests.core.redaction.corpus import Planted, messages, planted
 from tests.core.redaction.hiding import redactor, text
 
-pytestmark = pytest.mark.once
-
 _formatter = JsonFormatter(settings=Settings())
 
 

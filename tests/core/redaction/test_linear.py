@@ -8,8 +8,6 @@ import pytest
 
 from obs_middleware.redaction.redactor import Redactor
 
-pytestmark = pytest.mark.once
-
 STRETCHES = (
     *(
         "password ",

@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from obs_middleware.redaction.tokens import TOKENS
 from tests.core.redaction.hiding import text
 
-pytestmark = pytest.mark.once
-
 
 @pytest.mark.parametrize("form", TOKENS)
 @settings(max_examples=4, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
