@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         path = item.path.relative_to(_TESTS).as_posix()
         if "/" not in path or path.startswith(_ONCE):
             item.add_marker(pytest.mark.once)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Save what coverage has seen, because pytest-xdist kills a worker that takes ten seconds to end."""
+    running = getattr(sys.modules.get("coverage"), "Coverage", None)
+    current = None if running is None else running.current()
+    if current is not None and hasattr(session.config, "workerinput"):
+        current.save()
 
 
 @pytest.hookimpl(optionalhook=True)
