@@ -10,7 +10,8 @@
         FIELD(AccessLine, formatter) FIELD(AccessLine, level) FIELD(AccessLine, plan) \
         FIELD(AccessLine, timestamp) \
     CLASS(AccessLog, _line, may_wait) \
-        FIELD(AccessLog, _line) FIELD(AccessLog, _redactor) FIELD(AccessLog, may_wait) \
+        FIELD(AccessLog, _line) FIELD(AccessLog, _look_again) FIELD(AccessLog, _redactor) \
+        FIELD(AccessLog, may_wait) \
     CLASS(Exchange, info, _before) \
         FIELD(Exchange, info) FIELD(Exchange, _on_finish) FIELD(Exchange, _owner) FIELD(Exchange, method) \
         FIELD(Exchange, request_id) FIELD(Exchange, correlation_id) FIELD(Exchange, started_ns) \
@@ -24,13 +25,15 @@
     CLASS(Flusher, _forking, worker) \
         FIELD(Flusher, _forking) FIELD(Flusher, flushed) FIELD(Flusher, lock) FIELD(Flusher, queues) \
         FIELD(Flusher, worker) \
-    CLASS(Gateway, _access_log, time_ns) \
-        FIELD(Gateway, _access_log) FIELD(Gateway, _endpoints) FIELD(Gateway, _environment) \
+    CLASS(Gateway, _accept, time_ns) \
+        FIELD(Gateway, _accept) FIELD(Gateway, _access_log) FIELD(Gateway, _app_pages) \
+        FIELD(Gateway, _callers_id) FIELD(Gateway, _endpoints) FIELD(Gateway, _environment) \
         FIELD(Gateway, _failures) FIELD(Gateway, _health) FIELD(Gateway, _id_headers) FIELD(Gateway, _ids) \
-        FIELD(Gateway, _lifecycle) FIELD(Gateway, _methods) FIELD(Gateway, _metrics) \
-        FIELD(Gateway, _on_finish) FIELD(Gateway, _on_finish_without_span) FIELD(Gateway, _probes) \
-        FIELD(Gateway, _provider) FIELD(Gateway, _queue) FIELD(Gateway, _redactor) FIELD(Gateway, _settings) \
-        FIELD(Gateway, _spans) FIELD(Gateway, _starting) FIELD(Gateway, context_headers) \
+        FIELD(Gateway, _lifecycle) FIELD(Gateway, _log_setup) FIELD(Gateway, _methods) \
+        FIELD(Gateway, _metrics) FIELD(Gateway, _next_send) FIELD(Gateway, _on_finish) \
+        FIELD(Gateway, _on_finish_without_span) FIELD(Gateway, _probes) FIELD(Gateway, _provider) \
+        FIELD(Gateway, _queue) FIELD(Gateway, _redactor) FIELD(Gateway, _settings) FIELD(Gateway, _spans) \
+        FIELD(Gateway, _starting) FIELD(Gateway, context_headers) FIELD(Gateway, id_header_names) \
         FIELD(Gateway, is_development) FIELD(Gateway, paths) FIELD(Gateway, perf_counter) \
         FIELD(Gateway, response_header_names) FIELD(Gateway, time_ns) \
     CLASS(HistogramTable, _exemplars, sums) \
@@ -40,7 +43,7 @@
     CLASS(HttpMetrics, _max_series, instruments) \
         FIELD(HttpMetrics, _max_series) FIELD(HttpMetrics, begin) FIELD(HttpMetrics, instruments) \
     CLASS(IdSource, _drawn, _node) \
-        FIELD(IdSource, _drawn) FIELD(IdSource, _last) FIELD(IdSource, _node) \
+        FIELD(IdSource, _drawn) FIELD(IdSource, _last) FIELD(IdSource, _mark) FIELD(IdSource, _node) \
     CLASS(Instruments, active, table) \
         FIELD(Instruments, active) FIELD(Instruments, buckets) FIELD(Instruments, bytes_buckets) \
         FIELD(Instruments, internal_errors) FIELD(Instruments, lock) FIELD(Instruments, overflow) \
@@ -64,8 +67,8 @@
     CLASS(Sampling, _bound, tracer) \
         FIELD(Sampling, _bound) FIELD(Sampling, _drawn) FIELD(Sampling, tracer) \
     CLASS(ServerSpans, _is_enabled, sampling) \
-        FIELD(ServerSpans, _is_enabled) FIELD(ServerSpans, _is_users_provider) FIELD(ServerSpans, _modules) \
-        FIELD(ServerSpans, _redactor) FIELD(ServerSpans, _settings) FIELD(ServerSpans, _tracer) \
+        FIELD(ServerSpans, _is_enabled) FIELD(ServerSpans, _modules) FIELD(ServerSpans, _redactor) \
+        FIELD(ServerSpans, _settings) FIELD(ServerSpans, _tracer) FIELD(ServerSpans, _users_provider) \
         FIELD(ServerSpans, _w3c) FIELD(ServerSpans, captured_headers) FIELD(ServerSpans, needs_header_names) \
         FIELD(ServerSpans, sampling) \
     CLASS(Worker, _bell, is_asleep) \

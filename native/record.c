@@ -20,10 +20,10 @@ user_agent_of(State *state, PyObject *header)
     if (value == NULL) {
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
     }
-    if (!is_scope) {
+    if (!is_scope && (PyUnicode_CheckExact(value) || value == Py_None)) {
         return value;
     }
-    PyObject *text = PyBytes_CheckExact(value)
+    PyObject *text = is_scope && PyBytes_CheckExact(value)
                          ? PyUnicode_DecodeLatin1(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), NULL)
                          : PyObject_CallOneArg(header, state->names.user_agent);
     Py_DECREF(value);

@@ -13,11 +13,22 @@ write_hex(char *text, unsigned long long bits, int digits)
     }
 }
 
+/* Tell whether the process was forked and has not noticed it (process.py). */
+static int
+is_forked(PyObject *mark)
+{
+    if (mark == NULL || !PyMemoryView_Check(mark)) {
+        return 1;
+    }
+    const Py_buffer *bytes = PyMemoryView_GET_BUFFER(mark);
+    return bytes->buf == NULL || bytes->len != 1 || *(const volatile char *)bytes->buf == 0;
+}
+
 /* Return the digits of a trace and a span ID, new, and put a request ID, new, into `request_id`; or SLOW. */
 PyObject *
 draw_ids(State *state, PyObject *source, long long now_ns, PyObject **request_id)
 {
-    if (!IS(source, IdSource) || now_ns < 0) {
+    if (!IS(source, IdSource) || now_ns < 0 || is_forked(FIELD(source, IdSource__mark))) {
         return SLOW;
     }
     PyObject *drawn = FIELD(source, IdSource__drawn), *number = FIELD(source, IdSource__node);

@@ -13,6 +13,7 @@ from obs_middleware.request import RequestInfo, with_header_names
 
 _NOT_PREFIXED = ("CONTENT_TYPE", "CONTENT_LENGTH")
 _SAID = ("REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "REMOTE_ADDR")  # nearly always
+_PORT_DIGITS = 5
 _said = itemgetter(*_SAID)
 
 
@@ -39,24 +40,45 @@ def request_info(
     except KeyError:  # PEP 3333 lets a server leave out what is empty
         said = map(get, _SAID)
     own_method, script_name, path_info, query, address = said
+    own_method, script_name, path_info = own_method or "", script_name or "", path_info or ""
+    query, address = query or "", address or ""
+    if not (
+        own_method.__class__ is script_name.__class__ is path_info.__class__ is str
+        and query.__class__ is address.__class__ is str
+    ):
+        own_method, script_name, path_info, query, address = map(
+            _text, (own_method, script_name, path_info, query, address)
+        )
     if path is None:
-        path = f"{script_name or ''}{path_info or ''}"
+        path = f"{script_name}{path_info}"
         if not path.isascii():
             path = path.encode("latin-1", "replace").decode("utf-8", "replace")
     peer = None
     if address:
         port = get("REMOTE_PORT")
-        peer = address, int(port) if port and str(port).isdecimal() else None
+        if port and port.__class__ is not int:  # Django's is one
+            text = port if port.__class__ is str else _text(port)
+            port = int(text) if text.isdecimal() and not text[_PORT_DIGITS:] else None
+        peer = address, port or None
+    used: Any = scheme or get("wsgi.url_scheme") or "http"
+    protocol = get("SERVER_PROTOCOL") or ""
     return RequestInfo(
-        method or own_method or "",
+        method or own_method,
         path,
-        query or "",
-        scheme or get("wsgi.url_scheme") or "http",
+        query,
+        used if used.__class__ is str else _text(used),
         MethodType(_header, variables),
         peer,
-        http_version or (get("SERVER_PROTOCOL") or "").removeprefix("HTTP/"),
+        http_version or (protocol if protocol.__class__ is str else _text(protocol)).removeprefix("HTTP/"),
         not variables.keys().isdisjoint(context_headers),
     )
+
+
+def _text(value: Any) -> str:
+    """Return a variable as text, which not every gateway and test makes it."""
+    if isinstance(value, (bytes, bytearray)):
+        return value.decode("latin-1")
+    return str(value)
 
 
 def named_request_info(
@@ -67,10 +89,12 @@ def named_request_info(
     return with_header_names(info, lambda: _header_names(variables))
 
 
-def _header_names(variables: Iterable[str]) -> Iterable[str]:
+def _header_names(variables: Iterable[Any]) -> Iterable[str]:
     """Return the names of the headers that variables hold."""
     names = [
-        key.removeprefix("HTTP_") for key in variables if key.startswith("HTTP_") or key in _NOT_PREFIXED
+        key.removeprefix("HTTP_")
+        for key in variables
+        if isinstance(key, str) and (key.startswith("HTTP_") or key in _NOT_PREFIXED)
     ]
     return [name.lower().replace("_", "-") for name in names]
 
@@ -82,7 +106,8 @@ def variables_of(names: Iterable[str]) -> tuple[str, ...]:
 
 def _header(variables: Mapping[str, Any], name: str) -> str | None:
     """Look a header up by its lower-case name."""
-    return variables.get(_variable(name))
+    value = variables.get(_variable(name))
+    return value if value is None or value.__class__ is str else _text(value)
 
 
 @cache  # code names headers, not clients
@@ -92,3 +117,19 @@ def _variable(name: str) -> str:
 
 
 share(header=_header)
+
+
+def shown_mount(variables: Mapping[str, Any], scope: Any = None) -> str:
+    """Return what a route shows of the mount, `SCRIPT_NAME`.
+
+    An ASGI app around may have mounts with parameters. They are left out, since their path is made of values.
+
+    Args:
+        scope: of the ASGI app around; without it a2wsgi's, if that is the bridge.
+    """
+    mount: str = variables.get("SCRIPT_NAME") or ""
+    scope = scope or variables.get("asgi.scope")
+    if not (isinstance(scope, Mapping) and scope.get("path_params")):
+        return mount
+    root = scope.get("root_path") or ""
+    return f"{scope.get('app_root_path') or ''}{mount[len(root) :]}" if mount.startswith(root) else mount

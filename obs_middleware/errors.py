@@ -18,6 +18,46 @@ class ConfigError(ValueError):
     """A setting, a check or an extra is not as it must be; the message names it, what is wanted and the cure."""
 
 
+# Frameworks whose exceptions say which response is wanted; by name, because none is imported here.
+_FRAMEWORKS = frozenset(
+    {
+        "blacksheep",
+        "connexion",
+        "django",
+        "falcon",
+        "fastapi",
+        "litestar",
+        "quart",
+        "sanic",
+        "starlette",
+        "werkzeug",
+    }
+)
+_STATUSES = ("status_code", "code", "status")
+_ENDS = (StopIteration, StopAsyncIteration, GeneratorExit)
+
+
+def own_status(error: BaseException) -> int | None:
+    """Return the status of the response that an exception stands for; None where that is a 500 by whoever answers.
+
+    0: it stands for none, because it ends an iteration or a connection that the app has taken over, or because it is a
+    response itself, whose status nobody knows yet. Whatever is not None is not ours to answer.
+    """
+    if isinstance(error, _ENDS):
+        return 0
+    if not callable(error) and not any(
+        kind.__module__.partition(".")[0] in _FRAMEWORKS for kind in type(error).__mro__
+    ):
+        return None
+    for name in _STATUSES:
+        status = getattr(error, name, None)
+        if isinstance(status, str):  # "404 Not Found"
+            status = int(status[:3]) if status[:3].isdecimal() else None
+        if isinstance(status, int) and 100 <= status < 600:
+            return int(status)
+    return 0 if callable(error) or hasattr(error, "get_response") else None
+
+
 class Failures:
     """Count our own failures, and log one of them at most in a minute.
 

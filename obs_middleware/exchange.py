@@ -3,10 +3,14 @@
 Being *current* and being *finished* are two things. `with exchange:` makes it current and puts the former state back,
 by value where it ends in another context than the one it began in. `finish()` ends it once, from any thread, and hands
 it to the span and the queue. So the span, the histograms and the access line can never disagree.
+
+A copy of an exchange, deep or not, is the exchange itself, because a layer that copies a scope or an environ still
+serves the same request. A pickled one comes back as an inert exchange: finished, with its IDs, its path and its route.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from contextvars import ContextVar, Token
 from enum import Enum
@@ -16,7 +20,9 @@ import msgspec
 from opentelemetry import context as otel_context
 from opentelemetry.context.context import Context
 
+from obs_middleware import other_ids, process
 from obs_middleware._speedups import fast, note, share, share_layout
+from obs_middleware.other_ids import OTHER_IDS
 from obs_middleware.record import RequestRecord
 from obs_middleware.request import RequestInfo
 
@@ -33,6 +39,7 @@ class Owner(Protocol):
     """What an exchange belongs to, the Gateway."""
 
     response_header_names: tuple[str, str]
+    id_header_names: tuple[str, str]
 
     def report(self, component: str, error: Exception) -> None:
         """Count a failure of our own."""
@@ -43,11 +50,19 @@ class Owner(Protocol):
         """Return a path without secrets."""
         raise NotImplementedError
 
+    def accepted_id(self, value: str | None) -> str | None:
+        """Return an ID if it is safe to repeat, else None."""
+        raise NotImplementedError
+
     def capture_response_headers(self, exchange: Exchange, fields: Iterable[tuple[str, str]]) -> None:
         """Write the headers of the response that the user wants to the span."""
 
+    def forget(self, exchange: Exchange) -> None:
+        """Take an exchange that ends in another process out of the active ones."""
+
 
 CARRIER_KEY = "obs.exchange"  # the key in scope and environ
+OTHER_ID_HEADER = "correlation-id"  # django-guid's, and of many an app's own making
 
 CURRENT: ContextVar[Exchange | None] = ContextVar("obs_exchange", default=None)
 
@@ -67,6 +82,14 @@ def _context_calls() -> tuple[Callable[[], Context], Callable[[Context], Any], C
 
 
 get_context, attach, detach = _context_calls()
+
+# By name, because none of these libraries is imported here.
+_CANCELLATIONS = {
+    ("asyncio", "CancelledError"),
+    ("trio", "Cancelled"),
+    ("builtins", "GeneratorExit"),
+    ("greenlet", "GreenletExit"),
+}
 
 # No body follows these, whatever the app hands over (RFC 9110, sections 15.3.5 and 15.4.5).
 _BODILESS = (204, 304)
@@ -119,8 +142,10 @@ class Exchange(msgspec.Struct, eq=False):
     request_bytes: int = 0
     response_bytes: int = 0
     declared_bytes: int | None = None  # the response's Content-Length
-    carrier: MutableMapping[str, Any] | None = None  # an environ that holds this exchange until its end
-    routed: Mapping[str, Any] | None = None  # what the framework has routed, where it is a copy
+    carrier: MutableMapping[str, Any] | None = (
+        None  # the scope or environ that holds this exchange until its end
+    )
+    routed: Any = None  # what was routed inside, for the adapter that has begun the exchange
     time_to_first_byte: float | None = None
     fields: dict[str, Any] = {}
     # Decided by finish().
@@ -132,10 +157,24 @@ class Exchange(msgspec.Struct, eq=False):
     def __repr__(self) -> str:
         return f"<Exchange {self.method} {self.path} {self.request_id}>"
 
+    def __copy__(self) -> Exchange:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Exchange:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        texts = self.method, self.path, self.info.scheme, self.request_id, self.correlation_id
+        return inert, (*texts, self.ids, self.route)
+
     @property
     def path(self) -> str:
         """The request's path, without secrets."""
         return self._owner.redacted_path(self.info.path)
+
+    def route_below(self, mount: str, route: str) -> str:
+        """Return a route below a mount; without the mount where the path lacks it, as behind a proxy that strips it."""
+        return f"{mount}{route}" if self.info.path.startswith(mount) else route
 
     @property
     def trace_id(self) -> str:
@@ -148,9 +187,17 @@ class Exchange(msgspec.Struct, eq=False):
         return self.ids[32:]
 
     @property
-    def response_headers(self) -> tuple[tuple[str, str], tuple[str, str]]:
-        """The request ID and the correlation ID, as (name, value)."""
+    def response_headers(self) -> tuple[tuple[str, str], ...]:
+        """The request ID and the correlation ID, if it is sent, as (name, value)."""
         first, second = self._owner.response_header_names
+        if not second:
+            return ((first, self.request_id),)
+        return (first, self.request_id), (second, self.correlation_id)
+
+    @property
+    def id_headers(self) -> tuple[tuple[str, str], tuple[str, str]]:
+        """The request ID and the correlation ID for calls made, as (name, value)."""
+        first, second = self._owner.id_header_names
         return (first, self.request_id), (second, self.correlation_id)
 
     @fast("exchange.c: exchange_enter")
@@ -292,6 +339,24 @@ class Exchange(msgspec.Struct, eq=False):
             return
         self.error = _only_one(error)
 
+    def note_raised(self, error: BaseException) -> None:
+        """Note what the app has raised: a cancellation, or an error of whatever class."""
+        if is_cancellation(error):
+            self.is_cancelled = True
+        else:
+            self.note_error(error)
+
+    def name_route(self, template: str | None, root: str = "") -> None:
+        """Name the route from inside, where another adapter than the one that has begun the exchange has routed.
+
+        Args:
+            template: the route's template below `root`.
+            root: the part of the path in front of it, as it came.
+        """
+        if template is not None and self.route is None and not self.is_finished:
+            self.routed = root, template
+            self.route = f"{root.rstrip('/')}{template}"
+
     def closed(self) -> None:
         """End the exchange because its response was closed; short of its end and with no error, the client has left."""
         if not self.is_finished:
@@ -319,15 +384,92 @@ class Exchange(msgspec.Struct, eq=False):
             self.declared_bytes is not None and self.response_bytes >= self.declared_bytes
         )
 
-    def declare(self, length: str | None) -> None:
-        """Note the response's Content-Length, if it is one."""
-        is_length = length is not None and length.isdecimal() and len(length) < 20
-        self.declared_bytes = int(length) if is_length else None  # type: ignore[arg-type]
+    def declare(self, length: object) -> None:
+        """Note the response's Content-Length, if it is one; text, unless the app is at odds with its framework."""
+        digits = length if isinstance(length, str) else str(length)
+        self.declared_bytes = int(digits) if digits.isdecimal() and len(digits) < 20 else None
+
+    def take_ids(self, request_id: str | None, correlation_id: str | None, other: str | None) -> None:
+        """Take over the IDs that the app itself gives the client, so that they lead to the log lines.
+
+        Args:
+            request_id, correlation_id: the values of the response's `response_headers`.
+            other: the value of OTHER_ID_HEADER.
+        """
+        accept = self._owner.accepted_id
+        has_related = self.correlation_id != self.request_id  # the caller's
+        self.request_id = accept(request_id) or self.request_id
+        if not has_related:
+            self.correlation_id = accept(other) or self.request_id
+        self.correlation_id = accept(correlation_id) or self.correlation_id
+
+    def take_other_id(self) -> None:
+        """Take over the ID that another library has given the current request, where `OTHER_IDS` knows of one."""
+        try:
+            if not self.is_finished:
+                self.take_ids(other_ids.current(self.info, self.started), None, None)
+        except Exception as error:
+            self.report("other_ids", error)
 
     def added_headers(self, present: Mapping[str, str]) -> list[tuple[str, str]]:
         """Take note of the response's headers, names in lower case, and return those of ours that it lacks."""
         self.declare(present.get("content-length"))
+        if OTHER_IDS:
+            self.take_other_id()
+        names = (*self._owner.response_header_names, OTHER_ID_HEADER)
+        self.take_ids(*(present.get(name.lower()) for name in names))
         return [field for field in self.response_headers if field[0].lower() not in present]
+
+
+def _leave_to_parent() -> None:
+    """Let the parent of a forked child end the request that both are in, because the client gets one response."""
+    exchange = CURRENT.get()
+    if exchange is not None and exchange._on_finish:
+        exchange._on_finish[0] = (("fork", exchange._owner.forget),)
+
+
+process.on_fork(in_child=_leave_to_parent)
+
+
+class _Nobody:
+    """The owner of an inert exchange."""
+
+    response_header_names: tuple[str, str] = "X-Request-ID", "X-Correlation-ID"
+    id_header_names: tuple[str, str] = "X-Request-ID", "X-Correlation-ID"
+    perf_counter: Any = staticmethod(time.perf_counter)
+
+    def accepted_id(self, value: str | None) -> str | None:
+        return None
+
+    def report(self, component: str, error: Exception) -> None:
+        pass
+
+    def redacted_path(self, path: str) -> str:
+        return path
+
+    def capture_response_headers(self, exchange: Exchange, fields: Iterable[tuple[str, str]]) -> None:
+        pass
+
+    def forget(self, exchange: Exchange) -> None:
+        pass
+
+
+def inert(
+    method: str = "",
+    path: str = "",
+    scheme: str = "",
+    own_id: str = "",
+    related_id: str = "",
+    ids: str = "",
+    route: str | None = None,
+) -> Exchange:
+    """Return an exchange that is finished: whatever is noted on it changes nothing."""
+    info = RequestInfo(method, path, "", scheme, _no_header, has_context_headers=False)
+    return Exchange(info, [], _Nobody(), method, own_id, related_id, 0, 0.0, ids, route=route)
+
+
+def _no_header(_: str) -> None:
+    return None
 
 
 def _value(token: Token[Any]) -> Any:
@@ -345,6 +487,16 @@ def _only_one(error: BaseException) -> BaseException:
     return error
 
 
+def is_cancellation(error: BaseException) -> bool:
+    """Tell whether an exception ends a request from outside: it is one of the few, or a group of nothing else."""
+    inner = getattr(error, "exceptions", None)
+    if isinstance(inner, tuple) and inner and type(error).__name__ == "BaseExceptionGroup":
+        return all(map(is_cancellation, inner))
+    return any(
+        (kind.__module__.partition(".")[0], kind.__name__) in _CANCELLATIONS for kind in type(error).__mro__
+    )
+
+
 def error_name(error: BaseException) -> str:
     """Return the fully qualified name of an exception's class, without `builtins`."""
     kind = type(error)
@@ -356,7 +508,10 @@ def current_exchange() -> Exchange | None:
 
     Seen in sync and async code, in the tasks it starts and in threads that run in a copied context.
     """
-    return CURRENT.get()
+    exchange = CURRENT.get()
+    if OTHER_IDS and exchange is not None and exchange.status is None:
+        exchange.take_other_id()
+    return exchange
 
 
 def bind(**fields: Any) -> None:

@@ -10,26 +10,36 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+from functools import partial
 from threading import Lock
-from time import perf_counter, time_ns
+from time import monotonic, perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
 
-from obs_middleware import _speedups, request_id
+from obs_middleware import _speedups, other_ids, process, request_id
 from obs_middleware._speedups import fast, note, share_layout
-from obs_middleware.environ import named_request_info, request_info, variables_of
-from obs_middleware.exchange import CARRIER_KEY, Exchange, OnFinish
+from obs_middleware.around import INERT, exchange_around, goes_again, note_inside, part_of
+from obs_middleware.callers import callers_of, cell_content, parts_of
+from obs_middleware.deadline import STOP_SECONDS, deadline
+from obs_middleware.environ import named_request_info, request_info, shown_mount, variables_of
+from obs_middleware.errors import own_status
+from obs_middleware.exchange import CARRIER_KEY, CURRENT, OTHER_ID_HEADER, Exchange, OnFinish
 from obs_middleware.headers import header_values
-from obs_middleware.health.checks import run_in
-from obs_middleware.logs import setup as logs_setup
-from obs_middleware.ops.endpoints import Endpoints
+from obs_middleware.health.event_loops import run_in
+from obs_middleware.late_status import LateStatuses
+from obs_middleware.ops.app_pages import is_caught_by_all
+from obs_middleware.ops.endpoints import Endpoints, new_threads
+from obs_middleware.other_ids import OTHER_IDS, headers_added_around, headers_added_to
 from obs_middleware.queue import RecordQueue, flush
-from obs_middleware.reply import TEXT_HEADERS, Reply
-from obs_middleware.request import with_header_names
+from obs_middleware.reply import TEXT_HEADERS, Reply, status_number
+from obs_middleware.request import with_header_names, with_path
+from obs_middleware.scope import header_names as scope_header_names
 from obs_middleware.scope import request_info as scope_request_info
+from obs_middleware.settings import otel
 from obs_middleware.settings.keywords import Keywords
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from concurrent.futures import Executor
 
     from obs_middleware.errors import Failures
@@ -37,7 +47,9 @@ if TYPE_CHECKING:
     from obs_middleware.health.registry import Health
     from obs_middleware.lifecycle import Lifecycle
     from obs_middleware.logs.access_log import AccessLog
+    from obs_middleware.logs.setup import LogSetup
     from obs_middleware.metrics.http import HttpMetrics
+    from obs_middleware.ops.app_pages import AppPages, HasRoute
     from obs_middleware.redaction import Redactor
     from obs_middleware.request import RequestInfo
     from obs_middleware.settings import Settings
@@ -45,20 +57,40 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CARRIER_KEY",
+    "CURRENT",
+    "INERT",
+    "OTHER_IDS",
+    "OTHER_ID_HEADER",
     "Gateway",
     "Keywords",
+    "callers_of",
+    "cell_content",
+    "exchange_around",
+    "goes_again",
     "header_values",
+    "headers_added_around",
+    "headers_added_to",
+    "is_caught_by_all",
     "named_request_info",
     "note",
+    "note_inside",
+    "own_status",
+    "part_of",
+    "parts_of",
     "request_info",
+    "scope_header_names",
     "scope_request_info",
+    "shown_mount",
+    "status_number",
     "variables_of",
     "with_header_names",
+    "with_path",
 ]
 
 # https://opentelemetry.io/docs/specs/semconv/http/http-spans/ (`http.request.method`).
 _METHODS = "CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT TRACE QUERY"
-_FLUSH_MS = 5000
+_SIGNALS = 2  # that an exchange ends in: the span and the queue
+_SLOW_SECONDS, _PAUSE_SECONDS = 1.0, 30.0
 _logger = logging.getLogger("obs")
 
 
@@ -68,10 +100,14 @@ class Gateway:
 
     Attributes:
         paths: what is answered here and never reaches the app.
-        response_header_names: the names of an exchange's `response_headers`, in their order.
+        response_header_names: the names of an exchange's `response_headers`, in their order; the second is empty where
+            no correlation ID is sent.
+        id_header_names: the same for calls made, with both names.
         context_headers: the headers by which a caller says what a request belongs to, in lower case.
         is_development: known once `set_up` was called.
         needs_header_names: whether an adapter is to hand over a RequestInfo `with_header_names`.
+        error_response: whether an adapter may answer an exception that nobody else answers.
+        late_statuses: takes an exchange that has failed, where a layer around the adapter decides its status.
         captures_response: whether an adapter is to call `Exchange.capture_response_headers` when a response begins.
     """
 
@@ -79,7 +115,10 @@ class Gateway:
     __slots__ = (
         "__dict__",
         "__weakref__",
+        "_accept",
         "_access_log",
+        "_app_pages",
+        "_callers_id",
         "_endpoints",
         "_environment",
         "_failures",
@@ -87,8 +126,10 @@ class Gateway:
         "_id_headers",
         "_ids",
         "_lifecycle",
+        "_log_setup",
         "_methods",
         "_metrics",
+        "_next_send",
         "_on_finish",
         "_on_finish_without_span",
         "_probes",
@@ -99,6 +140,7 @@ class Gateway:
         "_spans",
         "_starting",
         "context_headers",
+        "id_header_names",
         "is_development",
         "paths",
         "perf_counter",
@@ -114,11 +156,13 @@ class Gateway:
         redactor: Redactor,
         metrics: HttpMetrics,
         spans: ServerSpans,
+        log_setup: LogSetup,
         access_log: AccessLog | None,
         health: Health,
         probes: Probes,
         lifecycle: Lifecycle,
         endpoints: Endpoints,
+        app_pages: AppPages,
     ) -> None:
         self.time_ns: Any = time_ns
         self.perf_counter: Any = perf_counter
@@ -128,11 +172,13 @@ class Gateway:
         self._redactor = redactor
         self._metrics = metrics
         self._spans = spans
+        self._log_setup = log_setup
         self._access_log = access_log
         self._health = health
         self._probes = probes
         self._lifecycle = lifecycle
         self._endpoints = endpoints
+        self._app_pages = app_pages
         self.paths = endpoints.paths
         sinks = [("metrics", metrics.record)]
         if access_log is not None:
@@ -140,20 +186,32 @@ class Gateway:
         self._queue = RecordQueue(sinks, metrics.discard, self.report)
         self._on_finish: OnFinish = (("tracing", spans.end), ("queue", self._enqueue))
         self._on_finish_without_span: OnFinish = self._on_finish[1:]
+        self._flush_where_needed()
         methods = os.environ.get("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "").replace(",", " ") or _METHODS
         self._methods = frozenset(methods.split())
-        self.response_header_names = settings.request_id_header, settings.correlation_id_header
-        self._id_headers = tuple(name.lower() for name in self.response_header_names)
-        self.context_headers = frozenset((*self._id_headers, "traceparent", "baggage"))
+        self.id_header_names = settings.request_id_header, settings.correlation_id_header
+        sent = settings.correlation_id_header if settings.send_correlation_id else ""
+        self.response_header_names = settings.request_id_header, sent
+        self._id_headers = tuple(name.lower() for name in self.id_header_names)
+        self._accept = request_id.acceptor(settings.request_id_characters, settings.request_id_max_length)
+        is_trusting = settings.trust_request_ids
+        self._callers_id = self.accepted_id if is_trusting else request_id.refuse
+        taken = self._id_headers if is_trusting else ()
+        sentry = ("sentry-trace",) if "sentry_sdk" in sys.modules else ()
+        self.context_headers = frozenset((*taken, "traceparent", "baggage", *sentry))
+        self.error_response = settings.error_response
         self.needs_header_names = spans.needs_header_names
         self.captures_response = spans.captured_headers is not None and spans.captured_headers.has_response
+        self.late_statuses = LateStatuses(metrics.discard)
         self._provider: Any = None
+        self._next_send = 0.0
         self._starting = Lock()
         self._environment: str | None = None  # known once set up
         self.is_development = False
 
     def set_up(self, *, debug: bool = False) -> None:
         """Set logging and tracing up, once; in debug an unset environment is `development`, also at a later call."""
+        other_ids.look_for()
         environment = self._settings.environment or ("development" if debug else "production")
         with self._starting:
             if environment == self._environment:
@@ -161,44 +219,89 @@ class Gateway:
             is_first, self._environment = self._environment is None, environment
             self._probes.are_details_open = self.is_development = environment == "development"
             guard = self._failures.guard
-            guard("log_setup", logs_setup.set_up, self._settings, environment)
+            guard("log_setup", self._log_setup.set_up, environment)
             if self.is_development:
                 _logger.info("obs-middleware: %s", _speedups.summary())
             if is_first:
                 self._provider = guard("trace_setup", self._spans.set_up, environment)
+            otel.show_warnings()
 
     def starting(self) -> None:
         """Note that the app starts, or starts again after it has been stopped."""
         self._lifecycle.starting()
 
     def started(self, *, loop: Any = None) -> None:
-        """Note that the app has started and serves; `loop` is the asyncio event loop that serves it, if one does."""
+        """Note that the app has started and serves.
+
+        Args:
+            loop: the event loop that serves it, if one does: asyncio's, or trio's token.
+        """
         if loop is not None:
-            self._health.run_async = run_in(loop)
+            self._health.surroundings.run_async = run_in(loop)
         self._lifecycle.started()
+        self._app_pages.warn()
+        self._flush_where_needed()  # what runs the app may have been imported after it
+
+    def look_for_pages(self, has_route: HasRoute) -> None:
+        """Let the next `started` warn of the app's own pages at paths of ours.
+
+        Args:
+            has_route: tells whether the app has a route for a path that is no route for every path.
+        """
+        self._app_pages.add(has_route)
+
+    def surround_checks(self, around_run: Callable[[], object], at_thread_end: Callable[[], object]) -> None:
+        """Look after what belongs to the thread of a check, such as the connections of a database.
+
+        Args:
+            around_run: is called in that thread, before each run and after it.
+            at_thread_end: is called in that thread when it ends.
+        """
+        self._health.surroundings.around_run = around_run
+        self._health.surroundings.at_thread_end = at_thread_end
 
     def stopping(self) -> None:
         """Note that the app is about to stop: readiness is 503 from now on."""
         self._lifecycle.drain()
 
     def stopped(self) -> None:
-        """Write the lines and send the spans that still wait; it takes up to five seconds."""
+        """Write the lines and send the spans that still wait; it takes up to five seconds, whatever becomes of them."""
         self._lifecycle.drain()
+        if not deadline.within(STOP_SECONDS, partial(self._failures.guard, "stop", self._hand_over)):
+            _logger.error("after %g s there are still lines or spans that were not taken", STOP_SECONDS)
+
+    def _hand_over(self) -> None:
+        self.late_statuses.finish_all()
         flush()
         if self._provider is not None:
-            self._provider.force_flush(_FLUSH_MS)  # the SDK itself shuts down at exit
+            self._provider.force_flush(round(STOP_SECONDS * 1000))
 
     @property
     def has_own_provider(self) -> bool:
         """Tell whether spans go to a TracerProvider that we have set up, and not to one of the user's."""
         return self._provider is not None
 
+    @property
+    def global_provider(self) -> Any:
+        """Return OpenTelemetry's global TracerProvider, None while nobody has set one."""
+        return self._spans.global_provider
+
+    @property
+    def traces(self) -> bool:
+        """Tell whether server spans are to be made here."""
+        return self._settings.tracing_enabled
+
     def threads(self, path: str) -> Executor | None:
         """Return the threads to answer one of `paths` in under an event loop; None where the answer takes no time."""
         return self._endpoints.threads(path)
 
+    def closing_thread(self) -> Executor:
+        """Return a thread in which an event loop calls `stopped`."""
+        return new_threads("obs-close", 1)
+
     def reply(self, info: RequestInfo, path: str) -> Reply:
         """Answer one of `paths`; under an event loop in its `threads`."""
+        process.notice_fork()
         try:
             return self._endpoints.reply(info, path)
         except Exception as error:
@@ -213,7 +316,7 @@ class Gateway:
             ids, own_id = self._ids.draw(now)
             correlation_id = None
             if info.has_context_headers:
-                accepted, correlation_id = map(request_id.accept, map(info.header, self._id_headers))
+                accepted, correlation_id = map(self._callers_id, map(info.header, self._id_headers))
                 own_id = accepted or own_id
             method = info.method
             if method not in self._methods:
@@ -231,6 +334,13 @@ class Gateway:
             return None
         return exchange
 
+    def accepted_id(self, value: str | None) -> str | None:
+        """Return an ID of a caller or of the app if it is safe to repeat, and neither a secret nor a personal datum."""
+        accepted = self._accept(value)
+        if accepted is None or request_id.is_plain(accepted) or self._redactor.text(accepted) == accepted:
+            return accepted
+        return None
+
     @fast("gateway.c: gateway_enqueue")
     def _enqueue(self, exchange: Exchange) -> None:
         """Queue the exchange's record, and write its line at once where that can't wait."""
@@ -245,9 +355,35 @@ class Gateway:
             record = exchange.record()
         self._queue.add(record)
 
+    def _flush_request(self, exchange: Exchange) -> None:
+        """Write the line and send the span of a request while the process still runs."""
+        flush()
+        if exchange.is_sampled and monotonic() >= self._next_send:
+            began = monotonic()
+            deadline.within(STOP_SECONDS, partial(self._spans.flush, round(STOP_SECONDS * 1000)))
+            if monotonic() - began > _SLOW_SECONDS:
+                # A collector that does not answer costs few requests their time.
+                self._next_send = monotonic() + _PAUSE_SECONDS
+
+    def has_begun(self, exchange: Exchange) -> bool:
+        """Tell whether an exchange is one of this Gateway's."""
+        return exchange._owner is self
+
+    def _flush_where_needed(self) -> None:
+        """Flush each request from now on where that is wanted, or no thread of ours runs between two."""
+        flushes = self._settings.flush_each_request
+        is_known = len(self._on_finish) > _SIGNALS
+        if not is_known and (process.stands_still_between_requests() if flushes is None else flushes):
+            self._on_finish += (("flush", self._flush_request),)
+            self._on_finish_without_span = self._on_finish[1:]
+
     def capture_response_headers(self, exchange: Exchange, fields: Iterable[tuple[str, str]]) -> None:
         """Write the headers of the response that the user wants to the span."""
         self._failures.guard("tracing", self._spans.capture_response, exchange, fields)
+
+    def forget(self, exchange: Exchange) -> None:
+        """Take an exchange that ends in another process out of the active ones."""
+        self._metrics.discard(exchange.record(is_logged=True))
 
     def redacted_path(self, path: str) -> str:
         """Return a path without secrets."""

@@ -20,8 +20,10 @@ from obs_middleware.health.answers import Probes
 from obs_middleware.health.registry import Health
 from obs_middleware.lifecycle import Lifecycle
 from obs_middleware.logs.access_log import AccessLog
+from obs_middleware.logs.setup import LogSetup
 from obs_middleware.metrics.endpoint import metrics_endpoint
 from obs_middleware.metrics.http import HttpMetrics
+from obs_middleware.ops.app_pages import AppPages
 from obs_middleware.ops.endpoints import Endpoints
 from obs_middleware.redaction import Redactor
 from obs_middleware.settings import Settings
@@ -71,7 +73,8 @@ class Observer:
             )
         self.settings = settings = settings or Settings.load(**keywords)
         self.registry = registry or prometheus_client.REGISTRY
-        redactor = Redactor(pii=settings.redact_pii, keys=settings.redact_keys)
+        redactor = Redactor.of(settings)
+        redactor.show_addresses(settings.client_address)
         spans = ServerSpans(settings, redactor, tracer_provider=tracer_provider)
         metrics = HttpMetrics(
             self.registry, buckets=settings.metrics_buckets, max_series=settings.metrics_max_series
@@ -79,6 +82,7 @@ class Observer:
         failures = Failures(metrics.count_failure)
         self.health = Health()
         self.lifecycle = Lifecycle()
+        log_setup = LogSetup(settings)
         probes = Probes(self.health, self.lifecycle, redactor.describe)
         self.gateway = Gateway(
             settings,
@@ -86,11 +90,18 @@ class Observer:
             redactor=redactor,
             metrics=metrics,
             spans=spans,
-            access_log=AccessLog(redactor) if settings.access_log else None,
+            log_setup=log_setup,
+            access_log=AccessLog(redactor, log_setup.look_again) if settings.access_log else None,
             health=self.health,
             probes=probes,
             lifecycle=self.lifecycle,
-            endpoints=Endpoints([metrics_endpoint(settings, self.registry), *probes.endpoints(settings)]),
+            app_pages=AppPages(settings.own_paths, is_own_registry=registry is not None, failures=failures),
+            endpoints=Endpoints(
+                [
+                    metrics_endpoint(settings, self.registry, failures.report),
+                    *probes.endpoints(settings),
+                ]
+            ),
         )
 
     @classmethod

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import repeat
 from operator import length_hint
+from typing import Any
 
 from obs_middleware import process
 from obs_middleware._speedups import fast, share, share_layout
@@ -205,6 +206,12 @@ def flush(*, timeout_seconds: float = _TIMEOUT_SECONDS) -> bool:
         return bool(queues)
     finally:
         lock.give()
+
+
+def flush_later(queue: Any) -> bool:
+    """Have what is like a RecordQueue handed over with the next flush; tell whether a thread is there to do it."""
+    _flusher.queues.add(queue)
+    return not _flusher.worker.is_asleep or _flusher.worker.wake()
 
 
 _flusher = Flusher()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 
@@ -17,6 +19,18 @@ class Reply(msgspec.Struct, frozen=True):
     status: int
     headers: dict[str, str]
     body: bytes
+
+
+_number = re.compile(r"[1-9]\d\d(?!\d)")
+
+
+def status_number(status: object) -> int | None:
+    """Return the number of a status that is not as the protocol wants it; None where there is none."""
+    if isinstance(status, int):  # http.HTTPStatus
+        return int(status)
+    text = status.decode("latin-1") if isinstance(status, bytes) else str(status)
+    found = _number.search(text)
+    return None if found is None else int(found.group())
 
 
 TEXT_HEADERS = {"Content-Type": "text/plain; charset=utf-8"}

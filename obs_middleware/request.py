@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MethodType
+from typing import Any
 
 import msgspec
 
@@ -28,13 +30,28 @@ class RequestInfo(msgspec.Struct, frozen=True):
     has_context_headers: bool = True
 
     def header_names(self) -> Iterable[str]:
-        """Return the names of the headers, where `Gateway.needs_header_names` has asked for them."""
-        return ()
+        """Return the names of the headers: all where `Gateway.needs_header_names` has asked for them.
+
+        Else those of the mapping to which `header` is bound, for propagators that are set after the adapter was made.
+        """
+        fields = self.header.__self__ if isinstance(self.header, MethodType) else None
+        return list(_names_of(fields)) if isinstance(fields, Mapping) else ()
 
     @property
     def is_websocket(self) -> bool:
         """Tell whether the request opens a websocket."""
         return self.scheme in ("ws", "wss")
+
+
+def _names_of(fields: Mapping[Any, Any]) -> Iterator[str]:
+    """Yield the names of headers by which fields are kept, CGI variables (RFC 3875, section 4.1.18) among them."""
+    has_variables = "REQUEST_METHOD" in fields
+    for key in fields:
+        name = key.decode("latin-1") if isinstance(key, bytes) else str(key)
+        if not has_variables:
+            yield name.lower()
+        elif name.startswith("HTTP_") or name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            yield name.removeprefix("HTTP_").lower().replace("_", "-")
 
 
 class _NamedRequestInfo(RequestInfo, frozen=True):
@@ -47,3 +64,8 @@ class _NamedRequestInfo(RequestInfo, frozen=True):
 def with_header_names(info: RequestInfo, names: Callable[[], Iterable[str]]) -> RequestInfo:
     """Return what the core learns of a request with a function that returns the names of its headers."""
     return _NamedRequestInfo(**msgspec.structs.asdict(info), names=names)
+
+
+def with_path(info: RequestInfo, path: str) -> RequestInfo:
+    """Return what the core learns of a request with another path."""
+    return msgspec.structs.replace(info, path=path)

@@ -5,34 +5,63 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Callable
 from random import Random
 
 from obs_middleware import process
 from obs_middleware._speedups import fast, share_layout
 
-# Safe in a header, a log line, a URL and a shell; a comma, which joins repeated headers, is not among them.
-_is_safe = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}").fullmatch
+# UUIDs and trace IDs, as most callers send: no secret has their form, unless all are digits.
+_is_plain = re.compile(
+    r"(?=[0-9-]{0,35}[a-fA-F])(?:[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[0-9a-fA-F]{32})"
+).fullmatch
 
 # Of our own: an app that seeds the shared generator must neither repeat our IDs nor find its numbers changed.
 _random = Random()
 random_bits = _random.getrandbits
 
+Accept = Callable[["str | None"], "str | None"]
+
 _DIGITS = 60  # for one exchange: 32 of a trace ID, 16 of a span ID, 12 of a request ID
-_AT_ONCE = 32
+_AT_ONCE = 32 if process.has_mark else 1  # those drawn before a fork would be drawn by parent and child
 
 
-def accept(value: str | None) -> str | None:
-    """Return the caller's ID when it is 1 to 128 characters of `A-Z a-z 0-9 . _ ~ : / + = @ -`, else None."""
-    return value if value and len(value) <= 128 and _is_safe(value) else None
+def acceptor(characters: str, max_length: int) -> Accept:
+    """Return what takes the ID of a caller, or None in place of one that is not safe to repeat everywhere.
+
+    Safe are ASCII letters, digits and some punctuation, for which neither a header nor a line of JSON needs an escape.
+    A comma, which joins repeated headers, is not among it.
+
+    Args:
+        characters: the punctuation.
+        max_length: in characters.
+    """
+    is_safe = re.compile(rf"[A-Za-z0-9{re.escape(characters)}]{{1,{max_length}}}").fullmatch
+
+    def accept(value: str | None) -> str | None:
+        return value if value and len(value) <= max_length and is_safe(value) else None
+
+    return accept
+
+
+def refuse(value: str | None) -> str | None:
+    """Take no caller's ID."""
+    return None
+
+
+def is_plain(value: str) -> bool:
+    """Tell whether an ID is a UUID or 32 hexadecimal digits."""
+    return _is_plain(value) is not None
 
 
 @share_layout
 class IdSource:
     """What the IDs of a process are made of: random digits, drawn for many exchanges at once, and the process's own."""
 
-    __slots__ = ("_drawn", "_last", "_node")
+    __slots__ = ("_drawn", "_last", "_mark", "_node")
 
     def __init__(self) -> None:
+        self._mark = process.mark
         self._begin()
         process.on_fork(in_child=self._begin_anew)
 
@@ -53,6 +82,8 @@ class IdSource:
         Args:
             now_ns: nanoseconds since 1970.
         """
+        if not self._mark[0]:
+            process.notice_fork()
         try:
             digits = self._drawn.pop()
         except IndexError:
@@ -67,6 +98,7 @@ class IdSource:
 
     def _draw_many(self) -> str:
         """Draw the digits of many exchanges at once, which costs as much as for one, and return those of the first."""
+        process.notice_fork()
         size = _DIGITS // 2  # of bytes
         first, *others = os.urandom(size * _AT_ONCE).hex(" ", size).split(" ")
         self._drawn.extend(others)

@@ -33,7 +33,7 @@ TAIL_LINES = 150
 EVERYTHING = ""
 NOT_ONCE = "-m 'not once'"
 MOST = (
-    "tests/core tests/adapters tests/native tests/conformance"
+    f"tests/core tests/adapters tests/native tests/conformance {NOT_ONCE}"
     " -k 'not conformance or not (starlette or fastapi or flask or django)'"
 )
 

@@ -16,7 +16,7 @@ Generated: change fields.py, then call `make settings`.
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 
 class Keywords(TypedDict, total=False):
@@ -39,7 +39,8 @@ def _spelled(kind: object) -> str:
         (inner,) = (part for part in get_args(kind) if part is not type(None))
         return f"{_spelled(inner)} | None"
     if get_origin(kind) is Literal:
-        return re.sub("'", '"', f"Literal[{', '.join(map(repr, get_args(kind)))}]")
+        flag = "bool | " if "true" in get_args(kind) else ""
+        return flag + re.sub("'", '"', f"Literal[{', '.join(map(repr, get_args(kind)))}]")
     if get_origin(kind) is tuple:
         return f"tuple[{_spelled(get_args(kind)[0])}, ...]"
     return getattr(kind, "__name__", str(kind))

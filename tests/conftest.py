@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 _TESTS = Path(__file__).parent
 # Folders of tests that no version changes. Those that stand here, in no folder, are such tests too.
-_ONCE = {"example_apps", "project"}
+_ONCE = ("example_apps/", "project/", "core/redaction/")
 # Tests that share what takes long to make, or ports in a row: how their IDs begin, and the name of what they share.
 # They run in one process, one after the other. The marker `xdist_group` does nothing under pytest 9.2:
 # https://github.com/pytest-dev/pytest-xdist/issues/1386
@@ -44,9 +45,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        folder, *below = item.path.relative_to(_TESTS).parts
-        if not below or folder in _ONCE:
+        path = item.path.relative_to(_TESTS).as_posix()
+        if "/" not in path or path.startswith(_ONCE):
             item.add_marker(pytest.mark.once)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Save what coverage has seen, because pytest-xdist kills a worker that takes ten seconds to end."""
+    running = getattr(sys.modules.get("coverage"), "Coverage", None)
+    current = None if running is None else running.current()
+    if current is not None and hasattr(session.config, "workerinput"):
+        current.save()
 
 
 @pytest.hookimpl(optionalhook=True)

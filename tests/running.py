@@ -111,10 +111,15 @@ def start(
 
 @contextlib.contextmanager
 def serve(
-    command: list[Any], *, folder: Path, env: Mapping[str, str], ready: str = "/health/ready"
+    command: list[Any],
+    *,
+    folder: Path,
+    env: Mapping[str, str],
+    ready: str = "/health/ready",
+    port: int | None = None,
 ) -> Iterator[Server]:
     """Start a server and wait until it is ready."""
-    with start(command, folder=folder, env=env) as server:
+    with start(command, folder=folder, env=env, port=port) as server:
         deadline = time.monotonic() + START_SECONDS
         while True:
             assert server.process.poll() is None, f"it ended at its start:\n{server.stdout}\n{server.stderr}"

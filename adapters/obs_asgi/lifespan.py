@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from obs_asgi.loop import in_thread, running_loop
+from obs_asgi.loop import in_thread, serving_loop
 from obs_middleware import ConfigError
 from obs_middleware.gateway import Gateway
 
@@ -36,10 +35,13 @@ class Lifespan:
     async def send(self, message: Message) -> None:
         """Hand the server the app's next message; the end waits for spans that are still to be sent."""
         if message["type"] == "lifespan.startup.complete":
-            self._gateway.started(loop=running_loop())
+            self._gateway.started(loop=serving_loop())
         elif message["type"] == "lifespan.shutdown.complete":
-            with ThreadPoolExecutor(1, thread_name_prefix="obs-close") as threads:
+            threads = self._gateway.closing_thread()
+            try:
                 await in_thread(threads, self._gateway.stopped)
+            finally:
+                threads.shutdown(wait=False)  # a server that cancels this must not wait in the loop
         await self._send(message)
 
 

@@ -7,10 +7,8 @@ from django.conf import settings
 from django.core.checks import register
 from django.core.signals import got_request_exception
 
-from obs_django.checks import check_settings
+from obs_django.checks import MIDDLEWARE, check_place, check_settings
 from obs_django.middleware import note_exception
-
-_MIDDLEWARE = "obs_django.middleware.ObservabilityMiddleware"
 
 
 class ObservabilityConfig(AppConfig):
@@ -22,6 +20,7 @@ class ObservabilityConfig(AppConfig):
     def ready(self) -> None:
         """Get everything in place before the first request is served."""
         register(check_settings)
+        register(check_place)
         got_request_exception.connect(note_exception, dispatch_uid="obs_django")
-        if _MIDDLEWARE not in settings.MIDDLEWARE:
-            settings.MIDDLEWARE = [_MIDDLEWARE, *settings.MIDDLEWARE]
+        if MIDDLEWARE not in settings.MIDDLEWARE:
+            settings.MIDDLEWARE = [MIDDLEWARE, *settings.MIDDLEWARE]

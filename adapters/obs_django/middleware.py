@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
 from collections.abc import Awaitable, Callable
-from functools import cache
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -14,15 +12,26 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from obs_django.headers import add_headers, sent_headers
+from obs_django.app_pages import look_at_first_request
+from obs_django.headers import MARK, add_headers, sent_headers, unshared
+from obs_django.inside import Inside, exchange_outside
 from obs_django.observer import get_observer
+from obs_django.routes import route_of
 from obs_django.stream import watch
 from obs_middleware import Exchange, Observer, Reply, RequestInfo, current_exchange
-from obs_middleware.gateway import CARRIER_KEY, named_request_info, request_info, variables_of
+from obs_middleware.gateway import (
+    CARRIER_KEY,
+    CURRENT,
+    callers_of,
+    named_request_info,
+    request_info,
+    status_number,
+    variables_of,
+)
 
 GetResponse = Callable[[HttpRequest], Any]
 
-_anchor = re.compile(r"(?<![\[\\])\^|(?<!\\)\$|\\Z")
+_DIGITS = 15  # of a length, at most
 
 
 class ObservabilityMiddleware:
@@ -53,6 +62,7 @@ class ObservabilityMiddleware:
         self._gateway = gateway = self.observer.gateway
         gateway.set_up(debug=settings.DEBUG)
         gateway.started()
+        look_at_first_request(gateway)
         first, second = gateway.response_header_names
         self._names = first.lower(), second.lower()
         self._context_headers = variables_of(gateway.context_headers)
@@ -67,9 +77,10 @@ class ObservabilityMiddleware:
             return self._serve_async(request)
         exchange = self._start(request)
         if exchange is None:
-            outer = _exchange_outside(request)
+            outer = exchange_outside(request, self._info)
             if outer is not None:
-                return _routed(outer, request, self.get_response(request))
+                with Inside(request, outer):
+                    return self.get_response(request)
             if request.path_info in self._gateway.paths:
                 return _response(self._gateway.reply(self._info(request), request.path_info))
             return self.get_response(request)
@@ -84,9 +95,10 @@ class ObservabilityMiddleware:
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
         exchange = self._start(request)
         if exchange is None:
-            outer = _exchange_outside(request)
+            outer = exchange_outside(request, self._info)
             if outer is not None:
-                return _routed(outer, request, await self.get_response(request))
+                with Inside(request, outer):
+                    return await self.get_response(request)
             if request.path_info in self._gateway.paths:
                 return _response(await self._reply_async(self._info(request), request.path_info))
             return await self.get_response(request)
@@ -100,14 +112,31 @@ class ObservabilityMiddleware:
 
     def _start(self, request: HttpRequest) -> Exchange | None:
         """Begin an exchange; None where the request has one already, is a probe, or we fail."""
-        if _exchange_outside(request) is not None or request.path_info in self._gateway.paths:
+        own = request.__dict__
+        has_outside = (
+            "obs_exchange" in own
+            or CARRIER_KEY in request.META
+            or CURRENT.get() is not None
+            or ("scope" in own and CARRIER_KEY in own["scope"])
+        )
+        if has_outside and exchange_outside(request, self._info) is not None:
             return None
-        exchange = self._gateway.start(self._info(request))
+        if request.path_info in self._gateway.paths:
+            return None
+        try:
+            info = self._info(request)
+        except Exception as error:
+            self._gateway.report("start", error)
+            return None
+        exchange = self._gateway.start(info)
         if exchange is not None:
             request.obs_exchange = exchange  # pyright: ignore[reportAttributeAccessIssue]
             size = request.META.get("CONTENT_LENGTH")  # declared: Django has taken the stream before we run
-            if size and size.isdecimal() and len(size) < 16:
-                exchange.request_bytes = int(size)
+            if size:
+                if size.__class__ is not str:
+                    size = str(size)
+                if size.isdecimal() and not size[_DIGITS:]:
+                    exchange.request_bytes = int(size)
         return exchange
 
     def _info(self, request: HttpRequest) -> RequestInfo:
@@ -116,12 +145,15 @@ class ObservabilityMiddleware:
         scope = request.__dict__.get("scope")
         if scope is None:
             return self._request_info(request.META, self._context_headers, None, request.path, scheme)
+        path, prefix = request.path, request.script_name  # pyright: ignore[reportAttributeAccessIssue]
+        if prefix and not path.startswith(prefix):
+            path = f"{prefix.rstrip('/')}{path}"  # a proxy has stripped it, and FORCE_SCRIPT_NAME adds it
         get = scope.get  # META has the method in upper case and no protocol version
         return self._request_info(
             request.META,
             self._context_headers,
             scope["method"],
-            request.path,
+            path,
             scheme or get("scheme"),
             get("http_version"),
         )
@@ -131,9 +163,12 @@ class ObservabilityMiddleware:
     ) -> HttpResponseBase:
         """Add the headers, and end the exchange now or, of a stream, when its response is closed."""
         try:
-            exchange.status = response.status_code
+            status: Any = response.status_code
+            exchange.status = status if status.__class__ is int else status_number(status)
             if exchange.route is None:
-                exchange.route = _route_of(request)
+                exchange.route = route_of(request)
+            if MARK in response.__dict__:
+                response = unshared(response)
             add_headers(response, exchange, self._names)
             if self._gateway.captures_response:
                 exchange.capture_response_headers(sent_headers(response))
@@ -164,51 +199,17 @@ def note_exception(sender: object, request: HttpRequest | None = None, **_: Any)
         exchange.note_error(error)
 
 
-def _exchange_outside(request: HttpRequest) -> Exchange | None:
-    """Return the exchange that another instance, or obs_wsgi or obs_asgi around Django, has active_key."""
-    own = request.__dict__
-    if "obs_exchange" in own:
-        here = own["obs_exchange"]
-    elif CARRIER_KEY in request.META:
-        here = request.META[CARRIER_KEY]
-    elif "scope" in own and CARRIER_KEY in own["scope"]:
-        here = own["scope"][CARRIER_KEY]
-    else:
-        return None
-    if not isinstance(here, Exchange):
-        return None
-    request.obs_exchange = here  # pyright: ignore[reportAttributeAccessIssue]
-    return here
-
-
-def _routed(exchange: Exchange, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    exchange.route = exchange.route or _route_of(request)
-    return response
-
-
 def _fail(exchange: Exchange, request: HttpRequest, error: BaseException) -> None:
-    """End an exchange that gets no response: Django answers exceptions itself, so that this is a cancellation."""
+    """End an exchange that gets no response: Django's own page of an error has failed too, or it is a cancellation."""
+    exchange.note_raised(error)
     if isinstance(error, Exception):
-        exchange.note_error(error)
+        exchange.status = 500  # every server's answer
+    elif not exchange.is_cancelled:
+        exchange.status = callers_of(None).exit_status
     else:
-        exchange.is_cancelled = True
         exchange.is_client_gone = isinstance(error, asyncio.CancelledError)  # Django cancels for nothing else
-    exchange.route = exchange.route or _route_of(request)
+    exchange.route = exchange.route or route_of(request)
     exchange.finish(is_complete=False)
-
-
-def _route_of(request: HttpRequest) -> str | None:
-    """Return the pattern that was matched, mount point included; the anchors of regular expressions are left out."""
-    match = request.resolver_match
-    if match is None or match.route is None:
-        return None
-    mount, route = request.META.get("SCRIPT_NAME"), _without_anchors(match.route)
-    return f"{mount.rstrip('/')}{route}" if mount else route
-
-
-@cache  # as many as there are patterns
-def _without_anchors(route: str) -> str:
-    return f"/{_anchor.sub('', route)}"
 
 
 def _response(reply: Reply) -> HttpResponse:

@@ -9,6 +9,7 @@ from obs_middleware import Observer
 
 try:
     from django.conf import settings
+    from django.db import close_old_connections, connections
 except ImportError as missing:
     raise ImportError(
         f"obs_django needs Django ({missing}): pip install 'obs-middleware[django]'"
@@ -22,7 +23,10 @@ def get_observer() -> Observer:
     Raises:
         ConfigError: a setting is not as it must be.
     """
-    return Observer.given_or_new(None, {}, config=own_settings())
+    observer = Observer.given_or_new(None, {}, config=own_settings())
+    # A check is no request, at whose begin and end Django closes connections that are broken or too old.
+    observer.gateway.surround_checks(close_old_connections, connections.close_all)
+    return observer
 
 
 def own_settings() -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from weakref import ref
 
 from obs_middleware import Exchange
+from obs_wsgi.response import Response, end_closed
 
-if TYPE_CHECKING:
-    from obs_wsgi.response import Response
+_NEVER: Any = object()  # no piece is this
 
 
 class Body:
@@ -36,15 +37,10 @@ class Body:
                     self._next = iter(self._body).__next__
                 piece = self._next()
             except StopIteration:
-                exchange.first_byte()
-                exchange.finish()
+                self._response.end()
                 raise
-            except Exception as error:
+            except BaseException as error:
                 self._response.fail(error)
-                raise
-            except BaseException:
-                exchange.is_cancelled = True
-                exchange.finish(is_complete=False)
                 raise
         if piece:  # an empty one sends nothing, not even the headers (PEP 3333)
             exchange.first_byte()
@@ -63,11 +59,29 @@ class Body:
             if exchange.outcome is None:
                 self._response.closed()
 
+    def __del__(self) -> None:
+        # Some bridges close nothing: asgiref's WsgiToAsgi stops at the declared length and drops the body.
+        if self._exchange.outcome is None:
+            self._response.closed()
+
 
 class SizedBody(Body):
-    """A body whose number of chunks is known: servers ask, since one piece needs no chunked encoding."""
+    """A body whose number of chunks is known: servers ask, since one piece needs no chunked encoding.
 
-    __slots__ = ()
+    gevent's server adds the sizes up in the middle of reading: whoever asks for the chunks again gets them uncounted.
+    """
+
+    __slots__ = ("_is_read",)
+
+    def __init__(self, body: Iterable[bytes], response: Response) -> None:
+        super().__init__(body, response)
+        self._is_read = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self._is_read:
+            return iter(self._body)
+        self._is_read = True
+        return iter(self.__next__, _NEVER)
 
     def __len__(self) -> int:
         return len(self._body)  # type: ignore[arg-type]
@@ -102,21 +116,24 @@ def _read(chunks: Sequence[bytes], exchange: Exchange, length: str | None) -> Ge
         exchange.finish()
     finally:
         if exchange.outcome is None:
-            exchange.declare(length)
-            exchange.closed()
+            end_closed(exchange, length)
 
 
 class SizedChunks:
-    """Pieces as they are read, whose number servers may ask."""
+    """Pieces as they are read, whose number servers may ask; a second time they are read uncounted."""
 
-    __slots__ = ("_chunks", "_reading", "close")
+    __slots__ = ("_chunks", "_is_read", "_reading", "close")
 
     def __init__(self, chunks: Sequence[bytes], reading: Generator[bytes, None, None]) -> None:
         self._chunks = chunks
+        self._is_read = False
         self._reading = reading
         self.close = reading.close
 
     def __iter__(self) -> Iterator[bytes]:
+        if self._is_read:
+            return iter(self._chunks)
+        self._is_read = True
         return self._reading
 
     def __next__(self) -> bytes:
@@ -129,22 +146,66 @@ class SizedChunks:
 def watch_file(body: Any, response: Response) -> Iterable[bytes]:
     """Return the server's own file wrapper as it is, since only that one is sent by the kernel, and hook its close().
 
+    The same for bytes that are no list of them, which uWSGI takes.
+
     Its bytes are taken from Content-Length; where close() can't be hooked the exchange ends here.
     """
     exchange = response.exchange
     exchange.declare(response.length)
     exchange.sent_unseen()
-    close = getattr(body, "close", None)
-
-    def closed() -> None:
-        try:
-            if close is not None:
-                close()
-        finally:
-            exchange.finish()
-
+    if isinstance(body, bytes):
+        exchange.response_bytes = len(body) if exchange.has_body else 0
     try:
-        body.close = closed
+        body.close = _FileClosing(body, exchange)  # pyright: ignore[reportAttributeAccessIssue]
     except AttributeError:
         exchange.finish()
     return body  # type: ignore[no-any-return]
+
+
+def watch_websocket(body: Any, response: Response) -> Iterable[bytes]:
+    """Return the body of a websocket's response; where the app has taken the connection over, the very same object."""
+    is_empty = isinstance(body, (list, tuple, bytes)) and not body
+    if is_empty or type(body).__module__.startswith("eventlet."):  # its ALREADY_HANDLED
+        response.end()
+        return body  # type: ignore[no-any-return]
+    return Body(body, response)  # pyright: ignore[reportArgumentType]
+
+
+class _FileClosing:
+    """Stand for the close() of a server's file: the exchange ends when it is called, or dropped with the file."""
+
+    __slots__ = ("_close", "_exchange")
+
+    def __init__(self, body: Any, exchange: Exchange) -> None:
+        self._close = _without_cycle(body, getattr(body, "close", None))
+        self._exchange = exchange
+
+    def __call__(self) -> None:
+        try:
+            if self._close is not None:
+                self._close()
+        finally:
+            self._exchange.finish()
+
+    def __del__(self) -> None:
+        self._exchange.finish()
+
+
+def _without_cycle(body: Any, close: Any) -> Callable[[], object] | None:
+    """Return what closes a body and does not hold it, because the body is to hold what is returned.
+
+    Else the file would stay open until the garbage collector runs.
+    """
+    if getattr(close, "__self__", None) is not body:
+        return close  # type: ignore[no-any-return]
+    try:
+        method, body_ref = getattr(type(body), close.__name__), ref(body)
+    except (AttributeError, TypeError):
+        return close  # type: ignore[no-any-return]
+
+    def close_body() -> None:
+        there = body_ref()
+        if there is not None:
+            method(there)
+
+    return close_body

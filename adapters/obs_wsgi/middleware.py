@@ -7,10 +7,20 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from obs_middleware import Observer, Reply, RequestInfo
-from obs_middleware.gateway import CARRIER_KEY, named_request_info, request_info, variables_of
-from obs_wsgi.body import Body, SizedBody, read, watch_file
+from obs_middleware.gateway import (
+    CARRIER_KEY,
+    CURRENT,
+    OTHER_ID_HEADER,
+    named_request_info,
+    request_info,
+    variables_of,
+)
+from obs_wsgi.app_pages import has_page
+from obs_wsgi.body import Body, SizedBody, read, watch_file, watch_websocket
+from obs_wsgi.inside import outer_exchange, serve_inside
 from obs_wsgi.request_body import CountedInput
-from obs_wsgi.response import Response, StartResponse, start_captured
+from obs_wsgi.response import Response, StartResponse
+from obs_wsgi.websocket import WebsocketResponse, is_handshake
 from obs_wsgi.wrapped_app import Environ, RouteOf, WrappedApp
 
 if TYPE_CHECKING:
@@ -33,6 +43,8 @@ class ObservabilityMiddleware:
         observer: an Observer made elsewhere; or give settings by name.
         route_of: reads the route template from the environ once the app has routed it; a raw app sets
             `current_exchange().route` itself.
+        match_route: finds the route template of an environ whose routing the app has forgotten; asked for websockets,
+            and for what ends a request and is no `Exception`, such as `SystemExit`.
         ready_body: returns the chunks of a body that needs no more code of the app, and None of any other. A list
             and a tuple are recognised without it.
         is_debug: tells the framework's debug flag, which may be set later than this.
@@ -44,7 +56,6 @@ class ObservabilityMiddleware:
     __slots__ = (
         "__dict__",
         "__weakref__",
-        "_captures_response",
         "_context_headers",
         "_gateway",
         "_is_debug",
@@ -62,6 +73,7 @@ class ObservabilityMiddleware:
         observer: Observer | None = None,
         *,
         route_of: RouteOf | None = None,
+        match_route: RouteOf | None = None,
         ready_body: ReadyBody | None = None,
         is_debug: Callable[[], bool] = bool,
         **settings: Unpack[Keywords],
@@ -69,27 +81,31 @@ class ObservabilityMiddleware:
         self.app = app
         self.observer = Observer.given_or_new(observer, settings)
         self._gateway = gateway = self.observer.gateway
-        gateway.set_up(debug=is_debug())
-        gateway.started()
+        gateway.started()  # logging is set up at the first request: a command may import the app for its own ends
+        gateway.look_for_pages(partial(has_page, app))
         self._context_headers = variables_of(gateway.context_headers)
         self._is_debug = is_debug
         self._is_serving = False
         self._ready_body = ready_body
         header_names = gateway.response_header_names
         request_id, correlation_id = header_names
-        lower_names = request_id.lower(), correlation_id.lower(), "content-length"
-        self._wrapped = WrappedApp(gateway, route_of, header_names, lower_names)
+        lower_names = request_id.lower(), correlation_id.lower(), "content-length", OTHER_ID_HEADER
+        self._wrapped = WrappedApp(
+            gateway, route_of, match_route, header_names, lower_names, gateway.captures_response
+        )
         self._request_info = named_request_info if gateway.needs_header_names else request_info
-        self._captures_response = gateway.captures_response
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if CARRIER_KEY in environ:  # another instance, outside, observes already
-            return self.app(environ, start_response)
+        if CARRIER_KEY in environ or "asgi.scope" in environ or CURRENT.get() is not None:
+            outer = outer_exchange(environ, self._context_headers)
+            if outer is not None:
+                return serve_inside(self.app, environ, start_response, outer, self._wrapped)
         if not self._is_serving:
             self._is_serving = True
             self._gateway.set_up(debug=self._is_debug())
-        path = environ.get("PATH_INFO", "")
-        if path in self._gateway.paths:
+            self._gateway.started()
+        path = environ["PATH_INFO"] if "PATH_INFO" in environ else ""  # noqa: SIM401 (a call less)
+        if path.__class__ is str and path in self._gateway.paths:
             info = request_info(environ, self._context_headers)
             return _send(self._gateway.reply(info, path), info, start_response)
         response = self._open(environ, start_response)
@@ -101,34 +117,46 @@ class ObservabilityMiddleware:
                 body = self.app(environ, response.start)
                 if self._ready_body is not None:
                     chunks = self._ready_body(body)
-            except Exception as error:
+            except BaseException as error:
                 response.fail(error)
                 raise
-            except BaseException:
-                exchange.is_cancelled = True
-                exchange.finish(is_complete=False)
-                raise
+        if response.__class__ is not Response:
+            return watch_websocket(body, response)
         if chunks is not None:
             return read(chunks, exchange, response.length)
         if type(body) is list or type(body) is tuple:
             # Servers ask for the number of chunks where the app has not told the length.
             return read(body, exchange, response.length, is_sized=response.length is None)
-        if _is_wrapped_file(body, environ):
+        if isinstance(body, bytes) or _is_wrapped_file(body, environ):
             return watch_file(body, response)
         return (SizedBody if hasattr(body, "__len__") else Body)(body, response)
 
     def _open(self, environ: Environ, start_response: StartResponse) -> Response | None:
         """Begin an exchange; None when we fail, and the app is to be run without us."""
-        exchange = self._gateway.start(self._request_info(environ, self._context_headers))
+        gateway, wrapped = self._gateway, self._wrapped
+        try:
+            if "HTTP_UPGRADE" in environ and is_handshake(environ):
+                return self._open_websocket(environ, start_response)
+            info = self._request_info(environ, self._context_headers)
+        except Exception as error:
+            gateway.report("start", error)
+            return None
+        exchange = gateway.start(info)
         if exchange is None:
             return None
-        environ[CARRIER_KEY], exchange.carrier = exchange, environ
+        environ[CARRIER_KEY], exchange.carrier, exchange.routed = exchange, environ, wrapped
         has_length = "CONTENT_LENGTH" in environ and environ["CONTENT_LENGTH"] not in _NO_LENGTH
-        if has_length or "HTTP_TRANSFER_ENCODING" in environ:
+        if (has_length or "HTTP_TRANSFER_ENCODING" in environ) and "wsgi.input" in environ:
             environ["wsgi.input"] = CountedInput(environ["wsgi.input"], exchange)
-        if self._captures_response:
-            start_response = partial(start_captured, exchange, start_response)
-        return Response(exchange, environ, start_response, self._wrapped)
+        return Response(exchange, environ, start_response, wrapped)
+
+    def _open_websocket(self, environ: Environ, start_response: StartResponse) -> Response | None:
+        scheme = "wss" if environ.get("wsgi.url_scheme") == "https" else "ws"
+        exchange = self._gateway.start(self._request_info(environ, self._context_headers, None, None, scheme))
+        if exchange is None:
+            return None
+        environ[CARRIER_KEY], exchange.carrier, exchange.routed = exchange, environ, self._wrapped
+        return WebsocketResponse(exchange, environ, start_response, self._wrapped)
 
 
 def _is_wrapped_file(body: object, environ: Environ) -> bool:

@@ -19,16 +19,20 @@ class WrappedApp:
     Attributes:
         gateway: of its Observer.
         route_of: reads the route template from an environ that the app has routed.
+        match_route: finds the route template of an environ whose routing the app has forgotten.
         header_names: of the request ID's and the correlation ID's headers.
-        lower_names: the same in lower case, and that of Content-Length.
+        lower_names: the same in lower case, that of Content-Length and OTHER_ID_HEADER.
+        captures_response: the headers of a response go to the span.
     """
 
     gateway: Gateway
     route_of: RouteOf | None
+    match_route: RouteOf | None
     header_names: tuple[str, str]
-    lower_names: tuple[str, str, str]
+    lower_names: tuple[str, str, str, str]
+    captures_response: bool
 
-    @property
-    def is_development(self) -> bool:
-        """Tell whether a debugger around us may show an exception."""
-        return self.gateway.is_development
+    def forgotten_route(self, environ: Environ) -> str | None:
+        """Return the route template also where the app tells it no more, or has not come to telling it."""
+        route = None if self.route_of is None else self.route_of(environ)
+        return self.match_route(environ) if route is None and self.match_route is not None else route

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from obs_middleware.health.checks import FAIL, PASS, WARN, Check, CheckFailed, Result
+from obs_middleware.health.checks import FAIL, PASS, WARN, Check, Result
+from obs_middleware.health.verdict import CheckFailed
 from obs_middleware.ops.access import AccessRule
 from obs_middleware.ops.endpoints import Endpoint
 from obs_middleware.reply import Reply
@@ -92,6 +93,7 @@ class Probes:
             "observedUnit": "ms",
         }
         if result.error is not None:
-            is_own = isinstance(result.error, CheckFailed)
-            entry["output"] = str(result.error) if is_own else self._describe(result.error)
+            described = self._describe(result.error)
+            is_answer = isinstance(result.error, CheckFailed)  # the check's own words
+            entry["output"] = described.partition(": ")[2] if is_answer else described
         return entry

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from obs_middleware.errors import ConfigError
-from obs_middleware.health.checks import Await, Check, Function, Result, run_in_new_loop
+from obs_middleware.health.checks import Check, Function, Result, Surroundings
 
 _ANSWER_WITHIN_SECONDS = 0.08
 _F = TypeVar("_F", bound=Function)
@@ -22,7 +22,7 @@ class Health:
 
     def __init__(self) -> None:
         self._checks: dict[str, Check] = {}
-        self.run_async: Await = run_in_new_loop
+        self.surroundings = Surroundings()
 
     def check(
         self, name: str, *, critical: bool = True, timeout_seconds: float = 1.0, cache_seconds: float = 1.0
@@ -56,7 +56,10 @@ class Health:
         timeout_seconds: float = 1.0,
         cache_seconds: float = 1.0,
     ) -> None:
-        """Register a readiness check, which fails by raising or by returning False.
+        """Register a readiness check, which fails by raising or by an answer that says so.
+
+        False is such an answer, as are `(False, "why")`, `{"status": "fail"}`, a response of status 5xx and an
+        exception that is returned. A generator fails, because it has never run.
 
         Args:
             name: its key in the answer.
@@ -71,7 +74,12 @@ class Health:
         if not name or name in self._checks:
             raise ConfigError(f"a check must have a name of its own, got {name!r}, which is taken or empty")
         self._checks[name] = Check(
-            name, function, is_critical=critical, timeout_seconds=timeout_seconds, cache_seconds=cache_seconds
+            name,
+            function,
+            is_critical=critical,
+            timeout_seconds=timeout_seconds,
+            cache_seconds=cache_seconds,
+            surroundings=self.surroundings,
         )
 
     def results(self) -> list[tuple[Check, Result | None]]:
@@ -79,5 +87,5 @@ class Health:
         deadline = time.monotonic() + _ANSWER_WITHIN_SECONDS
         checks = tuple(self._checks.values())
         for check in checks:
-            check.begin(self.run_async)
+            check.begin()
         return [(check, check.result(wait_until=deadline)) for check in checks]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from obs_middleware._speedups import fast, share_layout
 from obs_middleware.logs.access_plan import Step, steps
-from obs_middleware.logs.context import mark_redacted, mark_stamped, stamp
+from obs_middleware.logs.context import AccessMessage, stamp
 from obs_middleware.logs.fields import MESSAGE_FIELDS, Spelling, access_values, message_text
 
 if TYPE_CHECKING:
@@ -47,8 +47,12 @@ class AccessLine:
         try:
             return self._expression(record).encode()
         except Exception:  # a value that is not of its type, because the app has set it
-            line = log_record(record, self._redactor, logging.INFO, None)
-            return f"{self.formatter.format(line)}\n".encode()
+            return self.short_line(record)
+
+    def short_line(self, record: RequestRecord) -> bytes:
+        """Return the line by the formatter, which cuts what is too long for a line."""
+        line = log_record(record, self._redactor, logging.INFO, None)
+        return f"{self.formatter.format(line)}\n".encode()
 
 
 def log_record(
@@ -60,12 +64,12 @@ def log_record(
         exchange: where its bound fields are wanted.
     """
     values = access_values(record, redactor)
-    message = " ".join(message_text(values[name]) for name in MESSAGE_FIELDS)
+    text = " ".join(message_text(values[name]) for name in MESSAGE_FIELDS)
+    message = AccessMessage(text, values)
     line = LOGGER.makeRecord(LOGGER.name, level, "", 0, message, (), None)
     line.created = record.ended
-    mark_redacted(line, values)
     if exchange is None:
-        mark_stamped(line, values)
+        vars(line).update(values)  # IDs among them; no context has anything to add
     else:
         stamp(line, exchange, **values)
     return line

@@ -7,7 +7,7 @@ others. Otherwise everybody's handlers, filters and record factories get a LogRe
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from obs_middleware._speedups import share_layout
@@ -24,19 +24,30 @@ if TYPE_CHECKING:
 
 @share_layout
 class AccessLog:
-    """Write the line of each exchange at INFO, a failed one's at ERROR."""
+    """Write the line of each exchange.
 
-    __slots__ = ("_line", "_redactor", "may_wait")
+    Its level is INFO, and for a failed one ERROR. With an `Exception` it is WARNING, because whoever answers for it
+    (the framework, the server) logs it as the error, with its stack; the same error is not told twice. What is no
+    `Exception`, such as SystemExit and gevent's Timeout, nobody else logs.
 
-    def __init__(self, redactor: Redactor) -> None:
+    Args:
+        look_again: is called where our handler is not the only one, or the line is not wanted at its level.
+    """
+
+    __slots__ = ("_line", "_look_again", "_redactor", "may_wait")
+
+    def __init__(self, redactor: Redactor, look_again: Callable[[], object] = bool) -> None:
         self._redactor = redactor
+        self._look_again = look_again
         self._line: AccessLine | None = None
         self.may_wait = False  # as logging was configured when it was last looked at, a batch ago at most
 
     def log(self, record: RequestRecord, exchange: Exchange) -> bool:
         """Write the line of an exchange; return False where it can wait, because nobody would see the difference."""
         self._look()
-        level = logging.ERROR if record.outcome == Outcome.ERROR else logging.INFO
+        level = logging.INFO
+        if record.outcome == Outcome.ERROR:
+            level = logging.WARNING if isinstance(exchange.error, Exception) else logging.ERROR
         if level == logging.INFO and not exchange.fields and self.may_wait:
             return False
         if LOGGER.isEnabledFor(level):
@@ -57,6 +68,8 @@ class AccessLog:
     def _look(self) -> LineHandler | None:
         """Look how logging is configured now, and return our handler where lines may wait for it."""
         handler = sole_handler(LOGGER, logging.INFO) if LOGGER.isEnabledFor(logging.INFO) else None
+        if handler is None:
+            self._look_again()
         formatter = None if handler is None else handler.formatter
         self.may_wait = type(formatter) is JsonFormatter and not formatter.has_options
         return handler if self.may_wait else None
@@ -71,17 +84,21 @@ class AccessLog:
 def _blocks(line: AccessLine, records: Iterator[RequestRecord]) -> Iterator[bytes]:
     """Yield lines, as many at a time as a pipe takes as one."""
     lines: list[bytes] = []
-    size = 0
+    size, most = 0, min(ATOMIC, line.formatter.line_bytes)
     write = line.line
     for record in records:
         if record.is_logged:
             continue
         text = write(record)
         length = len(text)
-        if size + length > ATOMIC and lines:
-            yield b"".join(lines)
-            lines.clear()
-            size = 0
+        if size + length > most:
+            if length > line.formatter.line_bytes:
+                text = line.short_line(record)
+                length = len(text)
+            if lines:
+                yield b"".join(lines)
+                lines.clear()
+                size = 0
         lines.append(text)
         size += length
     if lines:

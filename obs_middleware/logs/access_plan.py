@@ -45,15 +45,16 @@ def steps(formatter: JsonFormatter, redactor: Redactor, *, logger: str, level: s
     """Yield the steps of a line: timestamp, message, static fields, then each field of the table."""
     fields = {field.name: field for field in ACCESS_FIELDS}
     quoted: dict[str, Texts] = {}  # texts of the message, which may come again as a field
-    yield '{"timestamp":"', "ended", Spelling.TIMESTAMP.value, None, None
-    before = f'","level":{formatter.json(level)},"logger":"{logger}","message":"'
+    yield f'{{{formatter.name("timestamp")}:"', "ended", Spelling.TIMESTAMP.value, None, None
+    level_name, logger_name, message = map(formatter.name, ("level", "logger", "message"))
+    before = f'",{level_name}:{formatter.json(level)},{logger_name}:"{logger}",{message}:"'
     for name in MESSAGE_FIELDS:
         texts = quoted[name] = Texts(_quoted_speller(fields[name], formatter, redactor))
         yield before, fields[name].attribute, Spelling.SPELLED.value, texts, texts.__missing__
         before = " "
     before = f'",{formatter.static_text}'
     for name, attribute, spelling, _, is_text in ACCESS_FIELDS:
-        before += f',"{name}":' + '"' * is_text
+        before += f",{formatter.name(name)}:" + '"' * is_text
         if spelling is Spelling.SPELLED:
             speller = _quoted_speller if is_text else _speller
             is_in_message = is_text and name in quoted

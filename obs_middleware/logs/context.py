@@ -9,11 +9,13 @@ from typing import Any
 from opentelemetry import trace
 
 from obs_middleware.exchange import Exchange, current_exchange
-from obs_middleware.logs.fields import IDS, REDACTED_VALUES, STAMP, STANDARD_ATTRIBUTES
+from obs_middleware.logs.fields import IDS, STANDARD_ATTRIBUTES
+
+_ID_CHARACTERS = 128  # of what a caller may send
 
 
 def stamp(record: logging.LogRecord, exchange: Exchange | None = None, **fields: Any) -> None:
-    """Put IDs, fields and an exchange's bound fields on the record, once.
+    """Put IDs, fields and an exchange's bound fields on the record, unless it has all IDs.
 
     A bound field whose name a record or one of our fields has already, such as `name`, becomes `field_name`.
 
@@ -22,9 +24,8 @@ def stamp(record: logging.LogRecord, exchange: Exchange | None = None, **fields:
         fields: further fields; they keep their names.
     """
     attributes = vars(record)
-    if STAMP in attributes:
-        return
-    attributes[STAMP] = True
+    if "span_id" in attributes and all(_is_id(attributes.get(name, attributes)) for name in IDS):
+        return  # also a copy of the record, and in another process
     added_by_app = {name: attributes.pop(name) for name in IDS if name in attributes}
     source = exchange or current_exchange() or _of_request(attributes) or _of_traceback(record)
     attributes.update(dict.fromkeys(IDS), **fields)
@@ -32,28 +33,57 @@ def stamp(record: logging.LogRecord, exchange: Exchange | None = None, **fields:
         attributes.update(request_id=source.request_id, correlation_id=source.correlation_id)
         attributes.update(trace_id=source.trace_id or None, span_id=source.span_id or None)
         added_by_app.update(source.fields)
-    span = None if exchange is not None else trace.get_current_span().get_span_context()
-    if span is not None and span.is_valid:  # a child span of the request, or one with no request around it
-        attributes.update(trace_id=f"{span.trace_id:032x}", span_id=f"{span.span_id:016x}")
+    if exchange is None:
+        attributes.update(_span_ids())
     for name, value in added_by_app.items():
         is_taken = name in attributes or name in STANDARD_ATTRIBUTES
         attributes[f"field_{name}" if is_taken else name] = value
 
 
-def mark_stamped(record: logging.LogRecord, fields: dict[str, Any]) -> None:
-    """Put fields on a record, IDs among them, to which no context has anything to add: its exchange is over."""
-    vars(record).update(fields, **{STAMP: True})
+def context_fields() -> dict[str, Any]:
+    """Return the IDs and the bound fields of the current request, for a library that has records of its own."""
+    exchange = current_exchange()
+    fields: dict[str, Any] = dict.fromkeys(IDS)
+    added: dict[str, Any] = {}
+    if exchange is not None:
+        fields.update(request_id=exchange.request_id, correlation_id=exchange.correlation_id)
+        fields.update(trace_id=exchange.trace_id or None, span_id=exchange.span_id or None)
+        added = exchange.fields
+    fields.update(_span_ids())
+    return {**added, **{name: value for name, value in fields.items() if value is not None}}
 
 
-def mark_redacted(record: logging.LogRecord, values: dict[str, Any]) -> None:
-    """Note values that hold no secret any more and are JSON, as long as they stay on the record."""
-    vars(record)[REDACTED_VALUES] = values
+def _span_ids() -> dict[str, str]:
+    """Return the IDs of the current span, a child of the request's or one with no request around it."""
+    span = trace.get_current_span().get_span_context()
+    return {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"} if span.is_valid else {}
+
+
+def _is_id(value: object) -> bool:
+    return value is None or (type(value) is str and value.isascii() and len(value) <= _ID_CHARACTERS)
+
+
+class AccessMessage(str):
+    """The message of an access line, which knows the line's values: they are JSON already and hold no secret.
+
+    It is no attribute of the record, because other formatters write all that they find there.
+    """
+
+    __slots__ = ("values",)
+    values: dict[str, Any]
+
+    def __new__(cls, text: str, values: dict[str, Any]) -> AccessMessage:
+        message = super().__new__(cls, text)
+        message.values = values
+        return message
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (str(self),)  # for whom it is sent to it is a text
 
 
 def redacted_values(record: logging.LogRecord) -> dict[str, Any]:
-    """Return the values that `mark_redacted` has noted."""
-    values = vars(record).get(REDACTED_VALUES)
-    return values if isinstance(values, dict) else {}
+    """Return the values that hold no secret any more, as long as they stay on the record."""
+    return record.msg.values if isinstance(record.msg, AccessMessage) else {}
 
 
 def _of_request(attributes: Mapping[str, Any]) -> Exchange | None:

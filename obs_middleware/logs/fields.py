@@ -90,6 +90,10 @@ def _redacted(redactor: Redactor, value: Any) -> str | None:
     return redactor.cached_text(str(value)) if value else None
 
 
+def _client(redactor: Redactor, address: Any) -> str | None:
+    return redactor.address(str(address)) if address else None
+
+
 def _user_agent(redactor: Redactor, agent: str | None) -> str | None:
     return one_line(redactor.cached_text(agent[:_USER_AGENT_CHARACTERS])) if agent else None
 
@@ -108,7 +112,7 @@ ACCESS_FIELDS = (
     AccessField("ttfb_ms", "time_to_first_byte", Spelling.MILLISECONDS, _milliseconds),
     AccessField("request_bytes", "request_bytes", Spelling.INTEGER, _integer),
     AccessField("response_bytes", "response_bytes", Spelling.INTEGER, _integer),
-    AccessField("client", "client", Spelling.SPELLED, _redacted),
+    AccessField("client", "client", Spelling.SPELLED, _client),
     AccessField("user_agent", "user_agent", Spelling.SPELLED, _user_agent),
     AccessField("error_type", "error_type", Spelling.SPELLED, _redacted),
 )
@@ -132,16 +136,12 @@ def message_text(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-# The attributes of every LogRecord, and those that only our own code or a server's reads.
-STAMP = "_obs_stamp"
-REDACTED_VALUES = "_obs_redacted_values"
-STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {
+# The attributes of every LogRecord, without those that a factory of the app's adds, and one that only a server reads.
+STANDARD_ATTRIBUTES = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {
     "message",
     "asctime",
     "taskName",
     "color_message",  # uvicorn's copy of the message for terminals
-    STAMP,
-    REDACTED_VALUES,
 }
 
 

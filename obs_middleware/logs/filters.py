@@ -33,7 +33,7 @@ class RedactingFilter(logging.Filter):
     def __init__(self, settings: Settings | None = None) -> None:
         super().__init__()
         settings = settings or Settings.load()
-        self._redactor = Redactor(pii=settings.redact_pii, keys=settings.redact_keys)
+        self._redactor = Redactor.of(settings)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Redact the record and keep it."""
@@ -43,9 +43,17 @@ class RedactingFilter(logging.Filter):
         else:
             record.msg, record.args = values.text(message_of(record)), ()
         for name, value in extras(record).items():
-            is_text = isinstance(value, (str, bytes, bytearray, Mapping, list, tuple, set, frozenset))
-            if is_text or self._redactor.is_secret_key(name):
+            is_shown = isinstance(value, (str, bytes, bytearray, Mapping, list, tuple, set, frozenset))
+            if is_shown or self._redactor.hides(name, value) or self._holds_secret(value):
                 setattr(record, name, values.value(value, key=name))
         if isinstance(record.exc_info, tuple) and record.exc_info[1] is not None:
             record.exc_text, record.exc_info = self._redactor.error(record.exc_info[1])[2], None
         return True
+
+    def _holds_secret(self, value: object) -> bool:
+        """Tell whether an object shows a secret when it becomes text."""
+        try:
+            shown = str(value)
+            return self._redactor.text(shown) != shown
+        except Exception:
+            return False

@@ -13,10 +13,11 @@ from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
-from obs_middleware.redaction import CHARACTERS, CUT, REDACTED, Redactor
+from obs_middleware.redaction import CHARACTERS, CUT, Redactor
 
 _DEPTH = 8
 _ITEMS = 128
+_PAIR_FIELDS = 8  # of an object that is a name and its value
 _LINE_CHARACTERS = 65_536  # of one line's values, all together
 _SAFE_INTEGER = 2**63
 _TEXTUAL = (date, time, timedelta, Decimal, UUID, PurePath)
@@ -40,8 +41,8 @@ class JsonValues:
         """Return the value made of str, int, float, bool, None, list and dict with str keys alone."""
         if value is None or value is True or value is False:
             return value
-        if key and self._redactor.is_secret_key(key):
-            return REDACTED
+        if key and self._redactor.hides(key, value):
+            return self._redactor.mark(value)
         try:
             return self._any(value, depth)
         except Exception:
@@ -61,6 +62,8 @@ class JsonValues:
             value = value.value
         if isinstance(value, str):
             return self.text(str(value))
+        if isinstance(value, (int, float)) and self._redactor.is_secret_number(value):
+            return self._redactor.mark(value)
         if isinstance(value, int):
             return int(value) if abs(value) < _SAFE_INTEGER else self.text(hex(value))
         if isinstance(value, float):
@@ -73,6 +76,8 @@ class JsonValues:
             return self._mapping(value, depth - 1)
         if isinstance(value, (list, tuple, set, frozenset)):
             return self._items(value, depth - 1)
+        if isinstance(value, BaseException) and self._redactor.secret_of(value.args) is not None:
+            return str(tuple(self._items(value.args, depth)))
         return self.text(str(value))
 
     def _converted(self, value: Any, default: Callable[[Any], Any]) -> Any:
@@ -87,25 +92,30 @@ class JsonValues:
 
     def _mapping(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
         values: dict[str, Any] = {}
+        secret = self._redactor.secret_field(value) if len(value) <= _PAIR_FIELDS else None
         for key, inner in islice(value.items(), _ITEMS):
             name = self.text(str(key))
-            values[name] = self.value(inner, key=name, depth=depth)
+            if secret is None:
+                values[name] = self.value(inner, key=name, depth=depth)
+            elif key in secret:  # the name, or its value
+                values[name] = (
+                    self._redactor.mark(inner) if key == secret[1] else self.value(inner, depth=depth)
+                )
+            else:
+                values[name] = self.value(inner, key=name, depth=depth)
         if len(value) > _ITEMS:
             values[CUT] = len(value) - _ITEMS
         return values
 
     def _items(self, value: Collection[Any], depth: int) -> list[Any]:
-        if self._is_secret_pair(value):
-            return [self.value(next(iter(value)), depth=depth), REDACTED]
+        if isinstance(value, (list, tuple)) and (secret := self._redactor.secret_of(value)) is not None:
+            return [*(self.value(inner, depth=depth) for inner in value[:-1]), self._redactor.mark(secret)]
+        names = getattr(value, "_fields", ()) if isinstance(value, tuple) else ()  # of a namedtuple
+        if names:
+            named = zip(names, value, strict=False)
+            return [self.value(inner, key=str(name), depth=depth) for name, inner in islice(named, _ITEMS)]
         values = [self.value(inner, depth=depth) for inner in islice(value, _ITEMS)]
         return [*values, f"{len(value) - _ITEMS} more {CUT}"] if len(value) > _ITEMS else values
-
-    def _is_secret_pair(self, value: Collection[Any]) -> bool:
-        """Tell whether the items are a name and its secret value, as in lists of headers."""
-        if len(value) != 2 or not isinstance(value, (list, tuple)):
-            return False
-        name = value[0].decode("latin-1") if isinstance(value[0], bytes) else value[0]
-        return isinstance(name, str) and self._redactor.is_secret_key(name)
 
 
 def message_of(record: logging.LogRecord) -> str:

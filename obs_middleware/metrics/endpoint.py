@@ -12,6 +12,7 @@ from obs_middleware.reply import Reply
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
+    from obs_middleware.errors import Report
     from obs_middleware.metrics.exposition.page import MetricsPage
     from obs_middleware.request import RequestInfo
     from obs_middleware.settings import Settings
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 class MetricsAnswer:
     """Answer with the page of one registry."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, report: Report) -> None:
         self._registry = registry
+        self._report = report
 
     @cached_property
     def _page(self) -> MetricsPage:
@@ -29,7 +31,7 @@ class MetricsAnswer:
             MetricsPage,  # memory that only a scraped process needs
         )
 
-        return MetricsPage(self._registry)
+        return MetricsPage(self._registry, self._report)
 
     def __call__(self, info: RequestInfo, is_authorised: bool) -> Reply:
         body, headers = self._page.render(
@@ -39,7 +41,11 @@ class MetricsAnswer:
         return Reply(200, headers, body)
 
 
-def metrics_endpoint(settings: Settings, registry: CollectorRegistry) -> Endpoint:
-    """Return the endpoint of the metrics page."""
+def metrics_endpoint(settings: Settings, registry: CollectorRegistry, report: Report) -> Endpoint:
+    """Return the endpoint of the metrics page.
+
+    Args:
+        report: is told of a collector that has raised.
+    """
     access = AccessRule(settings.metrics_token, is_required=settings.metrics_token is not None)
-    return Endpoint(settings.metrics_path, MetricsAnswer(registry), access, thread_name="obs-scrape")
+    return Endpoint(settings.metrics_path, MetricsAnswer(registry, report), access, thread_name="obs-scrape")

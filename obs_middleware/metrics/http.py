@@ -14,13 +14,14 @@ from threading import Lock, RLock
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from obs_middleware._speedups import fast, share_layout
 from obs_middleware.errors import ConfigError
 from obs_middleware.metrics.fast_path import FastPaths
+from obs_middleware.metrics.own_counter import OwnCounter
 from obs_middleware.metrics.semconv import BYTES_BUCKETS, active_requests, histograms
 from obs_middleware.metrics.table import HISTOGRAMS, HistogramTable, ResultLabels
 from obs_middleware.queue import flush
@@ -59,11 +60,11 @@ class Instruments(Collector):
         self.active: dict[ActiveKey, list[int]] = {}  # counted in and out
         self.bytes_buckets = BYTES_BUCKETS
         self.table = HistogramTable(len(bounds) + 1 for _, bounds in histograms(buckets))
-        self.internal_errors = Counter(
-            "obs_internal_errors", "Failures inside obs-middleware itself.", ("component",), registry=None
+        self.internal_errors = OwnCounter(
+            "obs_internal_errors", "Failures inside obs-middleware itself.", "component"
         )
-        self.overflow = Counter(
-            "obs_series_overflow", "Measurements folded into the overflow set.", ("metric",), registry=None
+        self.overflow = OwnCounter(
+            "obs_series_overflow", "Measurements folded into the overflow set.", "metric"
         )
         self._register(registry)
 
@@ -195,13 +196,13 @@ class HttpMetrics:
 
     def count_failure(self, component: str) -> None:
         """Count a failure of our own."""
-        self.instruments.internal_errors.labels(component).inc()
+        self.instruments.internal_errors.inc(component)
 
     def _new_row(self, result: ResultLabels, route: str) -> int:
         table = self.instruments.table
         if len(table) < self._max_series:
             return table.add(result, route)
-        self.instruments.overflow.labels("http_server").inc()
+        self.instruments.overflow.inc("http_server")
         result, route = _OVERFLOW
         row = table.row_of.get(result, {}).get(route)
         return table.add(result, route) if row is None else row

@@ -21,13 +21,13 @@ class Endpoint(msgspec.Struct, frozen=True):
     """A path of ours.
 
     Attributes:
-        path: below the app's root.
+        path: below the app's root; None where the user wants no such page.
         answer: makes the reply; its second argument tells whether the caller is authorised.
         access: who may ask.
         thread_name: of the threads in which it is answered under an event loop; empty where it takes no time.
     """
 
-    path: str
+    path: str | None
     answer: Callable[[RequestInfo, bool], Reply]
     access: AccessRule = AccessRule()
     thread_name: str = ""
@@ -37,7 +37,7 @@ class Endpoints:
     """Answer the paths that are ours."""
 
     def __init__(self, endpoints: Iterable[Endpoint]) -> None:
-        self._by_path = {endpoint.path: endpoint for endpoint in endpoints}
+        self._by_path = {endpoint.path: endpoint for endpoint in endpoints if endpoint.path is not None}
         self.paths = frozenset(self._by_path)
         self._threads: dict[str, Executor] = {}
 
@@ -49,9 +49,7 @@ class Endpoints:
         name = self._by_path[path].thread_name
         if not name or path in self._threads:
             return self._threads.get(path)
-        from concurrent.futures import ThreadPoolExecutor  # nobody needs it under WSGI
-
-        return self._threads.setdefault(path, ThreadPoolExecutor(_THREADS, thread_name_prefix=name))
+        return self._threads.setdefault(path, new_threads(name, _THREADS))
 
     def reply(self, info: RequestInfo, path: str) -> Reply:
         """Answer one of `paths`."""
@@ -62,3 +60,10 @@ class Endpoints:
         if endpoint.access.is_required and not is_authorised:
             return Reply(401, {**TEXT_HEADERS, "WWW-Authenticate": "Bearer"}, b"Unauthorized\n")
         return endpoint.answer(info, is_authorised)
+
+
+def new_threads(name: str, count: int) -> Executor:
+    """Return threads of a name, as many at most."""
+    from obs_middleware.ops.threads import Threads  # nobody needs them under WSGI
+
+    return Threads(count, name)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import difflib
 import os
+import pkgutil
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -23,8 +24,24 @@ from obs_middleware.settings import sources
 SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 
 _userinfo = re.compile(r"://[^/\s]*@")
-# The names that other tools which read LOG_LEVEL give to levels.
-_LEVEL_NAMES = {"warn": "WARNING", "fatal": "CRITICAL", "trace": "DEBUG"}
+_repeats_twice = re.compile(r"[^\\][+*]\)(?:[+*]|\{\d*,\})").search
+# The names that other tools which read LOG_LEVEL give to levels, and the numbers of `logging`.
+_LEVEL_NAMES = {
+    "warn": "WARNING",
+    "fatal": "CRITICAL",
+    "trace": "DEBUG",
+    "10": "DEBUG",
+    "20": "INFO",
+    "30": "WARNING",
+    "40": "ERROR",
+    "50": "CRITICAL",
+}
+_EVERY_LINE = ("timestamp", "level", "logger", "message")
+_PUNCTUATION = r"^[!#-+\-./:-@\[\]-`{-~]*\Z"
+# https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+_of_service = re.compile(
+    r"_(service_host|service_port(_\w+)?|port(_\d+_(tcp|udp|sctp)(_(proto|port|addr))?)?)\Z"
+)
 _MISSPELT = 0.8  # how alike a name must be to be taken for a misspelt one
 _FLAGS = {
     "1": True,
@@ -49,19 +66,40 @@ def _about(text: str) -> Meta:
 _Flag = Annotated[bool, _wants("true or false")]
 _Name = Annotated[str, _wants("a name such as 'checkout'", min_length=1)]
 _Names = Annotated[tuple[str, ...], _wants("names such as 'iban,tax_id'")]
+_Patterns = Annotated[
+    tuple[str, ...],
+    Meta(extra={"wants": "regular expressions such as 'INV-[0-9]{8}', as a text one a line", "lines": True}),
+]
+_Callback = Annotated[Any, _wants("a function of a text, or its place such as 'shop.logs:hide'")]
 _Count = Annotated[int, _wants("a whole number, 10 or more", ge=10)]
+_Length = Annotated[int, _wants("a whole number from 16 to 1024", ge=16, le=1024)]
+_Punctuation = Annotated[
+    str,
+    _wants(
+        "ASCII punctuation such as '._-', without blank, comma, quote and backslash", pattern=_PUNCTUATION
+    ),
+]
+_Address = Annotated[Literal["full", "truncated", "none"], _wants("full, truncated or none")]
 _Path = Annotated[
     str, _wants("a path such as '/metrics', no query, no slash at its end", pattern=r"^(/[^/?#\s]+)+\Z")
 ]
 _Header = Annotated[str, _wants("a header name such as 'X-Request-ID'", pattern=r"^[A-Za-z0-9-]+\Z")]
 _Token = Annotated[str, _wants("8 or more printable ASCII characters", pattern=r"^[!-~]{8,}\Z")]
 _Ratio = Annotated[float, _wants("a number between 0 and 1", ge=0, le=1)]
-_Url = Annotated[str, _wants("a URL such as 'http://localhost:4318'", pattern=r"^https?://[^\s/]")]
+_Url = Annotated[str, _wants("a URL such as 'http://localhost:4318'", pattern=r"^(?i:https?)://[^\s/]")]
 _Bounds = Annotated[tuple[float, ...], _wants("ascending positive seconds such as '0.1,0.5,1'", min_length=1)]
 _Level = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
     _wants("DEBUG, INFO, WARNING, ERROR or CRITICAL"),
 ]
+_Mode = Annotated[Literal["mask", "hash"], _wants("mask or hash")]
+_Setup = Annotated[Literal["true", "false", "force"], _wants("true, false or force")]
+_Bytes = Annotated[int, _wants("a number of bytes, 1024 or more", ge=1024)]
+_Renames = Annotated[
+    tuple[Annotated[str, Meta(pattern=r"^[^=\s]+=[^=\s]+\Z")], ...],
+    _wants("old and new names such as 'level=severity,logger=log.logger'"),
+]
+_Caller = Annotated[Literal["never", "warnings", "always"], _wants("never, warnings or always")]
 _Format = Annotated[Literal["auto", "json", "pretty"], _wants("auto, json or pretty")]
 
 
@@ -77,13 +115,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     environment: Annotated[
         _Name | None, _about("unset: `production`, or `development` where the framework's debug flag is on")
     ] = None
-    metrics_path: Annotated[_Path, _about("the metrics page")] = "/metrics"
+    metrics_path: Annotated[
+        _Path | None,
+        _about("the metrics page; as of every path, `None`, or empty in the environment: no such page"),
+    ] = "/metrics"
     metrics_token: Annotated[_Token | None, _about("the page then wants `Authorization: Bearer …`")] = None
     metrics_buckets: Annotated[_Bounds, _about("bounds of the two time histograms")] = SECONDS_BUCKETS
     metrics_max_series: Annotated[_Count, _about("label sets kept; later ones share one overflow set")] = 5000
-    live_path: Annotated[_Path, _about("liveness probe: asks no dependency")] = "/health/live"
-    ready_path: Annotated[_Path, _about("readiness probe: runs the checks")] = "/health/ready"
-    startup_path: Annotated[_Path, _about("startup probe")] = "/health/startup"
+    live_path: Annotated[_Path | None, _about("liveness probe: asks no dependency")] = "/health/live"
+    ready_path: Annotated[_Path | None, _about("readiness probe: runs the checks")] = "/health/ready"
+    startup_path: Annotated[_Path | None, _about("startup probe")] = "/health/startup"
     health_token: Annotated[_Token | None, _about("bearer token that shows details outside development")] = (
         None
     )
@@ -91,12 +132,57 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     correlation_id_header: Annotated[_Header, _about("the caller's, else the request ID")] = (
         "X-Correlation-ID"
     )
-    log_setup: Annotated[_Flag, _about("install our handler where the root logger has none")] = True
+    error_response: Annotated[
+        _Flag, _about("answer an exception of a raw app, where nobody else does, with a 500 that has the ID")
+    ] = True
+    trust_request_ids: Annotated[_Flag, _about("take the callers' IDs; else each request gets new ones")] = (
+        True
+    )
+    request_id_max_length: Annotated[_Length, _about("longer IDs of callers are replaced")] = 128
+    request_id_characters: Annotated[
+        _Punctuation, _about("allowed in callers' IDs beside letters and digits")
+    ] = "._~:/+=@-|#;"
+    send_correlation_id: Annotated[_Flag, _about("send the correlation ID to the client too")] = True
+    client_address: Annotated[
+        _Address, _about("in lines and spans: whole, as its network (/24, /48), or not at all")
+    ] = "full"
+    log_setup: Annotated[
+        _Setup, _about("install our handler where the root logger has none; `force`: in place of others too")
+    ] = "true"
     log_level: Annotated[_Level, _about("level of the root logger, where the handler is ours")] = "INFO"
     log_format: Annotated[_Format, _about("`auto`: JSON, but pretty on a terminal in development")] = "auto"
+    log_line_bytes: Annotated[_Bytes, _about("longest line; runtimes of containers split longer ones")] = (
+        16_384
+    )
+    log_rename_fields: Annotated[_Renames, _about("our fields under other names")] = ()
+    log_caller: Annotated[_Caller, _about("which lines say the file, line and function that logged")] = (
+        "warnings"
+    )
     access_log: Annotated[_Flag, _about("write one line for each request")] = True
+    flush_each_request: Annotated[
+        _Flag | None,
+        _about(
+            "write a request's line and send its span before the process stands still; "
+            "unset: on AWS Lambda and under uWSGI without threads"
+        ),
+    ] = None
     redact_pii: Annotated[_Flag, _about("hide personal data; credentials are always hidden")] = True
     redact_keys: Annotated[_Names, _about("further keys whose values are hidden")] = ()
+    redact_allowed_keys: Annotated[
+        _Names, _about("keys whose values are shown, though they sound secret")
+    ] = ()
+    redact_patterns: Annotated[
+        _Patterns, _about("further secrets; if a pattern has a group, that is the secret")
+    ] = ()
+    redact_callback: Annotated[
+        _Callback | None, _about("gets each text last, and returns it without whatever else is secret")
+    ] = None
+    redact_mode: Annotated[_Mode, _about("`hash`: equal secrets get equal words, which nobody can undo")] = (
+        "mask"
+    )
+    redact_hash_key: Annotated[
+        _Token | None, _about("of the words of `hash`; unset: a random one for each process and its forks")
+    ] = None
     tracing_enabled: Annotated[_Flag, _about("make server spans; trace context goes on without them")] = True
     trace_sample_ratio: Annotated[_Ratio | None, _about("of new traces; unset: 0.1, in development 1")] = None
     otlp_endpoint: Annotated[
@@ -106,18 +192,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for name, type_ in _types().items():
             msgspec.structs.force_setattr(self, name, _convert(getattr(self, name), type_, label=name))
+        msgspec.structs.force_setattr(self, "redact_callback", _callback(self.redact_callback))
+        for pattern in self.redact_patterns:
+            _check_pattern(pattern)
         bounds = self.metrics_buckets
         if not all(lower < upper for lower, upper in zip((0.0, *bounds), bounds, strict=False)):
             raise ConfigError(_complaint("metrics_buckets", _types()["metrics_buckets"], bounds))
-        paths = (self.metrics_path, self.live_path, self.ready_path, self.startup_path)
+        paths = [path for name in sources.PATHS if (path := getattr(self, name)) is not None]
         if len(set(paths)) < len(paths):
             raise ConfigError(
                 f"the paths of metrics, live, ready and startup must differ, got {', '.join(paths)}"
             )
+        _check_renames(self.log_rename_fields)
         if self.request_id_header.lower() == self.correlation_id_header.lower():
             raise ConfigError(
                 f"request_id_header and correlation_id_header must differ, got {self.request_id_header} twice"
             )
+
+    @property
+    def own_paths(self) -> dict[str, str]:
+        """Return the paths that we answer, each with the name of its setting."""
+        return {path: name for name in sources.PATHS if (path := getattr(self, name)) is not None}
 
     @property
     def exports_spans(self) -> bool:
@@ -146,7 +241,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """
         found = {}
         for name, value, label in sources.read(config or {}, os.environ if env is None else env):
-            if not _is_foreign(name, label, config or {}):
+            if not _is_foreign(name):
                 _refuse_unknown(name, label=label)
                 found[name] = value, label
         for name, value in keywords.items():
@@ -157,10 +252,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def _is_foreign(name: str, label: str, config: Mapping[str, Any]) -> bool:
-    """Tell whether a variable is another's, such as the `OBS_…_SERVICE_HOST` that Kubernetes makes of a service."""
+def _is_foreign(name: str) -> bool:
+    """Tell whether a name is somebody else's, wherever it stands: it resembles none of ours.
+
+    So are the names that Kubernetes makes of a service, such as `OBS_METRICS_PORT`, because they name services.
+    """
+    if name in _types():
+        return False
     is_near = difflib.get_close_matches(name, _types(), n=1, cutoff=_MISSPELT)
-    return name not in _types() and label not in config and not is_near
+    return not is_near or _of_service.search(name) is not None
 
 
 def _refuse_unknown(name: str, *, label: str) -> None:
@@ -174,6 +274,10 @@ def _refuse_unknown(name: str, *, label: str) -> None:
 
 def _convert(value: Any, type_: Any, *, label: str) -> Any:
     """Return the value as its setting's type; a text may stand for any type, as in the environment."""
+    if isinstance(value, bool) and "true" in get_args(_bare_type(type_)):
+        return str(value).lower()
+    if type(value) is int and "DEBUG" in get_args(_bare_type(type_)):  # logging.INFO
+        value = _LEVEL_NAMES.get(str(value), value)
     is_text = isinstance(value, str)
     try:
         return msgspec.convert(_parse(value, type_) if is_text else value, type_, strict=not is_text)
@@ -185,12 +289,58 @@ def _parse(value: str, type_: Any) -> Any:
     bare, text = _bare_type(type_), value.strip()
     if bare is bool:
         return _FLAGS.get(text.lower(), text)
+    if any((meta.extra or {}).get("lines") for meta in _metas(type_)):
+        return [line.strip() for line in value.splitlines() if line.strip()]
     if get_origin(bare) is tuple:
         return [part.strip() for part in text.split(",") if part.strip()]
     if get_origin(bare) is Literal:
         text = _LEVEL_NAMES.get(text.lower(), text)
+        if "true" in get_args(bare) and text.lower() in _FLAGS:
+            text = str(_FLAGS[text.lower()])
         return next((choice for choice in get_args(bare) if choice.lower() == text.lower()), text)
     return text
+
+
+def _callback(value: Any) -> Any:
+    """Return the function that a setting names."""
+    if isinstance(value, str):
+        try:
+            value = pkgutil.resolve_name(value)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ConfigError(
+                f"redact_callback must be a function that can be imported, got {value!r}: {error}"
+            ) from None
+    if value is not None and not callable(value):
+        raise ConfigError(_complaint("redact_callback", _types()["redact_callback"], value))
+    return value
+
+
+def _check_pattern(pattern: str) -> None:
+    """Raise unless the pattern compiles, finds no empty text, and takes time in line with the text's length."""
+    try:
+        matches_nothing = re.compile(pattern).search("") is not None
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ConfigError(
+            f"redact_patterns has {pattern!r}, which is no regular expression: {error}"
+        ) from None
+    if matches_nothing:
+        raise ConfigError(
+            f"redact_patterns has {pattern!r}, which matches an empty text: it would hide between all characters"
+        )
+    if _repeats_twice(pattern):
+        raise ConfigError(
+            f"redact_patterns has {pattern!r}, which repeats a repetition: one long text could take hours. "
+            "Give the inner or the outer one a bound such as {1,64}"
+        )
+
+
+def _check_renames(renames: Iterable[str]) -> None:
+    """Raise where two fields would have one name, so that one of them would be lost."""
+    old, new = zip(*(pair.split("=", 1) for pair in renames), strict=True) if renames else ((), ())
+    names = [*new, *(field for field in _EVERY_LINE if field not in old)]
+    twice = next((name for name in [*old, *names] if old.count(name) > 1 or names.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"log_rename_fields must give each field a name of its own, got {twice} twice")
 
 
 def _complaint(label: str, type_: Any, value: Any) -> str:
@@ -199,7 +349,7 @@ def _complaint(label: str, type_: Any, value: Any) -> str:
 
 
 def _spelled(label: str, value: Any) -> str:
-    if value and "token" in label.lower():
+    if value and ("token" in label.lower() or "hash_key" in label.lower()):
         return "a value that is not shown"
     return _userinfo.sub("://REDACTED@", repr(value))
 

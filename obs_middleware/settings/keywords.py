@@ -5,7 +5,7 @@ Generated: change fields.py, then call `make settings`.
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 
 class Keywords(TypedDict, total=False):
@@ -14,22 +14,37 @@ class Keywords(TypedDict, total=False):
     service_name: str
     service_version: str | None
     environment: str | None
-    metrics_path: str
+    metrics_path: str | None
     metrics_token: str | None
     metrics_buckets: tuple[float, ...]
     metrics_max_series: int
-    live_path: str
-    ready_path: str
-    startup_path: str
+    live_path: str | None
+    ready_path: str | None
+    startup_path: str | None
     health_token: str | None
     request_id_header: str
     correlation_id_header: str
-    log_setup: bool
+    error_response: bool
+    trust_request_ids: bool
+    request_id_max_length: int
+    request_id_characters: str
+    send_correlation_id: bool
+    client_address: Literal["full", "truncated", "none"]
+    log_setup: bool | Literal["true", "false", "force"]
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
     log_format: Literal["auto", "json", "pretty"]
+    log_line_bytes: int
+    log_rename_fields: tuple[str, ...]
+    log_caller: Literal["never", "warnings", "always"]
     access_log: bool
+    flush_each_request: bool | None
     redact_pii: bool
     redact_keys: tuple[str, ...]
+    redact_allowed_keys: tuple[str, ...]
+    redact_patterns: tuple[str, ...]
+    redact_callback: Any | None
+    redact_mode: Literal["mask", "hash"]
+    redact_hash_key: str | None
     tracing_enabled: bool
     trace_sample_ratio: float | None
     otlp_endpoint: str | None

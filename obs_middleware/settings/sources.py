@@ -1,7 +1,8 @@
 """Where settings come from: the framework's config and the environment, the weakest source first.
 
 `OBS_*` beats the standard `OTEL_*` variables, which beat the short names (`LOG_LEVEL`). An empty variable counts as
-unset (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/).
+unset (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/). An empty path is none: it
+switches a page of ours off.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from obs_middleware._speedups import SWITCH
+from obs_middleware.settings import otel
 
-OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+PATHS = ("metrics_path", "live_path", "ready_path", "startup_path")
 
 _PREFIX = "OBS_"
 _SHORT = ("service_name", "service_version", "log_level", "redact_pii", "tracing_enabled", "otlp_endpoint")
@@ -24,8 +26,13 @@ def read(config: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[tuple[st
     yield from _otel_names(env)
     for source in (env, config):
         for label, value in source.items():
-            if isinstance(label, str) and label.startswith(_PREFIX) and value != "" and label != SWITCH:
-                yield label[len(_PREFIX) :].lower(), value, label
+            if not isinstance(label, str) or not label.startswith(_PREFIX) or label == SWITCH:
+                continue
+            name = label[len(_PREFIX) :].lower()
+            if value != "":
+                yield name, value, label
+            elif name in PATHS:
+                yield name, None, label
 
 
 def _short_names(env: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
@@ -35,8 +42,8 @@ def _short_names(env: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
 
 
 def _otel_names(env: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
-    pairs = (pair.partition("=") for pair in env.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","))
-    attributes = {key.strip(): unquote(value.strip()) for key, _, value in pairs}
+    pairs = (pair.partition("=") for pair in otel.resource_attributes(env))
+    attributes = {key.strip(): unquote(value).strip() for key, _, value in pairs}
     for key, name in (
         ("service.name", "service_name"),
         ("service.version", "service_version"),
@@ -45,16 +52,15 @@ def _otel_names(env: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
     ):
         if value := attributes.get(key):
             yield name, value, "OTEL_RESOURCE_ATTRIBUTES"
-    if value := env.get("OTEL_SERVICE_NAME"):
+    if value := otel.read("OTEL_SERVICE_NAME", env):
         yield "service_name", value, "OTEL_SERVICE_NAME"
-    if env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+    if otel.read("OTEL_SDK_DISABLED", env).lower() == "true":
         yield "tracing_enabled", False, "OTEL_SDK_DISABLED"
-    exporters = env.get("OTEL_TRACES_EXPORTER") or "otlp"
-    for label in OTLP_ENDPOINTS if "otlp" in exporters.split(",") else ():
-        if value := env.get(label):
-            yield "otlp_endpoint", value, label
-    sampler = env.get("OTEL_TRACES_SAMPLER", "").strip()  # another one than these the SDK reads itself
+    endpoint, label = otel.endpoint(env)
+    if endpoint:
+        yield "otlp_endpoint", endpoint, label
+    sampler, ratio = otel.sampler(env)  # another one than these the SDK reads itself
     if sampler in ("parentbased_always_on", "parentbased_always_off"):
-        yield "trace_sample_ratio", float(sampler.endswith("on")), "OTEL_TRACES_SAMPLER"
+        yield "trace_sample_ratio", float(sampler.endswith("on")), otel.SAMPLER
     elif sampler == "parentbased_traceidratio":
-        yield "trace_sample_ratio", env.get("OTEL_TRACES_SAMPLER_ARG") or 1.0, "OTEL_TRACES_SAMPLER_ARG"
+        yield "trace_sample_ratio", ratio, otel.SAMPLER_ARG

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Attributes = dict[str, "str | int"]
 
 SCOPE, SCHEMA = "obs_middleware", "https://opentelemetry.io/schemas/1.41.0"  # of the tracer
+VERSION = "0.1.0"  # that of pyproject.toml: importlib.metadata takes 0.3 MB at start to say so
+# The conventions have no names for them.
+REQUEST_ID, CORRELATION_ID = "obs.request_id", "obs.correlation_id"
 _CHARACTERS = 1024  # of one attribute
 _HOSTS = 256  # remembered, of those that clients name
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
@@ -49,6 +52,8 @@ class SpanFacts(msgspec.Struct, gc=False):
     route: str | None
     status: int | None
     error_type: str
+    request_id: str
+    correlation_id: str
 
     def at_end(self) -> Attributes:
         """Return the attributes that follow those of the start."""
@@ -64,9 +69,10 @@ class SpanFacts(msgspec.Struct, gc=False):
             attributes["error.type"] = redacted(self.error_type, limit=_CHARACTERS)
         if self.host:
             attributes.update(_server_address(redacted(self.host, limit=_CHARACTERS), self.scheme))
-        if self.address is not None:
-            attributes["client.address"] = attributes["network.peer.address"] = redacted(self.address)
-            if self.port is not None:
+        address = None if self.address is None else self.redactor.address(self.address)
+        if address is not None:
+            attributes["client.address"] = attributes["network.peer.address"] = address
+            if self.port is not None and self.redactor.shows_addresses_whole:
                 attributes["network.peer.port"] = self.port
         if self.scheme in ("ws", "wss"):
             attributes["network.protocol.name"] = "websocket"
@@ -76,6 +82,9 @@ class SpanFacts(msgspec.Struct, gc=False):
             attributes["user_agent.original"] = redacted(self.user_agent, limit=_CHARACTERS)
         if self.query:
             attributes["url.query"] = self.redactor.query(self.query)
+        attributes[REQUEST_ID] = self.request_id
+        if self.correlation_id != self.request_id:
+            attributes[CORRELATION_ID] = self.correlation_id
         return attributes
 
     def all(self) -> Attributes:
@@ -102,6 +111,8 @@ def facts_of(exchange: Exchange, redactor: Redactor) -> SpanFacts:
         exchange.route,
         exchange.status,
         exchange.error_type,
+        exchange.request_id,
+        exchange.correlation_id,
     )
 
 

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.util.http import SanitizeValue, get_custom_headers
 
-from obs_middleware.redaction import REDACTED
-
 if TYPE_CHECKING:
     from obs_middleware.redaction import Redactor
     from obs_middleware.request import RequestInfo
@@ -67,7 +65,7 @@ class CapturedHeaders:
 
     def _value(self, name: str, value: str) -> str:
         if self._redactor.is_secret_key(name):
-            return REDACTED
+            return self._redactor.mark(value)
         sanitized: str = self._sanitizer.sanitize_header_value(name, value)
         return self._redactor.text(sanitized, limit=_CHARACTERS)
 

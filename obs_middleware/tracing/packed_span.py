@@ -12,31 +12,49 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import msgspec
-from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from obs_middleware import process
 from obs_middleware.tracing.attributes import SpanFacts
 
 pack, unpack = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
 NO_EVENTS = pack([])
 
 
-class PackedBatchProcessor(BatchSpanProcessor):
+class PackedBatchProcessor(SpanProcessor):
     """Pack each span that ends, and unpack it when its batch is exported.
 
     Args:
         takes_packed: the exporter takes spans as they are packed.
+
+    Attributes:
+        put: takes a span that is packed already.
+        span_exporter: what the batches go to, under the SDK's own name for it.
     """
 
     def __init__(self, exporter: SpanExporter, *, takes_packed: bool = False) -> None:
-        super().__init__(exporter if takes_packed else _UnpackingExporter(exporter))
-        self.put: Callable[[Any], None] = super().on_end  # takes a span that is packed already
+        self.span_exporter = exporter if takes_packed else _UnpackingExporter(exporter)
+        self._begin()
+        process.on_fork(in_unseen_child=self._begin)  # of the other forks Python tells the SDK
+
+    def _begin(self) -> None:
+        self._batches = BatchSpanProcessor(self.span_exporter)
+        self.put: Callable[[Any], None] = self._batches.on_end
 
     def on_end(self, span: ReadableSpan) -> None:
         """Take a span that was sampled."""
         if span.context is not None and span.context.trace_flags.sampled:
             self.put(_packed(span))
+
+    def shutdown(self) -> None:
+        """Export what waits, and take nothing any more."""
+        self._batches.shutdown()  # type: ignore[no-untyped-call]
+
+    def force_flush(self, timeout_millis: int | None = None) -> bool:
+        """Export what waits."""
+        return bool(self._batches.force_flush(timeout_millis))
 
 
 class PackedSpan(msgspec.Struct, gc=False):

@@ -9,16 +9,19 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, ValuesView
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import SpanContext, TraceFlags, TraceState
 
 from obs_middleware.exchange import current_exchange
+from obs_middleware.settings import otel
 
 if TYPE_CHECKING:
     from opentelemetry.propagators.textmap import TextMapPropagator
 
 PROPAGATE = "opentelemetry.propagate"  # the module that has the global propagator
+SENTRY_TRACE = "sentry-trace"
 Header = Callable[[str], str | None]
 
 _SENT_AT_LEAST = 512  # section 3.3.1.5
@@ -30,6 +33,7 @@ _KNOWN_FLAGS = TraceFlags.SAMPLED | 0x02  # sampled and random; the others are s
 _traceparent = re.compile(
     r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL
 ).fullmatch
+_sentry_trace = re.compile(r"\s*([0-9a-f]{32})-([0-9a-f]{16})(?:-([01]))?\s*").fullmatch
 _member = re.compile(
     r"([a-z0-9][a-z0-9_\-*/@]{0,255})=([\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e])"
 ).fullmatch
@@ -66,7 +70,7 @@ def parse_tracestate(value: str | None) -> TraceState:
 
 def remote_parent(header: Header) -> SpanContext | None:
     """Return the caller's span, or None when a new trace begins here."""
-    value = header("traceparent")
+    value = header("traceparent") or _of_sentry(header)
     parent = None if value is None else parse_traceparent(value)
     if parent is None:
         return None  # a tracestate without its traceparent says nothing (section 3.3)
@@ -74,9 +78,45 @@ def remote_parent(header: Header) -> SpanContext | None:
     return SpanContext(trace_id, span_id, True, TraceFlags(flags), parse_tracestate(header("tracestate")))
 
 
+def _of_sentry(header: Header) -> str | None:
+    """Return Sentry's own header as a traceparent, where sentry-sdk is there, so that both have one trace.
+
+    https://develop.sentry.dev/sdk/foundations/trace-propagation/#header-sentry-trace
+    """
+    match = _sentry_trace(header(SENTRY_TRACE) or "") if "sentry_sdk" in sys.modules else None
+    return None if match is None else f"00-{match[1]}-{match[2]}-0{match[3] or 0}"
+
+
 def is_w3c(propagator: TextMapPropagator) -> bool:
     """Tell whether a propagator is the default one, whose work is done here more strictly."""
     return propagator.fields == _W3C_FIELDS
+
+
+def load_propagators() -> None:
+    """Load OpenTelemetry's global propagator, made of those of `OTEL_PROPAGATORS` that are installed."""
+    named = otel.items(otel.PROPAGATORS)
+    installed = [
+        name
+        for name in named
+        if name.lower() == "none" or otel.has_entry_point("opentelemetry_propagator", name)
+    ]
+    for name in named:
+        if name not in installed:
+            otel.warn(
+                otel.PROPAGATORS, name, "names of installed propagators, such as 'tracecontext,baggage'"
+            )
+    try:
+        with otel.replaced({otel.PROPAGATORS: ",".join(installed)}):
+            import_module(PROPAGATE)
+    except Exception as error:
+        otel.warn(
+            otel.PROPAGATORS,
+            ",".join(installed),
+            "propagators that can be loaded",
+            cure=f"they are ignored: {error}",
+        )
+        with otel.replaced({otel.PROPAGATORS: None}):
+            import_module(PROPAGATE)
 
 
 def global_propagator() -> TextMapPropagator | None:
@@ -99,7 +139,7 @@ def outgoing_headers() -> dict[str, str]:
     inject(headers)
     exchange = current_exchange()
     if exchange is not None:
-        headers.update(exchange.response_headers)
+        headers.update(exchange.id_headers)
     return headers
 
 

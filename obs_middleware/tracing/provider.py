@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry import trace
 
+from obs_middleware import process
+from obs_middleware.deadline import STOP_SECONDS, deadline
 from obs_middleware.errors import ConfigError
 from obs_middleware.request_id import new
-from obs_middleware.settings.sources import OTLP_ENDPOINTS
+from obs_middleware.settings import otel
 from obs_middleware.tracing.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -26,7 +29,8 @@ if TYPE_CHECKING:
 _DEFAULT_RATIO = {"development": 1.0}
 _OTHER_RATIO = 0.1
 _OURS = "_obs_sampling"
-_PROTOCOL = "http/protobuf"
+_SAMPLERS = "opentelemetry_traces_sampler"  # the entry points of packages
+_UNKNOWN_SERVICE = "unknown_service"  # what settings and SDK have where nobody has named it
 _SDK = "opentelemetry.sdk.trace", "opentelemetry.sdk.trace.sampling"
 
 
@@ -38,24 +42,36 @@ def check(settings: Settings) -> None:
     Raises:
         ConfigError: an endpoint is set, but the exporter is not installed.
     """
-    if (
-        settings.exports_spans
-        and not _is_standard(settings)
-        and isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
-    ):
-        _exporter(settings)
+    if settings.exports_spans and not _is_standard(settings):
+        with otel.readable():
+            if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+                _exporter(settings)
 
 
 def set_up(settings: Settings, environment: str) -> TracerProvider | None:
-    """Install a global TracerProvider that exports over OTLP/HTTP, once, and return it.
+    """Install a global TracerProvider that exports over OTLP, once, and return it.
 
-    None where nothing is to be exported, or the user has a provider already, which stays.
+    None where nothing is to be exported or can be, or the user has a provider already, which stays.
     """
     if not settings.exports_spans:
         return None
-    present: Any = trace.get_tracer_provider()
+    with otel.readable_variable(otel.PROVIDER):
+        present: Any = trace.get_tracer_provider()
     if not isinstance(present, trace.ProxyTracerProvider):
         return present if hasattr(present, _OURS) else None
+    with otel.readable():
+        try:
+            return _set_up(settings, environment)
+        except Exception as error:
+            if not _is_standard(settings):
+                raise
+            # The endpoint may be meant for other programs.
+            endpoint, label = otel.endpoint()
+            otel.warn(label, endpoint, "an endpoint that can be used", cure=f"no spans are sent: {error}")
+            return None
+
+
+def _set_up(settings: Settings, environment: str) -> TracerProvider:
     exporter = _exporter(settings)
     sdk, samplers = map(import_module, _SDK)
     from obs_middleware.tracing.packed_span import PackedBatchProcessor
@@ -66,15 +82,28 @@ def set_up(settings: Settings, environment: str) -> TracerProvider | None:
     processors = SpanProcessors(PackedBatchProcessor(exporter.make(), takes_packed=exporter.takes_packed))
     provider: TracerProvider = sdk.TracerProvider(
         resource=_resource(settings, environment),
-        sampler=None if root is None else samplers.ParentBased(root),
+        sampler=_users_sampler() if root is None else samplers.ParentBased(root),
         id_generator=sampling,
         active_span_processor=processors,
+        shutdown_on_exit=False,  # by the SDK, which may wait for half a minute
     )
     if sampling is not None:
         sampling.tracer = recording_tracer(provider, processors)
     setattr(provider, _OURS, sampling)
     trace.set_tracer_provider(provider)
+    deadline.hold_thread()
+    process.on_exit(lambda: _stop(provider))
     return provider
+
+
+def _stop(provider: TracerProvider) -> None:
+    """Send what waits before the process ends, unless that has been tried in vain when the app was closed."""
+
+    def shut_down() -> None:
+        with suppress(Exception):
+            provider.shutdown()
+
+    deadline.within(0.0 if deadline.was_missed else STOP_SECONDS, shut_down)
 
 
 def sampling_of(provider: TracerProvider | None) -> Sampling | None:
@@ -94,7 +123,7 @@ def recording_tracer(provider: TracerProvider, processors: SpanProcessors) -> Re
 
 def _is_standard(settings: Settings) -> bool:
     """Tell whether the endpoint is that of `OTEL_*`, which the exporter reads itself, path rules and all."""
-    return settings.otlp_endpoint in {os.environ.get(name) for name in OTLP_ENDPOINTS}
+    return settings.otlp_endpoint == otel.endpoint()[0]
 
 
 class _Exporter(NamedTuple):
@@ -108,12 +137,13 @@ def _exporter(settings: Settings) -> _Exporter:
     Raises:
         ConfigError: it is not installed.
     """
-    endpoint, protocol = _endpoint(settings), _protocol(settings)
+    endpoint = _endpoint(settings)
+    protocol = otel.protocol() if endpoint is None else otel.HTTP_PROTOCOL
     transport = "grpc" if protocol == "grpc" else "http"
     try:
         for name in (*_SDK, "opentelemetry.sdk.trace.export"):
             import_module(name)
-        if protocol == _PROTOCOL:
+        if protocol == otel.HTTP_PROTOCOL:
             from obs_middleware.tracing.otlp.connection import target
 
             collector = target(endpoint)
@@ -131,38 +161,55 @@ def _exporter(settings: Settings) -> _Exporter:
         raise ConfigError(
             f"otlp_endpoint is set, but the exporter is not installed ({error}): pip install {package}"
         ) from None
-    return _Exporter(stock if endpoint is None else partial(stock, endpoint=endpoint), False)
+    seconds = otel.timeout_seconds()
+    options = {} if seconds is None else {"timeout": seconds}
+    return _Exporter(partial(stock, **options, **({} if endpoint is None else {"endpoint": endpoint})), False)
 
 
 def _resource(settings: Settings, environment: str) -> Any:
-    """https://opentelemetry.io/docs/specs/semconv/resource/"""
+    """https://opentelemetry.io/docs/specs/semconv/resource/
+
+    What the user sets, in our settings or in `OTEL_RESOURCE_ATTRIBUTES`, and what a resource detector finds beat what
+    we only suppose.
+    """
     from opentelemetry.sdk.resources import Resource
 
-    return Resource.create(
-        {
-            "service.name": settings.service_name,
-            **({"service.version": settings.service_version} if settings.service_version else {}),
-            "service.instance.id": new(),
-            "deployment.environment.name": environment,
-            "host.name": platform.node(),
-        }
-    )
+    supposed = {
+        "service.name": settings.service_name,
+        "service.instance.id": new(),
+        "deployment.environment.name": environment,
+        "host.name": platform.node(),
+    }
+    set_by_user = {
+        "service.name": settings.service_name if settings.service_name != _UNKNOWN_SERVICE else None,
+        "service.version": settings.service_version,
+        "deployment.environment.name": settings.environment,
+    }
+    found = Resource.create({name: value for name, value in set_by_user.items() if value})
+    if str(found.attributes.get("service.name")).startswith(_UNKNOWN_SERVICE):  # by the SDK
+        found = found.merge(Resource({"service.name": settings.service_name}))
+    return Resource(supposed).merge(found)
 
 
 def _root_sampler(settings: Settings, environment: str, samplers: Any) -> Any:
     ratio = settings.trace_sample_ratio
-    if ratio is None and os.environ.get("OTEL_TRACES_SAMPLER"):
+    if ratio is None and os.environ.get(otel.SAMPLER):
         return None  # one that Settings has no word for: the SDK reads it itself
     if ratio is None:
         ratio = _DEFAULT_RATIO.get(environment, _OTHER_RATIO)
     return samplers.TraceIdRatioBased(ratio)
 
 
-def _protocol(settings: Settings) -> str:
-    """Return the protocol of the variables, where the endpoint is theirs too."""
-    names = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"
-    named = filter(None, map(os.environ.get, names))
-    return next(named, _PROTOCOL) if _is_standard(settings) else _PROTOCOL
+def _users_sampler() -> Any:
+    """Return a sampler that a package of the user's offers; None for the SDK's own, which it makes itself."""
+    name, _ = otel.sampler()
+    if name in otel.SAMPLERS or not otel.has_entry_point(_SAMPLERS, name):
+        return None
+    from importlib.metadata import entry_points
+
+    (entry_point, *_) = entry_points(group=_SAMPLERS, name=name)
+    argument = otel.read(otel.SAMPLER_ARG)
+    return entry_point.load()(argument or None)
 
 
 def _endpoint(settings: Settings) -> str | None:

@@ -19,7 +19,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from obs_middleware.tracing.attributes import SCHEMA, SCOPE
+from obs_middleware.tracing.attributes import SCHEMA, SCOPE, VERSION
 from obs_middleware.tracing.recording_span import OUR_ATTRIBUTES, RecordingSpan
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class RecordingTracer:
     """
 
     def __init__(self, provider: TracerProvider, processors: SpanProcessors) -> None:
-        tracer = provider.get_tracer(SCOPE, schema_url=SCHEMA)
+        tracer = provider.get_tracer(SCOPE, VERSION, schema_url=SCHEMA)
         parent = SpanContext(1, 1, True, TraceFlags(_SAMPLED | _RANDOM))
         specimen = tracer.start_span(SCOPE, set_span_in_context(NonRecordingSpan(parent)), SpanKind.SERVER)
         if not isinstance(specimen, ReadableSpan):
@@ -79,7 +79,6 @@ class RecordingTracer:
         if os.environ.get(_SDK_METRICS, "").strip().lower() == "true":
             raise ValueError("the SDK counts its spans")
         self.provider, self._processors = provider, processors
-        self._put = processors.batches.put
         self.scope: InstrumentationScope | None = specimen.instrumentation_scope
         self.limits = limits = SpanLimits()
         self.has_room = limits.max_span_attribute_length is None and (
@@ -114,6 +113,6 @@ class RecordingTracer:
         if not self._processors.has_others:
             packed = span.packed()
             if packed is not None:
-                self._put(packed)
+                self._processors.batches.put(packed)
                 return
         self._processors.on_end(span.readable())

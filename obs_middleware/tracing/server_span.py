@@ -11,7 +11,6 @@ import logging
 import os
 import re
 import sys
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
@@ -30,8 +29,23 @@ from opentelemetry.trace import (
 
 from obs_middleware._speedups import fast, share, share_layout
 from obs_middleware.exchange import CURRENT, get_context
-from obs_middleware.tracing.attributes import SCHEMA, SCOPE, at_start, facts_of, of_exception
-from obs_middleware.tracing.propagation import PROPAGATE, global_propagator, is_w3c, remote_parent
+from obs_middleware.settings import otel
+from obs_middleware.tracing.attributes import (
+    REQUEST_ID,
+    SCHEMA,
+    SCOPE,
+    VERSION,
+    at_start,
+    facts_of,
+    of_exception,
+)
+from obs_middleware.tracing.propagation import (
+    PROPAGATE,
+    global_propagator,
+    is_w3c,
+    load_propagators,
+    remote_parent,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,6 +64,7 @@ _CAPTURES = (
     "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST",
     "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_RESPONSE",
 )
+_SANITIZE = "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SANITIZE_FIELDS"
 _logger = logging.getLogger("obs")
 _RANDOM = TraceFlags(0x02)  # trace-context-2, section 3.2.2.5.2
 _SAMPLED = TraceFlags.SAMPLED
@@ -72,11 +87,11 @@ class ServerSpans:
 
     __slots__ = (
         "_is_enabled",
-        "_is_users_provider",
         "_modules",
         "_redactor",
         "_settings",
         "_tracer",
+        "_users_provider",
         "_w3c",
         "captured_headers",
         "needs_header_names",
@@ -90,15 +105,18 @@ class ServerSpans:
             _provider().check(settings)
         self.sampling: Sampling | None = None
         self._settings = settings
-        self._is_users_provider = tracer_provider is not None
+        self._users_provider = tracer_provider
         self._redactor = redactor
         self._is_enabled = settings.tracing_enabled
         self._modules = sys.modules
-        self._tracer = trace.get_tracer(SCOPE, tracer_provider=tracer_provider, schema_url=SCHEMA)
+        with otel.readable_variable(otel.PROVIDER):
+            self._tracer = trace.get_tracer(
+                SCOPE, VERSION, tracer_provider=tracer_provider, schema_url=SCHEMA
+            )
         # The global propagator, seen to be the default one; None while nobody has loaded it, which is no other.
         self._w3c: TextMapPropagator | None = None
-        if os.environ.get("OTEL_PROPAGATORS"):
-            import_module(PROPAGATE)
+        if os.environ.get(otel.PROPAGATORS):
+            load_propagators()
         propagator = global_propagator()
         self.captured_headers = _captured_headers(redactor)
         self.needs_header_names = (propagator is not None and not is_w3c(propagator)) or (
@@ -111,9 +129,23 @@ class ServerSpans:
             return None
         setup = _provider()
         provider: TracerProvider | None = setup.set_up(self._settings, environment)
-        if not self._is_users_provider:
+        if self._users_provider is None:
             self.sampling = setup.sampling_of(provider)
         return provider
+
+    @property
+    def global_provider(self) -> Any:
+        """Return the global TracerProvider, None while nobody has set one."""
+        provider = trace.get_tracer_provider()
+        is_none = isinstance(provider, (trace.ProxyTracerProvider, trace.NoOpTracerProvider))
+        return None if is_none else provider
+
+    def flush(self, timeout_ms: int) -> None:
+        """Send the spans that wait, those in a provider of the user's too."""
+        provider = self._users_provider or trace.get_tracer_provider()
+        force_flush = getattr(provider, "force_flush", None)  # the API's own provider has none
+        if force_flush is not None:
+            force_flush(timeout_ms)
 
     @fast("server_span.c: spans_start")
     def start(self, exchange: Exchange) -> bool:
@@ -181,6 +213,8 @@ class ServerSpans:
             if not is_of_outer and _is_request_span(span, exchange.info):
                 exchange.context = context
                 _adopt(exchange, span)
+                if span.is_recording():
+                    span.set_attribute(REQUEST_ID, exchange.request_id)
                 return
         exchange.is_span_ours = True
         context = self._incoming(context, exchange.info)
@@ -270,9 +304,20 @@ def _captured_headers(redactor: Redactor) -> CapturedHeaders | None:
     except ImportError:
         cure = "opentelemetry-util-http is not installed: pip install 'obs-middleware[tracing]'"
     except re.error as error:
-        cure = f"one of its regular expressions is not valid: {error}"
+        bad = next(filter(_is_no_expression, (*_CAPTURES, _SANITIZE)), "one of them")
+        value = os.environ.get(bad)
+        cure = f"{bad} must be names or regular expressions of headers, got {value!r}, which is not valid: {error}"
     _logger.warning("%s is set, but no header is captured: %s", " or ".join(_CAPTURES), cure)
     return None
+
+
+def _is_no_expression(name: str) -> bool:
+    """Tell whether a variable has an item that is no regular expression."""
+    try:
+        re.compile("|".join(f"(?:{item})" for item in otel.items(name)))
+    except re.error:
+        return True
+    return False
 
 
 def _carry(exchange: Exchange, parent: SpanContext, context: Context) -> None:

@@ -51,15 +51,20 @@ async def ask(
     if scope.get("type") == "websocket":
         messages = [{"type": "websocket.connect"}, *incoming]
 
+    has_ended = asyncio.Event()
+
     async def receive() -> Message:
         if not messages:
-            await asyncio.Event().wait()  # the client stays
+            await has_ended.wait()  # the client stays until it has all; Quart waits for that
+            return {"type": "http.disconnect"}
         return messages.pop(0)
 
     async def record(message: Message) -> None:
         if send is not None:
             await send(message)
         answer.messages.append(message)
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            has_ended.set()
 
     try:
         await app({**request(path), **scope}, receive, record)

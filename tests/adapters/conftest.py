@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from obs_middleware import Observer
+from obs_middleware.queue import flush
 
 
 @pytest.fixture
@@ -23,6 +25,7 @@ def observer() -> Iterator[Observer]:
 @pytest.fixture
 def access() -> Iterator[list[Any]]:
     """Every access line, as a record: `line.route`, `line.status`, `line.outcome` …"""
+    flush()  # what earlier tests have left
     logger = logging.getLogger("obs.access")
     lines = _Lines()
     level = logger.level
@@ -31,6 +34,17 @@ def access() -> Iterator[list[Any]]:
     yield lines.records
     logger.removeHandler(lines)
     logger.setLevel(level)
+
+
+@pytest.fixture
+def paths_told(caplog: pytest.LogCaptureFixture) -> Callable[[], list[list[str]]]:
+    """The paths that each warning of ours names."""
+
+    def told() -> list[list[str]]:
+        lines = [record.getMessage() for record in caplog.records if record.name == "obs"]
+        return [re.findall(r"(?<=[ =])/[a-z/]+", line) for line in lines]
+
+    return told
 
 
 class _Lines(logging.Handler):

@@ -562,6 +562,37 @@ def test_the_close_code_of_the_client_tells_how_it_ended(
     assert [(line.status, line.outcome) for line in access] == [(101, outcome)]
 
 
+@pytest.mark.parametrize(
+    ("server", "closing", "outcome"),
+    [
+        ("uvicorn.protocols.websockets", {"code": 1005}, "client_disconnect"),  # it was dropped
+        ("uvicorn.protocols.websockets", {"code": 1005, "reason": ""}, "ok"),  # a close frame without a code
+        ("uvicorn.protocols.websockets", {"code": 1000, "reason": ""}, "ok"),
+        ("granian", {"code": 1005}, "ok"),
+    ],
+)
+def test_uvicorn_gives_a_reason_with_every_close_frame(
+    observer: Observer, access: list[Any], server: str, closing: Any, outcome: str
+) -> None:
+    messages = [{"type": "websocket.connect"}, {"type": "websocket.disconnect", **closing}]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        pass
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send(ACCEPT)
+        await receive()
+
+    send.__module__ = server
+    scope = {**request("/chat"), "type": "websocket", "scheme": "ws"}
+    asyncio.run(ObservabilityMiddleware(app, observer=observer)(scope, receive, send))
+    assert [line.outcome for line in access] == [outcome]
+
+
 def test_a_websocket_that_is_refused_is_a_403(observer: Observer, access: list[Any]) -> None:
     websocket(observer, CLOSE)
     assert [(line.method, line.status, line.outcome) for line in access] == [("GET", 403, "ok")]
@@ -580,7 +611,7 @@ def test_a_websocket_that_is_denied_with_a_response_has_its_status(
 def test_an_exception_before_a_websocket_is_accepted_is_the_servers_to_answer(
     observer: Observer, access: list[Any]
 ) -> None:
-    """A plain 500 is no message that a websocket knows."""
+    """A plain 500 is no message that a websocket knows; servers have one for it."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         raise LookupError("no such room")
@@ -589,7 +620,7 @@ def test_an_exception_before_a_websocket_is_accepted_is_the_servers_to_answer(
     assert isinstance(answer.error, LookupError)
     assert answer.messages == []
     assert [(line.status, line.outcome, line.error_type) for line in access] == [
-        (None, "error", "LookupError")
+        (500, "error", "LookupError")
     ]
 
 

@@ -210,10 +210,20 @@ def test_a_websocket_of_an_included_router_keeps_every_prefix(observer: Observer
 
 
 @pytest.mark.filterwarnings("ignore:The `root_path` parameter is deprecated")
-def test_the_apps_own_root_path_is_part_of_the_route(observer: Observer, access: list[Any]) -> None:
-    """`FastAPI(root_path="/shop")` behind a proxy that cuts the prefix off."""
+@pytest.mark.parametrize("path", ["/users/7", "/shop/users/7"])
+def test_the_apps_own_root_path_is_part_of_the_route_and_of_the_path(
+    path: str, observer: Observer, access: list[Any]
+) -> None:
+    """`FastAPI(root_path="/shop")` behind a proxy that cuts the prefix off, and behind one that does not."""
     app = fastapi_app(observer, root_path="/shop")
-    assert routes_of(app, access, "/users/7") == {"/users/7": "/shop/users/{uid}"}
+    assert routes_of(app, access, path) == {"/shop/users/7": "/shop/users/{uid}"}
+
+
+@pytest.mark.parametrize("path", ["/items/7", "/shop/items/7"])
+def test_a_servers_root_path_is_part_of_both(path: str, observer: Observer, access: list[Any]) -> None:
+    """Some servers leave it out of the path, where the proxy has stripped it."""
+    found = routes_of(observed(shop(), observer), access, path, root_path="/shop")
+    assert found == {"/shop/items/7": "/shop/items/{i}"}
 
 
 # Starlette before 1.0 leaves only the endpoint in the scope

@@ -92,6 +92,25 @@ def test_the_first_request_may_fail_and_a_handler_for_exception_answers(
     assert [told(line) for line in access] == [("/boom", 418, "ok", None)] * 2
 
 
+class Fails:
+    """A middleware that fails by itself."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            raise KeyError("no such header")
+        await self.app(scope, receive, send)
+
+
+def test_error_of_a_middleware_outside_has_its_name(call: Any, observer: Observer, access: Calls) -> None:
+    app = make_app(observer)
+    app.add_middleware(Fails)
+    call(app, "/fine", "/fine", "/fine")
+    assert [told(line) for line in access] == [("/fine", 500, "error", "KeyError")] * 3
+
+
 def test_starlettes_debug_page_is_still_shown(call: Any, observer: Observer) -> None:
     """In debug the traceback is the answer, and details of the probes are open."""
     observer.health.add("disk", lambda: True)

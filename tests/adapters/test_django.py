@@ -10,12 +10,15 @@ from typing import Any
 
 import django
 import pytest
+from a2wsgi import WSGIMiddleware
 from asgiref.sync import SyncToAsync
 from django.apps import apps
 from django.conf import settings as django_settings
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.test import Client
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from obs_asgi import ObservabilityMiddleware as AsgiMiddleware
 from obs_django import get_observer
@@ -24,7 +27,7 @@ from obs_django.observer import own_settings
 from obs_middleware import ConfigError
 from obs_wsgi import ObservabilityMiddleware as WsgiMiddleware
 from tests.adapters import django_project
-from tests.adapters.asgi import ask, get
+from tests.adapters.asgi import ask, get, served
 from tests.adapters.asgi import request as scope_of
 from tests.adapters.django_project import MIDDLEWARE, asgi_app, project, wsgi_app
 from tests.adapters.test_wsgi import GunicornFileWrapper
@@ -107,6 +110,12 @@ def test_settings_without_our_prefix_are_not_read() -> None:
         assert get_observer().settings.service_name == "unknown_service"
 
 
+def test_none_and_an_empty_text_in_the_settings_turn_a_page_off(ask_django: Any) -> None:
+    with project(OBS_METRICS_PATH=None, OBS_READY_PATH=""):
+        paths = "/metrics", "/health/ready", "/health/live"
+        assert [ask_django(path)[0] for path in paths] == [404, 404, 200]
+
+
 def test_a_bad_setting_is_a_system_check() -> None:
     """`manage.py check` ends with the error, by the name that the user has written."""
     with (
@@ -124,6 +133,28 @@ def test_good_settings_pass_the_system_check() -> None:
         call_command("check")
 
 
+COMMON = "django.middleware.common.CommonMiddleware"
+
+
+@pytest.mark.parametrize(
+    ("middleware", "is_told"),
+    [
+        ([], False),
+        ([MIDDLEWARE, COMMON], False),
+        ([MIDDLEWARE, COMMON, MIDDLEWARE], False),
+        ([COMMON, MIDDLEWARE], True),
+    ],
+)
+def test_a_place_behind_other_middlewares_is_told(
+    capsys: pytest.CaptureFixture[str], middleware: list[str], is_told: bool
+) -> None:
+    """What stands in front of it may answer, and change its answers, without being observed."""
+    with project(MIDDLEWARE=middleware):
+        call_command("check")
+    told = capsys.readouterr().err
+    assert ("(obs.W001)" in told, f"what {COMMON} answers" in told) == (is_told, is_told)
+
+
 @pytest.mark.parametrize("make", [wsgi_app, asgi_app])
 def test_a_bad_setting_stops_the_server_at_its_start(make: Any) -> None:
     """A server loads the middleware when it imports the application; that is before any request."""
@@ -137,6 +168,16 @@ def test_debug_is_development(debug: bool) -> None:
         get_observer().health.add("disk", lambda: True)
         done = call(wsgi_app(), "/health/ready")
     assert (b"checks" in done.sent) is debug
+
+
+def test_path_and_route_agree_on_a_prefix_that_a_proxy_strips(ask_django: Any, access: list[Any]) -> None:
+    with project(FORCE_SCRIPT_NAME="/shop"):
+        ask_django("/items/7")
+    (line,) = access
+    # Django 4.2 puts FORCE_SCRIPT_NAME into no path under ASGI.
+    prefix = "" if django.VERSION < (5, 0) and ask_django.__name__ == "asgi" else "/shop"
+    assert line.path == f"{prefix}/items/7"
+    assert line.route.startswith(f"{prefix}/items/")
 
 
 # Before Django's own refusals
@@ -222,6 +263,16 @@ def test_a_mount_is_part_of_the_route(access: list[Any]) -> None:
         call(wsgi_app(), "/items/7", SCRIPT_NAME="/shop")
         get(asgi_app(), "/shop/items/7", root_path="/shop")
     assert [(line.path, line.route) for line in access] == [("/shop/items/7", "/shop/items/<int:i>")] * 2
+
+
+def test_a_mount_with_a_parameter_around_django_is_left_out(access: list[Any]) -> None:
+    """Its path is made of values, and its template is the app's around."""
+    with project():
+        get(Starlette(routes=[Mount("/t/{tenant}", app=asgi_app())]), "/t/acme/items/7")
+        get(Starlette(routes=[Mount("/old", app=asgi_app())]), "/old/items/7")
+        bridge: Any = WSGIMiddleware(wsgi_app())
+        served(Starlette(routes=[Mount("/t/{tenant}", app=bridge)]), "/t/acme/items/7")
+    assert [line.route for line in access] == ["/items/<int:i>", "/old/items/<int:i>", "/items/<int:i>"]
 
 
 # Errors

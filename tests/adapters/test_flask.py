@@ -11,6 +11,7 @@ from flask import Blueprint, Flask, abort, send_file
 from prometheus_client import REGISTRY, CollectorRegistry
 from werkzeug.debug import DebuggedApplication
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import Client
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import ClosingIterator
@@ -91,9 +92,21 @@ def test_the_apps_config_names_settings_and_a_keyword_beats_it(monkeypatch: pyte
     Observability(app, ready_path="/from-keyword", log_setup=False)
     client = app.test_client()
     assert {
-        client.get(path).status_code for path in ("/from-config", "/from-config-too", "/from-keyword")
+        client.get(path, buffered=True).status_code
+        for path in ("/from-config", "/from-config-too", "/from-keyword")
     } == {200}
-    assert {client.get(path).status_code for path in ("/from-environment", "/metrics", "/other")} == {404}
+    assert {
+        client.get(path, buffered=True).status_code for path in ("/from-environment", "/metrics", "/other")
+    } == {404}
+
+
+def test_none_and_an_empty_text_in_the_config_turn_a_page_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So does an empty variable of the environment."""
+    monkeypatch.setenv("OBS_LIVE_PATH", "")
+    app = bare(OBS_METRICS_PATH=None, OBS_READY_PATH="")
+    Observability(app, log_setup=False)
+    paths = "/metrics", "/health/ready", "/health/live", "/health/startup"
+    assert [get(app, path).status_code for path in paths] == [404, 404, 404, 200]
 
 
 def test_a_bad_name_in_the_config_is_an_error() -> None:
@@ -404,3 +417,71 @@ def test_a_response_has_no_length_as_without_us(observer: Observer) -> None:
     """A server must not be led to add a Content-Length that the app has taken away."""
     app = observed(observer)
     assert not hasattr(Call(app, "/items/1").begin(), "__len__")
+
+
+@pytest.mark.parametrize("is_outside", [False, True], ids=["ProxyFix inside us", "ProxyFix around us"])
+def test_path_and_route_agree_on_a_prefix_that_a_proxy_strips(
+    is_outside: bool, observer: Observer, access: list[Any]
+) -> None:
+    app = bare()
+    if is_outside:
+        Observability(app, observer=observer)
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_prefix=1)  # type: ignore[method-assign]
+    if not is_outside:
+        Observability(app, observer=observer)
+    Client(app).get("/items/7", headers={"X-Forwarded-Prefix": "/shop"})
+    prefix = "/shop" if is_outside else ""
+    assert [(line.path, line.route) for line in access] == [(f"{prefix}/items/7", f"{prefix}/items/<int:i>")]
+
+
+# Past us
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    warnings = [record for record in caplog.records if record.levelname == "WARNING"]
+    return [record.getMessage() for record in warnings if record.name != "obs.access"]
+
+
+def test_an_app_that_is_served_past_us_says_so_once(
+    observer: Observer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody has taken `wsgi_app` before us, as a dispatcher does."""
+    app = bare()
+    taken = app.wsgi_app
+    Observability(app, observer=observer)
+    for _ in range(3):
+        assert call(taken, "/items/1").status == 200
+    (message,) = warnings_of(caplog)
+    assert "Flask app 'shop' has come past Observability(app), and is not observed" in message
+
+
+def test_an_app_that_is_observed_says_nothing(observer: Observer, caplog: pytest.LogCaptureFixture) -> None:
+    app = observed(observer)
+    call(app, "/health/live")
+    call(app, "/items/1")
+    call(app, "/boom")
+    assert warnings_of(caplog) == []
+    assert "full_dispatch_request" not in vars(app)
+
+
+def test_connexion_which_takes_the_app_first_is_told_at_start(
+    observer: Observer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By what it puts into its Flask app."""
+
+    class Provider(type(bare().json)):  # type: ignore[misc]
+        pass
+
+    Provider.__module__ = "connexion.frameworks.flask"
+    app = bare()
+    app.json = Provider(app)
+    Observability(app, observer=observer)
+    (message,) = warnings_of(caplog)
+    assert "observes nothing" in message
+    assert "position=MiddlewarePosition.BEFORE_EXCEPTION" in message
+
+
+@pytest.mark.parametrize("name", ["OBS_BUCKET", "OBS_SERVICE_HOST", "OBS_METRICS_PORT"])
+def test_a_name_of_others_in_the_config_is_theirs(observer: Observer, name: str) -> None:
+    """Apps take over their whole environment, where Kubernetes and clouds have names that begin as ours."""
+    Observability(bare(**{name: "10.0.0.7"}), log_setup=False)

@@ -14,6 +14,7 @@ import pytest
 from obs_middleware import ConfigError, Observer
 from obs_wsgi import ObservabilityMiddleware
 from tests.adapters.wsgi import Call, call
+from tests.core.support import python
 
 TEXT = [("Content-Type", "text/plain")]
 
@@ -220,7 +221,7 @@ def test_a_write_that_fails_since_the_client_has_gone_is_a_disconnect(
 
 
 @pytest.mark.parametrize("where", ["in the call", "in the body"])
-def test_an_exit_is_a_request_that_was_cancelled(observer: Observer, access: list[Any], where: str) -> None:
+def test_an_exit_is_an_error_with_its_class(observer: Observer, access: list[Any], where: str) -> None:
     """gunicorn ends a worker that hangs with SystemExit, gevent a request that takes too long with Timeout."""
 
     def app(environ: Any, start_response: Any) -> Any:
@@ -235,7 +236,8 @@ def test_an_exit_is_a_request_that_was_cancelled(observer: Observer, access: lis
 
     with pytest.raises(SystemExit):
         call(ObservabilityMiddleware(app, observer))
-    assert [line.outcome for line in access] == ["cancelled"]
+    status, sent = (None, 0) if where == "in the call" else (200, 4)
+    assert [told(line) for line in access] == [(status, "error", "SystemExit", sent)]
 
 
 # The body
@@ -274,6 +276,36 @@ def test_a_list_whose_declared_bytes_were_all_taken_is_complete(
     assert next(iter(body)) == b"all"
     body.close()
     assert [told(line) for line in access] == [(200, "ok", None, 3)]
+
+
+class Chunks:
+    """A collection of the app's own."""
+
+    def __init__(self, *chunks: bytes) -> None:
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._chunks)
+
+    def __len__(self) -> int:
+        return len(self._chunks)
+
+
+@pytest.mark.parametrize("kind", [list, tuple, Chunks])
+def test_a_collection_may_be_read_twice(observer: Observer, access: list[Any], kind: Any) -> None:
+    """gevent's server adds the sizes up in the middle of reading, where the app declares no length."""
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", TEXT)
+        return Chunks(b"hel", b"lo") if kind is Chunks else kind([b"hel", b"lo"])
+
+    body = Call(ObservabilityMiddleware(app, observer)).begin()
+    sizes = []
+    for piece in body:
+        sizes.append((piece, sum(len(other) for other in body)))
+    body.close()
+    assert sizes == [(b"hel", 5), (b"lo", 5)]
+    assert [told(line) for line in access] == [(200, "ok", None, 5)]
 
 
 def test_wsgiref_sets_the_length_of_a_single_piece(observer: Observer) -> None:
@@ -542,3 +574,16 @@ def test_an_observer_and_settings_together_are_refused(observer: Observer) -> No
 def test_a_bad_setting_is_told_when_an_app_is_wrapped() -> None:
     with pytest.raises(ConfigError, match="trace_sample_ratio must be a number between 0 and 1, got 3"):
         ObservabilityMiddleware(hello, trace_sample_ratio=3)
+
+
+def test_nothing_is_set_up_before_the_first_request() -> None:
+    code = """
+import logging
+from obs_wsgi import ObservabilityMiddleware
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [b""]
+app = ObservabilityMiddleware(app)
+print(logging.root.handlers)
+"""
+    assert python(code) == "[]\n"

@@ -201,6 +201,7 @@ FRONT_ENDS = (
             "websocket": "Django has no websockets",
             "thread pool": "asked by the view's own sync_to_async",
             "background": "Django has no background tasks that run in the request",
+            "no thread": "Django's ASGI handler itself starts a thread for each request",
             "raw query": "Django refuses it before any middleware runs",
             "send": "Django's middleware has ended when the body is sent",
             **_django_disconnects(),

@@ -19,6 +19,7 @@ from opentelemetry.trace import SpanKind
 from prometheus_client import CollectorRegistry
 
 from obs_middleware import Observer
+from obs_middleware.logs.outputs import LineHandler
 from tests.apps import probe
 from tests.conformance.front_ends import FrontEnd
 from tests.conformance.messages import Request, Response, over_socket
@@ -176,6 +177,9 @@ def _as_in_a_fresh_process(output: io.StringIO) -> Iterator[None]:
         yield
     finally:
         sys.stdout = stdout
+        for handler in root.handlers:
+            if isinstance(handler, LineHandler):  # which would write to the stdout of the moment
+                handler.stream = output
         root.handlers += handlers
 
 

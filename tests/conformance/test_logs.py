@@ -101,10 +101,10 @@ def test_no_secret_of_a_header_is_logged(app: Probe) -> None:
 
 
 def test_an_unhandled_exception_is_in_the_access_line(app: Probe) -> None:
-    """The access line of an unhandled exception is an error and names its class."""
+    """The access line of an unhandled exception is a warning that names its class: the error is the exception's own."""
     app.get("/boom")
     line = app.access_line()
-    assert (line["level"], line["error_type"]) == ("ERROR", "ValueError")
+    assert (line["level"], line["outcome"], line["error_type"]) == ("WARNING", "error", "ValueError")
 
 
 @pytest.mark.parametrize(

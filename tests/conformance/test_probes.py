@@ -16,6 +16,12 @@ from tests.conformance.probes import Probe
 
 PROBES = ("/health/live", "/health/ready", "/health/startup")
 PAGES = (*PROBES, "/metrics")
+SETTINGS = {
+    "/health/live": "live_path",
+    "/health/ready": "ready_path",
+    "/health/startup": "startup_path",
+    "/metrics": "metrics_path",
+}
 BUDGET_SECONDS = 1.0
 _PATIENCE = 10.0
 
@@ -176,6 +182,16 @@ def test_the_pages_can_have_other_paths(serve: Any) -> None:
     assert {labels[2] for labels in app.counted(len(PAGES))} == {"404"}
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_can_be_turned_off(serve: Any, page: str) -> None:
+    """Each page can be turned off; its path is then the app's, and the others go on."""
+    app = serve(**{SETTINGS[page]: None})
+    assert [app.get(target).status for target in PAGES] == [
+        404 if target == page else 200 for target in PAGES
+    ]
+    app.counted(1)
+
+
 def test_the_metrics_page_comes_as_openmetrics(app: Probe) -> None:
     """The metrics page comes as text or as OpenMetrics, as the scraper accepts."""
     text = app.get("/metrics")
@@ -199,6 +215,22 @@ def test_a_scrape_does_not_hold_the_event_loop(app: Probe) -> None:
         slow.may_end.set()
         scrape.join()
     assert not slow.was_alone, "the request has waited for the scrape"
+
+
+@pytest.mark.needs("asgi", "no thread")
+def test_pages_answer_where_no_thread_can_be_started(
+    make: Any, front_end: FrontEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no thread can be started, probes and the metrics page answer all the same, and the app stops."""
+    app = make()
+    monkeypatch.setattr(threading.Thread, "start", _refuse)
+    for _ in range(2):
+        answers = front_end.call_all(app.app, [Request(target.encode()) for target in PAGES])
+        assert [answer.status for answer in answers] == [200] * len(PAGES)
+
+
+def _refuse(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
 
 
 class _SlowCollector:

@@ -12,6 +12,12 @@ from tests.conformance.front_ends import MAX_BODY_BYTES, FrontEnd
 from tests.conformance.messages import Response
 from tests.conformance.probes import Probe
 
+OF_GATEWAYS = (
+    "63b1dc6e-2f4a-4a1f-a2c6-2b8f0f8c7f0a#48",  # Kong
+    "|4bf92f3577b34da6.a1b2c3d4_1.",  # Azure
+    "105445aa7843bc8bf206b12000100000/1;o=1",  # Google
+    "Root=1-67891233-abcdef012345678912345678;Sampled=1",  # AWS
+)
 HOSTILE = (
     "",
     " ",
@@ -38,7 +44,7 @@ def test_a_request_gets_an_id_that_sorts_by_time(app: Probe) -> None:
 
 def test_the_callers_id_is_kept(app: Probe) -> None:
     """A caller's safe ID is kept."""
-    for given in ("abc-123", "A" * 128, "a.b_c~d:e/f+g=h@i", str(uuid.uuid4())):
+    for given in ("abc-123", "A" * 128, "a.b_c~d:e/f+g=h@i", str(uuid.uuid4()), *OF_GATEWAYS):
         assert app.get("/items/1", ("X-Request-ID", given)).request_id == given
 
 
@@ -65,6 +71,31 @@ def test_the_correlation_id_goes_on(app: Probe) -> None:
     response = app.get("/items/1")
     assert response.one("x-correlation-id") == response.request_id
     assert {line["correlation_id"] for line in app.access_lines(2)} == {"story-1", response.request_id}
+
+
+def test_no_callers_id_is_taken_where_callers_are_not_trusted(serve: Any) -> None:
+    """No caller's ID is taken, where `trust_request_ids` is off."""
+    app = serve(trust_request_ids=False)
+    response = app.get("/items/1", ("X-Request-ID", "abc"), ("X-Correlation-ID", "story-1"))
+    assert uuid.UUID(response.request_id).version == 7
+    assert response.one("x-correlation-id") == response.request_id
+
+
+def test_the_correlation_id_is_not_sent_where_it_is_switched_off(serve: Any) -> None:
+    """No correlation ID goes to the client, where `send_correlation_id` is off; the access line has it."""
+    app = serve(send_correlation_id=False)
+    response = app.get("/items/1", ("X-Correlation-ID", "story-1"))
+    assert (response.all("x-correlation-id"), response.all("")) == ([], [])
+    assert [line["correlation_id"] for line in app.access_lines(1)] == ["story-1"]
+    assert len(response.all("x-request-id")) == 1
+
+
+@pytest.mark.parametrize(("form", "shown"), [("truncated", "127.0.0.0"), ("none", None)])
+def test_the_clients_address_is_logged_as_far_as_it_may_be(serve: Any, form: str, shown: str | None) -> None:
+    """The client's address is logged as far as `client_address` allows."""
+    app = serve(client_address=form)
+    app.get("/items/1")
+    assert [line["client"] for line in app.access_lines(1)] == [shown]
 
 
 def test_the_header_has_the_name_that_is_set(serve: Any) -> None:
@@ -128,6 +159,8 @@ def test_the_apps_own_header_wins(app: Probe) -> None:
     response = app.get("/own-id", ("X-Request-ID", "from-the-caller"))
     assert response.request_id == OWN_ID
     assert response.one("x-correlation-id") == OWN_ID
+    line = app.access_line()
+    assert (line["request_id"], line["correlation_id"]) == (OWN_ID, OWN_ID)
 
 
 def test_the_apps_other_headers_stay(app: Probe, front_end: FrontEnd) -> None:

@@ -28,8 +28,8 @@ BAD = [
 
 
 def test_a_request_has_one_server_span(app: Probe, front_end: FrontEnd) -> None:
-    """A request has one server span, with name and attributes as the conventions have them."""
-    app.get("/items/1?page=2", ("User-Agent", "probe/1"))
+    """A request has one server span, with name and attributes as the conventions have them, and its request ID."""
+    response = app.get("/items/1?page=2", ("User-Agent", "probe/1"))
     span = app.span()
     route = front_end.routes["item"]
     attributes: dict[str, Any] = dict(span.attributes or {})
@@ -38,6 +38,7 @@ def test_a_request_has_one_server_span(app: Probe, front_end: FrontEnd) -> None:
     assert attributes.pop("network.peer.port", 1) > 0  # some WSGI servers do not tell it
     assert attributes.pop("network.protocol.version") in ("1.0", "1.1")
     assert attributes == {
+        "obs.request_id": response.request_id,
         "http.request.method": "GET",
         "http.response.status_code": 200,
         "http.route": route,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from obs_middleware.environ import request_info, variables_of
+from obs_middleware.environ import named_request_info, request_info, variables_of
 
 CONTEXT_HEADERS = variables_of(("x-request-id", "traceparent"))
 
@@ -62,6 +64,39 @@ def test_port_that_is_none_is_left_out(port: str | None) -> None:
 @pytest.mark.parametrize("path", ["/\xff\xfe", "/\udcff", "/é\u20ac"])
 def test_path_of_no_valid_encoding_is_still_text(path: str) -> None:
     request_info({"PATH_INFO": path}, CONTEXT_HEADERS).path.encode()
+
+
+ODD = [
+    ("REQUEST_METHOD", b"GET"),
+    ("SCRIPT_NAME", None),
+    ("PATH_INFO", b"/caf\xc3\xa9"),
+    ("QUERY_STRING", b"a=1"),
+    ("QUERY_STRING", 7),
+    ("REMOTE_ADDR", b"192.0.2.1"),
+    ("REMOTE_PORT", "9" * 5000),
+    ("REMOTE_PORT", 1.5),
+    ("wsgi.url_scheme", b"https"),
+    ("SERVER_PROTOCOL", b"HTTP/1.1"),
+    ("SERVER_PROTOCOL", 1.1),
+    ("HTTP_X_REQUEST_ID", b"r-1"),
+    ("HTTP_X_REQUEST_ID", 7),
+    (7, "a key that is no text"),
+    (b"HTTP_HOST", b"x"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), ODD)
+def test_what_is_no_text_is_read_as_text(name: Any, value: Any) -> None:
+    """Gateways and tests make such environs, and apps take them."""
+    variables = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "REMOTE_ADDR": "192.0.2.1", name: value}
+    for make in (request_info, named_request_info):
+        info = make(variables, CONTEXT_HEADERS)
+        texts = info.method, info.path, info.query, info.scheme, info.http_version, info.peer and info.peer[0]
+        assert {type(text) for text in texts} == {str}
+        assert isinstance(info.header("x-request-id"), (str, type(None)))
+        assert all(isinstance(header, str) for header in info.header_names())
+    if name == "PATH_INFO":
+        assert info.path == "/café"
 
 
 def test_what_the_framework_knows_better_is_taken() -> None:

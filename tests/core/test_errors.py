@@ -1,13 +1,17 @@
-"""A failure of our own is counted each time, and logged once a minute."""
+"""A failure of our own is counted each time, and logged once a minute; which exceptions stand for a response."""
 
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
+from starlette.exceptions import HTTPException as StarletteException
+from werkzeug.exceptions import HTTPException as WerkzeugException
+from werkzeug.exceptions import NotFound, abort
 
 from obs_middleware import errors
-from obs_middleware.errors import Failures
+from obs_middleware.errors import Failures, own_status
 from tests.core.support import internal_errors, observer, started
 
 
@@ -75,3 +79,63 @@ def test_handler_of_the_user_that_fails_makes_no_failure_of_it(monkeypatch: pyte
     counted = list[str]()
     Failures(counted.append).report("logs", ValueError())
     assert counted == ["logs"]
+
+
+def raised(function: Any, *args: Any) -> Exception:
+    with pytest.raises(Exception) as caught:
+        function(*args)
+    return caught.value
+
+
+class Problem(Exception):
+    """As Connexion's."""
+
+    __module__ = "connexion.exceptions"
+
+    status = 403
+
+
+class FalconError(Exception):
+    """As Falcon's, whose status is text."""
+
+    __module__ = "falcon.errors"
+
+    status = "409 Conflict"
+
+
+class OfAClient(Exception):
+    """As HTTP clients have them: the status is that of somebody else's response."""
+
+    status_code = code = status = 404
+
+
+class App(Exception):
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        """Stand for a response, as werkzeug's exceptions do."""
+
+
+class Mine(StarletteException):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (NotFound(), 404),
+        (raised(abort, 418), 418),
+        (WerkzeugException(), 0),
+        (StarletteException(413), 413),
+        (Mine(404), 404),
+        (Problem(), 403),
+        (FalconError(), 409),
+        (App(), 0),
+        (StopIteration(), 0),
+        (StopAsyncIteration(), 0),
+        (GeneratorExit(), 0),
+        (ValueError(), None),
+        (OfAClient(), None),
+        (KeyboardInterrupt(), None),
+    ],
+)
+def test_status_that_an_exception_stands_for(error: BaseException, status: int | None) -> None:
+    assert own_status(error) == status

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import copy
 import io
 import logging
+import pickle
 import threading
 import time
 from collections.abc import Iterator
@@ -27,7 +29,7 @@ class Left(Exception):
 class Owner:
     """Stands for the Observer."""
 
-    response_header_names = "X-Request-ID", "X-Correlation-ID"
+    response_header_names = id_header_names = "X-Request-ID", "X-Correlation-ID"
     perf_counter = staticmethod(time.perf_counter)
 
     def __init__(self, reported: list[tuple[str, Exception]]) -> None:
@@ -39,7 +41,13 @@ class Owner:
     def redacted_path(self, path: str) -> str:
         return path
 
+    def accepted_id(self, value: str | None) -> str | None:
+        return value
+
     def capture_response_headers(self, exchange: Exchange, fields: Any) -> None:
+        raise NotImplementedError
+
+    def forget(self, exchange: Exchange) -> None:
         raise NotImplementedError
 
 
@@ -449,3 +457,135 @@ def test_status_that_is_no_number_fails_no_request_and_leaves_none_active(status
     serve(own, status=status)
     labels = {"http_request_method": "GET", "url_scheme": "http"}
     assert own.registry.get_sample_value("http_server_active_requests", labels) == 0
+
+
+# IDs that the app gives the client itself
+
+
+@pytest.mark.parametrize(
+    ("callers", "given", "wanted"),
+    [
+        ({}, ("theirs", None, None), ("theirs", "theirs")),
+        ({}, (None, "theirs", None), ("own", "theirs")),
+        ({}, (None, None, "theirs"), ("own", "theirs")),  # django-guid's header
+        ({}, ("one", "two", "three"), ("one", "two")),
+        ({}, ("not safe", "<script>", "a,b"), ("own", "own")),
+        ({"x-correlation-id": "story"}, ("theirs", None, "other"), ("theirs", "story")),
+    ],
+)
+def test_ids_that_the_app_gives_the_client_are_those_of_the_exchange(
+    callers: dict[str, str],
+    given: tuple[str | None, str | None, str | None],
+    wanted: tuple[str, str],
+) -> None:
+    exchange = started(observer(access_log=False), request(headers=callers))
+    own = exchange.request_id
+    exchange.take_ids(*given)
+    assert (exchange.request_id, exchange.correlation_id) == tuple(
+        own if one == "own" else one for one in wanted
+    )
+
+
+# Copied
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_copy_is_the_exchange_itself(copied: Any) -> None:
+    """A layer that copies a scope or an environ serves the same request."""
+    own = started(observer())
+    holder = {"obs.exchange": own, "headers": [(b"a", b"1")]}
+    assert copied(holder)["obs.exchange"] is own
+    assert copied(own) is own
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_pickled_exchange_comes_back_inert(protocol: int) -> None:
+    """It has the IDs and tells no secret; what is noted on it changes nothing."""
+    own = started(observer(), request(path="/reset/token=abcdef123456", headers={"x-request-id": "r-1"}))
+    own.route = "/reset/{token}"
+    other: Any = pickle.loads(pickle.dumps(own, protocol))
+    assert (other.method, other.request_id, other.ids) == (own.method, "r-1", own.ids)
+    assert (other.route, other.path) == ("/reset/{token}", own.path)
+    assert other.info.header("host") is None
+    assert other.is_finished
+    other.note_error(ValueError())
+    other.name_route("/other")
+    other.finish()
+    with other:
+        assert repr(current_exchange()) == repr(other)
+    assert (other.error, other.route, own.is_finished) == (None, "/reset/{token}", False)
+    assert "r-1" in repr(other)
+
+
+# Named from inside
+
+
+def test_inner_adapter_names_the_route_once_below_its_root() -> None:
+    own = started(observer())
+    own.name_route(None)
+    assert own.route is None
+    own.name_route("/orders/<int:number>", "/old/")
+    own.name_route("/later")
+    assert own.route == "/old/orders/<int:number>"
+    own.finish()
+
+
+def test_route_that_the_user_has_named_stays() -> None:
+    own = started(observer())
+    own.route = "/mine"
+    own.name_route("/orders")
+    assert own.route == "/mine"
+
+
+class Cancelled(BaseException):
+    """As trio's."""
+
+    __module__ = "trio"
+
+
+class GreenletExit(BaseException):
+    """As greenlet's."""
+
+    __module__ = "greenlet"
+
+
+class Timeout(BaseException):
+    """As gevent's."""
+
+    __module__ = "gevent.timeout"
+
+
+class BaseExceptionGroup(BaseException):
+    """As the one that Python 3.10 has not."""
+
+    __module__ = "builtins"
+
+    def __init__(self, *exceptions: BaseException) -> None:
+        self.exceptions = exceptions
+
+
+@pytest.mark.parametrize(
+    ("raised", "outcome", "error_type"),
+    [
+        (asyncio.CancelledError(), "cancelled", "cancelled"),
+        (GeneratorExit(), "cancelled", "cancelled"),
+        (Cancelled(), "cancelled", "cancelled"),
+        (GreenletExit(), "cancelled", "cancelled"),
+        (type("Mine", (asyncio.CancelledError,), {})(), "cancelled", "cancelled"),
+        (BaseExceptionGroup(Cancelled(), Cancelled()), "cancelled", "cancelled"),
+        (BaseExceptionGroup(Cancelled(), ValueError()), "error", "BaseExceptionGroup"),
+        (BaseExceptionGroup(SystemExit()), "error", "SystemExit"),
+        (SystemExit(3), "error", "SystemExit"),
+        (KeyboardInterrupt(), "error", "KeyboardInterrupt"),
+        (Timeout(), "error", "gevent.timeout.Timeout"),
+        (BaseException(), "error", "BaseException"),
+        (ValueError(), "error", "ValueError"),
+    ],
+)
+def test_only_a_cancellation_is_cancelled(raised: BaseException, outcome: str, error_type: str) -> None:
+    """Whatever else ends a request is an error that has the name of its class."""
+    own = started(observer())
+    own.note_raised(raised)
+    own.finish(is_complete=False)
+    assert own.outcome is not None
+    assert (own.outcome.value, own.error_type.removeprefix(f"{__name__}.")) == (outcome, error_type)

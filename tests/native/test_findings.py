@@ -293,10 +293,10 @@ sys.path[:0] = {path!r}
 from obs_middleware import _native
 functions = {{name: _native.fast(name, len) for name in _native.FUNCTIONS}}
 class IdSource:
-    __slots__ = ("_drawn", "_last", "_node")
+    __slots__ = ("_drawn", "_last", "_mark", "_node")
 _native.share_layout(IdSource)
 source = IdSource()
-source._drawn, source._node = ["0" * 60] * 5, 5
+source._drawn, source._mark, source._node = ["0" * 60] * 5, memoryview(b"1"), 5
 for _ in range(5):
     assert functions["request_id.c: request_id_draw"](source, 10**18)[0] == "0" * 48
 """

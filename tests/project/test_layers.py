@@ -17,12 +17,17 @@ ADAPTERS = ROOT / "adapters"
 FLOORS = (
     {
         "_speedups",
+        "around",
         "background",
+        "callers",
+        "deadline",
         "environ",
         "errors",
         "exchange",
         "flush_lock",
         "headers",
+        "late_status",
+        "other_ids",
         "process",
         "queue",
         "record",
@@ -47,7 +52,7 @@ CORE_MAY_USE = {"msgspec", "opentelemetry", "prometheus_client", "pythonjsonlogg
 ADAPTER_MAY_USE = {
     "obs_asgi": {"starlette", "fastapi"},
     "obs_django": {"django", "asgiref"},
-    "obs_flask": {"flask", "werkzeug", "obs_wsgi"},
+    "obs_flask": {"flask", "werkzeug", "obs_wsgi", "obs_asgi"},
     "obs_wsgi": set[str](),
 }
 

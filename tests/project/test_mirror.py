@@ -16,16 +16,38 @@ TESTS = ROOT / "tests"
 NAMED_OTHERWISE = {
     "core/test_imports.py": "__init__.py",  # what an import brings along, and the public names
     "core/logs/formatters/test_json_options.py": "logs/formatters/json.py",  # python-json-logger's options alone
+    "core/logs/test_structured_secrets.py": "logs/json_value.py",  # secrets in extras of every shape
+    "core/redaction/test_corpus.py": "redaction/redactor.py",  # the rates of what comes out and what is changed
+    "core/redaction/test_linear.py": "redaction/redactor.py",  # hostile texts, against all patterns together
     "adapters/test_asgi_stack.py": "obs_asgi/middleware.py",  # its place around Starlette's stack
+    "adapters/test_asgi_mounts.py": "obs_asgi/middleware.py",  # around one mount alone
+    "adapters/test_asgi_same_behaviour.py": "obs_asgi/middleware.py",  # odd apps, bare and observed
+    "adapters/test_two_of_us.py": "around.py",  # two adapters around one request
+    "adapters/test_django_odd.py": "obs_django/middleware.py",  # odd requests, shared responses, copies
+    "adapters/test_flask_apps_in_apps.py": "obs_flask/extension.py",  # Flask below bridges and dispatchers
+    "adapters/test_wsgi_answers.py": "obs_wsgi/response.py",  # who answers an exception
+    "adapters/test_wsgi_odd.py": "obs_wsgi/middleware.py",  # odd environs and statuses
+    "adapters/test_wsgi_websockets.py": "obs_wsgi/websocket.py",
 }
 # Modules without a test file of their own, and the files that test them, since nobody calls them but by another module.
 TESTED_ELSEWHERE = {
     "_speedups.py": "native/test_layout.py",  # which functions are off, where C is built
+    "callers.py": "adapters/test_wsgi_answers.py",  # who stands around shows in who answers
+    "late_status.py": "adapters/test_wsgi_answers.py",
+    "logs/file_descriptor.py": "core/logs/test_outputs.py",  # whole lines on pipes
+    "logs/found.py": "core/logs/test_setup.py",  # what is found shows in what is set up
+    "logs/sentry.py": "core/logs/test_neighbours.py",
+    "logs/servers.py": "core/logs/test_setup.py",
+    "logs/structlog_event.py": "core/logs/test_neighbours.py",
+    "redaction/stack.py": "core/redaction/test_redactor.py",
     "logs/access_plan.py": "core/logs/test_access_line.py",  # a plan is seen in the line alone
     "logs/fields.py": "core/logs/test_access_line.py",  # so are the fields
     "logs/formatters/redacted_record.py": "core/logs/formatters/test_json_options.py",
     "metrics/exposition/client_readers.py": "core/metrics/exposition/test_client_classes.py",
     "metrics/semconv.py": "core/metrics/test_http.py",  # names alone
+    "redaction/bounds.py": "core/redaction/test_pairs.py",  # where a value ends is seen in what is left of a text
+    "redaction/columns.py": "core/redaction/test_pairs.py",
+    "redaction/judge.py": "core/redaction/test_pairs.py",
     "reply.py": "core/ops/test_endpoints.py",  # a value without behaviour
     "request.py": "core/test_scope.py",  # a value; scope.py and environ.py make it
     "tracing/attributes.py": "core/tracing/test_server_span.py",

@@ -154,6 +154,7 @@ def test_page_names_all_that_the_gateway_module_offers() -> None:
     page = PAGE.read_text()
     of_the_core = {
         "capture_response_headers",
+        "forget",
         "perf_counter",
         "redacted_path",
         "time_ns",

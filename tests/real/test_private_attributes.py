@@ -7,6 +7,7 @@ no request has failed, because each is read behind a guard.
 from __future__ import annotations
 
 import ast
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,6 +72,15 @@ def _fastapi_app() -> Any:
     return fastapi.FastAPI()
 
 
+def _starlette_telemetry() -> Any:
+    if not _has_module("starlette.middleware.opentelemetry"):
+        pytest.skip("this Starlette has no telemetry of its own, and nothing is read of it")
+    from starlette.middleware.opentelemetry import OpenTelemetryMiddleware
+
+    app: Any = object()
+    return OpenTelemetryMiddleware(app)
+
+
 def _has_module(name: str) -> bool:
     from importlib.util import find_spec
 
@@ -92,13 +102,19 @@ def _werkzeug_response() -> Any:
 
 
 def _django_response() -> Any:
-    from django.conf import settings
+    from tests.adapters.django_project import start
 
-    if not settings.configured:
-        settings.configure()
+    start()  # a process has one Django, and other tests want theirs
     from django.http import HttpResponse
 
     return HttpResponse("x")
+
+
+def _django_stream() -> Any:
+    _django_response()
+    from django.http import StreamingHttpResponse
+
+    return StreamingHttpResponse(iter([b"x"]))
 
 
 def _gunicorn_handler() -> Any:
@@ -149,6 +165,12 @@ TABLE = (
         "FastAPI's own telemetry traces the probes, and its server span is adopted",
         _fastapi_app,
     ),
+    Row(
+        "starlette",
+        "_tracer_provider",
+        "Starlette's own telemetry inside ours makes no spans, also with a provider of its own",
+        _starlette_telemetry,
+    ),
     Row("werkzeug", "_callbacks", "every Flask body is read as a stream", _werkzeug_body),
     Row("werkzeug", "_on_close", "every Flask body is read as a stream", _werkzeug_response),
     Row(
@@ -162,6 +184,18 @@ TABLE = (
         "_resource_closers",
         "the exchange of a file that the kernel sends ends before it is sent",
         _django_response,
+    ),
+    Row(
+        "django",
+        "_iterator",
+        "a stream that nobody closes ends when the garbage collector runs",
+        _django_stream,
+    ),
+    Row(
+        "logging",
+        "_fmt",
+        "a console handler that a server has set up counts as one of the user's",
+        logging.Formatter,
     ),
     Row("gunicorn", "_gunicorn", "gunicorn's own lines stay as they are", _gunicorn_handler),
 )

@@ -12,6 +12,7 @@ import json
 import logging
 import platform
 import re
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,12 +24,16 @@ from obs_middleware.logs.context import redacted_values, stamp
 from obs_middleware.logs.fields import IDS, STANDARD_ATTRIBUTES, extras
 from obs_middleware.logs.formatters.redacted_record import RedactedRecord
 from obs_middleware.logs.json_value import JsonValues, message_of
+from obs_middleware.logs.line_limit import shortened
+from obs_middleware.logs.structlog_event import is_wrapped, unwrapped
 from obs_middleware.logs.timestamps import Timestamps
 from obs_middleware.redaction import Redactor
 from obs_middleware.settings import Settings
 
 _encode = msgspec.json.Encoder().encode
 _non_ascii = re.compile(r"[^\x00-\x7f]+")
+_CALLER_LEVELS = {"never": sys.maxsize, "warnings": logging.WARNING, "always": 0}
+_RESCUED_CHARACTERS = 512
 # What a subclass may override to change the line, as python-json-logger documents it.
 _HOOKS = ("parse", "add_fields", "process_log_record", "serialize_log_record", "jsonify_log_record")
 
@@ -56,11 +61,12 @@ class JsonFormatter(PythonJsonFormatter):
         is_ascii: bool = False,
         **options: Any,
     ) -> None:
+        fmt = fmt or None  # `format=` in a file for fileConfig
         super().__init__(fmt, datefmt, style, validate, **options)
         settings = settings or Settings.load()
         self._is_ascii = is_ascii
         self._timestamps = Timestamps()
-        self._redactor = Redactor(pii=settings.redact_pii, keys=settings.redact_keys)
+        self._redactor = Redactor.of(settings)
         static = {
             "service": settings.service_name,
             "environment": environment or settings.environment or "production",
@@ -68,6 +74,10 @@ class JsonFormatter(PythonJsonFormatter):
             "hostname": platform.node(),
         }
         self._static = {name: self._redactor.text(value) for name, value in static.items() if value}
+        self.line_bytes = settings.log_line_bytes - 1  # without the line feed
+        self._caller_level = _CALLER_LEVELS[settings.log_caller]
+        self._names = dict(pair.split("=", 1) for pair in settings.log_rename_fields)
+        self._new_names = frozenset(self._names.values())
         self._has_hooks = any(
             getattr(type(self), name) is not getattr(JsonFormatter, name) for name in _HOOKS
         )
@@ -78,14 +88,20 @@ class JsonFormatter(PythonJsonFormatter):
             self.static_fields = self._redacted_fields(self.static_fields)
             self.defaults = self._redacted_fields(self.defaults)
         # For access lines: the static fields as they are written, and the timestamp.
-        self.static_text = self.json(self._static)[1:-1]
+        self.static_text = self.json(self._renamed(self._static))[1:-1]
         self.timestamp_text = self._timestamps.text
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without its line feed."""
         try:
+            if is_wrapped(record):
+                record = unwrapped(record)
             if not self.has_options:
-                return self.json(self._fields(record))
+                fields = self._fields(record)
+                line = self.json(fields)
+                return (
+                    line if len(line) * 4 <= self.line_bytes else self._within_limit(line, fields, self.json)
+                )
             stamp(record)
             values = JsonValues(self._redactor, default=self._default)
             return super().format(RedactedRecord(record, values))
@@ -96,6 +112,26 @@ class JsonFormatter(PythonJsonFormatter):
         """Return a value that is JSON already in the way that lines have it."""
         text = _encode(value).decode()
         return _non_ascii.sub(escape, text) if self._is_ascii else text
+
+    def name(self, field: str) -> str:
+        """Return a field's name, between its quotes, as lines have it."""
+        return self.json(self._names.get(field, field))
+
+    def _renamed(self, fields: dict[str, Any]) -> dict[str, Any]:
+        return (
+            {self._names.get(name, name): value for name, value in fields.items()} if self._names else fields
+        )
+
+    def _within_limit(self, line: str, fields: dict[str, Any], dumps: Callable[[Any], str]) -> str:
+        """Return the line where it is short enough, or else one of fields that are cut."""
+        limit = self.line_bytes
+        for _ in range(3):  # an encoder of the user's may write more than we do
+            excess = len(line.encode()) - self.line_bytes
+            if excess <= 0:
+                return line
+            line = dumps(shortened(fields, limit, lambda value: len(self.json(value).encode())))
+            limit -= max(len(line.encode()) - self.line_bytes, 0)
+        return self.json(shortened(fields, self.line_bytes, lambda value: len(self.json(value).encode())))
 
     # Our own fields
 
@@ -121,31 +157,47 @@ class JsonFormatter(PythonJsonFormatter):
                 fields[key] = value
                 continue
             name = values.text(key)
-            is_taken = name in fields or name in last
+            is_taken = name in fields or name in last or name in self._new_names
             fields[f"field_{name}" if is_taken else name] = values.value(value, key=name)
-        return fields | last
+        return self._renamed(fields | last)
 
     def _last_fields(self, record: logging.LogRecord, values: JsonValues) -> dict[str, Any]:
         fields: dict[str, Any] = {}
-        if isinstance(record.exc_info, tuple) and record.exc_info[1] is not None:
-            kind, message, stack = self._redactor.error(record.exc_info[1])
+        error: Any = record.exc_info
+        error = error[1] if isinstance(error, tuple) else error
+        if isinstance(error, BaseException):  # by itself in a record that was made by hand
+            kind, message, stack = self._redactor.error(error)
             fields["exception"] = {"type": kind, "message": message, "stack": stack}
         elif record.exc_text:
             fields["exception"] = {"stack": values.text(record.exc_text)}
         if record.stack_info:
-            fields["stack_info"] = values.text(record.stack_info)
+            fields["stack_info"] = values.text(str(record.stack_info))
+        if record.pathname and isinstance(record.levelno, int) and record.levelno >= self._caller_level:
+            # https://opentelemetry.io/docs/specs/semconv/registry/attributes/code/
+            fields["code.file.path"] = values.text(record.pathname)
+            fields["code.line.number"] = record.lineno
+            fields["code.function.name"] = values.text(str(record.funcName))
         return fields
 
     def _rescue(self, record: logging.LogRecord, error: Exception) -> dict[str, Any]:
         """Return what can be said of a record that fails in a way nobody thought of."""
         name = record.name if isinstance(record.name, str) else type(record.name).__name__
-        return {
-            "timestamp": self._timestamps.text(time.time()),
-            "level": logging.getLevelName(record.levelno),
-            "logger": str(name).encode("ascii", "backslashreplace").decode(),
-            "message": f"a record that can't be formatted: {type(error).__name__}",
-            **self._static,
-        }
+        return self._renamed(
+            {
+                "timestamp": self._timestamps.text(time.time()),
+                "level": logging.getLevelName(record.levelno),
+                "logger": str(name).encode("ascii", "backslashreplace").decode()[:256],
+                "message": f"{self._message(record)}a record that can't be formatted: {type(error).__name__}",
+                **self._static,
+            }
+        )
+
+    def _message(self, record: logging.LogRecord) -> str:
+        """Return the message of a record of which something else is odd, as its time."""
+        try:
+            return f"{self._redactor.text(message_of(record), limit=_RESCUED_CHARACTERS)}; "
+        except Exception:
+            return ""
 
     # python-json-logger's fields
 
@@ -166,10 +218,15 @@ class JsonFormatter(PythonJsonFormatter):
         """Return the fields as JSON, by the encoder that was asked for unless it fails."""
         if self._has_hooks:
             log_data = self._redacted_fields(log_data)
+        dumps = super().jsonify_log_record
         try:
-            return super().jsonify_log_record(log_data)
+            line = dumps(log_data)
+            if len(line) * 4 <= self.line_bytes:
+                return line
+            return self._within_limit(line, self._redacted_fields(log_data), dumps)
         except Exception:
-            return self.json(self._redacted_fields(log_data))
+            fields = self._redacted_fields(log_data)
+            return self._within_limit(self.json(fields), fields, self.json)
 
     def formatException(self, ei: Any) -> str | list[str]:  # type: ignore[override] # noqa: N802
         """Return an exception's stack without secrets."""

@@ -12,6 +12,7 @@ from obs_middleware.logs.formatters.json import JsonFormatter, escape
 from obs_middleware.settings import Settings
 
 _control = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # a client must not write to the terminal
+_LINE_BYTES = 2**20  # a terminal splits no lines
 _COLOURS = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 
 
@@ -25,6 +26,9 @@ class PrettyFormatter(logging.Formatter):
 
     def __init__(self, *, settings: Settings | None = None, has_colour: bool = False) -> None:
         super().__init__()
+        settings = msgspec.structs.replace(
+            settings or Settings.load(), log_rename_fields=(), log_caller="never", log_line_bytes=_LINE_BYTES
+        )
         self._json = JsonFormatter(settings=settings)
         self._has_colour = has_colour
 

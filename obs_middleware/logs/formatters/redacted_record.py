@@ -8,8 +8,6 @@ from obs_middleware.logs.fields import STANDARD_ATTRIBUTES
 from obs_middleware.logs.json_value import JsonValues, message_of
 from obs_middleware.redaction import REDACTED
 
-_AS_THEY_ARE = ("exc_info", "_obs_stamp", "_obs_redacted_values")
-
 
 class RedactedRecord(logging.LogRecord):
     """A record with the attributes of another one, in its order, made JSON and without secrets.
@@ -24,7 +22,7 @@ class RedactedRecord(logging.LogRecord):
         self._message = values.text(message)
         attributes = self.__dict__
         for name, value in vars(record).items():
-            if name in _AS_THEY_ARE:
+            if name == "exc_info":
                 attributes[name] = value
             elif name in STANDARD_ATTRIBUTES:  # `name` is no person's
                 attributes[name] = values.value(value)

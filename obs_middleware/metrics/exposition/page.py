@@ -10,6 +10,7 @@ from io import BytesIO
 
 from prometheus_client import CollectorRegistry
 
+from obs_middleware.errors import Report
 from obs_middleware.metrics.exposition.formats import Format, choose
 from obs_middleware.metrics.exposition.registry import blocks
 from obs_middleware.metrics.exposition.single_flight import SingleFlight
@@ -25,10 +26,15 @@ _PAUSING_SECONDS = 4.0  # then no more pauses: a scraper does not wait for ever
 
 
 class MetricsPage:
-    """The page of one registry."""
+    """The page of one registry.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    Args:
+        report: is told of a collector that has raised; without it, there is no page.
+    """
+
+    def __init__(self, registry: CollectorRegistry, report: Report | None = None) -> None:
         self._registry = registry
+        self._report = report
         self._pages = SingleFlight[bytes]()
 
     def render(self, *, accept: str, accept_encoding: str) -> tuple[bytes, dict[str, str]]:
@@ -47,7 +53,7 @@ class MetricsPage:
         return page, headers
 
     def _make(self, page_format: Format, is_zipped: bool) -> bytes:
-        slices = _slices(blocks(self._registry, page_format))
+        slices = _slices(blocks(self._registry, page_format, self._report))
         page = BytesIO()  # grows in its place and hands out what it holds: megabytes are not copied
         page.writelines(_zipped(slices) if is_zipped else slices)
         return page.getvalue()

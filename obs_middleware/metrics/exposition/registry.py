@@ -1,5 +1,7 @@
 """What a registry holds as text, block by block: our own collectors, metrics that we know, everything else.
 
+A collector that raises costs the families that it has not yielded yet, and not the page.
+
 Everything else (custom collectors, subclasses, other registries, names that need quotes, values of many processes) goes
 through prometheus-client's own encoder: slow, and never wrong.
 """
@@ -9,11 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, values
 from prometheus_client.metrics_core import Metric
 
+from obs_middleware.errors import Report
 from obs_middleware.metrics.exposition import client_classes
 from obs_middleware.metrics.exposition.formats import EOF, Format
+
+_IN_FILES = (Counter, Gauge, Histogram, Summary)  # where there are many processes
 
 
 class TextCollector(Protocol):
@@ -28,22 +33,32 @@ class TextCollector(Protocol):
         ...
 
 
-def blocks(registry: Any, page_format: Format) -> Iterator[str]:
-    """Yield the page."""
+def blocks(registry: Any, page_format: Format, report: Report | None = None) -> Iterator[str]:
+    """Yield the page.
+
+    Args:
+        report: is told of a collector that has raised; without it, the exception is raised.
+    """
     collectors = _collectors(registry)
     if collectors is None:
         for family in registry.collect():
             yield from page_format.parts(family)
     else:
         for collector in collectors:
-            yield from _blocks(collector, page_format)
+            try:
+                yield from _blocks(collector, page_format)
+            except Exception as error:
+                if report is None:
+                    raise
+                report("collector", error)
     if page_format.is_openmetrics:
         yield EOF
 
 
 def _collectors(registry: Any) -> list[Any] | None:
     """Return the collectors of a registry in its order; None when it has to be asked itself."""
-    if type(registry) is not CollectorRegistry or "collect" in vars(registry):
+    kind = type(registry)
+    if getattr(kind, "collect", None) is not CollectorRegistry.collect or "collect" in vars(registry):
         return None
     try:
         with registry._lock:
@@ -51,7 +66,18 @@ def _collectors(registry: Any) -> list[Any] | None:
         target = registry.get_target_info()
     except Exception:  # another release
         return None
+    collectors = _each_once(collectors)
     return [CollectorRegistry(target_info=target), *collectors] if target else collectors
+
+
+def _each_once(collectors: list[Any]) -> list[Any]:
+    """Leave out what prometheus-client's MultiProcessCollector shows of all processes."""
+    has_files = values.ValueClass is not values.MutexValue and any(map(_is_multi_process, collectors))
+    return [one for one in collectors if not isinstance(one, _IN_FILES)] if has_files else collectors
+
+
+def _is_multi_process(collector: Any) -> bool:
+    return any(kind.__name__ == "MultiProcessCollector" for kind in type(collector).__mro__)
 
 
 def _blocks(collector: Any, page_format: Format) -> Iterator[str]:

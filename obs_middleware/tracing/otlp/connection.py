@@ -18,10 +18,12 @@ from urllib.request import getproxies, proxy_bypass
 
 from opentelemetry.util.re import parse_env_headers
 
+from obs_middleware.settings import otel
+from obs_middleware.tracing.attributes import VERSION
+
 FAILURES = (OSError, HTTPException)  # of the connection: worth another try
 
-_VERSION = "0.1.0"  # that of pyproject.toml: importlib.metadata takes 0.3 MB at start to say so
-_SECONDS = 10.0  # OTEL_EXPORTER_OTLP_TIMEOUT, as the SDK's exporter reads it, not in milliseconds
+_SECONDS = "10"  # where OTEL_EXPORTER_OTLP_TIMEOUT is unset
 _COMPRESSIONS = {"none": 0, "gzip": 31, "deflate": 15}  # zlib's `wbits`
 _ANSWER = 64 * 1024
 _OF_REQUESTS = (
@@ -76,7 +78,7 @@ def target(endpoint: str | None = None) -> Target | None:
     """
     try:
         url = urlsplit(endpoint or _endpoint())
-        port, seconds = url.port, float(_variable("TIMEOUT") or _SECONDS)
+        port, seconds = url.port, otel.seconds(_variable("TIMEOUT") or _SECONDS)
     except ValueError:
         return None
     compression = (_variable("COMPRESSION") or "none").strip().lower()
@@ -90,7 +92,7 @@ def target(endpoint: str | None = None) -> Target | None:
         return None
     headers = {
         "content-type": "application/x-protobuf",
-        "user-agent": f"obs-middleware-OTLP-Exporter-Python/{_VERSION}",
+        "user-agent": f"obs-middleware-OTLP-Exporter-Python/{VERSION}",
     }
     if compression != "none":
         headers["content-encoding"] = compression

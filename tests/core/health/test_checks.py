@@ -108,16 +108,21 @@ def test_hung_check_that_comes_back_is_run_again(own: Observer, hang: threading.
     assert len(runs) > 1
 
 
-def test_check_that_can_get_no_thread_is_tried_again(own: Observer, monkeypatch: pytest.MonkeyPatch) -> None:
-    own.health.add("database", lambda: None)
+def test_check_that_can_get_no_thread_runs_here_and_in_a_thread_when_there_is_one(
+    own: Observer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran_in: list[int] = []
+    own.health.add("database", lambda: ran_in.append(threading.get_ident()), cache_seconds=0)
 
     def start(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", start)
-        assert ask(own, "ready").status == 503
-    eventually(lambda: ask(own, "ready").status == 200, within_seconds=2)
+        assert ask(own, "ready").status == 200
+    assert ran_in == [threading.get_ident()]
+    assert ask(own, "ready").status == 200
+    assert ran_in[1] != threading.get_ident()
 
 
 def test_async_check_runs_in_a_loop_of_its_own_where_none_serves(own: Observer) -> None:
@@ -172,3 +177,66 @@ def test_check_may_return_any_awaitable(own: Observer) -> None:
     own.health.add("database", Failing)
     assert probe(own)[0] == 503
     assert detail(own)["output"] == "ConnectionError: refused"
+
+
+# Where no thread is to be had
+
+
+@pytest.fixture
+def no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+async def passes() -> None:
+    await asyncio.sleep(0)
+
+
+async def exits() -> None:
+    raise SystemExit
+
+
+async def returns_false() -> bool:
+    return False
+
+
+async def hangs() -> None:
+    await asyncio.sleep(60)
+
+
+@pytest.mark.usefixtures("no_thread")
+def test_check_runs_here_without_threads(own: Observer) -> None:
+    own.health.add("database", lambda: None)
+    own.health.add("cache", passes)
+    assert probe(own) == (200, {"status": "pass"})
+    own.health.add("queue", fail)
+    assert probe(own)[0] == 503
+
+
+@pytest.mark.usefixtures("no_thread")
+@pytest.mark.parametrize(
+    ("check", "output"),
+    [
+        (passes, None),
+        (exits, "SystemExit"),
+        (returns_false, "returned False"),
+        (hangs, "TimeoutError: no answer after 0.05 s"),
+        (lambda: passes(), "RuntimeError: can't start new thread"),  # nobody could see that it is async
+    ],
+)
+def test_check_in_an_event_loop_without_threads_is_answered_when_the_loop_has_run(
+    check: Any, output: str | None, own: Observer
+) -> None:
+    own.health.add("other", lambda: None)
+    own.health.add("database", check, timeout_seconds=0.05, cache_seconds=60)
+
+    async def main() -> dict[str, Any]:
+        assert detail(own, "other")["status"] == "pass"
+        await asyncio.sleep(0.1)
+        return detail(own)
+
+    found = asyncio.run(main())
+    assert found["status"] == ("fail" if output else "pass")
+    assert found.get("output") == output

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from typing import Any
 
 import pytest
 
 from obs_middleware import Settings, bind, current_exchange
 from obs_middleware.logs import JsonFormatter
+from obs_middleware.logs.fields import ACCESS_FIELDS, extras
 from tests.core.logs.support import SECRET
 from tests.core.support import Output, caught, observer, request, serve, started, strict_json
 
@@ -61,7 +63,8 @@ def test_access_line_says_what_became_of_the_exchange() -> None:
     ("seen", "level", "message", "error_type"),
     [
         ({"status": 404}, "INFO", "GET /items/7 404", None),
-        ({"status": 500, "error": ValueError()}, "ERROR", "GET /items/7 500", "ValueError"),
+        ({"status": 500, "error": ValueError()}, "WARNING", "GET /items/7 500", "ValueError"),
+        ({"status": 503}, "ERROR", "GET /items/7 503", "503"),
         (
             {"status": None, "is_client_gone": True, "is_complete": False},
             "INFO",
@@ -70,7 +73,7 @@ def test_access_line_says_what_became_of_the_exchange() -> None:
         ),
     ],
 )
-def test_access_line_of_a_failed_exchange_is_an_error(
+def test_access_line_of_a_failed_exchange_is_an_error_unless_its_exception_has_a_line_of_its_own(
     seen: dict[str, Any], level: str, message: str, error_type: str
 ) -> None:
     with access_lines() as handler:
@@ -194,3 +197,13 @@ def test_line_that_waits_while_its_level_is_switched_off_is_not_written(output: 
     finally:
         logging.getLogger("obs.access").setLevel(logging.NOTSET)
     assert output.messages() == []
+
+
+def test_record_of_the_access_line_has_its_fields_and_nothing_of_our_own() -> None:
+    with access_lines() as handler:
+        serve(observer())
+    added = extras(handler.records[0])
+    assert list(added) == [field.name for field in ACCESS_FIELDS]
+    copied = pickle.loads(pickle.dumps(handler.records[0]))
+    assert (copied.getMessage(), extras(copied)) == ("GET /items/7 200", added)
+    assert strict_json(JsonFormatter(settings=Settings()).format(copied)) == strict_json(handler.lines[0])

@@ -9,6 +9,8 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -203,3 +205,63 @@ def test_processes_that_share_an_output_tear_no_line(tmp_path: Path) -> None:
         lines = [strict_json(line.rstrip("\n")) for line in output]
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]
     assert len(lines) == 4500
+
+
+WRITER = """
+import logging
+from obs_middleware import Observer
+Observer().gateway.set_up()
+log = logging.getLogger("shop")
+for number in range(25):
+    log.info("row %d " % number * 1500)
+    log.info("short")
+"""
+
+
+@pytest.mark.once
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems may have no locks on pipes")
+def test_lines_of_processes_that_share_a_pipe_stay_whole() -> None:
+    """It takes some seconds, because processes have to write at the same time to a slow reader."""
+    reading, writing = os.pipe()
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER], stdout=writing, env={**os.environ, "OBS_LOG_SETUP": "1"}
+        )
+        for _ in range(3)
+    ]
+    os.close(writing)
+    data = b""
+    while piece := os.read(reading, 4096):
+        data += piece
+        time.sleep(0.0005)
+    assert [writer.wait(30) for writer in writers] == [0, 0, 0]
+    os.close(reading)
+    lines = data.decode().splitlines()
+    assert len(lines) == 150
+    assert {len(strict_json(line)) > 4 for line in lines} == {True}
+
+
+def test_line_longer_than_a_pipe_that_does_not_block_comes_out_whole() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with open(writing, "w", encoding="utf-8") as stream, ThreadPoolExecutor(1) as pool:
+        written = pool.submit(LineHandler(stream).write, [b"x" * 300_000 + b"\n"])
+        data = b""
+        while not data.endswith(b"\n"):
+            data += os.read(reading, 65_536)
+        written.result()
+    os.close(reading)
+    assert len(data) == 300_001
+
+
+def test_stream_that_has_nothing_but_write_is_written() -> None:
+    class Writer:
+        def __init__(self) -> None:
+            self.text = ""
+
+        def write(self, text: str) -> None:
+            self.text += text
+
+    writer = Writer()
+    LineHandler(writer).write([b"one\n", b"two\n"])  # type: ignore[arg-type]
+    assert writer.text == "one\ntwo\n"

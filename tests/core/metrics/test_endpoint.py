@@ -1,8 +1,9 @@
-"""The metrics page as an endpoint: it fails with a 503, and never counts itself."""
+"""The metrics page as an endpoint: a collector that fails costs itself alone, and the page never counts itself."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from prometheus_client import Counter, Gauge
@@ -13,7 +14,7 @@ from prometheus_client.core import (
 
 from tests.core.metrics.exposition.comparing import OPEN
 from tests.core.metrics.scraping import active, counts, page
-from tests.core.support import internal_errors, observer, request
+from tests.core.support import internal_errors, observer
 
 
 class Broken:
@@ -24,21 +25,35 @@ class Broken:
         raise RuntimeError("no connection")
 
 
+class Awkward:
+    """A collector whose family is none."""
+
+    def collect(self) -> Iterator[object]:
+        yield GaugeMetricFamily("fine", "About.", value=1)
+        yield None
+
+
 @pytest.mark.parametrize("accept", ["", OPEN])
-def test_collector_that_fails_is_a_503_and_counted(accept: str) -> None:
-    own, broken = observer(), Broken()
-    own.registry.register(broken)
-    info = request(path="/metrics", headers={"accept": accept})
-    assert own.gateway.reply(info, "/metrics").status == 503
-    own.registry.unregister(broken)
-    assert internal_errors(own, "endpoints") == 1
-    assert own.gateway.reply(info, "/metrics").status == 200
+@pytest.mark.parametrize("collector", [Broken(), Awkward()], ids=["raises", "yields nothing"])
+def test_collector_that_fails_costs_its_own_families_and_is_counted(collector: Any, accept: str) -> None:
+    own = observer()
+    Counter("before", "About.", registry=own.registry).inc()
+    own.registry.register(collector)
+    Counter("after", "About.", registry=own.registry).inc()
+    text = page(own, accept)
+    for name in ("before_total 1.0", "after_total 1.0", "fine 1.0", "# TYPE obs_fast_path gauge"):
+        assert name in text
+    assert text.endswith("# EOF\n") is bool(accept)
+    own.registry.unregister(collector)
+    assert internal_errors(own, "collector") == 1
 
 
-def test_gauge_whose_function_fails_is_a_503() -> None:
+def test_gauge_whose_function_fails_costs_itself() -> None:
     own = observer()
     Gauge("mine", "About.", registry=own.registry).set_function(lambda: 1 / 0)
-    assert own.gateway.reply(request(path="/metrics"), "/metrics").status == 503
+    Gauge("yours", "About.", registry=own.registry).set(2)
+    assert "yours 2.0" in page(own)
+    assert internal_errors(own, "collector") == 1
 
 
 def test_page_shows_what_else_the_registry_holds_and_never_counts_itself() -> None:

@@ -18,6 +18,12 @@ def test_paths_are_those_of_the_settings() -> None:
     assert ask(own, "/livez").status == 200
 
 
+def test_page_without_a_path_is_not_there() -> None:
+    assert observer(metrics_path=None, live_path=None).gateway.paths == {"/health/ready", "/health/startup"}
+    none = dict.fromkeys(("metrics_path", "live_path", "ready_path", "startup_path"))
+    assert observer(**none).gateway.paths == frozenset()
+
+
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "get", "", "BREW"])
 def test_other_methods_are_not_allowed(path: str, method: str) -> None:

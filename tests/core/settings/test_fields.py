@@ -79,7 +79,6 @@ def test_keyword_may_be_written_as_its_error_wants_it(name: str, text: str, valu
         ("OBS_OTLP_ENDPOINT", "localhost:4318", "a URL such as 'http://localhost:4318'"),
         ("OTLP_ENDPOINT", "localhost:4318", "a URL such as 'http://localhost:4318'"),
         ("LOG_LEVEL", "verbose", "DEBUG, INFO, WARNING, ERROR or CRITICAL"),
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost", "a URL such as 'http://localhost:4318'"),
     ],
 )
 def test_error_tells_the_users_name_what_was_wanted_and_what_was_got(
@@ -202,3 +201,19 @@ def test_settings_are_frozen() -> None:
 @pytest.mark.parametrize(("name", "level"), [("warn", "WARNING"), ("fatal", "CRITICAL"), ("trace", "DEBUG")])
 def test_level_may_have_the_name_that_other_tools_give_it(name: str, level: str) -> None:
     assert from_env(LOG_LEVEL=name).log_level == level
+
+
+@pytest.mark.parametrize(("number", "level"), [(10, "DEBUG"), (30, "WARNING")])
+def test_level_may_be_the_number_that_logging_has(number: int, level: str) -> None:
+    assert from_env(LOG_LEVEL=str(number)).log_level == level
+    assert Settings.load(env={}, log_level=number).log_level == level
+
+
+@pytest.mark.parametrize("renames", ["level=x,logger=x", "level=message", "level=a,level=b"])
+def test_two_fields_of_a_line_have_no_one_name(renames: str) -> None:
+    with pytest.raises(ConfigError, match="log_rename_fields must give each field a name of its own"):
+        from_env(OBS_LOG_RENAME_FIELDS=renames)
+
+
+def test_fields_of_a_line_may_change_their_names_with_each_other() -> None:
+    assert from_env(OBS_LOG_RENAME_FIELDS="level=logger,logger=level").log_rename_fields

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from prometheus_client import CollectorRegistry
 
 from obs_middleware import ConfigError, Observer, Settings
-from tests.core.settings.loading import DEFAULTS, NAMES, complaint, from_env
+from tests.core.settings.loading import DEFAULTS, NAMES, from_env
 from tests.core.support import SHORT_NAMES
 
 
@@ -43,7 +45,9 @@ def test_short_name_is_read_and_yields_to_its_obs_name(name: str) -> None:
 @pytest.mark.parametrize(
     ("env", "field", "value"),
     [
-        ({"OTEL_SERVICE_NAME": "shop"}, "service_name", "shop"),
+        ({"OTEL_SERVICE_NAME": " shop "}, "service_name", "shop"),
+        ({"OTEL_SERVICE_NAME": " "}, "service_name", "unknown_service"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=%20"}, "service_name", "unknown_service"),
         ({"OTEL_RESOURCE_ATTRIBUTES": "a=b, service.name = shop "}, "service_name", "shop"),
         ({"OTEL_RESOURCE_ATTRIBUTES": "service.version=1.2"}, "service_version", "1.2"),
         ({"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment=staging"}, "environment", "staging"),
@@ -86,13 +90,27 @@ def test_resource_attributes_are_percent_decoded() -> None:
 
 def test_empty_variable_counts_as_unset() -> None:
     names = [
-        *(f"OBS_{name.upper()}" for name in NAMES),
+        *(f"OBS_{name.upper()}" for name in NAMES if not name.endswith("_path")),
         *SHORT_NAMES,
         "OTEL_SERVICE_NAME",
         "OTEL_SDK_DISABLED",
     ]
     names += ["OTEL_RESOURCE_ATTRIBUTES", "OTEL_TRACES_SAMPLER", "OTEL_EXPORTER_OTLP_ENDPOINT"]
     assert from_env(**dict.fromkeys(names, "")) == DEFAULTS
+
+
+@pytest.mark.parametrize("name", ["metrics_path", "live_path", "ready_path", "startup_path"])
+def test_path_that_is_none_or_empty_switches_its_page_off(name: str) -> None:
+    label = f"OBS_{name.upper()}"
+    for settings in (
+        Settings(**{name: None}),  # type: ignore[arg-type]
+        from_env(**{label: ""}),
+        Settings.load(config={label: None}, env={}),
+        Settings.load(config={label: ""}, env={label: "/own"}),
+    ):
+        assert getattr(settings, name) is None
+        assert name not in settings.own_paths.values()
+        assert len(settings.own_paths) == 3
 
 
 def test_empty_value_of_the_framework_leaves_the_environments() -> None:
@@ -119,26 +137,41 @@ def test_observer_reads_the_environment_of_its_process(monkeypatch: pytest.Monke
     assert Observer(registry=CollectorRegistry()).settings.service_name == "shop"
 
 
-def test_error_of_the_sampler_names_its_argument() -> None:
-    text = complaint(OTEL_TRACES_SAMPLER="parentbased_traceidratio", OTEL_TRACES_SAMPLER_ARG="half")
-    assert text == "OTEL_TRACES_SAMPLER_ARG must be a number between 0 and 1, got 'half'"
+def test_argument_of_the_sampler_that_is_none_keeps_all_traces() -> None:
+    env = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "half"}
+    assert from_env(**env).trace_sample_ratio == 1.0
 
 
 def test_value_that_a_stronger_source_replaces_is_no_error() -> None:
     assert from_env(LOG_LEVEL="trace", OBS_LOG_LEVEL="ERROR").log_level == "ERROR"
 
 
-@pytest.mark.parametrize(
-    "name", ["OBS_PORT", "OBS_COLLECTOR_SERVICE_HOST", "OBS_SECRET_ACCESS_KEY", "OBS_SERVICE_PORT_HTTP"]
-)
-def test_variable_of_another_that_begins_as_ours_is_no_error(name: str) -> None:
-    """Kubernetes makes such names of a service that is called obs; clouds have an OBS of their own."""
+OF_OTHERS = [
+    "OBS_PORT",
+    "OBS_COLLECTOR_SERVICE_HOST",
+    "OBS_SECRET_ACCESS_KEY",
+    "OBS_SERVICE_PORT_HTTP",
+    "OBS_METRICS_PORT",  # of a service called obs-metrics, and near to OBS_METRICS_PATH
+    "OBS_METRICS_PORT_9090_TCP_ADDR",
+    "OBS_BUCKET",
+]
+
+
+@pytest.mark.parametrize("name", OF_OTHERS)
+def test_name_of_another_that_begins_as_ours_is_no_error(name: str) -> None:
+    """Kubernetes makes such names of a service that is called obs; clouds have an OBS of their own.
+
+    An app may take its whole environment over into its framework's config.
+    """
     assert from_env(**{name: "10.0.0.1"}) == DEFAULTS
+    assert Settings.load(env={}, config={name: "10.0.0.1"}) == DEFAULTS
 
 
-def test_name_in_a_frameworks_config_is_ours_however_odd() -> None:
-    with pytest.raises(ConfigError, match="OBS_PORT is not a setting"):
-        Settings.load(env={}, config={"OBS_PORT": 1})
+@pytest.mark.parametrize("source", ["env", "config"])
+def test_near_miss_of_a_name_is_an_error_wherever_it_stands(source: str) -> None:
+    given: Any = {"env": {}, "config": {}, source: {"OBS_METRICS_PTH": "/m"}}
+    with pytest.raises(ConfigError, match="OBS_METRICS_PTH is not a setting: did you mean OBS_METRICS_PATH"):
+        Settings.load(**given)
 
 
 def test_standard_endpoint_is_not_taken_where_the_standard_exporter_is_none() -> None:

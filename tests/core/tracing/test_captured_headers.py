@@ -84,7 +84,7 @@ def test_a_span_that_is_adopted_is_left_to_the_instrumentation_that_made_it(
     with traced.provider.get_tracer("x").start_as_current_span("outside", kind=SpanKind.SERVER):
         assert captured_by_none(traced)
     (span,) = traced.exporter.get_finished_spans()
-    assert not span.attributes
+    assert set(span.attributes or {}) == {"obs.request_id"}
 
 
 def captured_by_none(traced: Traced) -> bool:
@@ -98,7 +98,11 @@ def test_an_expression_that_is_none_is_a_warning(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv(f"{PREFIX}_SERVER_REQUEST", "x-(shop")
     with caught("obs") as log:
         assert not observer().gateway.needs_header_names
-    assert "not valid" in log.records[0].getMessage()
+    message = log.records[0].getMessage()
+    assert "not valid" in message
+    assert (
+        f"{PREFIX}_SERVER_REQUEST must be names or regular expressions of headers, got 'x-(shop'" in message
+    )
 
 
 def test_a_missing_package_is_a_warning_that_names_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:

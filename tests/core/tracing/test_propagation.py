@@ -381,3 +381,50 @@ def test_trace_state_of_level_2_can_be_changed_and_stays_within_32_members() -> 
     full = parse_tracestate(",".join(f"k{number}=1" for number in range(32)))
     assert full.add("one", "more") is full
     assert len(full.update("k5", "2")) == 32
+
+
+@pytest.mark.parametrize(
+    ("propagators", "sent"),
+    [
+        ("story,nobodys", "x-story"),
+        ("nobodys", "baggage traceparent"),
+        (" , ", "baggage traceparent"),
+        ("story,,tracecontext", "traceparent x-story"),
+    ],
+)
+def test_propagator_that_is_not_installed_is_left_out(plugins: Path, propagators: str, sent: str) -> None:
+    _, *names = python(IN_AND_OUT, env={"OTEL_PROPAGATORS": propagators}, path=(plugins,)).split()
+    assert " ".join(names) == sent
+
+
+@pytest.mark.parametrize("kind", ["scope", "environ"])
+def test_propagator_that_searches_by_prefix_gets_its_keys_also_when_it_is_set_late(kind: str) -> None:
+    """As Jaeger's, whose baggage is in headers `uberctx-…`."""
+    code = f"""
+from opentelemetry import baggage, propagate
+from opentelemetry.context import get_current
+from opentelemetry.propagators.textmap import TextMapPropagator
+from obs_middleware import Observer
+from obs_middleware.gateway import request_info, scope_request_info
+
+class Prefix(TextMapPropagator):
+    fields = {{"uberctx"}}
+    def extract(self, carrier, context=None, getter=None):
+        for key in getter.keys(carrier):
+            if key.startswith("uberctx-"):
+                context = baggage.set_baggage(key[8:], getter.get(carrier, key)[0], context=context)
+        return context or get_current()
+    def inject(self, carrier, context=None, setter=None): ...
+
+own = Observer(log_setup=False, access_log=False)
+propagate.set_global_textmap(Prefix())
+if {kind == "scope"}:
+    scope = {{"type": "http", "method": "GET", "path": "/", "headers": [(b"uberctx-user", b"seven")]}}
+    info = scope_request_info(scope, ())
+else:
+    environ = {{"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_UBERCTX_USER": "seven", "wsgi.input": None}}
+    info = request_info(environ, ())
+with own.gateway.start(info):
+    print(dict(baggage.get_all()))
+"""
+    assert python(code) == "{'user': 'seven'}\n"

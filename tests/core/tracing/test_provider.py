@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -208,3 +209,107 @@ def test_the_sdk_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", os.devnull)  # no .netrc
     monkeypatch.setitem(sys.modules, EXPORTER, None)
     observer(otlp_endpoint="http://127.0.0.1:9")
+
+
+TO_STDOUT = "import logging\nlogging.basicConfig(stream=sys.stdout, format='%(name)s %(message)s')"
+BAD = {
+    "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "many",
+    "OTEL_BSP_MAX_QUEUE_SIZE": "100",
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "1000",
+    "OTEL_BSP_SCHEDULE_DELAY": "5s",
+    "OTEL_EXPORTER_OTLP_TIMEOUT": "10s",
+    "OTEL_EXPORTER_OTLP_COMPRESSION": "zstd",
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "gprc",
+    "OTEL_EXPORTER_OTLP_CERTIFICATE": "/nowhere/ca.pem",
+    "OTEL_TRACES_SAMPLER": "sometimes",
+    "OTEL_PROPAGATORS": "tracecontext, b4",
+    "OTEL_PYTHON_TRACER_PROVIDER": "nobodys",
+    "OTEL_RESOURCE_ATTRIBUTES": "team=checkout,tier",
+}
+
+
+def test_bad_variables_are_warned_of_and_spans_are_sent() -> None:
+    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "SINK", "OBS_TRACE_SAMPLE_RATIO": "1", **BAD}
+    printed = run(before=TO_STDOUT + SINK, after=DECODE, **env)
+    *lines, told = printed.splitlines()
+    ((path, _, resource, spans, trace_id),) = json.loads(told)
+    assert (path, spans) == ("/v1/traces", [["GET /items/{i}", 2, trace_id]])
+    assert resource["team"] == "checkout"
+    for name in BAD:
+        if name != "OTEL_BSP_MAX_QUEUE_SIZE":
+            assert len([line for line in lines if line.startswith(f"obs {name} must be ")]) == 1
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "unix:///run/otel.sock", "OTEL_TRACES_EXPORTER": "otlp_proto_grpc"},
+    ],
+    ids=str,
+)
+def test_endpoint_that_cannot_be_used_is_warned_of_and_the_app_starts(env: dict[str, str]) -> None:
+    """Here no exporter for gRPC is installed."""
+    *lines, kind = run(before=TO_STDOUT, after="print(type(provider).__name__)", **env).splitlines()
+    (line,) = lines
+    assert line.startswith("obs OTEL_EXPORTER_OTLP_ENDPOINT must be ")
+    assert kind == "ProxyTracerProvider"
+
+
+@pytest.mark.parametrize(
+    ("env", "attributes"),
+    [
+        (
+            {
+                "OTEL_RESOURCE_ATTRIBUTES": "service.instance.id=pod-7, host.name = node-3 ,service.namespace=a%20b"
+            },
+            {"service.instance.id": "pod-7", "host.name": "node-3", "service.namespace": "a b"},
+        ),
+        (
+            {"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=blue,service.version=7"},
+            {
+                "deployment.environment.name": "blue",
+                "service.version": "7",
+                "service.name": "unknown_service",
+            },
+        ),
+        (
+            {"OBS_ENVIRONMENT": "green", "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=blue"},
+            {"deployment.environment.name": "green"},
+        ),
+        ({}, {"deployment.environment.name": "production", "service.name": "unknown_service"}),
+    ],
+    ids=str,
+)
+def test_resource_attributes_of_the_user_beat_those_that_we_suppose(
+    env: dict[str, str], attributes: dict[str, str]
+) -> None:
+    after = "print(json.dumps(dict(provider.resource.attributes)))"
+    found = json.loads(run(before=SINK, after=after, OTEL_EXPORTER_OTLP_ENDPOINT="SINK", **env))
+    assert {name: found[name] for name in attributes} == attributes
+
+
+def test_sampler_of_a_package_is_used_as_the_sdk_uses_it(tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(
+        "from opentelemetry.sdk.trace.sampling import TraceIdRatioBased\n"
+        "make = lambda arg: TraceIdRatioBased(float(arg))\n"
+    )
+    info = tmp_path / "odd-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[opentelemetry_traces_sampler]\nodd = odd:make\n")
+    code = RUN.format(before=SINK, middle="", after=SAMPLER, settings="")
+    env = {"OBS_OTLP_ENDPOINT": "SINK", "OTEL_TRACES_SAMPLER": "odd", "OTEL_TRACES_SAMPLER_ARG": "0.25"}
+    assert python(code, env=env, path=(tmp_path,)) == "TraceIdRatioBased{0.25}\n"
+
+
+def test_the_tracer_has_our_version() -> None:
+    after = """
+from importlib.metadata import version
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+(scope,) = ExportTraceServiceRequest.FromString(received[0][2]).resource_spans[0].scope_spans
+print(scope.scope.name, scope.scope.version == version("obs-middleware"))
+"""
+    env = {"OBS_OTLP_ENDPOINT": "SINK", "OBS_TRACE_SAMPLE_RATIO": "1"}
+    assert run(before=SINK, after=after, **env) == "obs_middleware True\n"

@@ -67,6 +67,7 @@ class Way:
     def exchange(self, info: RequestInfo | None = None) -> Exchange:
         exchange = started(self.observer, info or request(headers={"host": "shop.example"}))
         exchange.route = "/items/{i}"
+        exchange.request_id = exchange.correlation_id = "both-ways-the-same"
         return exchange
 
     def run(self, use: Callable[[Any], object], info: RequestInfo | None, **learned: Any) -> Any:

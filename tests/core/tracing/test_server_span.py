@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler
 from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client import CollectorRegistry
 
 from obs_middleware import Exchange, Observer, RequestInfo, outgoing_headers
-from tests.core.support import observer, request, serve, started
+from tests.core.support import internal_errors, observer, request, serve, started
 
 SECRET = "hunter2x"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -66,7 +66,12 @@ def test_span_tells_the_request(traced: Traced) -> None:
         "/items/7",
         f"page=2&token={SECRET}",
         scheme="https",
-        headers={"host": "shop.example:8443", "user-agent": "curl/8"},
+        headers={
+            "host": "shop.example:8443",
+            "user-agent": "curl/8",
+            "x-request-id": "abc",
+            "x-correlation-id": "story-1",
+        },
         http_version="2",
     )
     span = traced.span(info, route="/items/{i}", status=201)
@@ -87,6 +92,8 @@ def test_span_tells_the_request(traced: Traced) -> None:
         "network.peer.port": 50123,
         "network.protocol.version": "2",
         "user_agent.original": "curl/8",
+        "obs.request_id": "abc",
+        "obs.correlation_id": "story-1",
     }
     assert not span.events
     assert span.instrumentation_scope is not None
@@ -95,13 +102,17 @@ def test_span_tells_the_request(traced: Traced) -> None:
 
 def test_what_is_not_known_is_left_out(traced: Traced) -> None:
     span = traced.span(
-        request(peer=None, http_version=""), status=None, is_client_gone=True, is_complete=False
+        request(peer=None, http_version="", headers={"x-request-id": "abc"}),
+        status=None,
+        is_client_gone=True,
+        is_complete=False,
     )
     assert attributes(span) == {
         "http.request.method": "GET",
         "url.scheme": "http",
         "url.path": "/items/7",
         "error.type": "client_disconnect",
+        "obs.request_id": "abc",
     }
 
 
@@ -405,3 +416,28 @@ def test_failing_tracer_costs_no_request(caplog: pytest.LogCaptureFixture) -> No
     exchange: Exchange | None = own.gateway.start(request())
     assert exchange is None or exchange.request_id
     assert "the request was not affected" in caplog.text
+
+
+# Where the process stands still between requests
+
+
+@pytest.mark.parametrize("flushes", [True, False])
+def test_span_is_out_when_the_request_has_ended_with_a_provider_of_the_users_too(flushes: bool) -> None:
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    own = observer(tracer_provider=provider, access_log=False, flush_each_request=flushes)
+    serve(own)
+    assert len(exporter.get_finished_spans()) == int(flushes)
+    provider.shutdown()
+
+
+def test_provider_that_has_nothing_to_flush_is_let_alone() -> None:
+    own = observer(
+        tracer_provider=trace.NoOpTracerProvider(),
+        access_log=False,
+        flush_each_request=True,
+        trace_sample_ratio=1,
+    )
+    serve(own)
+    own.gateway._spans.flush(1)
+    assert not internal_errors(own, "flush")

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import pathlib
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -219,3 +219,35 @@ def test_record_that_nobody_thought_of_is_a_line_all_the_same() -> None:
 def test_service_name_of_no_valid_encoding_costs_no_line() -> None:
     formatter = JsonFormatter(settings=Settings(service_name="caf\udce9"), environment="\udce9")
     assert line(formatter=formatter)["message"] == "paid"
+
+
+# Records that were made by hand
+
+
+@pytest.mark.parametrize("created", [1e20, "yesterday", float("nan")])
+def test_record_with_an_odd_time_keeps_its_message_without_secrets(created: Any) -> None:
+    made = record(f"paid password={SECRET}")
+    made.created = created
+    found = strict_json(json_formatter().format(made))
+    assert found["message"].startswith("paid password=REDACTED")
+
+
+def test_exception_by_itself_and_a_stack_that_is_no_text_are_shown() -> None:
+    made = record("paid")
+    made.exc_info = ValueError("no order")  # type: ignore[assignment]
+    made.stack_info = 7  # type: ignore[assignment]
+    found = strict_json(json_formatter().format(made))
+    assert (found["exception"]["message"], found["stack_info"]) == ("no order", "7")
+
+
+class Login(NamedTuple):
+    user: str
+    password: str
+
+
+def test_secret_of_a_namedtuple_is_hidden_by_its_name() -> None:
+    assert line(login=Login("jane", SECRET))["login"] == ["jane", "REDACTED"]
+
+
+def test_empty_format_of_a_configuration_file_is_none() -> None:
+    assert line(formatter=JsonFormatter("", None, "%", settings=Settings()))["logger"] == "shop"

@@ -86,3 +86,44 @@ def test_collector_of_ours_is_asked_for_text_and_anybody_elses_is_not() -> None:
         registry = CollectorRegistry()
         registry.register(collector)
         assert "duration_seconds" in ours(registry)
+
+
+MANY_PROCESSES = """
+import logging
+logging.root.addHandler(logging.NullHandler())
+from prometheus_client import *
+from prometheus_client.multiprocess import MultiProcessCollector
+from obs_middleware import Observer, RequestInfo
+own = {registry}
+MultiProcessCollector(own)
+orders = Counter("orders", "Orders.", registry={owner})
+orders.inc(3)
+Histogram("sizes", "Sizes.", registry={owner}).observe(1)
+observer = Observer(registry=own, log_setup=False, metrics_max_series=10)
+for number in range(12):
+    exchange = observer.gateway.start(RequestInfo("GET", "/", "", "http", {{}}.get))
+    exchange.route, exchange.status = f"/{{number}}", 200
+    exchange.finish()
+observer.gateway.report("somewhere", RuntimeError("counted"))
+print(observer.gateway.reply(RequestInfo("GET", "/metrics", "", "http", {{}}.get), "/metrics").body.decode())
+"""
+
+
+@pytest.mark.parametrize(
+    ("registry", "owner"),
+    [("CollectorRegistry()", "REGISTRY"), ("CollectorRegistry()", "own"), ("REGISTRY", "REGISTRY")],
+    ids=["in a registry of its own", "beside the metrics", "in the global registry"],
+)
+def test_multi_process_collector_shows_each_series_once(tmp_path: Any, registry: str, owner: str) -> None:
+    code = MANY_PROCESSES.format(registry=registry, owner=owner)
+    text = python(code, env={"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)})
+    lines = [line for line in text.splitlines() if line]
+    names = [line.rpartition(" ")[0] if line[0] != "#" else line.split()[:3] for line in lines]
+    assert [name for name in names if names.count(name) > 1] == []
+    for line in (
+        "orders_total 3.0",
+        "sizes_count 1.0",
+        'obs_internal_errors_total{component="somewhere"} 1.0',
+    ):
+        assert line in lines
+    assert 'obs_series_overflow_total{metric="http_server"} 2.0' in lines

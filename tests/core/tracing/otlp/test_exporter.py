@@ -486,6 +486,44 @@ def test_a_forked_child_has_a_connection_of_its_own(collector: Collector) -> Non
     assert first == last != child
 
 
+ENDS_AT_ONCE = """
+import ctypes, os
+from obs_middleware import Observer, RequestInfo, Settings
+own = Observer(Settings.load(log_setup=False, access_log=False))
+own.gateway.set_up()
+def serve():
+    exchange = own.gateway.start(RequestInfo("GET", "/", "", "http", {}.get))
+    exchange.status = 200
+    exchange.finish()
+"""
+
+
+def test_span_is_out_when_the_request_has_ended_where_the_process_stands_still_then(
+    collector: Collector,
+) -> None:
+    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OBS_TRACE_SAMPLE_RATIO": "1"}
+    python(ENDS_AT_ONCE + "serve()\nos._exit(0)", env=env | {"AWS_LAMBDA_FUNCTION_NAME": "orders"})
+    assert len(collector.asked) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_child_of_an_unseen_fork_exports_its_spans(collector: Collector) -> None:
+    """By a thread of its own, since the SDK knows nothing of that fork."""
+    code = """
+import time
+serve()
+own.close()
+if not ctypes.PyDLL(None).fork():
+    serve()
+    time.sleep(0.6)
+    os._exit(0)
+os.wait()
+"""
+    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OBS_TRACE_SAMPLE_RATIO": "1"}
+    python(ENDS_AT_ONCE + code, env=env | {"OTEL_BSP_SCHEDULE_DELAY": "100"})
+    assert len({asked.client for asked in collector.asked}) == 2
+
+
 SET_UP = """
 import json, sys
 from obs_middleware import Observer, Settings

@@ -218,8 +218,8 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("stretch", HOSTILE)
-def test_half_a_megabyte_that_a_pattern_may_stumble_over_ends(stretch: str) -> None:
-    value = stretch * (250_000 // len(stretch))
+def test_long_text_that_a_pattern_may_stumble_over_ends(stretch: str) -> None:
+    value = stretch * (25_000 // len(stretch))
     value += "password=" + value + "@!"
     redactor().text(value, limit=len(value))
     assert len(text(value)) <= CHARACTERS + len(CUT)

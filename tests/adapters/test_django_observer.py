@@ -1,0 +1,60 @@
+"""A readiness check that asks Django's database: one connection, closed as Django closes those of requests."""
+
+from __future__ import annotations
+
+from tests.core.support import python
+
+PROBES = """
+import gc, os, sys, threading
+import django
+from django.conf import settings
+settings.configure(
+    INSTALLED_APPS=["obs_django"], ALLOWED_HOSTS=["*"], SECRET_KEY="x", OBS_LOG_SETUP=False, ROOT_URLCONF=__name__,
+    DATABASES={{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": {name!r}, "CONN_MAX_AGE": {age}}}}},
+)
+django.setup()
+from django.db import connection, connections
+from django.db.backends.signals import connection_created
+from obs_django import get_observer
+from obs_middleware import RequestInfo
+
+urlpatterns, opened, seen = [], [], []
+connection_created.connect(lambda connection, **_: opened.append(connection), weak=False)
+gateway = get_observer().gateway
+gateway.started()
+
+@get_observer().health.check("database", cache_seconds=0, timeout_seconds=5)
+def database():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    seen.append(1)
+    return {answer}
+
+gc.disable()
+while len(seen) < 5:
+    gateway.reply(RequestInfo("GET", "/health/ready", "", "http", {{}}.get), "/health/ready")
+while any(thread.name.startswith("obs-check") for thread in threading.enumerate()) and {ends}:
+    pass
+print(len(opened), sum(one.connection is not None for one in opened))
+"""
+
+
+def opened(tmp_path: object, *, age: int, answer: str = "True") -> list[int]:
+    """Return how many connections five probes have opened, and how many of those are open."""
+    ends = answer == "False"
+    text = python(PROBES.format(name=f"{tmp_path}/shop.sqlite3", age=age, answer=answer, ends=ends))
+    return [int(number) for number in text.split()]
+
+
+def test_persistent_connection_is_opened_once(tmp_path: object) -> None:
+    assert opened(tmp_path, age=600) == [1, 1]
+
+
+def test_connection_that_must_not_persist_is_closed_after_each_run(tmp_path: object) -> None:
+    count, left = opened(tmp_path, age=0)
+    assert (count >= 5, left <= 1) == (True, True)
+
+
+def test_check_that_fails_leaves_no_connection_behind(tmp_path: object) -> None:
+    count, left = opened(tmp_path, age=600, answer="False")
+    assert (count >= 5, left) == (True, 0)

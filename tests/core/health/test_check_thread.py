@@ -1,0 +1,105 @@
+"""A check keeps its thread from run to run, and gets a new one where what the old one keeps may be broken."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from obs_middleware import Observer
+from tests.core.health.probing import ask, probe, settled
+from tests.core.support import eventually, observer
+
+
+def test_check_that_passes_keeps_its_thread(own: Observer) -> None:
+    threads: list[int] = []
+    own.health.add("database", lambda: threads.append(threading.get_ident()), cache_seconds=0)
+    settled(own, 5, threads)
+    assert len(set(threads)) == 1
+
+
+def test_checks_do_not_share_a_thread(own: Observer, hang: threading.Event) -> None:
+    own.health.add("hung", hang.wait, critical=False)
+    own.health.add("database", lambda: None)
+    assert probe(own) == (200, {"status": "warn"})
+
+
+def test_check_that_has_failed_gets_a_new_thread_without_what_the_old_one_kept(own: Observer) -> None:
+    kept, runs = threading.local(), []
+
+    @own.health.check("database", cache_seconds=0)
+    def database() -> None:
+        runs.append(1)
+        if kept.__dict__.setdefault("connection", "broken" if len(runs) == 1 else "new") == "broken":
+            raise ConnectionError
+
+    assert probe(own)[0] == 503
+    assert probe(own)[0] == 200
+
+
+def test_threads_end_with_their_observer() -> None:
+    own = observer(registry=None)
+    own.gateway.started()
+    own.health.add("short-lived", lambda: None)
+    probe(own)
+    assert "obs-check-short-lived" in _names()
+    del own
+    gc.collect()
+    eventually(lambda: "obs-check-short-lived" not in _names())
+
+
+def test_adapter_looks_after_what_a_thread_keeps(own: Observer) -> None:
+    seen: list[str] = []
+    own.gateway.surround_checks(
+        lambda: seen.append(threading.current_thread().name), lambda: seen.append("end")
+    )
+    is_broken: list[bool] = [False]
+    own.health.add("database", lambda: not is_broken[0], cache_seconds=0)
+    assert probe(own)[0] == 200
+    assert seen == ["obs-check-database"] * 2
+    is_broken[0] = True
+    assert probe(own)[0] == 503
+    eventually(lambda: seen[-1] == "end")
+
+
+def test_adapter_that_fails_fails_no_check(own: Observer) -> None:
+    def fail() -> None:
+        raise ConnectionError
+
+    own.gateway.surround_checks(fail, fail)
+    own.health.add("database", lambda: None)
+    assert probe(own)[0] == 200
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_forked_child_has_threads_of_its_own(own: Observer, hang: threading.Event) -> None:
+    """Also where the check runs at the moment of the fork, in a thread that the child does not have."""
+    parent, runs = os.getpid(), []
+
+    @own.health.check("database", cache_seconds=0, timeout_seconds=5)
+    def database() -> None:
+        runs.append(1)
+        if len(runs) == 2 and os.getpid() == parent:
+            hang.wait()
+
+    settled(own, 1, runs)
+    ask(own, "ready")
+    child = os.fork()
+    if child == 0:
+        status = 0
+        for _ in range(20):
+            status = ask(own, "ready").status
+            if status == 200:
+                break
+            time.sleep(0.05)
+        os._exit(0 if status == 200 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def _names() -> set[Any]:
+    return {thread.name for thread in threading.enumerate()}

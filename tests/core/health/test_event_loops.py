@@ -1,0 +1,141 @@
+"""Where async checks run, and that no exception of theirs ends the loop that serves the app."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import warnings
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import trio
+
+from obs_middleware import Observer
+from tests.core.health.probing import detail, probe
+from tests.core.support import observer
+
+ERRORS = [SystemExit("gone"), KeyboardInterrupt("gone"), BaseException("gone"), ConnectionError("gone")]
+
+
+def by_asyncio(own: Observer, ask: Callable[[Observer], Any]) -> Any:
+    async def serve() -> Any:
+        own.gateway.started(loop=asyncio.get_running_loop())
+        answer = await asyncio.to_thread(ask, own)
+        await asyncio.sleep(0.01)  # the loop goes on
+        return answer
+
+    return asyncio.run(serve())
+
+
+def by_trio(own: Observer, ask: Callable[[Observer], Any]) -> Any:
+    async def serve() -> Any:
+        own.gateway.started(loop=trio.lowlevel.current_trio_token())
+        answer = await trio.to_thread.run_sync(ask, own)
+        await trio.sleep(0.01)
+        return answer
+
+    return trio.run(serve)
+
+
+def by_nobody(own: Observer, ask: Callable[[Observer], Any]) -> Any:
+    own.gateway.started()
+    return ask(own)
+
+
+served = pytest.mark.parametrize("serve", [by_asyncio, by_trio, by_nobody])
+
+
+def secured() -> Observer:
+    from tests.core.health.probing import TOKEN
+
+    return observer(health_token=TOKEN)
+
+
+async def pause(serve: Any, seconds: float) -> None:
+    sleep: Callable[[float], Awaitable[None]] = trio.sleep if serve is by_trio else asyncio.sleep
+    await sleep(seconds)
+
+
+@served
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+def test_exception_of_an_async_check_is_a_failure_and_ends_no_loop(serve: Any, error: BaseException) -> None:
+    own = secured()
+
+    @own.health.check("database", timeout_seconds=5)
+    async def database() -> None:
+        await pause(serve, 0)
+        raise error
+
+    status, told = serve(own, lambda own: (probe(own)[0], detail(own)))
+    assert (status, told["output"]) == (503, f"{type(error).__name__}: gone")
+
+
+@served
+def test_async_check_runs_in_the_loop_that_serves(serve: Any) -> None:
+    own = secured()
+
+    @own.health.check("database", timeout_seconds=5)
+    async def database() -> bool:
+        await pause(serve, 0.001)
+        return True
+
+    assert serve(own, lambda own: probe(own)[0]) == 200
+
+
+@served
+def test_async_check_that_takes_too_long_is_stopped(serve: Any) -> None:
+    own, stopped = secured(), threading.Event()
+
+    @own.health.check("database", timeout_seconds=0.03)
+    async def database() -> None:
+        try:
+            await pause(serve, 60)
+        finally:
+            stopped.set()
+
+    def ask(own: Observer) -> tuple[int, str, bool]:
+        status = probe(own)[0]
+        assert stopped.wait(5)
+        return status, detail(own)["output"], stopped.is_set()
+
+    assert serve(own, ask) == (503, "TimeoutError: no answer after 0.03 s", True)
+
+
+def test_async_check_keeps_its_loop_where_none_serves() -> None:
+    own, loops = secured(), []
+
+    @own.health.check("database", cache_seconds=0)
+    async def database() -> None:
+        loops.append(asyncio.get_running_loop())
+
+    own.gateway.started()
+    assert [probe(own)[0] for _ in range(3)] == [200] * 3
+    assert len(set(map(id, loops))) == 1
+
+
+def test_loop_of_a_check_is_closed_with_its_thread() -> None:
+    own, loops = secured(), []
+
+    @own.health.check("database", cache_seconds=0)
+    async def database() -> None:
+        loops.append(asyncio.get_running_loop())
+        raise ConnectionError
+
+    own.gateway.started()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert probe(own)[0] == 503
+        assert probe(own)[0] == 503
+    assert loops[0].is_closed()
+
+
+def test_async_check_whose_trio_run_is_over_fails_and_leaves_no_coroutine() -> None:
+    own = secured()
+    by_trio(own, probe)
+
+    @own.health.check("database")
+    async def database() -> None: ...
+
+    assert probe(own)[0] == 503
+    assert detail(own)["output"].startswith("trio.RunFinishedError")

@@ -1,0 +1,186 @@
+"""structlog, loguru and sentry-sdk beside us: the request's IDs on what they write, and no secrets in it."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from obs_middleware import Settings, bind
+from obs_middleware.logs import JsonFormatter, LoguruPatcher, SentryScrubber, StructlogProcessor
+from tests.core.logs.support import SECRET
+from tests.core.support import Caught, caught, observer, python, started
+
+structlog = pytest.importorskip("structlog")
+SETTINGS = Settings()
+
+
+@pytest.fixture
+def lines() -> Iterator[Caught]:
+    with caught("shop", formatter=JsonFormatter(settings=SETTINGS)) as handler:
+        yield handler
+    structlog.reset_defaults()
+
+
+def configure(*processors: Any, factory: Any = None) -> Any:
+    structlog.reset_defaults()
+    structlog.configure(
+        processors=processors,
+        logger_factory=factory or structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    return structlog.get_logger("shop")
+
+
+CHAINS = {
+    "render_to_log_kwargs": [structlog.stdlib.render_to_log_kwargs],
+    "wrap_for_formatter": [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso"),
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+}
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+def test_structlogs_event_is_the_message_of_our_line(lines: Caught, chain: str) -> None:
+    log = configure(*CHAINS[chain])
+    try:
+        raise LookupError("no such order")
+    except LookupError as error:
+        log.error("not paid", order=3, password=SECRET, exc_info=error)
+    found = json.loads(lines.lines[0])
+    assert (found["message"], found["order"], found["level"]) == ("not paid", 3, "ERROR")
+    assert (found["exception"]["type"], found["password"]) == ("LookupError", "REDACTED")
+    assert not [name for name in found if name.startswith(("_", "field_"))]
+
+
+def test_structlogs_own_printer_has_ids_and_no_secrets_by_one_processor(lines: Caught) -> None:
+    text = io.StringIO()
+    log = configure(
+        StructlogProcessor(SETTINGS),
+        structlog.processors.JSONRenderer(),
+        factory=structlog.PrintLoggerFactory(text),
+    )
+    exchange = started(observer())
+    with exchange:
+        bind(tenant="acme")
+        try:
+            raise LookupError(f"password={SECRET}")
+        except LookupError:
+            log.error(f"login token={SECRET}", password=SECRET, exc_info=True)
+    found = json.loads(text.getvalue())
+    assert SECRET not in text.getvalue()
+    assert (found["request_id"], found["trace_id"], found["tenant"]) == (
+        exchange.request_id,
+        exchange.trace_id,
+        "acme",
+    )
+    assert "LookupError" in found["exception"]
+
+
+def test_logurus_records_have_ids_and_no_secrets_by_one_patcher() -> None:
+    logger = pytest.importorskip("loguru").logger
+    text = io.StringIO()
+    logger.remove()
+    number = logger.add(text, serialize=True)
+    logger.configure(patcher=LoguruPatcher(SETTINGS))
+    exchange = started(observer())
+    try:
+        with exchange:
+            try:
+                raise LookupError(f"password={SECRET}")
+            except LookupError:
+                logger.bind(api_key=SECRET).exception("login token={}", SECRET)
+    finally:
+        logger.configure(patcher=lambda record: None)
+        logger.remove(number)
+    record = json.loads(text.getvalue())["record"]
+    assert SECRET not in text.getvalue()
+    assert record["extra"]["request_id"] == exchange.request_id
+    assert "LookupError" in record["message"]
+
+
+def test_scrubber_hides_what_sentrys_event_has_in_its_parts() -> None:
+    frame = {"vars": {"password": SECRET}}
+    event = {
+        "logentry": {"message": "token=%s", "formatted": f"token={SECRET}", "params": [SECRET]},
+        "exception": {"values": [{"value": f"password={SECRET}", "stacktrace": {"frames": [frame]}}]},
+        "breadcrumbs": {"values": [{"message": f"api_key={SECRET}", "data": {"token": SECRET}}]},
+        "request": {"headers": {"Authorization": f"Bearer {SECRET}"}},
+        "event_id": "1",
+    }
+    found = SentryScrubber(SETTINGS)(event, {})
+    assert SECRET not in str(found)
+    assert found["event_id"] == "1"
+
+
+def test_access_line_is_no_event_of_sentrys_and_its_events_have_no_secret() -> None:
+    pytest.importorskip("sentry_sdk")
+    code = f"""
+import logging, sentry_sdk
+from sentry_sdk.transport import Transport
+sent = []
+class Kept(Transport):
+    def capture_envelope(self, envelope):
+        sent.extend(item.payload.json for item in envelope.items if item.headers.get("type") == "event")
+sentry_sdk.init(dsn="http://key@127.0.0.1:9/1", transport=Kept)
+from obs_middleware import Observer, RequestInfo
+observer = Observer(log_format="json")
+observer.gateway.set_up()
+exchange = observer.gateway.start(RequestInfo("GET", "/x", "", "http", {{}}.get, None, "1.1", False))
+with exchange:
+    logging.getLogger("shop").error("login with password=%s", "{SECRET}")
+exchange.status = 503
+exchange.finish()
+logging.root.handlers.clear()
+print(len(sent), sent[0]["logger"], "{SECRET}" in str(sent))
+"""
+    assert python(code).splitlines()[-1] == "1 shop False"
+
+
+def test_record_of_another_thread_that_was_stamped_keeps_its_ids() -> None:
+    import queue
+    from logging.handlers import QueueHandler
+
+    from obs_middleware.logs import ContextFilter
+
+    waiting: Any = queue.SimpleQueue()
+    handler = QueueHandler(waiting)
+    handler.addFilter(ContextFilter())
+    exchange = started(observer())
+    with exchange:
+        handler.handle(logging.makeLogRecord({"name": "shop", "msg": "paid"}))
+    found = json.loads(JsonFormatter(settings=SETTINGS).format(waiting.get()))
+    assert found["request_id"] == exchange.request_id
+    assert "field_request_id" not in found
+
+
+def test_sentrys_own_header_is_the_parent_where_sentry_is_there() -> None:
+    pytest.importorskip("sentry_sdk")
+    import sentry_sdk  # noqa: F401
+
+    from obs_middleware.tracing.propagation import remote_parent
+
+    headers = {"sentry-trace": f"{'7' * 32}-{'1' * 16}-1"}
+    parent = remote_parent(headers.get)
+    assert parent is not None
+    assert (parent.trace_id, parent.span_id, parent.trace_flags) == (int("7" * 32, 16), int("1" * 16, 16), 1)
+    assert remote_parent({"sentry-trace": "no"}.get) is None
+
+
+def test_settings_of_redaction_hold_for_structlog_and_loguru_too() -> None:
+    settings = Settings(
+        redact_patterns=("INV-[0-9]{4}",), redact_allowed_keys=("session_token",), redact_mode="hash"
+    )
+    event = StructlogProcessor(settings)(None, "info", {"event": "INV-1234 paid", "session_token": "abc"})
+    assert event["session_token"] == "abc"
+    record: dict[str, Any] = {"message": "INV-1234 paid", "extra": {}, "exception": None}
+    LoguruPatcher(settings)(record)
+    for text in (event["event"], record["message"]):
+        assert str(text).startswith("REDACTED-")
