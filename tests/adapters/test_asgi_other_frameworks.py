@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from starlette.routing import Mount
 
 from obs_asgi import ObservabilityMiddleware
 from obs_middleware import Observer
-from tests.adapters.asgi import ask, served
+from tests.adapters.asgi import ask, get, served
 from tests.core.support import python
 
 
@@ -228,3 +229,48 @@ def test_scope_that_names_a_template_is_read(observer: Observer, access: list[An
 
     asyncio.run(ask(ObservabilityMiddleware(app, observer=observer), "/items/7"))
     assert [line.route for line in access] == ["/items/{number}"]
+
+
+class _BlackSheepsRouter:
+    def get_match_by_method_and_path(self, method: bytes, path: bytes) -> Any:
+        known = {(b"GET", b"/items/1"): b"/items/:number", (b"GET_WS", b"/chat"): b"/chat"}
+        return SimpleNamespace(pattern=known.get((method, path), b"*"))
+
+
+class Application:
+    """What we touch of BlackSheep's app: it is compiled, and not to be had for each Python that is tested."""
+
+    def __init__(self) -> None:
+        self.router = _BlackSheepsRouter()
+
+    async def handle_internal_server_error(self, request: Any, error: Exception) -> int:
+        return 500
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.close"})
+            return
+        status = 200
+        if scope["path"] == "/boom":
+            status = await self.handle_internal_server_error(None, LookupError("nothing"))
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b"fine"})
+
+
+def test_app_in_the_shape_of_blacksheeps_has_routes_and_names_of_errors(
+    observer: Observer, access: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Application, "__module__", "blacksheep.server.application")
+    app = ObservabilityMiddleware(Application(), observer=observer)
+    get(app, "/items/1")
+    get(app, "/boom")
+    get(app, "/nowhere")
+    get(app, "/chat", type="websocket")
+    assert [(line.route, line.status, line.error_type) for line in access] == [
+        ("/items/:number", 200, None),
+        (None, 500, "LookupError"),
+        (None, 200, None),
+        ("/chat", 101, None),
+    ]

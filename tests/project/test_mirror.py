@@ -33,13 +33,11 @@ NAMED_OTHERWISE = {
 TESTED_ELSEWHERE = {
     "_speedups.py": "native/test_layout.py",  # which functions are off, where C is built
     "callers.py": "adapters/test_wsgi_answers.py",  # who stands around shows in who answers
-    "late_status.py": "adapters/test_wsgi_answers.py",
     "logs/file_descriptor.py": "core/logs/test_outputs.py",  # whole lines on pipes
     "logs/found.py": "core/logs/test_setup.py",  # what is found shows in what is set up
     "logs/sentry.py": "core/logs/test_neighbours.py",
     "logs/servers.py": "core/logs/test_setup.py",
     "logs/structlog_event.py": "core/logs/test_neighbours.py",
-    "redaction/stack.py": "core/redaction/test_redactor.py",
     "logs/access_plan.py": "core/logs/test_access_line.py",  # a plan is seen in the line alone
     "logs/fields.py": "core/logs/test_access_line.py",  # so are the fields
     "logs/formatters/redacted_record.py": "core/logs/formatters/test_json_options.py",

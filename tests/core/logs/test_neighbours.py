@@ -184,3 +184,19 @@ def test_settings_of_redaction_hold_for_structlog_and_loguru_too() -> None:
     LoguruPatcher(settings)(record)
     for text in (event["event"], record["message"]):
         assert str(text).startswith("REDACTED-")
+
+
+def test_event_whose_part_cannot_be_read_goes_without_it() -> None:
+    class Odd(dict[str, Any]):
+        def items(self) -> Any:
+            raise RuntimeError("odd")
+
+    event = SentryScrubber(Settings())({"extra": Odd(a=1), "message": "password=hunter2x"})
+    assert event == {"message": "password=REDACTED"}
+
+
+@pytest.mark.parametrize("params", [["hunter2x"], [1, 2]])
+def test_parameters_of_an_unformatted_event_are_left_out_where_they_may_be_secret(params: Any) -> None:
+    """As older releases of sentry-sdk hand it over; a text that does not fit its parameters is not known."""
+    event = SentryScrubber(Settings())({"logentry": {"message": "login with password=%s", "params": params}})
+    assert "params" not in event["logentry"]

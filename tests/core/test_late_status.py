@@ -1,0 +1,57 @@
+"""Exchanges that have failed under WSGI, and whose status a layer around us is about to decide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from obs_middleware import Exchange, Observer, Outcome, RequestInfo
+from obs_middleware.late_status import LateStatuses
+from tests.core.support import observer
+
+
+def failed(own: Observer) -> Exchange:
+    exchange = own.gateway.start(RequestInfo("GET", "/x", "", "http", lambda _: None, None, "1.1", False))
+    assert exchange is not None
+    exchange.note_error(LookupError("nothing there"))
+    return exchange
+
+
+def test_exchange_has_the_status_that_is_known_when_the_app_stops() -> None:
+    own = observer()
+    exchange, late = failed(own), LateStatuses(lambda record: None)
+    late.add(exchange, lambda: 503)
+    assert exchange.outcome is None
+    late.finish_all()
+    ended: tuple[Any, Any] = exchange.status, exchange.outcome
+    assert ended == (503, Outcome.ERROR)
+    assert not late.has_waiting
+    late.finish_all()  # nothing waits
+
+
+def test_layer_has_its_time_before_it_is_asked() -> None:
+    exchange, late = failed(observer()), LateStatuses(lambda record: None)
+    late.add(exchange, lambda: 503)
+    late.hand_over()
+    assert late.has_waiting
+    late.finish_all()
+
+
+def test_question_that_fails_is_counted_and_the_exchange_ends() -> None:
+    own = observer()
+
+    def status() -> int | None:
+        raise RuntimeError("the server is gone")
+
+    exchange, late = failed(own), LateStatuses(lambda record: None)
+    late.add(exchange, status)
+    late.finish_all()
+    assert exchange.outcome is not None
+    assert own.registry.get_sample_value("obs_internal_errors_total", {"component": "late_status"}) == 1
+
+
+def test_forked_child_discards_what_its_parent_finishes() -> None:
+    discarded: list[Any] = []
+    exchange, late = failed(observer()), LateStatuses(discarded.append)
+    late.add(exchange, lambda: 503)
+    late.clear()
+    assert (len(discarded), late.has_waiting, exchange.outcome) == (1, False, None)
