@@ -40,6 +40,10 @@ def request_info(
     except KeyError:  # PEP 3333 lets a server leave out what is empty
         said = map(get, _SAID)
     own_method, script_name, path_info, query, address = said
+    if method:  # what is known better is not asked: it may be anything
+        own_method = ""
+    if path is not None:
+        script_name = path_info = ""
     own_method, script_name, path_info = own_method or "", script_name or "", path_info or ""
     query, address = query or "", address or ""
     if not (
@@ -61,7 +65,7 @@ def request_info(
             port = int(text) if text.isdecimal() and not text[_PORT_DIGITS:] else None
         peer = address, port or None
     used: Any = scheme or get("wsgi.url_scheme") or "http"
-    protocol = get("SERVER_PROTOCOL") or ""
+    protocol = "" if http_version else get("SERVER_PROTOCOL") or ""
     return RequestInfo(
         method or own_method,
         path,

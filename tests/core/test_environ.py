@@ -111,3 +111,19 @@ def test_what_the_framework_knows_better_is_taken() -> None:
     )
     assert (info.method, info.path, info.scheme, info.http_version) == ("brew", "/café", "wss", "2")
     assert info.is_websocket
+
+
+class Unasked:
+    """A value that raises whatever it is asked."""
+
+    def __bool__(self) -> bool:
+        raise RuntimeError("asked")
+
+    __str__ = __len__ = __bool__  # type: ignore[assignment]
+
+
+def test_a_variable_is_not_asked_for_what_is_known_better() -> None:
+    names = "REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "wsgi.url_scheme", "SERVER_PROTOCOL"
+    variables = {name: Unasked() for name in names}
+    info = request_info(variables, CONTEXT_HEADERS, "GET", "/x", "https", "2")
+    assert (info.method, info.path, info.scheme, info.http_version) == ("GET", "/x", "https", "2")
