@@ -30,9 +30,18 @@ def stamp(record: logging.LogRecord, exchange: Exchange | None = None, **fields:
     source = exchange or current_exchange() or _of_request(attributes) or _of_traceback(record)
     attributes.update(dict.fromkeys(IDS), **fields)
     if source is not None:
-        attributes.update(request_id=source.request_id, correlation_id=source.correlation_id)
-        attributes.update(trace_id=source.trace_id or None, span_id=source.span_id or None)
-        added_by_app.update(source.fields)
+        try:
+            attributes.update(
+                request_id=source.request_id,
+                correlation_id=source.correlation_id,
+                trace_id=source.trace_id or None,
+                span_id=source.span_id or None,
+            )
+            added_by_app.update(source.fields)
+        except (
+            Exception
+        ):  # of an exchange that somebody has written into: the line is worth more than its IDs
+            attributes.update(dict.fromkeys(IDS))
     if exchange is None:
         attributes.update(_span_ids())
     for name, value in added_by_app.items():

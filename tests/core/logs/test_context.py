@@ -79,3 +79,11 @@ def test_bound_field_with_a_name_of_the_records_is_not_lost_and_changes_no_recor
 
 def test_extra_that_cannot_be_looked_at_does_not_cost_the_message() -> None:
     assert line(request=LocalProxy())["message"] == "paid"
+
+
+def test_exchange_that_somebody_has_written_into_costs_its_ids_and_not_the_message() -> None:
+    with started(observer()) as exchange:
+        exchange.ids = 5  # type: ignore[assignment]
+        found = line()
+    assert found["message"] == "paid"
+    assert [found[key] for key in IDS] == [None] * 4
