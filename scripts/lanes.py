@@ -33,8 +33,8 @@ TAIL_LINES = 150
 EVERYTHING = ""
 NOT_ONCE = "-m 'not once'"
 MOST = (
-    f"tests/core tests/adapters tests/native tests/conformance {NOT_ONCE}"
-    " -k 'not conformance or not (starlette or fastapi or flask or django)'"
+    f"tests/core tests/adapters tests/native tests/conformance tests/real/test_servers.py {NOT_ONCE}"
+    " -k '(not conformance or not (starlette or fastapi or flask or django)) and (not test_servers or apache)'"
 )
 
 _printing = threading.Lock()
@@ -117,7 +117,8 @@ def test_lanes() -> list[Lane]:
     """Return the lanes that run tests, the longest first.
 
     The oldest and the newest Python run all that a version can change. So does the newest but one, which most people
-    deploy. What lies between them runs the parts in which Pythons have differed, without the frameworks' conformance.
+    deploy. What lies between them runs the parts in which Pythons have differed, without the frameworks' conformance,
+    and Apache, whose mod_wsgi is for the system's own Python alone.
     """
     found = [version for version in asked("make", "-s", "versions").split() if find_python(version)]
     oldest, newest = found[0], found[-1]

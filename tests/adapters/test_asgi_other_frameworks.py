@@ -7,6 +7,8 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
+import falcon.asgi as falcon_asgi
+import litestar as litestar_package
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -18,7 +20,7 @@ from tests.core.support import python
 
 
 def litestar() -> Any:
-    module = pytest.importorskip("litestar")
+    module: Any = litestar_package
 
     async def item(request: Any) -> dict[str, int]:
         return dict(request.path_params)
@@ -50,7 +52,7 @@ def quart() -> Any:
 
 
 def falcon() -> Any:
-    module = pytest.importorskip("falcon.asgi")
+    module: Any = falcon_asgi
 
     class Item:
         async def on_get(self, request: Any, response: Any, number: int) -> None:
@@ -160,7 +162,6 @@ def serve(**settings):
 
 @pytest.mark.once
 def test_litestars_own_logging_is_no_configuration_of_the_users() -> None:
-    pytest.importorskip("litestar")
     text = python(LITESTAR + "serve(debug=True)", env={"OBS_ENVIRONMENT": "production"})
     lines = [json.loads(line) for line in text.splitlines()]
     assert {line["logger"] for line in lines} >= {"shop", "litestar", "obs.access"}
@@ -177,7 +178,6 @@ def test_litestars_own_logging_is_no_configuration_of_the_users() -> None:
     ],
 )
 def test_logging_that_is_given_to_litestar_stays(config: str) -> None:
-    pytest.importorskip("litestar")
     text = python(f"import sys\nsys.stderr = sys.stdout\n{LITESTAR}serve({config})")
     assert "logging is configured already" in text
     assert '"request_id"' not in text

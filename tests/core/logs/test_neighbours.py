@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 
 from obs_middleware import Settings, bind
 from obs_middleware.logs import JsonFormatter, LoguruPatcher, SentryScrubber, StructlogProcessor
 from tests.core.logs.support import SECRET
 from tests.core.support import Caught, caught, observer, python, started
 
-structlog = pytest.importorskip("structlog")
 SETTINGS = Settings()
 
 
@@ -36,7 +36,7 @@ def configure(*processors: Any, factory: Any = None) -> Any:
     return structlog.get_logger("shop")
 
 
-CHAINS = {
+CHAINS: dict[str, Any] = {
     "render_to_log_kwargs": [structlog.stdlib.render_to_log_kwargs],
     "wrap_for_formatter": [
         structlog.stdlib.add_log_level,
@@ -85,7 +85,8 @@ def test_structlogs_own_printer_has_ids_and_no_secrets_by_one_processor(lines: C
 
 
 def test_logurus_records_have_ids_and_no_secrets_by_one_patcher() -> None:
-    logger = pytest.importorskip("loguru").logger
+    from loguru import logger
+
     text = io.StringIO()
     logger.remove()
     number = logger.add(text, serialize=True)
@@ -121,7 +122,6 @@ def test_scrubber_hides_what_sentrys_event_has_in_its_parts() -> None:
 
 
 def test_access_line_is_no_event_of_sentrys_and_its_events_have_no_secret() -> None:
-    pytest.importorskip("sentry_sdk")
     code = f"""
 import logging, sentry_sdk
 from sentry_sdk.transport import Transport
@@ -162,7 +162,6 @@ def test_record_of_another_thread_that_was_stamped_keeps_its_ids() -> None:
 
 
 def test_sentrys_own_header_is_the_parent_where_sentry_is_there() -> None:
-    pytest.importorskip("sentry_sdk")
     import sentry_sdk  # noqa: F401
 
     from obs_middleware.tracing.propagation import remote_parent
