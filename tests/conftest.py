@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
@@ -58,6 +59,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _is_of_share(nodeid: str, share: int, shares: int) -> bool:
     """Say whether a test is one of this share; those of servers always are, one may be for one Python alone."""
     return "tests/real/" in nodeid or zlib.crc32(nodeid.encode()) % shares == share
+
+
+def pytest_collection_finish() -> None:
+    """Take the thousands of tests out of the garbage collector's sight, because many tests have it look at all."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
