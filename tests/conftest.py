@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,15 @@ _SHARED = {
     r"tests/real/test_big_page\.py::\w+\[(.+)\]": r"page of \1",
     r"tests/budget/test_garbage\.py::\w+\[(\w+)": r"garbage of \1",
 }
+
+
+@pytest.fixture(autouse=True)
+def _no_warning_waits() -> Iterator[None]:
+    """Let no test be told of an `OTEL_*` variable that one before it had set: such warnings wait for logging."""
+    yield
+    settings_of_others = sys.modules.get("obs_middleware.settings.otel")
+    if settings_of_others is not None:
+        settings_of_others.show_warnings()
 
 
 def pytest_configure(config: pytest.Config) -> None:
