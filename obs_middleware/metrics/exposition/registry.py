@@ -55,6 +55,25 @@ def blocks(registry: Any, page_format: Format, report: Report | None = None) -> 
         yield EOF
 
 
+def families(registry: Any, report: Report | None = None) -> Iterator[Metric]:
+    """Yield the same as prometheus-client's families.
+
+    Args:
+        report: as for `blocks`.
+    """
+    collectors = _collectors(registry)
+    if collectors is None:
+        yield from registry.collect()
+        return
+    for collector in collectors:
+        try:
+            yield from collector.collect()
+        except Exception as error:
+            if report is None:
+                raise
+            report("collector", error)
+
+
 def _collectors(registry: Any) -> list[Any] | None:
     """Return the collectors of a registry in its order; None when it has to be asked itself."""
     kind = type(registry)
