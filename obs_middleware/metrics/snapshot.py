@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from obs_middleware.metrics.exposition.registry import blocks, families
+from obs_middleware.metrics.sharing import sharing
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -39,6 +40,7 @@ class Snapshot:
         self.taken = time.time()
         self._registry = registry
         self._report = report
+        self._shared = sharing.take(registry)
 
     @classmethod
     def of(cls, registry: Any, report: Report | None = None) -> Snapshot:
@@ -47,11 +49,13 @@ class Snapshot:
 
     def __iter__(self) -> Iterator[Metric]:
         """Yield the families with their samples; call it once for each snapshot."""
-        return families(self._registry, self._report)
+        return families(self._registry, self._report) if self._shared is None else self._shared.families()
 
     def blocks(self, page_format: Format) -> Iterator[str]:
         """Yield the same as the text of a page, a few series at a time: much faster than encoding families."""
-        return blocks(self._registry, page_format, self._report)
+        if self._shared is None:
+            return blocks(self._registry, page_format, self._report)
+        return self._shared.blocks(page_format)
 
     def value(self, name: str, labels: Mapping[str, str] | None = None) -> float | None:
         """Return the value of one sample by its whole name (`orders_total`), None where there is none."""

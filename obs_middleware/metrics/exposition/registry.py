@@ -39,7 +39,7 @@ def blocks(registry: Any, page_format: Format, report: Report | None = None) -> 
     Args:
         report: is told of a collector that has raised; without it, the exception is raised.
     """
-    collectors = _collectors(registry)
+    collectors = collectors_of(registry)
     if collectors is None:
         for family in registry.collect():
             yield from page_format.parts(family)
@@ -61,7 +61,7 @@ def families(registry: Any, report: Report | None = None) -> Iterator[Metric]:
     Args:
         report: as for `blocks`.
     """
-    collectors = _collectors(registry)
+    collectors = collectors_of(registry)
     if collectors is None:
         yield from registry.collect()
         return
@@ -74,7 +74,7 @@ def families(registry: Any, report: Report | None = None) -> Iterator[Metric]:
             report("collector", error)
 
 
-def _collectors(registry: Any) -> list[Any] | None:
+def collectors_of(registry: Any) -> list[Any] | None:
     """Return the collectors of a registry in its order; None when it has to be asked itself."""
     kind = type(registry)
     if getattr(kind, "collect", None) is not CollectorRegistry.collect or "collect" in vars(registry):
