@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from threading import Lock, RLock
 from typing import TYPE_CHECKING
@@ -92,8 +92,8 @@ class Instruments(Collector):
 
     def count_in(self) -> None:
         """Count in the requests that have started."""
-        if not sharing.is_decided:
-            sharing.decide()
+        if sharing.is_due:
+            sharing.look_in_flush()
         started, active = self.started, self.active
         next_key = started.popleft
         with self.lock:
@@ -148,13 +148,24 @@ class HttpMetrics:
         ConfigError: another Observer uses the registry with other buckets, or another library has taken a name.
     """
 
-    __slots__ = ("_max_series", "begin", "instruments")
+    __slots__ = ("__weakref__", "_max_series", "begin", "instruments")
 
     def __init__(self, registry: CollectorRegistry, *, buckets: tuple[float, ...], max_series: int) -> None:
         self.instruments = _instruments(registry, buckets)
         # Notes a request that starts, by its active key; it is counted in with others.
-        self.begin = self.instruments.started.append
+        self.begin: Callable[[ActiveKey], object] = self.instruments.started.append
         self._max_series = max_series
+        sharing.look_at_first_request(self)
+
+    def look_for_workers(self) -> None:
+        """Find out whether other processes belong to this one, and join them."""
+        sharing.look()
+
+    def begin_first(self, active_key: ActiveKey) -> None:
+        """Note the first request of a process; what it counts, others see from the beginning."""
+        self.begin = self.instruments.started.append
+        self.begin(active_key)
+        sharing.look()
 
     @fast("http.c: http_record")
     def record(self, records: Iterator[RequestRecord]) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, MutableSequence
 from threading import Lock
+from time import monotonic
 from typing import TYPE_CHECKING, Any
-from weakref import ref
+from weakref import WeakSet, ref
 
 from obs_middleware import process
 from obs_middleware.queue import between_flushes, flush
@@ -22,13 +23,15 @@ if TYPE_CHECKING:
 
     from obs_middleware.errors import Report
     from obs_middleware.metrics.exposition.shared import SharedRegistry
-    from obs_middleware.metrics.http import Instruments
+    from obs_middleware.metrics.http import HttpMetrics, Instruments
     from obs_middleware.metrics.table import ResultLabels
     from obs_middleware.record import RequestRecord
+    from obs_middleware.workers.cells import Cells
     from obs_middleware.workers.service import Service
 
 ROW_CELLS = 1 << 20  # an exemplar's place in a table: the row times this, and its cell there
 
+_PUBLISHED_SECONDS = 1.0  # between two publications where nobody can ask for one
 _logger = logging.getLogger("obs")
 
 
@@ -36,11 +39,13 @@ class Sharing:
     """Whether this process shares its metrics, and with whom.
 
     Attributes:
-        is_decided: whether that is known of this process; a fork makes it unknown.
+        is_due: whether there is something to do at the next flush.
     """
 
     def __init__(self) -> None:
-        self.is_decided = False
+        self.is_due = True
+        self._is_decided = False
+        self._next_publication = 0.0
         self.service: Service | None = None
         self._workers = service.ALONE
         self._root: str | None = None
@@ -48,6 +53,8 @@ class Sharing:
         self._lock = Lock()
         self._shared: list[tuple[ref[CollectorRegistry], ref[Instruments]]] = []
         self._has_observer = False
+        self._is_forked = False
+        self._metrics: WeakSet[HttpMetrics] = WeakSet()
         process.on_fork(in_child=self._begin_anew)
         process.on_exit(self._close)
 
@@ -56,7 +63,7 @@ class Sharing:
         number = len(self._shared)
         self._shared.append((ref(registry), ref(instruments)))
         if self.service is not None:
-            self._move(self.service, number, registry, instruments)
+            self._move(self.service.cells, number, registry, instruments)
         return number
 
     @property
@@ -67,24 +74,42 @@ class Sharing:
             if live[0] is not None and live[1] is not None:
                 yield number, live[0], live[1]
 
+    def look_at_first_request(self, metrics: HttpMetrics) -> None:
+        """Have a process decide before it counts its first request, also in each forked child."""
+        self._metrics.add(metrics)
+        metrics.begin = metrics.begin_first
+
+    def look(self) -> None:
+        """Decide, unless that is done."""
+        if not self._is_decided:
+            between_flushes(self.look_in_flush)
+
+    def look_in_flush(self) -> None:
+        """Decide, unless that is done, and publish from time to time where no thread answers others."""
+        if not self._is_decided:
+            self._decide()
+        if self.is_due and monotonic() >= self._next_publication:
+            self._next_publication = monotonic() + _PUBLISHED_SECONDS
+            self._publish()
+
     def configure(self, *, workers: str, directory: str | None, report: Report) -> None:
         """Take the settings of the process's first Observer."""
         if not self._has_observer:
             self._has_observer = True
             self._workers, self._root, self._report = workers, directory, report
 
-    def decide(self) -> None:
+    def _decide(self) -> None:
         """Find out who belongs to this process, once, and join them; for whoever holds the flush lock."""
         with self._lock:
-            if self.is_decided:
+            if self._is_decided:
                 return
-            self.is_decided = True
+            self._is_decided, self.is_due = True, False
             if self._workers == service.ALONE:
                 return
             try:
                 self._join()
             except Exception as error:
-                self.service = None
+                self.service, self.is_due = None, False
                 _logger.warning(
                     "obs-middleware: the metrics are those of this process alone, because the directory that its "
                     "workers share can't be used: %s. Set OBS_METRICS_DIRECTORY to one that is writable and has room",
@@ -97,28 +122,47 @@ class Sharing:
         directory = service.find(self._workers, self._root) if values.is_replaceable() else None
         if directory is None:
             return
+        self.is_due = process.stands_still_between_requests()
         joined = service.Service(
-            directory, publish=self.publish, answers=not process.stands_still_between_requests()
+            directory,
+            publish=self.publish,
+            answers=not self.is_due,
+            inherited=self._write_all if self._is_forked else None,
         )
+        if self._is_forked:
+            self._forget_inherited()
         self.service = joined
-        values.places.open(joined.cells, self._report)
-        for number, registry, instruments in self.registries:
-            self._move(joined, number, registry, instruments)
+        self._write_all(joined.cells)
 
-    def _move(
-        self, joined: Service, number: int, registry: CollectorRegistry, instruments: Instruments
-    ) -> None:
+    def _write_all(self, cells: Cells) -> None:
+        """Write all numbers to cells, and there from now on."""
+        from obs_middleware.metrics import values
+
+        values.places.open(cells, self._report)
+        for number, registry, instruments in self.registries:
+            self._move(cells, number, registry, instruments)
+
+    def _forget_inherited(self) -> None:
+        """Begin with nothing counted, because what the parent had counted is counted once."""
+        from obs_middleware.metrics import values
+
+        values.places.begin_anew()
+        for _, registry, instruments in self.registries:
+            values.install(_collectors_of(registry))
+            instruments.table.begin_anew()
+        values.places.begin_anew()
+
+    def _move(self, cells: Cells, number: int, registry: CollectorRegistry, instruments: Instruments) -> None:
         from obs_middleware.metrics import values
 
         values.install(_collectors_of(registry))
-        instruments.table.move(_Storage(joined, table_name(number, instruments), self._report))
+        instruments.table.move(_Storage(cells, table_name(number, instruments), self._report))
 
     def take(self, registry: Any) -> SharedRegistry | None:
         """Return what a registry has over all workers now; None where this process is alone."""
         process.notice_fork()
         flush()
-        if not self.is_decided:
-            between_flushes(self.decide)
+        self.look()
         if self.service is not None:
             for _, known, instruments in self.registries:
                 if known is registry:
@@ -129,9 +173,12 @@ class Sharing:
 
     def publish(self) -> None:
         """Bring up to date what this process has for the others."""
+        flush()
+        self._publish()
+
+    def _publish(self) -> None:
         from obs_middleware.metrics.published import document
 
-        flush()
         if self.service is not None:
             documents = {
                 str(number): document(registry, instruments, self._report)
@@ -142,8 +189,11 @@ class Sharing:
     def _begin_anew(self) -> None:
         """Be nobody's member in a forked child, until it serves; its parent goes on with what it has."""
         self._lock = Lock()
-        self.is_decided = False
+        self._is_decided, self.is_due = False, True
         joined, self.service = self.service, None
+        self._is_forked = joined is None
+        for metrics in self._metrics:
+            metrics.begin = metrics.begin_first
         if joined is not None:
             from obs_middleware.metrics import values
 
@@ -163,8 +213,8 @@ class Sharing:
 class _Storage:
     """Keeps a table in the cells of a service."""
 
-    def __init__(self, joined: Service, name: str, report: Report) -> None:
-        self._cells = joined.cells
+    def __init__(self, cells: Cells, name: str, report: Report) -> None:
+        self._cells = cells
         self._name = name
         self._report = report
         self._line: tuple[Any, ...] = ()

@@ -27,7 +27,17 @@ class CellValue:
 
     _multiprocess = False
 
-    __slots__ = ("__weakref__", "_at", "_cells", "_exemplar", "_lock", "_series", "_value", "is_dated")
+    __slots__ = (
+        "__weakref__",
+        "_at",
+        "_cells",
+        "_exemplar",
+        "_lock",
+        "_series",
+        "_value",
+        "is_dated",
+        "is_gauge",
+    )
 
     def __init__(
         self,
@@ -46,6 +56,7 @@ class CellValue:
         self._cells: Any = None
         self._at = 0
         self._series: Any = None
+        self.is_gauge = typ == "gauge"
         self.is_dated = multiprocess_mode in DATED
         names, own, le = tuple(labelnames), tuple(labelvalues), None
         if typ == "histogram" and name.endswith("_bucket"):
@@ -86,6 +97,11 @@ class CellValue:
         with self._lock:
             return self._exemplar
 
+    @property
+    def has_cell(self) -> bool:
+        """Tell whether others can read it."""
+        return self._cells is not None
+
     def put(self, cells: Any, at: int) -> None:
         """Write the number to a cell, and there from now on."""
         with self._lock:
@@ -96,7 +112,7 @@ class CellValue:
         """Begin with no cell, in a child whose parent goes on with it; a gauge keeps what it was set to."""
         self._lock = Lock()
         self._cells = None
-        if self._series is None or self._series.family.type != "gauge":
+        if not self.is_gauge:
             self._value = 0.0
 
     def __del__(self) -> None:
@@ -172,6 +188,7 @@ class Places:
         with self._lock:
             cells = self._cells
             if cells is None:
+                self._values.add(value)
                 return
             try:
                 series = self._series_of(cells, key, labels, slot, stride=2 if value.is_dated else 1)
@@ -277,15 +294,19 @@ def _replace(child: Any) -> None:
     for name, new in vars(aside).items():
         old = vars(child)[name]
         if isinstance(old, list) and isinstance(new, list):
-            if any(isinstance(one, values.MutexValue) for one in old):
+            if any(map(_is_without_cell, old)):
                 setattr(child, name, new)
                 for before, after in zip(old, new, strict=True):
                     _move(before, after)
-        elif isinstance(old, values.MutexValue):
+        elif _is_without_cell(old):
             setattr(child, name, new)
             _move(old, new)
     if created is not None:
         child._created = created
+
+
+def _is_without_cell(value: Any) -> bool:
+    return isinstance(value, values.MutexValue) or (isinstance(value, CellValue) and not value.has_cell)
 
 
 def _move(old: Any, new: CellValue) -> None:

@@ -27,6 +27,7 @@ class Index(msgspec.Struct, frozen=True):
 
     number: int = 0
     members: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()  # whose counts from before they have forked are in it
 
     @property
     def name(self) -> str | None:
@@ -42,8 +43,12 @@ def read_index(directory: Directory) -> Index:
         return Index()
 
 
-def fold(directory: Directory, dead: Iterable[str]) -> Index:
-    """Add dead members to the archive and remove their files; for whoever holds the lock alone."""
+def fold(directory: Directory, dead: Iterable[str], *, parent: str | None = None) -> Index:
+    """Add dead members to the archive and remove their files; for whoever holds the lock alone.
+
+    Args:
+        parent: the name of one of them that is a parent from before it has forked.
+    """
     index = read_index(directory)
     left = [name for name in dead if name in index.members]
     new = [name for name in dead if name not in index.members]
@@ -51,7 +56,8 @@ def fold(directory: Directory, dead: Iterable[str]) -> Index:
         names = [index.name] if index.name else []
         merge = Merge()
         merge.read([Reader(directory.path, name) for name in (*names, *new)])
-        old, index = index, Index(index.number + 1, tuple(new))
+        parents = index.parents if parent is None else (*index.parents, parent)
+        old, index = index, Index(index.number + 1, tuple(new), parents)
         _write(directory, str(index.name), merge)
         _replace(directory, index)
         if old.name:

@@ -17,6 +17,8 @@ _RELOADERS = (
     "WERKZEUG_RUN_MAIN",
 )  # Django's and Werkzeug's: one process, started again and again
 
+_RENAMED = "gunicorn: master"
+
 
 class Process(NamedTuple):
     """What tells a process from a later one that has got the same ID."""
@@ -58,7 +60,7 @@ def facts(pid: int) -> Process | None:
 
 def _of_uwsgi() -> int | None:
     uwsgi = sys.modules.get("uwsgi")
-    if uwsgi is None or getattr(uwsgi, "numproc", 1) < 2:
+    if uwsgi is None or getattr(uwsgi, "numproc", 1) < 2 or uwsgi.worker_id() == 0:  # 0: the master
         return None
     workers = uwsgi.workers()  # the first has started the others where there is no master
     return uwsgi.masterpid() or (workers[0]["pid"] if workers else None)
@@ -75,8 +77,8 @@ def _of_fork() -> int | None:
     parent = os.getppid()
     if any(name in os.environ for name in _RELOADERS):
         return None
-    if "gunicorn.arbiter" in sys.modules:  # renames its processes where setproctitle is installed
-        return parent
     own, other = facts(os.getpid()), facts(parent)
-    is_same = own is not None and other is not None and own.command == other.command
-    return parent if is_same else None
+    if own is None or other is None:
+        return None
+    # gunicorn renames its processes where setproctitle is installed.
+    return parent if other.command == own.command or other.command.startswith(_RENAMED) else None

@@ -27,6 +27,7 @@ class Service:
     Args:
         publish: brings what this process has published up to date, when another asks.
         answers: whether a thread of ours runs between requests, and so can answer.
+        inherited: writes what the parent had counted when it forked, which the first of its children alone counts.
 
     Attributes:
         number: of this worker, the lowest that no other living one has.
@@ -35,13 +36,22 @@ class Service:
         OSError: the directory can't be used, or is full.
     """
 
-    def __init__(self, shared: Directory, *, publish: Callable[[], object], answers: bool) -> None:
+    def __init__(
+        self,
+        shared: Directory,
+        *,
+        publish: Callable[[], object],
+        answers: bool,
+        inherited: Callable[[Cells], object] | None = None,
+    ) -> None:
         self._directory = shared
         self._publish = publish
         with shared.locked(is_exclusive=True):
             living = self._fold_dead()
             if not living and shared.path.name.startswith("g-"):
                 _begin_anew(shared)
+            if inherited is not None:
+                self._count_inherited(inherited)
             self.number = _free_number(living)
             self.name = f"w{self.number}-{os.getpid()}-{time.time_ns():x}"
             self._lock_file = locks.hold(shared.path / f"{self.name}.lock")
@@ -55,6 +65,17 @@ class Service:
         self._readers: dict[str, Reader] = {}
         self._merge = Merge()
         self._reading = Lock()
+
+    def _count_inherited(self, write: Callable[[Cells], object]) -> None:
+        parent = membership.facts(os.getppid())
+        name = f"w0-{parent.name if parent else os.getppid()}"
+        if name in archive.read_index(self._directory).parents:
+            return
+        self._directory.remove(name)  # of one who has died in the middle
+        cells = Cells(self._directory.path / name)
+        write(cells)
+        cells.close()
+        archive.fold(self._directory, [name], parent=name)
 
     def _answer(self) -> calls.Answers | None:
         with contextlib.suppress(OSError, RuntimeError):

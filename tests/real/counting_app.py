@@ -11,7 +11,7 @@ from prometheus_client import Counter, Gauge, Histogram
 orders = Counter("orders", "Orders taken.", ("status",))
 depth = Gauge("depth", "Waiting in the queue.", multiprocess_mode="livesum")
 latency = Histogram("shop_latency_seconds", "Time taken.", buckets=(0.1, 1.0))
-orders.labels("imported")
+orders.labels("imported").inc()
 
 from obs_asgi import ObservabilityMiddleware as AsgiMiddleware  # noqa: E402
 from obs_wsgi import ObservabilityMiddleware as WsgiMiddleware  # noqa: E402
