@@ -166,10 +166,19 @@ class Sharing:
         if self.service is not None:
             for _, known, instruments in self.registries:
                 if known is registry:
-                    from obs_middleware.metrics.exposition.shared import SharedRegistry
-
-                    return SharedRegistry(self.service, known, instruments)
+                    return self._take(self.service, known, instruments)
         return None
+
+    def _take(
+        self, joined: Service, registry: CollectorRegistry, instruments: Instruments
+    ) -> SharedRegistry | None:
+        from obs_middleware.metrics.exposition.shared import SharedRegistry
+
+        try:
+            return SharedRegistry(joined, registry, instruments)
+        except OSError as error:  # somebody has removed the directory
+            self._report("workers", error)
+            return None
 
     def publish(self) -> None:
         """Bring up to date what this process has for the others."""
@@ -184,7 +193,10 @@ class Sharing:
                 str(number): document(registry, instruments, self._report)
                 for number, registry, instruments in self.registries
             }
-            self.service.write(documents)
+            try:
+                self.service.write(documents)
+            except OSError as error:  # full: what was published before stays
+                self._report("workers", error)
 
     def _begin_anew(self) -> None:
         """Be nobody's member in a forked child, until it serves; its parent goes on with what it has."""

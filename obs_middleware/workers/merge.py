@@ -110,11 +110,11 @@ class Family:
         total: Sequence[float] = [0.0] * (len(numbers) * len(self.slots))
         has_gaps = self._look_for_gaps()
         for reader in readers:
-            if reader.name in self._parts:
-                values = self.values(reader, numbers)
-                if ABSENT in values:
-                    has_gaps = True
-                    values = [0.0 if value == ABSENT else value for value in values]
+            values = self.values(reader, numbers)
+            if ABSENT in values:
+                has_gaps = True
+                values = [0.0 if value == ABSENT else value for value in values]
+            if values:
                 total = list(map(add, total, values))
         return self._those_of(numbers, total, readers) if has_gaps else (list(numbers), total)
 
@@ -134,8 +134,7 @@ class Family:
     ) -> tuple[list[int], list[float]]:
         seen: set[int] = set()
         for reader in readers:
-            if reader.name in self._parts:
-                seen.update(self._present(reader, numbers, self.values(reader, numbers)))
+            seen.update(self._present(reader, numbers, self.values(reader, numbers)))
         left = [number for number in numbers if number in seen]
         width, start = len(self.slots), numbers.start
         return left, [
@@ -145,28 +144,30 @@ class Family:
         ]
 
     def values(self, reader: Reader, numbers: range) -> Sequence[float]:
-        """Return what one member has in the slots of some series, 0 for those that it has not."""
+        """Return what a member has in the slots of some series, 0 for those that it lacks; nothing if it has left."""
         key = reader.name, numbers.start // BLOCK
         get = self._getters.get(key)
-        size = len(numbers) * len(self.slots)
         if get is None or len(numbers) < BLOCK:
-            cells = self._parts[reader.name].cells_of(self.slots, numbers, self._width)
-            get = self._getters[key] = _getter(cells)
-        return get(reader.doubles) if size else ()
+            part = self._parts.get(reader.name)
+            if part is None or not self.slots:
+                return ()
+            get = self._getters[key] = _getter(part.cells_of(self.slots, numbers, self._width))
+        return get(reader.doubles)
 
     def each(self, readers: Iterable[Reader], numbers: range) -> Iterator[tuple[Reader, int, float, float]]:
         """Yield the member, the series, its value and when it was set, for all that members have; for gauges."""
         for reader in readers:
-            if reader.name not in self._parts:
-                continue
             values = self.values(reader, numbers)
-            firsts = self._parts[reader.name].first_cells
+            part = self._part(reader.name) if self._width == 2 and values else None
             for number in self._present(reader, numbers, values):
-                dated = reader.doubles[firsts[number] + 1] if self._width == 2 else 0.0
+                dated = 0.0 if part is None else reader.doubles[part.first_cells[number] + 1]
                 yield reader, number, values[number - numbers.start], dated
 
     def _present(self, reader: Reader, numbers: range, values: Sequence[float]) -> list[int]:
-        firsts, width = self._parts[reader.name].first_cells, len(self.slots)
+        part = self._parts.get(reader.name)
+        if part is None or not values:
+            return []
+        firsts, width = part.first_cells, len(self.slots)
         return [
             number
             for number in numbers

@@ -57,8 +57,9 @@ class Reader:
 
     def answered(self) -> float:
         """Return which call the member has answered last."""
-        self._remap()
-        return self._map.cast("d")[cells.ANSWERED]
+        if not self._map:
+            self._remap()
+        return self._map.cast("d")[cells.ANSWERED] if self._map else 0.0
 
     def _remap(self) -> None:
         with open(f"{self._path}.cells", "rb") as file:
