@@ -186,13 +186,16 @@ class Sharing:
         self._publish()
 
     def _publish(self) -> None:
+        from obs_middleware.metrics import values
         from obs_middleware.metrics.published import document
 
         if self.service is not None:
-            documents = {
+            documents: dict[str, Any] = {
                 str(number): document(registry, instruments, self._report)
                 for number, registry, instruments in self.registries
             }
+            known = {name for one in documents.values() for name, *_ in one["names"]}
+            documents["elsewhere"] = sorted(values.places.names - known)  # in registries that nobody observes
             try:
                 self.service.write(documents)
             except OSError as error:  # full: what was published before stays

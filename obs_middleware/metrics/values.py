@@ -161,6 +161,11 @@ class Places:
         self._removed: dict[tuple[int, tuple[str, ...]], int] = {}  # cells by family and labels
         self._values: WeakSet[CellValue] = WeakSet()
 
+    @property
+    def names(self) -> set[str]:
+        """Return the names of all metrics that have cells, whichever registry they are in."""
+        return {key[0] for key in list(self._families)}
+
     def open(self, cells: Cells, report: Any) -> None:
         """Give all values that are made from now on a cell.
 

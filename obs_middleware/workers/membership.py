@@ -17,6 +17,7 @@ _RELOADERS = (
     "WERKZEUG_RUN_MAIN",
 )  # Django's and Werkzeug's: one process, started again and again
 
+_PROC = "/proc"
 _RENAMED = "gunicorn: master"
 
 
@@ -41,9 +42,9 @@ def supervisor() -> Process | None:
 
 def facts(pid: int) -> Process | None:
     """Return what the system knows of a process; None where there is none with this ID."""
-    folder = Path("/proc", str(pid))
+    folder = Path(_PROC, str(pid))
     try:
-        if Path("/proc/self/stat").exists():
+        if Path(_PROC, "self/stat").exists():
             # The name of the command is in parentheses, and may have some itself (proc(5)).
             fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
             command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")

@@ -40,11 +40,11 @@ class SharedRegistry:
         self._instruments = instruments
         self._merge: Merge = joined.read()
         number = str(instruments.number)
+        published = joined.published()
         self._published: dict[int, Any] = {
-            worker: documents[number]
-            for worker, documents in joined.published().items()
-            if number in documents
+            worker: documents[number] for worker, documents in published.items() if number in documents
         }
+        self._placed = {name for documents in published.values() for name in _names_in(documents)}
         self._own = joined.name
 
     def families(self) -> Iterator[Metric]:
@@ -92,6 +92,13 @@ class SharedRegistry:
     def _names(self) -> Iterator[tuple[str, str, str]]:
         """Yield name, type and documentation of all metrics in cells, of which some worker knows that they are ours."""
         seen = set()
+        if self._instruments.number == 0:
+            for family in list(
+                self._merge.families.values()
+            ):  # of dead workers, which nobody else has made yet
+                if family.key.name not in self._placed | seen:
+                    seen.add(family.key.name)
+                    yield family.key.name, family.key.type, family.documentation
         for published in self._published.values():
             for name, kind, documentation in published["names"]:
                 if name not in seen:
@@ -153,6 +160,12 @@ class SharedRegistry:
         for name, family in merged.items():
             family.samples = list(samples[name].values())
             yield family
+
+
+def _names_in(documents: dict[str, Any]) -> Iterator[str]:
+    """Yield the names of all metrics of a worker of which is known in which registry they are."""
+    for number, published in documents.items():
+        yield from published if number == "elsewhere" else (name for name, *_ in published["names"])
 
 
 def _add(samples: dict[Any, Any], family: Metric, mode: str, worker: int) -> None:

@@ -245,3 +245,32 @@ def test_a_process_that_is_told_to_be_alone_is(tmp_path: Path) -> None:
 
 def test_samples_reads_what_a_page_has() -> None:
     assert samples('# HELP a\na{b="c d"} 1.0 # {x="y"} 2\n') == {'a{b="c d"}': 1.0}
+
+
+def test_metrics_of_registries_that_nobody_observes_are_on_no_page(group: Workers) -> None:
+    private = """
+from prometheus_client import CollectorRegistry
+hidden = Counter("hidden", "x", registry=CollectorRegistry())
+"""
+    one, two = group.start(private), group.start(private)
+    one.do("hidden.inc()")
+    one.do("exec(\"later = Counter('later', 'x', registry=CollectorRegistry()); later.inc()\", globals())")
+    assert not {"hidden_total", "later_total"} & two.numbers().keys()
+
+
+def test_each_observer_shows_its_own_registry(group: Workers) -> None:
+    second = """
+from prometheus_client import CollectorRegistry
+other = CollectorRegistry()
+apart = Counter('apart', 'x', registry=other)
+"""
+    one, two = group.start(second), group.start(second)
+    for worker in (one, two):
+        worker.do("exec('first = own; own = Observer(registry=other, access_log=False)', globals())")
+        worker.do("apart.inc(); serve('/other')")
+    found = two.numbers()
+    assert (found["apart_total"], found[http("/other")]) == (2, 2)
+    two.do("exec('own = first', globals())")
+    found = two.numbers()
+    assert "apart_total" not in found
+    assert http("/other") not in found

@@ -106,8 +106,8 @@ class Workers:
         self.folder = folder
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("OBS_M", "OTEL_"))}
         path = f"{ROOT}:{ROOT / 'adapters'}"
-        self._env = clean | {"PYTHONPATH": path, "OBS_METRICS_WORKERS": "shop", **settings}
-        self._env.setdefault("OBS_METRICS_DIRECTORY", str(folder))
+        self.env = clean | {"PYTHONPATH": path, "OBS_METRICS_WORKERS": "shop", **settings}
+        self.env.setdefault("OBS_METRICS_DIRECTORY", str(folder))
         self._started: list[Worker] = []
 
     def start(self, before: str = "", **settings: str) -> Worker:
@@ -116,7 +116,7 @@ class Workers:
         Args:
             before: code that it runs before it imports us.
         """
-        worker = Worker(before, self._env | settings)
+        worker = Worker(before, self.env | settings)
         self._started.append(worker)
         return worker
 
