@@ -161,7 +161,11 @@ class HttpMetrics:
         """Find out whether other processes belong to this one, and join them."""
         sharing.look()
 
-    def begin_first(self, active_key: ActiveKey) -> None:
+    def start_anew(self) -> None:
+        """Have the next request looked at as the first of its process."""
+        self.begin = self._begin_first
+
+    def _begin_first(self, active_key: ActiveKey) -> None:
         """Note the first request of a process; what it counts, others see from the beginning."""
         self.begin = self.instruments.started.append
         self.begin(active_key)

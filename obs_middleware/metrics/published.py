@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from obs_middleware.errors import Report
-    from obs_middleware.metrics.http import Instruments
+    from obs_middleware.metrics.table_storage import SharedInstruments
 
 # How the samples of several workers become one: each with the label `worker`, one for all, added up.
 PER_WORKER, SAME, SUM = "worker", "same", "sum"
 
 
-def document(registry: CollectorRegistry, instruments: Instruments, report: Report) -> dict[str, Any]:
+def document(registry: CollectorRegistry, instruments: SharedInstruments, report: Report) -> dict[str, Any]:
     """Return the names of all metrics that are in cells, and the families of everything else."""
     names: list[tuple[str, str, str]] = []
     families: list[Any] = []
@@ -80,7 +80,7 @@ def _exemplar(exemplar: Any) -> Any:
     return [exemplar.labels, _number(exemplar.value), timestamp]
 
 
-def _active(instruments: Instruments) -> Metric:
+def _active(instruments: SharedInstruments) -> Metric:
     gauge = active_requests()
     for labels, number in instruments.active_now():
         gauge.add_metric(labels, number)

@@ -7,32 +7,34 @@ forked its workers. One that is alone finds that out once and changes nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, MutableSequence
+from collections.abc import Iterator
 from threading import Lock
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet, ref
 
 from obs_middleware import process
+from obs_middleware.metrics.table_storage import TableStorage, table_name
 from obs_middleware.queue import between_flushes, flush
 from obs_middleware.workers import service
-from obs_middleware.workers.cells import TABLE
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from obs_middleware.errors import Report
-    from obs_middleware.metrics.exposition.shared import SharedRegistry
-    from obs_middleware.metrics.http import HttpMetrics, Instruments
-    from obs_middleware.metrics.table import ResultLabels
-    from obs_middleware.record import RequestRecord
+    from obs_middleware.metrics.table_storage import SharedInstruments
     from obs_middleware.workers.cells import Cells
     from obs_middleware.workers.service import Service
 
-ROW_CELLS = 1 << 20  # an exemplar's place in a table: the row times this, and its cell there
 
 _PUBLISHED_SECONDS = 1.0  # between two publications where nobody can ask for one
 _logger = logging.getLogger("obs")
+
+
+class _Starting(Protocol):
+    """What notes requests that start."""
+
+    def start_anew(self) -> None: ...
 
 
 class Sharing:
@@ -51,14 +53,14 @@ class Sharing:
         self._root: str | None = None
         self._report: Report = _no_report
         self._lock = Lock()
-        self._shared: list[tuple[ref[CollectorRegistry], ref[Instruments]]] = []
+        self._shared: list[tuple[ref[CollectorRegistry], ref[SharedInstruments]]] = []
         self._has_observer = False
         self._is_forked = False
-        self._metrics: WeakSet[HttpMetrics] = WeakSet()
+        self._metrics: WeakSet[_Starting] = WeakSet()
         process.on_fork(in_child=self._begin_anew)
         process.on_exit(self._close)
 
-    def add(self, registry: CollectorRegistry, instruments: Instruments) -> int:
+    def add(self, registry: CollectorRegistry, instruments: SharedInstruments) -> int:
         """Take in a registry; return its number, which is the same in all workers, because they make the same."""
         number = len(self._shared)
         self._shared.append((ref(registry), ref(instruments)))
@@ -67,17 +69,17 @@ class Sharing:
         return number
 
     @property
-    def registries(self) -> Iterator[tuple[int, CollectorRegistry, Instruments]]:
+    def registries(self) -> Iterator[tuple[int, CollectorRegistry, SharedInstruments]]:
         """Yield the registries that are still used, with their numbers and instruments."""
         for number, (registry, instruments) in enumerate(list(self._shared)):
             live = registry(), instruments()
             if live[0] is not None and live[1] is not None:
                 yield number, live[0], live[1]
 
-    def look_at_first_request(self, metrics: HttpMetrics) -> None:
+    def look_at_first_request(self, metrics: _Starting) -> None:
         """Have a process decide before it counts its first request, also in each forked child."""
         self._metrics.add(metrics)
-        metrics.begin = metrics.begin_first
+        metrics.start_anew()
 
     def look(self) -> None:
         """Decide, unless that is done."""
@@ -152,33 +154,27 @@ class Sharing:
             instruments.table.begin_anew()
         values.places.begin_anew()
 
-    def _move(self, cells: Cells, number: int, registry: CollectorRegistry, instruments: Instruments) -> None:
+    def _move(
+        self, cells: Cells, number: int, registry: CollectorRegistry, instruments: SharedInstruments
+    ) -> None:
         from obs_middleware.metrics import values
 
         values.install(_collectors_of(registry))
-        instruments.table.move(_Storage(cells, table_name(number, instruments), self._report))
+        instruments.table.move(TableStorage(cells, table_name(number, instruments), self._report))
 
-    def take(self, registry: Any) -> SharedRegistry | None:
-        """Return what a registry has over all workers now; None where this process is alone."""
+    def of(self, registry: Any) -> tuple[Service, CollectorRegistry, SharedInstruments] | None:
+        """Return what a registry is shared by; None where this process is alone."""
         process.notice_fork()
         flush()
         self.look()
-        if self.service is not None:
-            for _, known, instruments in self.registries:
-                if known is registry:
-                    return self._take(self.service, known, instruments)
+        for _, known, instruments in self.registries if self.service is not None else ():
+            if known is registry and self.service is not None:
+                return self.service, known, instruments
         return None
 
-    def _take(
-        self, joined: Service, registry: CollectorRegistry, instruments: Instruments
-    ) -> SharedRegistry | None:
-        from obs_middleware.metrics.exposition.shared import SharedRegistry
-
-        try:
-            return SharedRegistry(joined, registry, instruments)
-        except OSError as error:  # somebody has removed the directory
-            self._report("workers", error)
-            return None
+    def report(self, error: Exception) -> None:
+        """Count and log that numbers of other processes could not be had."""
+        self._report("workers", error)
 
     def publish(self) -> None:
         """Bring up to date what this process has for the others."""
@@ -208,7 +204,7 @@ class Sharing:
         joined, self.service = self.service, None
         self._is_forked = joined is None
         for metrics in self._metrics:
-            metrics.begin = metrics.begin_first
+            metrics.start_anew()
         if joined is not None:
             from obs_middleware.metrics import values
 
@@ -223,45 +219,6 @@ class Sharing:
             from obs_middleware.metrics import values
 
             values.places.close()
-
-
-class _Storage:
-    """Keeps a table in the cells of a service."""
-
-    def __init__(self, cells: Cells, name: str, report: Report) -> None:
-        self._cells = cells
-        self._name = name
-        self._report = report
-        self._line: tuple[Any, ...] = ()
-
-    def rows(self, count: int, cells: int) -> tuple[MutableSequence[int], MutableSequence[float]]:
-        from obs_middleware.metrics.table import HISTOGRAMS
-
-        counts_at = self._cells.reserve(count * cells) or 0
-        sums_at = self._cells.reserve(count * HISTOGRAMS) or 0
-        self._line = "t", self._name, counts_at, sums_at, cells, HISTOGRAMS
-        counts = self._cells.view(counts_at, count * cells, "Q")
-        return counts, self._cells.view(sums_at, count * HISTOGRAMS, "d")  # type: ignore[return-value]
-
-    def use(self) -> None:
-        self._cells.note(*self._line)
-
-    def note(self, row: int, result: ResultLabels, route: str) -> None:
-        method, status, error_type = result
-        self._cells.note("r", self._name, row, method, status, error_type, str(route))
-
-    def keep_exemplars(self, row: int, record: RequestRecord, cells: Mapping[int, float]) -> None:
-        labels = {"trace_id": record.ids[:32], "span_id": record.ids[32:]}
-        for cell, value in cells.items():
-            self._cells.keep_exemplar(TABLE + row * ROW_CELLS + cell, labels, value, record.ended)
-
-    def is_full(self, error: OSError) -> None:
-        self._report("workers", error)
-
-
-def table_name(number: int, instruments: Instruments) -> str:
-    """Return the name of a registry's table, which also says what its cells are."""
-    return f"{number} {instruments.buckets}"
 
 
 def _collectors_of(registry: CollectorRegistry) -> list[Any]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from obs_middleware.errors import Report
     from obs_middleware.metrics.exposition.formats import Format
+    from obs_middleware.metrics.exposition.shared import SharedRegistry
 
 
 class Snapshot:
@@ -40,7 +41,7 @@ class Snapshot:
         self.taken = time.time()
         self._registry = registry
         self._report = report
-        self._shared = sharing.take(registry)
+        self._shared = _shared(registry)
 
     @classmethod
     def of(cls, registry: Any, report: Report | None = None) -> Snapshot:
@@ -64,4 +65,18 @@ class Snapshot:
             for sample in family.samples:
                 if sample.name == name and sample.labels == wanted:
                     return float(sample.value)
+        return None
+
+
+def _shared(registry: Any) -> SharedRegistry | None:
+    """Return what a registry has over all workers; None where the process is alone, or is left alone."""
+    found = sharing.of(registry)
+    if found is None:
+        return None
+    from obs_middleware.metrics.exposition.shared import SharedRegistry
+
+    try:
+        return SharedRegistry(*found)
+    except OSError as error:  # somebody has removed the directory
+        sharing.report(error)
         return None

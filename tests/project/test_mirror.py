@@ -47,6 +47,7 @@ TESTED_ELSEWHERE = {
     "metrics/exposition/cell_families.py": "core/metrics/test_sharing.py",  # seen on a page of several workers
     "metrics/exposition/shared.py": "core/metrics/test_sharing.py",
     "metrics/published.py": "core/metrics/test_sharing.py",
+    "metrics/table_storage.py": "core/metrics/test_sharing.py",
     "metrics/values.py": "core/metrics/test_sharing.py",
     "metrics/semconv.py": "core/metrics/test_http.py",  # names alone
     "redaction/bounds.py": "core/redaction/test_pairs.py",  # where a value ends is seen in what is left of a text

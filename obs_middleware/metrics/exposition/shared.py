@@ -16,11 +16,11 @@ from obs_middleware.metrics.exposition.cell_families import WORKER, family_block
 from obs_middleware.metrics.exposition.formats import EOF, Format
 from obs_middleware.metrics.exposition.http_server import HttpServerFamilies
 from obs_middleware.metrics.published import PER_WORKER, SUM, unpacked
-from obs_middleware.metrics.sharing import ROW_CELLS, table_name
 from obs_middleware.metrics.table import HistogramTable
+from obs_middleware.metrics.table_storage import ROW_CELLS, table_name
 
 if TYPE_CHECKING:
-    from obs_middleware.metrics.http import Instruments
+    from obs_middleware.metrics.table_storage import SharedInstruments
     from obs_middleware.workers.merge import Family, Merge
     from obs_middleware.workers.service import Service
 
@@ -35,7 +35,7 @@ class _ExemplarOf(NamedTuple):
 class SharedRegistry:
     """The metrics of one registry over all workers, at one moment."""
 
-    def __init__(self, joined: Service, registry: CollectorRegistry, instruments: Instruments) -> None:
+    def __init__(self, joined: Service, registry: CollectorRegistry, instruments: SharedInstruments) -> None:
         self._registry = registry
         self._instruments = instruments
         self._merge: Merge = joined.read()
@@ -91,7 +91,7 @@ class SharedRegistry:
 
     def _names(self) -> Iterator[tuple[str, str, str]]:
         """Yield name, type and documentation of all metrics in cells, of which some worker knows that they are ours."""
-        seen = set()
+        seen: set[str] = set()
         if self._instruments.number == 0:
             for family in list(
                 self._merge.families.values()

@@ -56,7 +56,7 @@ def test_workers_of_uwsgi_belong_to_its_master_or_to_the_first(
         masterpid=lambda: os.getpid() if master is None else master,
         workers=lambda: [{"pid": os.getpid()}],
     )
-    monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
     found = membership.supervisor()
     assert (found is not None and found.pid == os.getpid()) is expected
 
