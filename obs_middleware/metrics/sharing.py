@@ -65,7 +65,10 @@ class Sharing:
         number = len(self._shared)
         self._shared.append((ref(registry), ref(instruments)))
         if self.service is not None:
-            self._move(self.service.cells, number, registry, instruments)
+            try:
+                self._move(self.service.cells, number, registry, instruments)
+            except OSError as error:  # full: this registry stays the process's own
+                self._report("workers", error)
         return number
 
     @property

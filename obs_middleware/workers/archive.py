@@ -57,11 +57,11 @@ def fold(directory: Directory, dead: Iterable[str], *, parent: str | None = None
         merge = Merge()
         merge.read([Reader(directory.path, name) for name in (*names, *new)])
         parents = index.parents if parent is None else (*index.parents, parent)
-        old, index = index, Index(index.number + 1, tuple(new), parents)
+        old, index = index, Index(index.number + 1, (*left, *new), parents)
         _write(directory, str(index.name), merge)
         _replace(directory, index)
-        if old.name:
-            directory.remove(old.name)
+        for number in range(max(old.number - 1, 1), index.number):  # the one before may be left of a crash
+            directory.remove(f"archive{number}")
     for name in (*left, *new):
         directory.remove(name)
     return index

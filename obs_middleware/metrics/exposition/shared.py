@@ -7,6 +7,7 @@ What only a worker itself can tell (its process's memory, its custom collectors)
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prometheus_client import CollectorRegistry
@@ -121,14 +122,16 @@ class SharedRegistry:
         instruments = self._instruments
         name = table_name(instruments.number, instruments)
         table, places = self._table(name)
-        for member, found in exemplars.items():
-            rows = dict(self._merge.tables.rows.get((member, name), ()))
-            for place, labels, value, seconds in found:
-                row, cell = divmod(place, ROW_CELLS)
-                if row in rows:
-                    ids = labels.get("trace_id", "") + labels.get("span_id", "")
-                    record: Any = _ExemplarOf(ids, seconds or 0.0)
-                    table.keep_exemplars(places[rows[row]], record, {cell: value})
+        rows = {member: dict(self._merge.tables.rows.get((member, name), ())) for member in exemplars}
+        found = [
+            (seconds or 0.0, member, *rest) for member, some in exemplars.items() for *rest, seconds in some
+        ]
+        for seconds, member, place, labels, value in sorted(found, key=itemgetter(0)):  # the newest one stays
+            row, cell = divmod(place, ROW_CELLS)
+            if rows[member].get(row) in places:
+                ids = labels.get("trace_id", "") + labels.get("span_id", "")
+                record: Any = _ExemplarOf(ids, seconds)
+                table.keep_exemplars(places[rows[member][row]], record, {cell: value})
         return HttpServerFamilies(table, instruments.buckets, self._active)
 
     def _table(self, name: str) -> tuple[HistogramTable, dict[tuple[Any, ...], int]]:

@@ -84,7 +84,10 @@ def test_what_is_folded_twice_counts_once(group: Workers) -> None:
     for path, content in kept.items():
         assert not path.exists()
         path.write_bytes(content)
-    assert two.numbers()["orders_total"] == 3
+    three = group.start(COUNTER)
+    three.do("counter.inc(4)")
+    three.kill()
+    assert two.numbers()["orders_total"] == 7
     assert not any(path.exists() for path in kept)
 
 
