@@ -6,6 +6,7 @@ of their cells are kept.
 
 from __future__ import annotations
 
+import time
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ from obs_middleware.workers.cells import ABSENT, DATED, TABLE
 from obs_middleware.workers.reader import Reader
 
 BLOCK = 64  # series that are added up at a time
+_LINES = 200  # names that are read at a time
 
 Slot = tuple[str, "str | None"]  # the suffix of a sample's name, and `le` where it is a bucket
 Labels = tuple[str, ...]
@@ -223,6 +225,7 @@ class Tables:
             if place is None:
                 continue
             counts_at, sums_at, width, sums_width = place
+            time.sleep(0)  # requests run meanwhile
             for row, labels in self.rows.get((reader.name, table), ()):
                 start, sums_start = counts_at + row * width, sums_at + row * sums_width
                 counts = reader.integers[start : start + width].tolist()
@@ -259,8 +262,10 @@ class Merge:
             self._forget(gone)
         self.readers = new
         for reader in new.values():
-            for line in reader.new_lines():
+            for number, line in enumerate(reader.new_lines()):
                 self._take(reader.name, line)
+                if number % _LINES == 0:
+                    time.sleep(0)  # requests run meanwhile
             reader.refresh()
 
     def exemplars(self) -> tuple[dict[Key, dict[tuple[int, int], Exemplar]], dict[str, list[TableExemplar]]]:
@@ -268,6 +273,7 @@ class Merge:
         by_family: dict[Key, dict[tuple[int, int], Exemplar]] = {}
         by_member: dict[str, list[TableExemplar]] = {}
         for reader in self.readers.values():
+            time.sleep(0)  # requests run meanwhile
             found = list(reader.exemplars())
             by_member[reader.name] = [(one[0] - TABLE, *one[1:]) for one in found if one[0] >= TABLE]
             owners = self._owners_of(reader.name, {one[0] for one in found if one[0] < TABLE})
