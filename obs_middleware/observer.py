@@ -82,7 +82,10 @@ class Observer:
         )
         failures = Failures(metrics.count_failure)
         sharing.configure(
-            workers=settings.metrics_workers, directory=settings.metrics_directory, report=failures.report
+            workers=settings.metrics_workers,
+            directory=settings.metrics_directory,
+            service_name=settings.service_name,
+            report=failures.report,
         )
         self.health = Health()
         self.lifecycle = Lifecycle()

@@ -54,6 +54,7 @@ class Sharing:
         self._report: Report = _no_report
         self._lock = Lock()
         self._shared: list[tuple[ref[CollectorRegistry], ref[SharedInstruments]]] = []
+        self._service_name = ""
         self._has_observer = False
         self._is_forked = False
         self._metrics: WeakSet[_Starting] = WeakSet()
@@ -97,11 +98,12 @@ class Sharing:
             self._next_publication = monotonic() + _PUBLISHED_SECONDS
             self._publish()
 
-    def configure(self, *, workers: str, directory: str | None, report: Report) -> None:
+    def configure(self, *, workers: str, directory: str | None, service_name: str, report: Report) -> None:
         """Take the settings of the process's first Observer."""
         if not self._has_observer:
             self._has_observer = True
             self._workers, self._root, self._report = workers, directory, report
+            self._service_name = service_name
 
     def _decide(self) -> None:
         """Find out who belongs to this process, once, and join them; for whoever holds the flush lock."""
@@ -124,7 +126,9 @@ class Sharing:
     def _join(self) -> None:
         from obs_middleware.metrics import values
 
-        directory = service.find(self._workers, self._root) if values.is_replaceable() else None
+        directory = None
+        if values.is_replaceable():  # and not the user's own mode
+            directory = service.find(self._workers, self._root, self._service_name)
         if directory is None:
             return
         self.is_due = process.stands_still_between_requests()

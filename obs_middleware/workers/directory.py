@@ -51,14 +51,14 @@ class Directory:
             path.unlink(missing_ok=True)
 
 
-def of_supervisor(root: str | None, supervisor: membership.Process) -> Directory:
-    """Return the directory of all that one supervisor has started."""
-    return Directory(_base(root) / f"p-{_machine()}-{supervisor.name}")
+def of_supervisor(root: str | None, supervisor: membership.Process, service_name: str) -> Directory:
+    """Return the directory of all that one supervisor has started for one service."""
+    return Directory(_base(root) / f"p-{_machine()}-{supervisor.name}-{_digest(service_name)}")
 
 
 def of_group(root: str | None, group: str) -> Directory:
     """Return the directory of all processes whose setting names this group."""
-    return Directory(_base(root) / f"g-{hashlib.sha256(group.encode()).hexdigest()[:16]}")
+    return Directory(_base(root) / f"g-{_digest(group)}")
 
 
 def clean_up(directory: Directory) -> None:
@@ -72,7 +72,7 @@ def clean_up(directory: Directory) -> None:
 def _is_left(path: Path) -> bool:
     kind, _, rest = path.name.partition("-")
     if kind == "p":
-        machine, _, name = rest.rpartition("-")
+        machine, _, name = rest.rpartition("-")[0].partition("-")
         pid, _, started = name.partition(".")
         process = membership.facts(int(pid)) if pid.isdecimal() else None
         if machine == _machine() and process is not None and process.started == started:
@@ -95,7 +95,11 @@ def _machine() -> str:
     with contextlib.suppress(OSError):
         text += Path("/proc/sys/kernel/random/boot_id").read_text()
         text += os.readlink("/proc/self/ns/pid")
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return _digest(text)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]
 
 
 def _make_private(path: Path) -> None:

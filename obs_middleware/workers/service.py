@@ -145,11 +145,12 @@ class Service:
             self._answers.close()
 
 
-def find(workers: str, root: str | None) -> Directory | None:
+def find(workers: str, root: str | None, service_name: str) -> Directory | None:
     """Return the directory of the service that this process belongs to; None where it is alone.
 
     Args:
         workers: `auto`, `off`, or the name of a group.
+        service_name: tells apart two services of one supervisor.
         root: where directories are made; None: in shared memory, or where temporary files are.
 
     Raises:
@@ -163,7 +164,7 @@ def find(workers: str, root: str | None) -> Directory | None:
         supervisor = membership.supervisor()
         if supervisor is None:
             return None
-        shared = directory.of_supervisor(root, supervisor)
+        shared = directory.of_supervisor(root, supervisor, service_name)
     with contextlib.suppress(OSError):
         directory.clean_up(shared)
     return shared

@@ -39,8 +39,8 @@ def test_a_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
 def test_directories_of_supervisors_that_have_ended_are_removed(tmp_path: Path) -> None:
     gone = own()._replace(pid=2**22 + 1)
     reused = own()._replace(started="1")
-    kept = directory.of_supervisor(str(tmp_path), own())
-    left = [directory.of_supervisor(str(tmp_path), process) for process in (gone, reused)]
+    kept = directory.of_supervisor(str(tmp_path), own(), "shop")
+    left = [directory.of_supervisor(str(tmp_path), process, "shop") for process in (gone, reused)]
     new = directory.of_group(str(tmp_path), "shop")
     directory.clean_up(new)
     assert [one.path.exists() for one in (kept, new, *left)] == [True, True, False, False]
@@ -67,3 +67,8 @@ def test_a_change_waits_for_those_who_read(tmp_path: Path, monkeypatch: pytest.M
             pass
     with shared.locked(is_exclusive=True):
         pass
+
+
+def test_two_services_of_one_supervisor_have_two_directories(tmp_path: Path) -> None:
+    paths = {directory.of_supervisor(str(tmp_path), own(), name).path for name in ("shop", "stock")}
+    assert len(paths) == 2
