@@ -16,7 +16,7 @@ from weakref import WeakSet, ref
 from obs_middleware import process
 from obs_middleware.metrics.table_storage import TableStorage, table_name
 from obs_middleware.queue import between_flushes, flush
-from obs_middleware.workers import service
+from obs_middleware.workers import locks, membership
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from obs_middleware.workers.service import Service
 
 
+_ALONE, _FOUND = "off", "auto"  # values of the setting; any other is the name of a group
 _PUBLISHED_SECONDS = 1.0  # between two publications where nobody can ask for one
 _logger = logging.getLogger("obs")
 
@@ -49,7 +50,7 @@ class Sharing:
         self._is_decided = False
         self._next_publication = 0.0
         self.service: Service | None = None
-        self._workers = service.ALONE
+        self._workers = _ALONE
         self._root: str | None = None
         self._report: Report = _no_report
         self._lock = Lock()
@@ -111,7 +112,7 @@ class Sharing:
             if self._is_decided:
                 return
             self._is_decided, self.is_due = True, False
-            if self._workers == service.ALONE:
+            if self._workers == _ALONE or not locks.is_supported:
                 return
             try:
                 self._join()
@@ -124,13 +125,17 @@ class Sharing:
                 )
 
     def _join(self) -> None:
-        from obs_middleware.metrics import values
-
-        directory = None
-        if values.is_replaceable():  # and not the user's own mode
-            directory = service.find(self._workers, self._root, self._service_name)
-        if directory is None:
+        supervisor = membership.supervisor() if self._workers == _FOUND else None
+        if supervisor is None and self._workers == _FOUND:
             return
+        from obs_middleware.metrics import values
+        from obs_middleware.workers import service  # memory that a process needs which is not alone
+
+        if not values.is_replaceable():  # prometheus-client's own mode, as the user wants it
+            return
+        directory = service.directory_of(
+            supervisor, group=self._workers, service_name=self._service_name, root=self._root
+        )
         self.is_due = process.stands_still_between_requests()
         joined = service.Service(
             directory,
@@ -138,10 +143,15 @@ class Sharing:
             answers=not self.is_due,
             inherited=self._write_all if self._is_forked else None,
         )
-        if self._is_forked:
-            self._forget_inherited()
+        try:
+            if self._is_forked:
+                self._forget_inherited()
+            self._write_all(joined.cells)
+        except OSError:
+            values.places.close()
+            joined.abandon()
+            raise
         self.service = joined
-        self._write_all(joined.cells)
 
     def _write_all(self, cells: Cells) -> None:
         """Write all numbers to cells, and there from now on."""

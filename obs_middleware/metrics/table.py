@@ -120,9 +120,13 @@ class HistogramTable:
     def move(self, storage: Storage) -> None:
         """Keep all in a storage from now on; for the thread that flushes."""
         self._capacity = max(_SMALLEST, len(self))
-        self._grow(storage)
-        for row, (result, route) in enumerate(zip(self.results, self.routes, strict=True)):
-            storage.note(row, result, route)
+        try:
+            self._grow(storage)
+            for row, (result, route) in enumerate(zip(self.results, self.routes, strict=True)):
+                storage.note(row, result, route)
+        except OSError:
+            self._leave_storage()
+            raise
         self._storage = storage
 
     def begin_anew(self) -> None:
@@ -141,10 +145,13 @@ class HistogramTable:
             storage.note(row, result, route)
         except OSError as error:  # full: what is new is of this process alone
             storage.is_full(error)
-            rows = len(self)
-            self.counts = array("Q", self.counts[: rows * self.cells])
-            self.sums = array("d", self.sums[: rows * HISTOGRAMS])
-            self._storage = None
+            self._leave_storage()
+
+    def _leave_storage(self) -> None:
+        rows = len(self)
+        self.counts = array("Q", self.counts[: rows * self.cells])
+        self.sums = array("d", self.sums[: rows * HISTOGRAMS])
+        self._storage = None
 
     def _grow(self, storage: Storage) -> None:
         """Move to a room of twice the size; those who read meanwhile find the old one as it was."""

@@ -7,7 +7,6 @@ supervisor only where it has started this process to serve, as gunicorn, uvicorn
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -42,21 +41,27 @@ def supervisor() -> Process | None:
 
 def facts(pid: int) -> Process | None:
     """Return what the system knows of a process; None where there is none with this ID."""
-    folder = Path(_PROC, str(pid))
     try:
-        if Path(_PROC, "self/stat").exists():
-            # The name of the command is in parentheses, and may have some itself (proc(5)).
-            fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
-            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            return None if fields[0] == "Z" else Process(pid, fields[19], command)
-        asked = ["ps", "-o", "lstart=,command=", "-p", str(pid)]
-        text = subprocess.run(  # noqa: S603 - no word of it is anybody's but ours
-            asked, capture_output=True, text=True, check=True, timeout=5
-        ).stdout
-    except (OSError, IndexError, subprocess.SubprocessError):
+        return _by_proc(pid) if Path(_PROC, "self/stat").exists() else _by_ps(pid)
+    except (OSError, IndexError):
         return None
-    words = text.split()
-    return Process(pid, "-".join(words[1:5]).replace(":", "-"), " ".join(words[5:]))
+
+
+def _by_proc(pid: int) -> Process | None:
+    folder = Path(_PROC, str(pid))
+    # The name of the command is in parentheses, and may have some itself (proc(5)).
+    fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return None if fields[0] == "Z" else Process(pid, fields[19], command)
+
+
+def _by_ps(pid: int) -> Process | None:
+    import subprocess  # where it is needed
+
+    asked = ["ps", "-o", "lstart=,command=", "-p", str(pid)]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=5)  # noqa: S603 - ours alone
+    words = done.stdout.split()
+    return Process(pid, "-".join(words[1:5]).replace(":", "-"), " ".join(words[5:])) if words else None
 
 
 def _of_uwsgi() -> int | None:

@@ -18,8 +18,6 @@ from obs_middleware.workers.directory import Directory
 from obs_middleware.workers.merge import Merge
 from obs_middleware.workers.reader import Reader
 
-ALONE, FOUND = "off", "auto"  # values of the setting; any other is the name of a group
-
 
 class Service:
     """A member of one service; made in the process that it stands for.
@@ -139,31 +137,34 @@ class Service:
             archive.fold(self._directory, dead)
         return living
 
+    def abandon(self) -> None:
+        """Be no member, as if this had never been one."""
+        self.leave()
+        self._directory.remove(self.name)
+
     def leave(self) -> None:
         """Stop answering, as in a child that is no member, or at the end; what was counted stays."""
         if self._answers is not None:
             self._answers.close()
 
 
-def find(workers: str, root: str | None, service_name: str) -> Directory | None:
-    """Return the directory of the service that this process belongs to; None where it is alone.
+def directory_of(
+    supervisor: membership.Process | None, *, group: str, service_name: str, root: str | None
+) -> Directory:
+    """Return the directory of the service that this process belongs to, and remove those of services that are gone.
 
     Args:
-        workers: `auto`, `off`, or the name of a group.
+        supervisor: who has started the processes; None where they are a group.
+        group: the name of the group.
         service_name: tells apart two services of one supervisor.
         root: where directories are made; None: in shared memory, or where temporary files are.
 
     Raises:
         OSError: it can't be made.
     """
-    if workers == ALONE or not locks.is_supported:
-        return None
-    if workers != FOUND:
-        shared = directory.of_group(root, workers)
+    if supervisor is None:
+        shared = directory.of_group(root, group)
     else:
-        supervisor = membership.supervisor()
-        if supervisor is None:
-            return None
         shared = directory.of_supervisor(root, supervisor, service_name)
     with contextlib.suppress(OSError):
         directory.clean_up(shared)

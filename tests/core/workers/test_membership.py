@@ -75,6 +75,9 @@ def test_a_process_has_a_name_that_a_later_one_with_its_number_has_not() -> None
 
 def test_where_there_is_no_proc_the_system_is_asked_by_ps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(membership, "_PROC", "/nowhere")
-    answer = types.SimpleNamespace(stdout="Sat Nov 28 18:00:00 2026 python -m shop\n")
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: answer)
+    answers = [
+        types.SimpleNamespace(stdout=text) for text in ("Sat Nov 28 18:00:00 2026 python -m shop\n", "")
+    ]
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: answers.pop(0))
     assert membership.facts(7) == membership.Process(7, "Nov-28-18-00-00-2026", "python -m shop")
+    assert membership.facts(8) is None

@@ -12,6 +12,8 @@ import pytest
 
 from tests.core.workers.working import Workers
 
+pytestmark = pytest.mark.once  # processes that die: seconds, and nothing of it is a Python version's
+
 COUNTER = "counter = Counter('orders', 'Orders taken.')\n"
 COUNTING = """
 import os, sys
@@ -29,7 +31,11 @@ while True:
 """
 
 
-@pytest.mark.once
+def http(route: str) -> str:
+    labels = 'error_type="",http_request_method="GET",http_response_status_code="200"'
+    return f'http_server_request_duration_seconds_count{{{labels},http_route="{route}"}}'
+
+
 def test_a_writer_that_is_killed_at_any_moment_leaves_whole_numbers(group: Workers) -> None:
     """Eight times: no number is torn, and none is lower than what was counted when it was said so."""
     reader = group.start()
@@ -116,6 +122,20 @@ def test_where_the_disk_is_full_nothing_fails_and_nothing_goes_back(group: Worke
     assert one.numbers()['orders_total{of="first"}'] == 2
     assert one.do("counter.labels('5999')._value.get()") == 1
     assert "failed in workers" in one.errors()
+
+
+@pytest.mark.parametrize("room", [10_000, 33_000, 40_000])
+def test_where_there_is_no_room_to_join_a_process_is_alone(group: Workers, room: int) -> None:
+    code = "counter = Counter('orders', 'Orders taken.', ('of',))\n"
+    code += "for number in range(3000): counter.labels(str(number)).inc()\n"
+    code += f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n"
+    one, two = group.start(code), group.start()
+    one.do("counter.labels('7').inc(); serve('/items')")
+    found = one.numbers()
+    assert found['orders_total{of="7"}'] == 2
+    assert found[http("/items")] == 1
+    assert one.errors().count("the metrics are those of this process alone") == 1
+    assert two.numbers()['obs_fast_path{name="queue",worker="1"}'] in (0, 1)
 
 
 def test_a_worker_that_stands_still_keeps_nobody_for_long(group: Workers) -> None:
