@@ -1,4 +1,7 @@
-"""Several workers of real servers: whichever is scraped answers for all, also for those that were killed."""
+"""Several workers of real servers: whichever is scraped answers for all, also for those that were killed.
+
+Each test takes seconds, because it starts two workers or more.
+"""
 
 from __future__ import annotations
 
@@ -102,7 +105,10 @@ def eventually(is_true: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("name", SERVERS)
+@pytest.mark.parametrize(
+    "name",
+    [name if name == "gunicorn sync" else pytest.param(name, marks=pytest.mark.once) for name in SERVERS],
+)
 def test_whichever_worker_is_scraped_answers_for_all(name: str, tmp_path: Path) -> None:
     """The user's own metrics, our HTTP metrics, exemplars, and process metrics for each worker."""
     with serving(name, tmp_path) as server:
@@ -125,6 +131,7 @@ def test_whichever_worker_is_scraped_answers_for_all(name: str, tmp_path: Path) 
         assert page.endswith("# EOF\n")
 
 
+@pytest.mark.once
 def test_a_killed_worker_leaves_what_it_has_counted(tmp_path: Path) -> None:
     with serving("gunicorn sync", tmp_path) as server:
         count, workers = ask_two(server)
@@ -146,6 +153,7 @@ def ask_again(server: Server) -> dict[int, int]:
     return {}
 
 
+@pytest.mark.once
 def test_numbers_never_go_back_while_workers_are_recycled_and_killed(tmp_path: Path) -> None:
     """Under load: every answer that a client got was counted, and no page has less than the one before."""
     with serving("gunicorn gthread", tmp_path, "--max-requests", "25") as server:
@@ -169,6 +177,7 @@ def test_numbers_never_go_back_while_workers_are_recycled_and_killed(tmp_path: P
         assert highest_files < 10
 
 
+@pytest.mark.once
 def test_two_services_of_one_shell_never_mix(tmp_path: Path) -> None:
     with serving("gunicorn sync", tmp_path) as one:
         count, _ = ask_two(one)
@@ -191,6 +200,7 @@ def test_a_process_that_is_alone_writes_no_file(tmp_path: Path) -> None:
         assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.once
 def test_prometheus_clients_own_mode_stays_where_the_user_has_set_it(tmp_path: Path) -> None:
     (tmp_path / "theirs").mkdir()
     with serving("gunicorn sync", tmp_path, PROMETHEUS_MULTIPROC_DIR=str(tmp_path / "theirs")) as server:
