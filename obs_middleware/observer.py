@@ -23,6 +23,7 @@ from obs_middleware.logs.access_log import AccessLog
 from obs_middleware.logs.setup import LogSetup
 from obs_middleware.metrics.endpoint import metrics_endpoint
 from obs_middleware.metrics.http import HttpMetrics
+from obs_middleware.metrics.sharing import sharing
 from obs_middleware.ops.app_pages import AppPages
 from obs_middleware.ops.endpoints import Endpoints
 from obs_middleware.redaction import Redactor
@@ -80,6 +81,12 @@ class Observer:
             self.registry, buckets=settings.metrics_buckets, max_series=settings.metrics_max_series
         )
         failures = Failures(metrics.count_failure)
+        sharing.configure(
+            workers=settings.metrics_workers,
+            directory=settings.metrics_directory,
+            service_name=settings.service_name,
+            report=failures.report,
+        )
         self.health = Health()
         self.lifecycle = Lifecycle()
         log_setup = LogSetup(settings)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from threading import Lock, RLock
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from obs_middleware.errors import ConfigError
 from obs_middleware.metrics.fast_path import FastPaths
 from obs_middleware.metrics.own_counter import OwnCounter
 from obs_middleware.metrics.semconv import BYTES_BUCKETS, active_requests, histograms
+from obs_middleware.metrics.sharing import sharing
 from obs_middleware.metrics.table import HISTOGRAMS, HistogramTable, ResultLabels
 from obs_middleware.queue import flush
 
@@ -46,6 +47,7 @@ class Instruments(Collector):
         "bytes_buckets",
         "internal_errors",
         "lock",
+        "number",
         "overflow",
         "started",
         "table",
@@ -59,7 +61,7 @@ class Instruments(Collector):
         self.started: deque[ActiveKey] = deque()
         self.active: dict[ActiveKey, list[int]] = {}  # counted in and out
         self.bytes_buckets = BYTES_BUCKETS
-        self.table = HistogramTable(len(bounds) + 1 for _, bounds in histograms(buckets))
+        self.table = self.new_table()
         self.internal_errors = OwnCounter(
             "obs_internal_errors", "Failures inside obs-middleware itself.", "component"
         )
@@ -67,6 +69,11 @@ class Instruments(Collector):
             "obs_series_overflow", "Measurements folded into the overflow set.", "metric"
         )
         self._register(registry)
+        self.number = sharing.add(registry, self)
+
+    def new_table(self) -> HistogramTable:
+        """Return a table for these instruments, with no rows."""
+        return HistogramTable(len(bounds) + 1 for _, bounds in histograms(self.buckets))
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families, as every collector of prometheus-client does."""
@@ -85,6 +92,8 @@ class Instruments(Collector):
 
     def count_in(self) -> None:
         """Count in the requests that have started."""
+        if sharing.is_due:
+            sharing.look_in_flush()
         started, active = self.started, self.active
         next_key = started.popleft
         with self.lock:
@@ -110,9 +119,10 @@ class Instruments(Collector):
             HttpServerFamilies,  # when somebody looks, and not before
         )
 
-        return HttpServerFamilies(self.table, self.buckets, self._active_now)
+        return HttpServerFamilies(self.table, self.buckets, self.active_now)
 
-    def _active_now(self) -> Iterator[tuple[list[str], int]]:
+    def active_now(self) -> Iterator[tuple[list[str], int]]:
+        """Yield method and scheme, and how many requests of them are being served."""
         self.count_in()
         for labels, cell in list(self.active.items()):
             yield labels.split(" "), cell[0] - cell[1]
@@ -138,13 +148,28 @@ class HttpMetrics:
         ConfigError: another Observer uses the registry with other buckets, or another library has taken a name.
     """
 
-    __slots__ = ("_max_series", "begin", "instruments")
+    __slots__ = ("__weakref__", "_max_series", "begin", "instruments")
 
     def __init__(self, registry: CollectorRegistry, *, buckets: tuple[float, ...], max_series: int) -> None:
         self.instruments = _instruments(registry, buckets)
         # Notes a request that starts, by its active key; it is counted in with others.
-        self.begin = self.instruments.started.append
+        self.begin: Callable[[ActiveKey], object] = self.instruments.started.append
         self._max_series = max_series
+        sharing.look_at_first_request(self)
+
+    def look_for_workers(self) -> None:
+        """Find out whether other processes belong to this one, and join them."""
+        sharing.look()
+
+    def start_anew(self) -> None:
+        """Have the next request looked at as the first of its process."""
+        self.begin = self._begin_first
+
+    def _begin_first(self, active_key: ActiveKey) -> None:
+        """Note the first request of a process; what it counts, others see from the beginning."""
+        self.begin = self.instruments.started.append
+        self.begin(active_key)
+        sharing.look()
 
     @fast("http.c: http_record")
     def record(self, records: Iterator[RequestRecord]) -> None:

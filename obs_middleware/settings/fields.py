@@ -122,6 +122,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_token: Annotated[_Token | None, _about("the page then wants `Authorization: Bearer …`")] = None
     metrics_buckets: Annotated[_Bounds, _about("bounds of the two time histograms")] = SECONDS_BUCKETS
     metrics_max_series: Annotated[_Count, _about("label sets kept; later ones share one overflow set")] = 5000
+    metrics_workers: Annotated[
+        _Name,
+        _about(
+            "whose metrics are one: `auto`, those that one supervisor has started; `off`, each process's own; "
+            "else a name that such processes have in common"
+        ),
+    ] = "auto"
+    metrics_directory: Annotated[
+        _Name | None,
+        _about("where several processes share metrics; unset: `/dev/shm`, or the system's for files"),
+    ] = None
     live_path: Annotated[_Path | None, _about("liveness probe: asks no dependency")] = "/health/live"
     ready_path: Annotated[_Path | None, _about("readiness probe: runs the checks")] = "/health/ready"
     startup_path: Annotated[_Path | None, _about("startup probe")] = "/health/startup"

@@ -18,6 +18,8 @@ class Keywords(TypedDict, total=False):
     metrics_token: str | None
     metrics_buckets: tuple[float, ...]
     metrics_max_series: int
+    metrics_workers: str
+    metrics_directory: str | None
     live_path: str | None
     ready_path: str | None
     startup_path: str | None

@@ -38,7 +38,7 @@ FLOORS = (
         "scope",
         "settings",
     },
-    {"lifecycle", "ops"},
+    {"lifecycle", "ops", "workers"},
     {"health", "logs", "metrics", "tracing"},
     {"gateway"},
     {"observer"},
