@@ -277,6 +277,11 @@ class Gateway:
             self._provider.force_flush(round(STOP_SECONDS * 1000))
 
     @property
+    def environment(self) -> str | None:
+        """Return the environment; None while it is neither set nor known."""
+        return self._environment or self._settings.environment
+
+    @property
     def has_own_provider(self) -> bool:
         """Tell whether spans go to a TracerProvider that we have set up, and not to one of the user's."""
         return self._provider is not None

@@ -21,6 +21,7 @@ from obs_middleware.health.registry import Health
 from obs_middleware.lifecycle import Lifecycle
 from obs_middleware.logs.access_log import AccessLog
 from obs_middleware.logs.setup import LogSetup
+from obs_middleware.metrics.business import Metrics
 from obs_middleware.metrics.endpoint import metrics_endpoint
 from obs_middleware.metrics.http import HttpMetrics
 from obs_middleware.ops.app_pages import AppPages
@@ -47,6 +48,7 @@ class Observer:
         keywords: settings by name.
 
     Attributes:
+        metrics: declares metrics of the app itself.
         health: `check` and `add` register readiness checks.
         lifecycle: `drain()` turns readiness to 503, while liveness stays 200.
         gateway: what an adapter holds.
@@ -76,6 +78,14 @@ class Observer:
         redactor = Redactor.of(settings)
         redactor.show_addresses(settings.client_address)
         spans = ServerSpans(settings, redactor, tracer_provider=tracer_provider)
+        # First in the registry: its hooks refresh what comes after it.
+        self.metrics = Metrics(
+            self.registry,
+            settings,
+            count_overflow=lambda name: metrics.instruments.overflow.inc(name),  # noqa: PLW0108 made below
+            report=lambda component, error: failures.report(component, error),  # noqa: PLW0108
+            environment=lambda: self.gateway.environment,
+        )
         metrics = HttpMetrics(
             self.registry, buckets=settings.metrics_buckets, max_series=settings.metrics_max_series
         )

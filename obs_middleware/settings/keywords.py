@@ -18,6 +18,9 @@ class Keywords(TypedDict, total=False):
     metrics_token: str | None
     metrics_buckets: tuple[float, ...]
     metrics_max_series: int
+    metrics_prefix: str | None
+    metrics_default_labels: Literal["target_info", "series", "none"]
+    events_kept: int
     live_path: str | None
     ready_path: str | None
     startup_path: str | None
