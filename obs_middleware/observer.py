@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 import prometheus_client
 
 from obs_middleware.errors import ConfigError, Failures
+from obs_middleware.events import Events
 from obs_middleware.gateway import Gateway
 from obs_middleware.health.answers import Probes
 from obs_middleware.health.registry import Health
 from obs_middleware.lifecycle import Lifecycle
 from obs_middleware.logs.access_log import AccessLog
+from obs_middleware.logs.json_value import JsonValues
 from obs_middleware.logs.setup import LogSetup
 from obs_middleware.metrics.business import Metrics
 from obs_middleware.metrics.endpoint import metrics_endpoint
@@ -49,6 +51,7 @@ class Observer:
 
     Attributes:
         metrics: declares metrics of the app itself.
+        events: `record` counts, keeps and logs an event of the app, and puts it on the span.
         health: `check` and `add` register readiness checks.
         lifecycle: `drain()` turns readiness to 503, while liveness stays 200.
         gateway: what an adapter holds.
@@ -90,6 +93,12 @@ class Observer:
             self.registry, buckets=settings.metrics_buckets, max_series=settings.metrics_max_series
         )
         failures = Failures(metrics.count_failure)
+        self.events = Events(
+            settings.events_kept,
+            shown=lambda fields: JsonValues(redactor).value(fields),
+            count=self.metrics.count_event,
+            report=failures.report,
+        )
         self.health = Health()
         self.lifecycle = Lifecycle()
         log_setup = LogSetup(settings)

@@ -190,6 +190,12 @@ class Metrics:
         """Return all metrics of now as plain values: by name the type, unit, documentation and samples."""
         return snapshot_of(self.families())
 
+    def count_event(self, name: str) -> None:
+        """Count an event; the counter is on the page from the first one on."""
+        self._app_metrics.own_counter("telemetry_events", "Events that the app has recorded.", "event").inc(
+            name
+        )
+
     def families(self) -> list[Metric]:
         """Return all metrics of now as prometheus-client's families."""
         from obs_middleware.metrics.snapshot import Snapshot  # memory that few processes need

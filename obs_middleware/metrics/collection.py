@@ -13,6 +13,7 @@ from prometheus_client.metrics_core import InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from obs_middleware.errors import Report
+from obs_middleware.metrics.own_counter import OwnCounter
 
 if TYPE_CHECKING:
     from obs_middleware.settings import Settings
@@ -37,6 +38,7 @@ class AppMetrics(Collector):
         self._report = report
         self._target = target
         self.declared: dict[str, tuple[Any, Any]] = {}
+        self._counters: dict[str, OwnCounter] = {}
         self._hooks: dict[object, Hook] = {}
         self._here = local()
 
@@ -56,6 +58,20 @@ class AppMetrics(Collector):
     def before(self, key: object, hook: Hook) -> None:
         """Have a function called before each collection, in place of an earlier one with the same key."""
         self._hooks[key] = hook
+
+    def own_counter(self, name: str, documentation: str, label: str) -> OwnCounter:
+        """Return a counter of ours, which joins the registry at the first call."""
+        counter = self._counters.get(name)
+        if counter is None:
+            with declaring:
+                counter = self._counters.get(name)
+                if counter is None:
+                    counter = OwnCounter(name, documentation, label)
+                    registry = self._registry()
+                    if registry is not None:
+                        registry.register(counter)
+                    self._counters[name] = counter
+        return counter
 
     def collect(self) -> Iterator[Metric]:
         """Run the hooks, then yield `target_info`."""
