@@ -16,6 +16,7 @@ import prometheus_client
 
 from obs_middleware.errors import ConfigError, Failures
 from obs_middleware.events import Events
+from obs_middleware.export.schedule import Exporters
 from obs_middleware.gateway import Gateway
 from obs_middleware.health.answers import Probes
 from obs_middleware.health.registry import Health
@@ -24,6 +25,7 @@ from obs_middleware.logs.access_log import AccessLog
 from obs_middleware.logs.json_value import JsonValues
 from obs_middleware.logs.setup import LogSetup
 from obs_middleware.metrics.business import Metrics
+from obs_middleware.metrics.collection import default_labels
 from obs_middleware.metrics.endpoint import metrics_endpoint
 from obs_middleware.metrics.http import HttpMetrics
 from obs_middleware.ops.app_pages import AppPages
@@ -52,6 +54,7 @@ class Observer:
     Attributes:
         metrics: declares metrics of the app itself.
         events: `record` counts, keeps and logs an event of the app, and puts it on the span.
+        exporters: `add` brings metrics elsewhere without a scrape, `job` at the end of a batch job.
         health: `check` and `add` register readiness checks.
         lifecycle: `drain()` turns readiness to 503, while liveness stays 200.
         gateway: what an adapter holds.
@@ -99,6 +102,14 @@ class Observer:
             count=self.metrics.count_event,
             report=failures.report,
         )
+        self.exporters = Exporters(
+            self.metrics,
+            settings,
+            labels=lambda: default_labels(settings, self.gateway.environment),
+            events_count=lambda: self.events.count,
+            count_failure=self.metrics.count_export_failure,
+            describe=redactor.describe,
+        )
         self.health = Health()
         self.lifecycle = Lifecycle()
         log_setup = LogSetup(settings)
@@ -114,6 +125,7 @@ class Observer:
             health=self.health,
             probes=probes,
             lifecycle=self.lifecycle,
+            exporters=self.exporters,
             app_pages=AppPages(settings.own_paths, is_own_registry=registry is not None, failures=failures),
             endpoints=Endpoints(
                 [

@@ -214,4 +214,9 @@ def flush_later(queue: Any) -> bool:
     return not _flusher.worker.is_asleep or _flusher.worker.wake()
 
 
+def later(seconds: float, job: Callable[[], object]) -> bool:
+    """Have a short job called by the thread that flushes; tell whether a thread is there to do it."""
+    return _flusher.worker.later(seconds, job)
+
+
 _flusher = Flusher()

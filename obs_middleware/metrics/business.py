@@ -188,13 +188,28 @@ class Metrics:
 
     def snapshot(self) -> dict[str, dict[str, Any]]:
         """Return all metrics of now as plain values: by name the type, unit, documentation and samples."""
-        return snapshot_of(self.families())
+        return self.plain(self.families())
+
+    def plain(self, families: Iterable[Metric]) -> dict[str, dict[str, Any]]:
+        """Return families as plain values."""
+        return snapshot_of(families)
+
+    def text_of(self, families: Iterable[Metric]) -> bytes:
+        """Return families as Prometheus text."""
+        from obs_middleware.metrics.exposition.page import text_of
+
+        return text_of(families)
 
     def count_event(self, name: str) -> None:
         """Count an event; the counter is on the page from the first one on."""
-        self._app_metrics.own_counter("telemetry_events", "Events that the app has recorded.", "event").inc(
-            name
+        self._app_metrics.own_counter("telemetry_events", "Events of the app.", "event").inc(name)
+
+    def count_export_failure(self, exporter: str) -> None:
+        """Count an export that has failed; the counter is on the page from the first one on."""
+        failures = self._app_metrics.own_counter(
+            "obs_export_failures", "Exports that have failed.", "exporter"
         )
+        failures.inc(exporter)
 
     def families(self) -> list[Metric]:
         """Return all metrics of now as prometheus-client's families."""

@@ -35,6 +35,7 @@ FLOORS = (
         "reply",
         "request",
         "request_id",
+        "resource",
         "scope",
         "settings",
     },
