@@ -64,14 +64,14 @@ class Worker:
     def _work(self) -> None:
         while True:
             while self._job():
-                self._run_due()
+                self.run_due()
             self._bell.clear()
             self.is_asleep = True
             if not self._has_work():  # nothing has come in between
-                self._bell.wait(self._run_due())
+                self._bell.wait(self.run_due())
             self.is_asleep = False
 
-    def _run_due(self) -> float | None:
+    def run_due(self) -> float | None:
         """Call the jobs that are due; return the seconds until the next one is."""
         while True:
             with self._starting:

@@ -162,6 +162,7 @@ class Flusher:
         rest = _DELAY_SECONDS
         while rest > 0:
             time.sleep(rest)
+            self.worker.run_due()  # others may flush all the time
             rest = self.flushed + _DELAY_SECONDS - time.monotonic()  # others may have flushed since
         try:
             return flush()

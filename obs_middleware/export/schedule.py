@@ -176,12 +176,15 @@ class Exporters:
             return False  # an earlier export hangs
         try:
             one.exporter.export(collected)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             one.failures += 1
             self._count_failure(one.name)
             if one.failures & (one.failures - 1) == 0:  # the first one, the second, the fourth, the eighth
                 _logger.warning(
-                    "export to %s has failed %d times: %s", one.name, one.failures, self._describe(error)
+                    "export to %s has failed (%d in a row): %s",
+                    one.name,
+                    one.failures,
+                    self._describe(error),
                 )
             return False
         finally:

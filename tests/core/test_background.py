@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from obs_middleware.background import Worker
+from obs_middleware.queue import flush, later
 from tests.core.support import Output, eventually, observer, serve
 
 
@@ -115,6 +116,12 @@ def test_jobs_are_called_while_the_worker_is_busy() -> None:
     eventually(lambda: called)
     assert work.left
     work.left = 0
+
+
+def test_jobs_are_called_while_others_flush_all_the_time() -> None:
+    called = list[int]()
+    later(0.05, lambda: called.append(1))
+    eventually(lambda: flush() or called)
 
 
 def test_a_job_may_ask_for_the_next_one() -> None:

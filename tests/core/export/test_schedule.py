@@ -1,0 +1,238 @@
+"""Exporters run periodically beside each other; what fails is tried again and counted, and nobody notices."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from obs_middleware import ConfigError, Observer
+from obs_middleware.export import JsonFile, Textfile, schedule
+from tests.core.export.receiving import Own
+from tests.core.support import caught, eventually, observer, python
+
+
+def failures(own: Observer, exporter: str = "own") -> float:
+    return own.registry.get_sample_value("obs_export_failures_total", {"exporter": exporter}) or 0.0
+
+
+def fail() -> None:
+    raise OSError("nobody is there")
+
+
+def test_exporters_run_from_the_start_of_the_app_on_each_in_its_interval() -> None:
+    own, fast, slow = observer(), Own(0.05), Own(60)
+    own.exporters.add(fast, slow)
+    time.sleep(0.1)
+    assert fast.got == []
+    own.gateway.started()
+    eventually(lambda: len(fast.got) >= 3)
+    assert len(slow.got) == 1
+    assert threading.get_ident() not in fast.threads
+    own.close()
+
+
+def test_an_exporter_that_is_added_later_runs_too() -> None:
+    own, added = observer(), Own(0.05)
+    own.gateway.started()
+    own.exporters.add(added)
+    eventually(lambda: len(added.got) >= 2)
+    own.close()
+
+
+def test_what_is_exported_are_the_numbers_of_that_moment() -> None:
+    own, exporter = observer(service_name="shop"), Own(0.05)
+    orders = own.metrics.counter("orders", "Orders.")
+    own.events.record("opened")
+    own.exporters.add(exporter)
+    own.gateway.started()
+    eventually(lambda: exporter.got)
+    orders.inc(3)
+    begun = len(exporter.got)
+    eventually(lambda: len(exporter.got) > begun + 1)
+    last = exporter.got[-1]
+    assert b"\norders_total 3.0\n" in last.text()
+    assert last.snapshot()["orders"]["samples"][0]["value"] == 3
+    assert (last.events_count, last.is_running, last.job, last.labels["service"]) == (1, True, None, "shop")
+    own.close()
+
+
+def test_the_last_export_is_at_the_stop_and_none_comes_after_it() -> None:
+    own, exporter = observer(), Own(0.05)
+    own.exporters.add(exporter)
+    own.gateway.started()
+    eventually(lambda: exporter.got)
+    own.close()
+    count = len(exporter.got)
+    assert [collected.is_running for collected in exporter.got] == [True] * (count - 1) + [False]
+    own.gateway.started()  # a probe that comes while the server stops
+    time.sleep(0.2)
+    own.close()
+    assert len(exporter.got) == count
+
+
+def test_an_app_that_starts_again_exports_again() -> None:
+    own, exporter = observer(), Own(60)
+    own.exporters.add(exporter)
+    for runs in (2, 4):
+        own.gateway.starting()
+        own.gateway.started()
+        eventually(lambda wanted=runs - 1: len(exporter.got) == wanted)  # type: ignore[misc]
+        own.close()
+        assert len(exporter.got) == runs
+
+
+def test_a_failure_is_counted_logged_and_tried_again_with_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule, "_FIRST_RETRY_SECONDS", 0.1)
+    own, fails = observer(), [True]
+    exporter = Own(60, do=lambda: fail() if fails[0] else None)
+    own.exporters.add(exporter)
+    with caught("obs") as lines:
+        began = time.monotonic()
+        own.gateway.started()
+        eventually(lambda: failures(own) == 2)
+        assert 0.08 < time.monotonic() - began < 5  # and not after the interval
+        fails[0] = False
+        eventually(lambda: len(exporter.got) == 3)
+        eventually(lambda: len(lines.records) == 3)
+    texts = [record.getMessage() for record in lines.records]
+    assert "nobody is there" in texts[0]
+    assert texts[2] == "export to own works again after 2 failures"
+    own.close()
+
+
+def test_intervals_between_failures_grow_to_a_minute() -> None:
+    short, long = schedule._Scheduled(Own(15)), schedule._Scheduled(Own(300))
+    seconds = []
+    for count in range(1, 12):
+        short.failures = long.failures = count
+        seconds.append(short.seconds_to_next())
+    assert seconds[0] == pytest.approx(1, rel=0.2)
+    assert seconds[3] == pytest.approx(8, rel=0.2)
+    assert seconds[10] == pytest.approx(60, rel=0.2)
+    assert long.seconds_to_next() == pytest.approx(300, rel=0.2)
+
+
+def test_one_that_hangs_or_fails_holds_up_no_other_and_no_line() -> None:
+    own, free = observer(), threading.Event()
+    hangs, broken, well = Own(0.05, do=free.wait), Own(0.05, do=fail), Own(0.05)
+    own.exporters.add(hangs, broken, well)
+    with caught("obs"):
+        own.gateway.started()
+        eventually(lambda: len(well.got) >= 3)
+        assert len(hangs.got) == 1
+        free.set()
+        own.close()
+
+
+def test_an_end_of_the_thread_is_no_end_of_the_exporter() -> None:
+    def leave() -> None:
+        raise SystemExit
+
+    own = observer()
+    leaves = Own(0.05, do=leave)
+    own.exporters.add(leaves)
+    own.gateway.started()
+    eventually(lambda: len(leaves.got) >= 1)
+    own.close()
+
+
+def test_push_exports_now_and_tells_whether_that_went_well() -> None:
+    own, exporter = observer(), Own()
+    own.exporters.add(exporter)
+    assert own.exporters.push() is True
+    assert len(exporter.got) == 1
+    own.exporters.add(Own(do=fail))
+    with caught("obs"):
+        assert own.exporters.push() is False
+    assert failures(own) == 1
+
+
+@pytest.mark.parametrize("wrong", [None, "http://localhost:9091", Own, print])
+def test_what_is_no_exporter_is_refused(wrong: Any) -> None:
+    with pytest.raises(ConfigError, match=r"wants exporters such as|interval_seconds must be"):
+        observer().exporters.add(wrong)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, None, float("inf"), "15"])
+def test_an_interval_that_is_none_is_refused(seconds: Any) -> None:
+    with pytest.raises(ConfigError, match="interval_seconds must be a positive number"):
+        observer().exporters.add(Textfile("a.prom", interval_seconds=seconds))
+
+
+def test_without_a_thread_to_be_had_the_export_is_made_where_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def none_to_be_had(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    own, exporter = observer(), Own()
+    own.exporters.add(exporter)
+    monkeypatch.setattr(threading.Thread, "start", none_to_be_had)
+    assert own.exporters.push()
+    assert exporter.threads == {threading.get_ident()}
+
+
+AT_END = """
+import os
+from obs_middleware import Observer
+from obs_middleware.export import JsonFile
+observer = Observer(log_setup=False)
+orders = observer.metrics.counter("orders", "Orders.")
+observer.exporters.add(JsonFile(os.environ["FILE"], interval_seconds=60))
+observer.exporters.start()
+import time
+while not os.path.exists(os.environ["FILE"]):
+    time.sleep(0.01)
+orders.inc(5)
+"""
+
+
+def test_the_end_of_the_process_exports_once_more(tmp_path: Any) -> None:
+    file = tmp_path / "shop.json"
+    python(AT_END, env={"FILE": str(file)})
+    text = file.read_text()
+    assert '"running":false' in text
+    assert '"name":"orders_total","labels":{},"value":5.0' in text
+
+
+FORKS = """
+import os, time
+from obs_middleware import Observer
+class Own:
+    name, interval_seconds = "own", 0.05
+    def export(self, collected):
+        with open(os.environ["FILE"], "a") as file:
+            file.write(f"{os.getpid()}\\n")
+observer = Observer(log_setup=False)
+observer.exporters.add(Own())
+observer.exporters.start()
+time.sleep(0.15)
+child = os.fork()
+if not child:
+    time.sleep(0.15)
+    observer.exporters.start() if os.environ["SERVES"] == "1" else None
+    time.sleep(0.15)
+    os._exit(0)
+os.waitpid(child, 0)
+print(child)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore")
+def test_a_forked_child_exports_when_it_serves_and_not_before(tmp_path: Any) -> None:
+    for serves in ("0", "1"):
+        file = tmp_path / serves
+        child = python(FORKS, env={"FILE": str(file), "SERVES": serves, "PYTHONWARNINGS": "ignore"}).strip()
+        assert (child in file.read_text().split()) is (serves == "1")
+
+
+def test_several_exporters_may_write_at_once(tmp_path: Any) -> None:
+    own = observer(service_name="shop")
+    own.exporters.add(JsonFile(tmp_path / "shop.json"), Textfile(tmp_path / "shop.prom"))
+    assert own.exporters.push()
+    assert sorted(os.listdir(tmp_path)) == ["shop.json", "shop.prom"]
