@@ -1,10 +1,12 @@
 """prometheus-client's families as OpenTelemetry's metrics, which the stock exporter encodes.
 
-https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/
+A summary becomes a histogram of one bucket, because the SDK has no summaries, and so its sum and count keep their
+names. https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
@@ -73,14 +75,14 @@ def _metrics(family: Any, times: _Times) -> Iterator[Metric]:
     for sample in family.samples:
         samples.setdefault(sample.name.removeprefix(family.name), []).append(sample)
     samples.pop("_created", None)
-    if family.type == "histogram":
+    if family.type in ("histogram", "summary"):
         histogram = _histogram_points(family, times)
         if histogram:
             yield _metric(family, family.name, Histogram(histogram, _CUMULATIVE))
-        return
+        samples = {"_quantile": samples[""]} if "" in samples else {}
+    is_sum = family.type == "counter"
     for suffix, found in samples.items():
-        is_sum = family.type == "counter" or (family.type == "summary" and suffix in ("_sum", "_count"))
-        name = family.name if family.type == "counter" else family.name + suffix
+        name = family.name if is_sum else family.name + suffix
         points = [_point(sample, times, is_sum=is_sum) for sample in found]
         yield _metric(family, name, Sum(points, _CUMULATIVE, True) if is_sum else Gauge(points))
 
@@ -99,7 +101,9 @@ def _histogram_points(family: Any, times: _Times) -> list[HistogramDataPoint]:
     sums: dict[_Labels, float] = {}
     for sample in family.samples:
         labels = {name: value for name, value in sample.labels.items() if name != "le"}
-        if sample.name.endswith("_bucket"):
+        if sample.name.endswith("_count") and family.type == "summary":
+            buckets[_key(labels)] = [(math.inf, sample.value)]
+        elif sample.name.endswith("_bucket"):
             buckets.setdefault(_key(labels), []).append((float(sample.labels["le"]), sample.value))
         elif sample.name.endswith("_sum"):
             sums[_key(labels)] = sample.value
@@ -115,7 +119,7 @@ def _histogram_point(
     """Return a point; OpenTelemetry counts each bucket by itself, and Prometheus adds the ones before."""
     cumulative = [0, *(round(count) for _, count in buckets)]
     counts = [after - before for before, after in pairwise(cumulative)]
-    bounds = [bound for bound, _ in buckets if bound != float("inf")]
+    bounds = [bound for bound, _ in buckets if bound != math.inf]
     none: Any = None  # the least and the greatest value, which nobody has kept
     return HistogramDataPoint(
         labels, times.begin(labels), times.now, cumulative[-1], total, counts, bounds, none, none

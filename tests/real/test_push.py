@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR
 
 from obs_middleware import Observer
-from obs_middleware.export import Pushgateway, Textfile
+from obs_middleware.export import OtlpMetrics, Pushgateway, Textfile
 from tests import installed, programs, running
-from tests.core.support import caught, observer, request, serve
+from tests.core.support import caught, eventually, observer, request, serve
 from tests.running import Server
 
 PUSHGATEWAY, NODE_EXPORTER = (
     programs.find("prometheus-pushgateway"),
     programs.find("prometheus-node-exporter"),
 )
-PROMTOOL = programs.find("promtool")
+PROMTOOL, VICTORIA_METRICS = programs.find("promtool"), programs.find("victoria-metrics")
 pytestmark = pytest.mark.once
 needs_pushgateway = pytest.mark.skipif(
     PUSHGATEWAY is None, reason="no prometheus-pushgateway here (scripts/fetch-debian-testing)"
@@ -154,6 +157,42 @@ def test_node_exporter_shows_the_textfiles_of_several_services(tmp_path: Path) -
             assert len(series(page, name)) == 2, name
         assert len(series(page, "process_cpu_seconds_total")) == 1
         assert "shop.prom" in page.decode()
+
+
+@pytest.mark.skipif(
+    VICTORIA_METRICS is None, reason="no victoria-metrics here (scripts/fetch-debian-testing)"
+)
+def test_victoria_metrics_takes_the_numbers_by_otlp(tmp_path: Path) -> None:
+    command = [
+        str(VICTORIA_METRICS),
+        "-httpListenAddr=127.0.0.1:{port}",
+        f"-storageDataPath={tmp_path / 'data'}",
+        "-opentelemetry.usePrometheusNaming",
+        "-search.latencyOffset=0s",
+    ]
+    with running.serve(command, folder=tmp_path, env=installed.clean(), ready="/health") as server:
+        own = app("shop")
+        own.exporters.add(OtlpMetrics(f"http://127.0.0.1:{server.port}/opentelemetry"))
+        assert own.exporters.push()
+        server.get("/internal/force_flush")
+        for query, expected in (
+            ("shop_orders_total", 2),
+            ("shop_queue_depth", 4),
+            ("shop_wait_seconds_count", 1),
+            ('shop_charge_seconds_count{outcome="ok"}', 1),
+            ('http_server_request_duration_seconds_bucket{http_route="/items/{i}",le="10"}', 1),
+            ('shop_mode{shop_mode="on"}', 1),
+        ):
+            eventually(lambda query=query: asked(server, query))  # type: ignore[misc]
+            (found,) = asked(server, query)
+            assert float(found["value"][1]) == expected, query
+            assert found["metric"]["service_name"] == "shop"
+
+
+def asked(server: Server, query: str) -> list[Any]:
+    answer = json.loads(server.get(f"/api/v1/query?{urlencode({'query': query})}").body)
+    found: list[Any] = answer["data"]["result"]
+    return found
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason="no promtool here (scripts/fetch-debian-testing)")

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, UntypedMetricFamily
+from prometheus_client.metrics_core import Metric
 
 from obs_middleware import ConfigError, Observer
 from obs_middleware.export import OtlpMetrics
@@ -69,13 +71,38 @@ def test_each_type_of_metric_arrives_as_what_it_is(collector: Receiver) -> None:
     assert not upload.HasField("min")
     assert metrics["upload_bytes"].unit == "By"
     assert metrics["upload_bytes"].description == "Uploads."
-    assert metrics["waits_seconds_sum"].sum.data_points[0].as_double == 2
+    (waits,) = metrics["waits_seconds"].histogram.data_points
+    assert (waits.count, waits.sum, [*waits.bucket_counts], [*waits.explicit_bounds]) == (1, 2, [1], [])
     assert {labels(point)["mode"]: point.as_double for point in metrics["mode"].gauge.data_points} == {
         "on": 1,
         "off": 0,
     }
     assert (resource["service.name"], resource["service.version"]) == ("shop", "1.2")
     assert resource["service.instance.id"]
+
+
+def test_what_a_collector_of_the_users_own_yields_arrives(collector: Receiver) -> None:
+    class Custom:
+        def collect(self) -> Any:
+            family = Metric("old", "Old.", "summary")
+            family.add_sample("old", {"quantile": "0.5"}, 3)
+            family.add_sample("old_sum", {}, 12)
+            family.add_sample("old_count", {}, 4)
+            yield family
+            yield UntypedMetricFamily("unknown_thing", "Unknown.", value=7)
+            yield CounterMetricFamily("restarts", "Restarts.", value=2, created=time.time() - 60)
+            yield HistogramMetricFamily("empty", "Empty.")
+
+    own = observer()
+    own.registry.register(Custom())
+    push(own, OtlpMetrics(collector.url))
+    metrics, _ = sent(collector)
+    assert metrics["old"].histogram.data_points[0].count == 4
+    assert metrics["old_quantile"].gauge.data_points[0].as_double == 3
+    assert metrics["unknown_thing"].gauge.data_points[0].as_double == 7
+    (restarts,) = metrics["restarts"].sum.data_points
+    assert 59 < (restarts.time_unix_nano - restarts.start_time_unix_nano) / 1e9 < 70
+    assert "empty" not in metrics
 
 
 def test_http_metrics_arrive_too(collector: Receiver) -> None:
