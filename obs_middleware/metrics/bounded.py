@@ -30,6 +30,9 @@ class SeriesBound:
         allowed: the values that a label may have; any other is `other`.
         max_series: label sets that are kept.
         count_overflow: is called for each use of a label set past the cap.
+
+    Attributes:
+        children: by its values each label set that is kept; None while it is being made.
     """
 
     def __init__(
@@ -47,38 +50,46 @@ class SeriesBound:
         self._max_series = max_series
         self._count_overflow = count_overflow
         self._overflow = (OTHER,) * len(self._labelnames)
-        self._seen: set[_LabelValues] = set()
+        self.children: dict[tuple[object, ...], Any] = {}
         self._adding = Lock()
 
-    def values(self, positional: Sequence[object], named: Mapping[str, object]) -> _LabelValues:
-        """Return the values to count under.
+    def placed(self, positional: tuple[object, ...], named: Mapping[str, object]) -> tuple[object, ...]:
+        """Return the values that are given, in their order.
 
         Raises:
             ValueError: the labels are not those of the metric, as prometheus-client has it.
         """
         names = self._labelnames
-        if (
-            (positional and named)
-            or len(positional) + len(named) != len(names)
-            or not named.keys() <= {*names}
-        ):
+        if not named and len(positional) == len(names):
+            return positional
+        if positional or len(named) != len(names) or not named.keys() <= {*names}:
             given = ", ".join(named) or f"{len(positional)} values"
             raise ValueError(
                 f"the labels are {', '.join(names)}: give all by place or all by name, got {given}"
             )
-        chosen = positional or [named[name] for name in names]
-        values = tuple(map(str, chosen))
+        return tuple([named[name] for name in names])
+
+    def values(self, given: tuple[object, ...]) -> _LabelValues:
+        """Return the values to count under, without the default ones."""
+        values = tuple(map(str, given))
         if self._allowed:
             values = tuple(self._allowed_value(place, value) for place, value in enumerate(values))
-        if values not in self._seen and not self._has_room(values):
+        if values not in self.children and not self._has_room(values):
             self._count_overflow()
-            values = self._overflow
-        return self.default_values + values
+            return self._overflow
+        return values
 
-    def forget(self, is_gone: Callable[[_LabelValues], bool]) -> None:
+    def keep(self, values: _LabelValues, child: object) -> None:
+        """Keep the child of a label set, unless that was removed meanwhile or is past the cap."""
+        if values in self.children:
+            self.children[values] = child
+
+    def forget(self, is_gone: Callable[[tuple[object, ...]], bool]) -> None:
         """Make room again: label sets were removed."""
         with self._adding:
-            self._seen = {values for values in self._seen if not is_gone(values)}
+            for values in [*self.children]:
+                if is_gone(values):
+                    self.children.pop(values, None)
 
     def forget_matching(self, labels: Mapping[str, object]) -> None:
         """Make room again for label sets that have these values."""
@@ -93,9 +104,9 @@ class SeriesBound:
 
     def _has_room(self, values: _LabelValues) -> bool:
         with self._adding:
-            if len(self._seen) < self._max_series:
-                self._seen.add(values)
-        return values in self._seen
+            if len(self.children) < self._max_series:
+                self.children.setdefault(values, None)
+        return values in self.children
 
 
 class BoundedMetric(MetricWrapperBase):
@@ -105,9 +116,20 @@ class BoundedMetric(MetricWrapperBase):
 
     def labels(self: _T, *labelvalues: object, **labelkwargs: object) -> _T:
         """Return the child for a label set, as prometheus-client's own `labels` does."""
-        if self.bound is None:
+        bound = self.bound
+        if bound is None:
             return super().labels(*labelvalues, **labelkwargs)
-        return super().labels(*self.bound.values(labelvalues, labelkwargs))
+        given = bound.placed(labelvalues, labelkwargs)
+        try:
+            kept: _T | None = bound.children.get(given)
+        except TypeError:  # a value that is no text and has no hash
+            kept = None
+        if kept is not None:
+            return kept
+        values = bound.values(given)
+        child = super().labels(*bound.default_values, *values)
+        bound.keep(values, child)
+        return child
 
     def remove(self, *labelvalues: Any) -> None:
         """Remove a label set."""

@@ -165,6 +165,19 @@ def test_wrong_labels_raise_what_prometheus_client_raises(given: Any) -> None:
         orders.inc()
 
 
+def test_values_that_are_no_texts_are_what_they_are_as_texts() -> None:
+    own = observer()
+    seen = own.metrics.counter("seen", "Seen.", ["what"])
+    for what in (1, "1", True, 1.0, [1], None):
+        for _ in range(2):
+            seen.labels(what).inc()
+            seen.labels(what=what).inc()
+    counts = {
+        sample["labels"]["what"]: sample["value"] for sample in own.metrics.snapshot()["seen"]["samples"][::2]
+    }
+    assert counts == {"1": 8, "True": 4, "1.0": 4, "[1]": 4, "None": 4}
+
+
 def test_a_label_that_is_one_text_is_one_label() -> None:
     own = observer()
     own.metrics.counter("orders", "Orders.", "plan").labels("free").inc()
