@@ -234,16 +234,17 @@ class Gateway:
         """Note that the app starts, or starts again after it has been stopped."""
         self._lifecycle.starting()
 
-    def started(self, *, loop: Any = None) -> None:
+    def started(self, *, loop: Any = None, is_serving: bool = True) -> None:
         """Note that the app has started and serves.
 
         Args:
+            is_serving: False where the app is only made, perhaps by a command, or before workers are forked.
             loop: the event loop that serves it, if one does: asyncio's, or trio's token.
         """
         if loop is not None:
             self._health.surroundings.run_async = run_in(loop)
         self._lifecycle.started()
-        if not self._exporters.is_started and not self._lifecycle.is_draining:
+        if is_serving and not self._exporters.is_started and not self._lifecycle.is_draining:
             self._exporters.start()
         self._app_pages.warn()
         self._flush_where_needed()  # what runs the app may have been imported after it
