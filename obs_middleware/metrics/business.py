@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import prometheus_client
+from opentelemetry import trace
 
 from obs_middleware.errors import ConfigError
 from obs_middleware.metrics.bounded import Counter, Enum, Gauge, Histogram, Info, Summary
@@ -160,7 +161,7 @@ class Metrics:
     ) -> Timed:
         """Time a block or a function, sync, async or a generator, in a histogram whose name ends in `_seconds`.
 
-        Its label `outcome` is `ok`, `error` where an exception comes out, or `cancelled`.
+        Its label `outcome` is `ok`, `error` where an exception comes out, or `cancelled`. Exemplars lead to the trace.
 
         @observer.metrics.timed("charge", "How long a charge takes.")
         async def charge(): ...
@@ -174,7 +175,9 @@ class Metrics:
         histogram = self.histogram(
             name, documentation, (*(labels or {}), OUTCOME), unit="seconds", buckets=buckets, **options
         )
-        return Timed(lambda outcome, seconds: histogram.labels(*values, outcome).observe(seconds))
+        return Timed(
+            lambda outcome, seconds: histogram.labels(*values, outcome).observe(seconds, _exemplar())
+        )
 
     def on_collect(self, hook: _Hook) -> _Hook:
         """Have the decorated function called before each collection, a scrape for example.
@@ -216,3 +219,11 @@ class Metrics:
         from obs_middleware.metrics.snapshot import Snapshot  # memory that few processes need
 
         return list(Snapshot.of(self._registry, self._report))
+
+
+def _exemplar() -> dict[str, str] | None:
+    """Return what leads to the current span, if its trace is kept."""
+    context = trace.get_current_span().get_span_context()
+    if not context.trace_flags.sampled:
+        return None
+    return {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from obs_middleware import Observer
-from tests.core.support import observer
+from tests.core.metrics.scraping import OPENMETRICS, SAMPLED, page
+from tests.core.support import observer, request, started
 
 
 def counts(own: Observer, **labels: str) -> dict[str, float]:
@@ -240,6 +241,19 @@ def test_an_end_of_the_process_is_no_success(error: type[BaseException]) -> None
     with pytest.raises(error), timed(own):
         raise error
     assert counts(own) == {"error": 1}
+
+
+def test_an_exemplar_leads_to_the_trace_that_is_kept() -> None:
+    own = observer()
+    for headers in ({}, SAMPLED):
+        exchange = started(own, request(headers=headers))
+        with exchange, timed(own):
+            pass
+        exchange.finish()
+    text = page(own, OPENMETRICS)
+    (line,) = [line for line in text.splitlines() if line.startswith("work_seconds_bucket") and "# {" in line]
+    assert f'trace_id="{exchange.trace_id}"' in line
+    assert f'span_id="{exchange.span_id}"' in line
 
 
 def test_what_is_timed_may_be_declared_where_it_is_used() -> None:
