@@ -24,8 +24,8 @@ class Exporter(Protocol):
     name: str
     interval_seconds: float
 
-    def export(self, collected: Collected) -> None:
-        """Bring the metrics there; raise where that fails, and it is tried again."""
+    def export(self, collected: Collected) -> object:
+        """Bring the metrics there, sync or async; raise where that fails, and it is tried again."""
         ...
 
 

@@ -7,6 +7,7 @@ longer.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import random
 import threading
@@ -175,7 +176,7 @@ class Exporters:
         if not one.exporting.acquire(timeout=STOP_SECONDS):
             return False  # an earlier export hangs
         try:
-            one.exporter.export(collected)
+            _finish(one.exporter.export(collected))
         except (Exception, SystemExit) as error:
             one.failures += 1
             self._count_failure(one.name)
@@ -261,6 +262,14 @@ class _Together:
     def _call(self, function: Callable[[], bool]) -> None:
         with suppress(Exception):
             self._results.append(function())
+
+
+def _finish(result: object) -> None:
+    """Run what an async exporter has returned, in an event loop of its own."""
+    if inspect.iscoroutine(result):
+        import asyncio
+
+        asyncio.run(result)
 
 
 def _stop_all() -> None:

@@ -6,6 +6,7 @@ all `other`.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
@@ -14,6 +15,8 @@ from typing import Any, TypeVar
 
 import prometheus_client
 from prometheus_client.metrics import MetricWrapperBase
+
+from obs_middleware.errors import ConfigError
 
 OTHER = "other"
 
@@ -172,8 +175,18 @@ class Gauge(BoundedMetric, prometheus_client.Gauge):
         child.call_before = self.call_before
         return child
 
+    @property
+    def is_observable(self) -> bool:
+        """Tell whether it has a value: it has no labels, or values for all."""
+        return bool(self._is_observable())  # type: ignore[no-untyped-call]
+
     def set_function(self, f: Callable[[], float]) -> None:
-        """Let a function say the value."""
+        """Let a function say the value.
+
+        Raises:
+            ConfigError: it is none that can be called when metrics are collected.
+        """
+        check_function(f, "a gauge's function")
         if self.call_before is None:
             super().set_function(f)
         else:
@@ -187,6 +200,16 @@ class Gauge(BoundedMetric, prometheus_client.Gauge):
             self.set(math.nan)
             raise
         self.set(value)
+
+
+def check_function(function: object, what: str) -> None:
+    """Check what is to be called when metrics are collected, which no event loop does.
+
+    Raises:
+        ConfigError: it is no function, or an async one.
+    """
+    if not callable(function) or inspect.iscoroutinefunction(function):
+        raise ConfigError(f"{what} must be a function without arguments, and not async, got {function!r}")
 
 
 class Histogram(BoundedMetric, prometheus_client.Histogram):

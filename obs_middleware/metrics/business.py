@@ -16,7 +16,7 @@ import prometheus_client
 from opentelemetry import trace
 
 from obs_middleware.errors import ConfigError
-from obs_middleware.metrics.bounded import Counter, Enum, Gauge, Histogram, Info, Summary
+from obs_middleware.metrics.bounded import Counter, Enum, Gauge, Histogram, Info, Summary, check_function
 from obs_middleware.metrics.collection import AppMetrics, default_labels, snapshot_of
 from obs_middleware.metrics.declared import Declarations
 from obs_middleware.metrics.timed import OUTCOME, Timed
@@ -103,6 +103,10 @@ class Metrics:
             Gauge, name, documentation, labelnames, multiprocess_mode=multiprocess_mode, **options
         )
         if function is not None:
+            if not gauge.is_observable:
+                raise ConfigError(
+                    f"gauge {name} has labels: say for which, gauge.labels(…).set_function({_name_of(function)})"
+                )
             gauge.set_function(function)
         return gauge
 
@@ -184,8 +188,7 @@ class Metrics:
 
         One that raises is counted in `obs_internal_errors_total`, and costs nobody anything.
         """
-        if not callable(hook):
-            raise ConfigError(f"on_collect wants a function without arguments, got {hook!r}")
+        check_function(hook, "on_collect")
         self._app_metrics.before(hook, hook)
         return hook
 
@@ -219,6 +222,10 @@ class Metrics:
         from obs_middleware.metrics.snapshot import Snapshot  # memory that few processes need
 
         return list(Snapshot.of(self._registry, self._report))
+
+
+def _name_of(function: object) -> str:
+    return str(getattr(function, "__name__", function))
 
 
 def _exemplar() -> dict[str, str] | None:

@@ -110,10 +110,12 @@ class Declarations:
             (labelnames,) if isinstance(labelnames, str) else tuple(labelnames),
             unit,
             self._max_series if max_series is None else max_series,
-            {label: frozenset(map(str, values)) for label, values in (allowed or {}).items()},
+            {label: frozenset(map(str, _several(values))) for label, values in (allowed or {}).items()},
             self._default_labels,
             options,
         )
+        if not isinstance(name, str):
+            raise ConfigError(f"a metric must have a name, got {name!r}")
         whole = _whole_name(kind, f"{self._prefix}{name}", unit)
         _check(whole, declaration, is_linted=lint)
         declared = self._app_metrics.declared
@@ -156,6 +158,10 @@ class Declarations:
         return metric
 
 
+def _several(values: Collection[str]) -> Collection[str]:
+    return (values,) if isinstance(values, str) else values
+
+
 def _whole_name(kind: type[BoundedMetric], name: str, unit: str) -> str:
     """Return the name of the family, as prometheus-client makes it."""
     if kind is Counter:
@@ -179,8 +185,9 @@ def _odd_options(declaration: Declaration) -> Iterator[str]:
         yield f"allowed names {label!r}, which is none of its labels"
     for label in declaration.default_labels.keys() & {*labels}:
         yield f"{label!r} is a default label: leave it out"
-    if declaration.max_series < 1:
-        yield f"max_series must be 1 or more, got {declaration.max_series}"
+    cap: object = declaration.max_series
+    if not isinstance(cap, int) or cap < 1:
+        yield f"max_series must be a whole number, 1 or more, got {cap!r}"
 
 
 def _difference(first: Declaration, second: Declaration) -> str:

@@ -54,17 +54,21 @@ _SUFFIXES = {  # that only a metric of these types may have
 _RESERVED_LABELS = {"histogram": "le", "summary": "quantile"}
 
 
-def faults(name: str, documentation: str, labelnames: Sequence[str]) -> Iterator[str]:
+def faults(name: object, documentation: object, labelnames: Sequence[object]) -> Iterator[str]:
     """Yield what Prometheus can't take."""
-    if not _NAME.match(name):
+    if not _is_name(name):
         yield f"the name must be letters, digits and underscores, and begin with no digit, got {name!r}"
-    if not documentation.strip():
-        yield "a documentation is needed, one sentence that says what is counted"
+    if not isinstance(documentation, str) or not documentation.strip():
+        yield f"a documentation is needed, a sentence that says what is counted, got {documentation!r}"
     for label in labelnames:
-        if not _NAME.match(label) or label.startswith("__"):
+        if not _is_name(label) or str(label).startswith("__"):
             yield f"a label must be letters, digits and underscores, and not begin with two, got {label!r}"
-    if len(set(labelnames)) < len(labelnames):
-        yield f"the labels must differ, got {', '.join(labelnames)}"
+    if len(set(map(str, labelnames))) < len(labelnames):
+        yield f"the labels must differ, got {', '.join(map(str, labelnames))}"
+
+
+def _is_name(word: object) -> bool:
+    return isinstance(word, str) and _NAME.match(word) is not None
 
 
 def complaints(kind: str, name: str, labelnames: Sequence[str]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
@@ -126,6 +127,33 @@ def test_one_that_hangs_or_fails_holds_up_no_other_and_no_line() -> None:
         assert len(hangs.got) == 1
         free.set()
         own.close()
+
+
+def test_an_async_exporter_is_run_to_its_end() -> None:
+    class Async:
+        name, interval_seconds = "async", 60.0
+        got: list[int] = []
+        fails = False
+
+        async def export(self, collected: object) -> None:
+            await asyncio.sleep(0.01)
+            if self.fails:
+                raise OSError
+            self.got.append(1)
+
+    own, exporter = observer(), Async()
+    own.exporters.add(exporter)
+    assert own.exporters.push()
+    assert exporter.got == [1]
+
+    async def main() -> None:
+        assert own.exporters.push()
+
+    asyncio.run(main())
+    exporter.fails = True
+    with caught("obs"):
+        assert not own.exporters.push()
+    assert failures(own, "async") == 1
 
 
 def test_an_end_of_the_thread_is_no_end_of_the_exporter() -> None:

@@ -230,8 +230,6 @@ def test_hooks_run_before_numbers_are_read_and_one_that_fails_costs_nothing() ->
             text = page(own)
             assert f"theirs {count}.0\n" in text
             assert f'obs_internal_errors_total{{component="collection"}} {count}.0' in text
-    with pytest.raises(ConfigError, match="on_collect wants a function"):
-        own.metrics.on_collect("refresh")  # type: ignore[type-var]
 
 
 def test_snapshot_is_plain_values_that_json_can_write() -> None:
@@ -332,3 +330,40 @@ def test_a_function_may_be_given_again() -> None:
     assert own.metrics.gauge("depth", "Depth.") is gauge
     assert [sample["value"] for sample in own.metrics.snapshot()["depth"]["samples"]] == [2.0]
     assert not math.isnan(value(own, "depth") or 0)
+
+
+async def asynchronous() -> float:
+    return 1.0
+
+
+@pytest.mark.parametrize(
+    ("declare", "complaint"),
+    [
+        (lambda metrics: metrics.counter(None, "Orders."), "a metric must have a name, got None"),
+        (lambda metrics: metrics.counter("orders", None), "a documentation is needed"),
+        (lambda metrics: metrics.counter("orders", "Orders.", [7]), "a label must be letters.*got 7"),
+        (lambda metrics: metrics.counter("orders", "Orders.", max_series=0), "max_series must be a whole"),
+        (lambda metrics: metrics.counter("orders", "Orders.", max_series="9"), "max_series must be a whole"),
+        (lambda metrics: metrics.histogram("size_bytes", "Sizes.", buckets=[2, 1]), "sorted order"),
+        (lambda metrics: metrics.histogram("size_bytes", "Sizes.", ["le"]), "le"),
+        (lambda metrics: metrics.enum("mode", "Mode.", states=[]), "No states"),
+        (lambda metrics: metrics.gauge("depth", "Depth.", function=7), "must be a function"),
+        (lambda metrics: metrics.gauge("depth", "Depth.", function=asynchronous), "and not async"),
+        (lambda metrics: metrics.gauge("depth", "Depth.", ["a"], function=lambda: 1), "depth has labels"),
+        (lambda metrics: metrics.on_collect("refresh"), "on_collect must be a function"),
+        (lambda metrics: metrics.on_collect(asynchronous), "and not async"),
+        (lambda metrics: metrics.timed("work", "Work.", {"outcome": "ok"}), "the labels must differ"),
+    ],
+)
+def test_what_is_declared_wrongly_is_an_error_at_once(declare: Any, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        declare(observer().metrics)
+
+
+def test_one_allowed_value_may_be_given_as_it_is() -> None:
+    own = observer()
+    orders = own.metrics.counter("orders", "Orders.", ["plan"], allowed={"plan": "free"})
+    orders.labels("free").inc()
+    orders.labels("f").inc()
+    assert value(own, "orders_total", plan="free") == 1
+    assert value(own, "orders_total", plan="other") == 1

@@ -52,7 +52,7 @@ def test_what_prometheus_can_not_take_is_refused_even_where_the_name_is_meant(
 
 
 def test_a_metric_without_a_word_about_it_is_refused() -> None:
-    with pytest.raises(ConfigError, match="one sentence"):
+    with pytest.raises(ConfigError, match="a documentation is needed"):
         observer().metrics.counter("orders", " ")
 
 
