@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS = 1.0, 60.0
 _JITTER = 0.1
 _JOB_TRIES = 3
+_FORK_SECONDS = 1.0  # that a fork waits at most
 _PUSH_SECONDS = 60.0  # that a push or a job waits for its exports at most
 _logger = logging.getLogger("obs")
 
@@ -198,8 +199,10 @@ class Exporters:
     def _collect(
         self, *, is_running: bool = True, job: str | None = None, families: Iterable[Metric] = ()
     ) -> Collected:
+        with _collecting.lock:
+            found = self._source.families()
         return Collected(
-            families=[*self._source.families(), *families],
+            families=[*found, *families],
             timestamp=time.time(),
             labels=self._labels(),
             events_count=self._events_count(),
@@ -264,6 +267,24 @@ class _Together:
             self._results.append(function())
 
 
+class _Collecting:
+    """Lets no process be forked while its metrics are read: the child would find their locks taken, and for ever."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self._forking = threading.local()
+
+    def hold(self) -> None:
+        self._forking.has_lock = self.lock.acquire(timeout=_FORK_SECONDS)
+
+    def release(self) -> None:
+        if self._forking.has_lock:
+            self.lock.release()
+
+    def begin_anew(self) -> None:
+        self.lock = threading.RLock()
+
+
 def _finish(result: object) -> None:
     """Run what an async exporter has returned, in an event loop of its own."""
     if inspect.iscoroutine(result):
@@ -280,10 +301,12 @@ def _stop_all() -> None:
 
 
 def _begin_all_anew() -> None:
+    _collecting.begin_anew()
     for exporters in list(_all):
         exporters._begin_anew()
 
 
 _all: weakref.WeakSet[Exporters] = weakref.WeakSet()
-process.on_fork(in_child=_begin_all_anew)
+_collecting = _Collecting()
+process.on_fork(before=_collecting.hold, in_parent=_collecting.release, in_child=_begin_all_anew)
 process.on_exit(_stop_all)
