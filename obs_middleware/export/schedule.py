@@ -13,8 +13,8 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -136,8 +136,7 @@ class Exporters:
             later(one.exporter.interval_seconds, partial(self._start_thread, one, run))
 
     def _export_again(self, one: _Scheduled, run: object) -> None:
-        with suppress(Exception):
-            self._try(one, self._collect())
+        self._try(one)
         if run is self._run:
             later(one.seconds_to_next(), partial(self._start_thread, one, run))
 
@@ -172,12 +171,11 @@ class Exporters:
                 time.sleep(one.seconds_to_next())
         return False
 
-    def _try(self, one: _Scheduled, collected: Collected) -> bool:
-        """Export once; count and log a failure."""
-        if not one.exporting.acquire(timeout=STOP_SECONDS):
-            return False  # an earlier export hangs
+    def _try(self, one: _Scheduled, collected: Collected | None = None) -> bool:
+        """Export once, these metrics or those of now; count and log a failure."""
         try:
-            _finish(one.exporter.export(collected))
+            with one.alone():
+                _finish(one.exporter.export(collected or self._collect()))
         except (Exception, SystemExit) as error:
             one.failures += 1
             self._count_failure(one.name)
@@ -189,8 +187,6 @@ class Exporters:
                     self._describe(error),
                 )
             return False
-        finally:
-            one.exporting.release()
         if one.failures:
             _logger.info("export to %s works again after %d failures", one.name, one.failures)
         one.failures = 0
@@ -228,7 +224,18 @@ class _Scheduled:
         self.failures = 0  # one after the other
         self.exporting = threading.Lock()
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let no two exports run at the same time."""
+        if not self.exporting.acquire(timeout=STOP_SECONDS):
+            raise TimeoutError("the export before it has not ended")
+        try:
+            yield
+        finally:
+            self.exporting.release()
+
     def seconds_to_next(self) -> float:
+        """Return how long to wait until the next try."""
         interval = self.exporter.interval_seconds
         if not self.failures:
             return interval

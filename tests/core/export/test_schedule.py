@@ -12,6 +12,7 @@ import pytest
 
 from obs_middleware import ConfigError, Observer
 from obs_middleware.export import JsonFile, Textfile, schedule
+from obs_middleware.queue import later
 from tests.core.export.receiving import Own
 from tests.core.support import caught, eventually, observer, python
 
@@ -129,6 +130,39 @@ def test_one_that_hangs_or_fails_holds_up_no_other_and_no_line() -> None:
         own.close()
 
 
+def test_an_export_waits_for_one_that_hangs_and_then_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule, "STOP_SECONDS", 0.05)
+    own, free = observer(), threading.Event()
+    hangs = Own(60, do=free.wait)
+    own.exporters.add(hangs)
+    own.gateway.started()
+    eventually(lambda: hangs.got)
+    with caught("obs") as lines:
+        assert not own.exporters.push()
+    assert "the export before it has not ended" in lines.lines[0]
+    assert failures(own) == 1
+    free.set()
+    own.close()
+
+
+def test_metrics_that_can_not_be_read_are_a_failure_of_the_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule, "_FIRST_RETRY_SECONDS", 0.05)
+    own, exporter, broken = observer(), Own(60), [True]
+
+    @own.metrics.on_collect
+    def leave() -> None:
+        if broken[0]:
+            raise SystemExit
+
+    own.exporters.add(exporter)
+    with caught("obs"):
+        own.gateway.started()
+        eventually(lambda: own.exporters._scheduled[0].failures >= 2)
+        broken[0] = False
+        eventually(lambda: exporter.got)
+    own.close()
+
+
 def test_an_async_exporter_is_run_to_its_end() -> None:
     class Async:
         name, interval_seconds = "async", 60.0
@@ -197,11 +231,18 @@ def test_without_a_thread_to_be_had_the_export_is_made_where_it_is_asked_for(
     def none_to_be_had(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    own, exporter = observer(), Own()
+    own, exporter = observer(), Own(0.05)
     own.exporters.add(exporter)
-    monkeypatch.setattr(threading.Thread, "start", none_to_be_had)
-    assert own.exporters.push()
-    assert exporter.threads == {threading.get_ident()}
+    later(0.0, lambda: None)  # our thread is there already
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", none_to_be_had)
+        assert own.exporters.push()
+        assert exporter.threads == {threading.get_ident()}
+        own.exporters.start()
+        time.sleep(0.1)
+        assert len(exporter.got) == 1
+    eventually(lambda: len(exporter.got) > 1)  # threads are to be had again
+    own.close()
 
 
 AT_END = """

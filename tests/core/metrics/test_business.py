@@ -139,6 +139,8 @@ def test_removed_series_make_room() -> None:
         orders.remove_by_labels({"plan": "free"})
         orders.labels("free", "d").inc()
         assert value(own, "orders_total", plan="free", shop="d") == 1
+    with pytest.raises(ValueError, match="No label names"):
+        own.metrics.counter("sales", "Sales.").remove("a")
     orders.clear()
     for shop in "ef":
         orders.labels("free", shop).inc()
