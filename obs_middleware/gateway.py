@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from obs_middleware.errors import Failures
-    from obs_middleware.export.schedule import Exporters
+    from obs_middleware.export.exporters import Exporters
     from obs_middleware.health.answers import Probes
     from obs_middleware.health.registry import Health
     from obs_middleware.lifecycle import Lifecycle

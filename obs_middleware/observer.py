@@ -16,7 +16,7 @@ import prometheus_client
 
 from obs_middleware.errors import ConfigError, Failures
 from obs_middleware.events import Events
-from obs_middleware.export.schedule import Exporters
+from obs_middleware.export.exporters import Exporters
 from obs_middleware.gateway import Gateway
 from obs_middleware.health.answers import Probes
 from obs_middleware.health.registry import Health

@@ -1,8 +1,7 @@
-"""Exporters run periodically, each by itself: one that fails or hangs holds up no other, and nobody's request.
+"""How one exporter goes: one export at a time, failures that are counted, and when the next try is.
 
-The background thread says when. A thread of its own does each export, because a gateway may take its time. After a
-failure the next try comes after a second, then after two, four, and so on to a minute, or to the interval if that is
-longer.
+After a failure the next try comes after a second, then after two, four, and so on to a minute, or to the interval if
+that is longer.
 """
 
 from __future__ import annotations
@@ -12,227 +11,70 @@ import logging
 import random
 import threading
 import time
-import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import TYPE_CHECKING
 
-from obs_middleware import process
-from obs_middleware.deadline import STOP_SECONDS, deadline
-from obs_middleware.errors import ConfigError
-from obs_middleware.export.collected import Collected
-from obs_middleware.export.job import Job
-from obs_middleware.queue import later
+from obs_middleware.deadline import STOP_SECONDS
 
 if TYPE_CHECKING:
-    from prometheus_client.metrics_core import Metric
-
-    from obs_middleware.export.collected import Exporter, Source
-    from obs_middleware.settings import Settings
+    from obs_middleware.export.collected import Collected, Exporter
 
 _FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS = 1.0, 60.0
 _JITTER = 0.1
-_JOB_TRIES = 3
-_FORK_SECONDS = 1.0  # that a fork waits at most
-_PUSH_SECONDS = 60.0  # that a push or a job waits for its exports at most
 _logger = logging.getLogger("obs")
 
 
-class Exporters:
-    """What a user has of exporters: `observer.exporters`.
+class Scheduled:
+    """An exporter, and how it goes.
 
     Args:
-        source: where the metrics come from.
-        labels: returns whose metrics these are.
-        events_count: returns how many events were recorded.
-        count_failure: is called with the name of an exporter that has failed.
+        count_failure: is called with the name of the exporter.
         describe: returns an exception as a text without secrets.
+
+    Attributes:
+        failures: how many there were, one after the other.
     """
 
     def __init__(
         self,
-        source: Source,
-        settings: Settings,
+        exporter: Exporter,
         *,
-        labels: Callable[[], dict[str, str]],
-        events_count: Callable[[], int],
         count_failure: Callable[[str], None],
         describe: Callable[[BaseException], str],
     ) -> None:
-        self._source = source
-        self._settings = settings
-        self._labels = labels
-        self._events_count = events_count
-        self._count_failure = count_failure
-        self._describe = describe
-        self._scheduled: list[_Scheduled] = []
-        self._run: object | None = None  # from a start to its stop
-        _all.add(self)
-
-    @property
-    def is_started(self) -> bool:
-        """Tell whether exports run periodically."""
-        return self._run is not None
-
-    def add(self, *exporters: Exporter) -> None:
-        """Add exporters; they run from the start of the app on, at once if it has started.
-
-        Raises:
-            ConfigError: one is no exporter, or has no interval.
-        """
-        for exporter in exporters:
-            if not callable(getattr(exporter, "export", None)):
-                raise ConfigError(
-                    f"exporters.add wants exporters such as Textfile('/srv/textfiles/shop.prom'), got {exporter!r}"
-                )
-            seconds = getattr(exporter, "interval_seconds", None)
-            if not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
-                raise ConfigError(f"interval_seconds must be a positive number of seconds, got {seconds!r}")
-        added = [_Scheduled(exporter) for exporter in exporters]
-        self._scheduled += added
-        if self._run is not None:
-            self._begin(added)
-
-    def start(self) -> None:
-        """Run periodically from now on; an app that is served starts them itself, a worker of Celery does not."""
-        if self._run is None:
-            self._run = object()
-            self._begin(self._scheduled)
-
-    def push(self) -> bool:
-        """Export now; tell whether all exporters have gone well."""
-        return self._export(self._scheduled, tries=1)
-
-    def job(self, name: str) -> Job:
-        """Export at the end of a block, a batch job, also when it fails; sync and async.
-
-        with observer.exporters.job("nightly"): ...
-
-        The export has the job's duration and when it last went well and last failed.
-        """
-        return Job(name, self._export_job)
-
-    def stop(self) -> Callable[[], None]:
-        """Begin the last export, if they run; return what waits for its end."""
-        if self._run is None:
-            return lambda: None
-        self._run = None
-        return self._begin_export(self._scheduled, self._collect(is_running=False), tries=1).wait
-
-    def _begin(self, scheduled: Iterable[_Scheduled]) -> None:
-        deadline.hold_thread()
-        for one in scheduled:
-            later(0.0, partial(self._start_thread, one, self._run))
-
-    def _start_thread(self, one: _Scheduled, run: object) -> None:
-        if run is not self._run:
-            return
-        try:
-            threading.Thread(
-                target=self._export_again, args=(one, run), name="obs-export", daemon=True
-            ).start()
-        except RuntimeError:  # no thread is to be had
-            later(one.exporter.interval_seconds, partial(self._start_thread, one, run))
-
-    def _export_again(self, one: _Scheduled, run: object) -> None:
-        self._try(one)
-        if run is self._run:
-            later(one.seconds_to_next(), partial(self._start_thread, one, run))
-
-    def _export_job(self, name: str, families: list[Metric]) -> None:
-        if not self._scheduled:
-            _logger.warning("job %s: nobody learns of it, because no exporter was added", name)
-        try:
-            self._export(self._scheduled, tries=_JOB_TRIES, job=name, families=families)
-        except Exception as error:
-            _logger.warning("job %s could not be exported: %s", name, self._describe(error))
-
-    def _export(
-        self,
-        scheduled: list[_Scheduled],
-        *,
-        tries: int,
-        job: str | None = None,
-        families: Iterable[Metric] = (),
-    ) -> bool:
-        export = self._begin_export(scheduled, self._collect(job=job, families=families), tries=tries)
-        export.wait(_PUSH_SECONDS)
-        return export.has_gone_well
-
-    def _begin_export(self, scheduled: list[_Scheduled], collected: Collected, *, tries: int) -> _Together:
-        return _Together([partial(self._try_often, one, collected, tries) for one in scheduled])
-
-    def _try_often(self, one: _Scheduled, collected: Collected, tries: int) -> bool:
-        for left in reversed(range(tries)):
-            if self._try(one, collected):
-                return True
-            if left:
-                time.sleep(one.seconds_to_next())
-        return False
-
-    def _try(self, one: _Scheduled, collected: Collected | None = None) -> bool:
-        """Export once, these metrics or those of now; count and log a failure."""
-        try:
-            with one.alone():
-                _finish(one.exporter.export(collected or self._collect()))
-        except (Exception, SystemExit) as error:
-            one.failures += 1
-            self._count_failure(one.name)
-            if one.failures & (one.failures - 1) == 0:  # the first one, the second, the fourth, the eighth
-                _logger.warning(
-                    "export to %s has failed (%d in a row): %s",
-                    one.name,
-                    one.failures,
-                    self._describe(error),
-                )
-            return False
-        if one.failures:
-            _logger.info("export to %s works again after %d failures", one.name, one.failures)
-        one.failures = 0
-        return True
-
-    def _collect(
-        self, *, is_running: bool = True, job: str | None = None, families: Iterable[Metric] = ()
-    ) -> Collected:
-        with _collecting.lock:
-            found = self._source.families()
-        return Collected(
-            families=[*found, *families],
-            timestamp=time.time(),
-            labels=self._labels(),
-            events_count=self._events_count(),
-            is_running=is_running,
-            job=job,
-            settings=self._settings,
-            _source=self._source,
-        )
-
-    def _begin_anew(self) -> None:
-        """Leave a forked child stopped: it exports when it serves."""
-        self._run = None
-        for one in self._scheduled:
-            one.exporting = threading.Lock()
-
-
-class _Scheduled:
-    """An exporter, and how it goes."""
-
-    def __init__(self, exporter: Exporter) -> None:
         self.exporter = exporter
         self.name = str(getattr(exporter, "name", type(exporter).__name__))
-        self.failures = 0  # one after the other
-        self.exporting = threading.Lock()
+        self.failures = 0
+        self._count_failure = count_failure
+        self._describe = describe
+        self.begin_anew()
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Let no two exports run at the same time."""
-        if not self.exporting.acquire(timeout=STOP_SECONDS):
-            raise TimeoutError("the export before it has not ended")
+    def begin_anew(self) -> None:
+        """Begin with no export under way, in a forked child."""
+        self._exporting = threading.Lock()
+
+    def export(self, collect: Callable[[], Collected]) -> bool:
+        """Export once; count and log a failure, and tell whether there was none."""
         try:
-            yield
-        finally:
-            self.exporting.release()
+            with self._alone():
+                _finish(self.exporter.export(collect()))
+        except (Exception, SystemExit) as error:
+            self._note_failure(error)
+            return False
+        if self.failures:
+            _logger.info("export to %s works again after %d failures", self.name, self.failures)
+        self.failures = 0
+        return True
+
+    def export_often(self, collect: Callable[[], Collected], tries: int) -> bool:
+        """Export, so many times at most until it goes well; tell whether it has."""
+        for left in reversed(range(tries)):
+            if self.export(collect):
+                return True
+            if left:
+                time.sleep(self.seconds_to_next())
+        return False
 
     def seconds_to_next(self) -> float:
         """Return how long to wait until the next try."""
@@ -243,8 +85,24 @@ class _Scheduled:
         seconds = min(longest, _FIRST_RETRY_SECONDS * 2.0 ** min(self.failures - 1, 30))
         return seconds * random.uniform(1 - _JITTER, 1 + _JITTER)
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._exporting.acquire(timeout=STOP_SECONDS):
+            raise TimeoutError("the export before it has not ended")
+        try:
+            yield
+        finally:
+            self._exporting.release()
 
-class _Together:
+    def _note_failure(self, error: BaseException) -> None:
+        self.failures = failures = self.failures + 1
+        self._count_failure(self.name)
+        if failures & (failures - 1) == 0:  # the first one, the second, the fourth, the eighth
+            why = self._describe(error)
+            _logger.warning("export to %s has failed (%d in a row): %s", self.name, failures, why)
+
+
+class Together:
     """Call functions at the same time, where threads are to be had, else one after the other."""
 
     def __init__(self, functions: list[Callable[[], bool]]) -> None:
@@ -262,9 +120,11 @@ class _Together:
 
     @property
     def has_gone_well(self) -> bool:
+        """Tell whether all have ended, and have said that it went well."""
         return self._results.count(True) == self._wanted
 
     def wait(self, seconds: float = STOP_SECONDS) -> None:
+        """Wait until all have ended, so long at most."""
         end = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
@@ -274,46 +134,9 @@ class _Together:
             self._results.append(function())
 
 
-class _Collecting:
-    """Lets no process be forked while its metrics are read: the child would find their locks taken, and for ever."""
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self._forking = threading.local()
-
-    def hold(self) -> None:
-        self._forking.has_lock = self.lock.acquire(timeout=_FORK_SECONDS)
-
-    def release(self) -> None:
-        if self._forking.has_lock:
-            self.lock.release()
-
-    def begin_anew(self) -> None:
-        self.lock = threading.RLock()
-
-
 def _finish(result: object) -> None:
     """Run what an async exporter has returned, in an event loop of its own."""
     if inspect.iscoroutine(result):
         import asyncio
 
         asyncio.run(result)
-
-
-def _stop_all() -> None:
-    """Export once more before the process ends, unless that was tried in vain when the app was closed."""
-    for exporters in list(_all):
-        if exporters.is_started:
-            deadline.within(0.0 if deadline.was_missed else STOP_SECONDS, lambda one=exporters: one.stop()())  # type: ignore[misc]
-
-
-def _begin_all_anew() -> None:
-    _collecting.begin_anew()
-    for exporters in list(_all):
-        exporters._begin_anew()
-
-
-_all: weakref.WeakSet[Exporters] = weakref.WeakSet()
-_collecting = _Collecting()
-process.on_fork(before=_collecting.hold, in_parent=_collecting.release, in_child=_begin_all_anew)
-process.on_exit(_stop_all)
