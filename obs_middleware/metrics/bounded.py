@@ -117,6 +117,11 @@ class BoundedMetric(MetricWrapperBase):
 
     bound: SeriesBound | None = None
 
+    @property
+    def has_labels_to_set(self) -> bool:
+        """Tell whether `labels()` has to be called before anything is counted."""
+        return self.bound is not None
+
     def labels(self: _T, *labelvalues: object, **labelkwargs: object) -> _T:
         """Return the child for a label set, as prometheus-client's own `labels` does."""
         bound = self.bound
@@ -175,11 +180,6 @@ class Gauge(BoundedMetric, prometheus_client.Gauge):
         child.call_before = self.call_before
         return child
 
-    @property
-    def is_observable(self) -> bool:
-        """Tell whether it has a value: it has no labels, or values for all."""
-        return bool(self._is_observable())  # type: ignore[no-untyped-call]
-
     def set_function(self, f: Callable[[], float]) -> None:
         """Let a function say the value.
 
@@ -189,8 +189,9 @@ class Gauge(BoundedMetric, prometheus_client.Gauge):
         check_function(f, "a gauge's function")
         if self.call_before is None:
             super().set_function(f)
+        elif self.has_labels_to_set:
+            raise ValueError("gauge metric is missing label values")
         else:
-            self._raise_if_not_observable()  # type: ignore[no-untyped-call]
             self.call_before(self, partial(self._set_by, f))
 
     def _set_by(self, function: Callable[[], float]) -> None:

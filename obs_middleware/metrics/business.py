@@ -103,7 +103,7 @@ class Metrics:
             Gauge, name, documentation, labelnames, multiprocess_mode=multiprocess_mode, **options
         )
         if function is not None:
-            if not gauge.is_observable:
+            if gauge.has_labels_to_set:
                 raise ConfigError(
                     f"gauge {name} has labels: say for which, gauge.labels(…).set_function({_name_of(function)})"
                 )
@@ -156,8 +156,8 @@ class Metrics:
 
     def timed(
         self,
-        name: str,
-        documentation: str,
+        metric: str | Histogram | Summary,
+        documentation: str = "",
         labels: Mapping[str, str] | None = None,
         *,
         buckets: Sequence[float] = _DEFAULT_BUCKETS,
@@ -173,11 +173,14 @@ class Metrics:
         with observer.metrics.timed("charge", "How long a charge takes."): ...
 
         Args:
+            metric: a name; or a histogram or a summary that is declared already, which has no such label then.
             labels: further labels and their values.
         """
+        if isinstance(metric, (Histogram, Summary)):
+            return _timed_in(metric)
         values = (labels or {}).values()
         histogram = self.histogram(
-            name, documentation, (*(labels or {}), OUTCOME), unit="seconds", buckets=buckets, **options
+            metric, documentation, (*(labels or {}), OUTCOME), unit="seconds", buckets=buckets, **options
         )
         return Timed(
             lambda outcome, seconds: histogram.labels(*values, outcome).observe(seconds, _exemplar())
@@ -222,6 +225,14 @@ class Metrics:
         from obs_middleware.metrics.snapshot import Snapshot  # memory that few processes need
 
         return list(Snapshot.of(self._registry, self._report))
+
+
+def _timed_in(metric: Histogram | Summary) -> Timed:
+    if metric.has_labels_to_set:
+        raise ConfigError(f"{metric} has labels: say which, timed(metric.labels(…))")
+    if isinstance(metric, Summary):
+        return Timed(lambda outcome, seconds: metric.observe(seconds))
+    return Timed(lambda outcome, seconds: metric.observe(seconds, _exemplar()))
 
 
 def _name_of(function: object) -> str:

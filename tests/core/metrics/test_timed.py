@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from obs_middleware import Observer
+from obs_middleware import ConfigError, Observer
 from tests.core.metrics.scraping import OPENMETRICS, SAMPLED, page
 from tests.core.support import observer, request, started
 
@@ -254,6 +254,28 @@ def test_an_exemplar_leads_to_the_trace_that_is_kept() -> None:
     (line,) = [line for line in text.splitlines() if line.startswith("work_seconds_bucket") and "# {" in line]
     assert f'trace_id="{exchange.trace_id}"' in line
     assert f'span_id="{exchange.span_id}"' in line
+
+
+def test_a_metric_that_is_declared_already_takes_all_outcomes() -> None:
+    own = observer()
+    waits = own.metrics.histogram("waits_seconds", "Waits.", ["bank"])
+    loads = own.metrics.summary("loads_seconds", "Loads.")
+
+    @own.metrics.timed(waits.labels("acme"))
+    @own.metrics.timed(loads)
+    async def work(fails: bool) -> None:
+        if fails:
+            raise LookupError
+
+    asyncio.run(work(fails=False))
+    with pytest.raises(LookupError):
+        asyncio.run(work(fails=True))
+    assert own.registry.get_sample_value("waits_seconds_count", {"bank": "acme"}) == 2
+    assert own.registry.get_sample_value("loads_seconds_count") == 2
+    with pytest.raises(
+        ConfigError, match=r"histogram:waits_seconds has labels: say which, timed\(metric\.labels"
+    ):
+        own.metrics.timed(waits)
 
 
 def test_what_is_timed_may_be_declared_where_it_is_used() -> None:
