@@ -22,6 +22,8 @@ from obs_middleware.metrics.declared import Declarations
 from obs_middleware.metrics.timed import OUTCOME, Timed
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from prometheus_client import CollectorRegistry
     from prometheus_client.metrics_core import Metric
     from typing_extensions import Unpack
@@ -194,6 +196,10 @@ class Metrics:
         check_function(hook, "on_collect")
         self._app_metrics.before(hook, hook)
         return hook
+
+    def surround_hooks(self, around: Callable[[], AbstractContextManager[object]]) -> None:
+        """Have something entered before all hooks and left after them, for what belongs to their thread."""
+        self._app_metrics.around_hooks = around
 
     def snapshot(self) -> dict[str, dict[str, Any]]:
         """Return all metrics of now as plain values: by name the type, unit, documentation and samples."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from socket import gethostname
 from threading import RLock, local
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,7 @@ class AppMetrics(Collector):
         self.declared: dict[str, tuple[Any, Any]] = {}
         self._counters: dict[str, OwnCounter] = {}
         self._hooks: dict[object, Hook] = {}
+        self.around_hooks: Callable[[], AbstractContextManager[object]] = nullcontext
         self._here = local()
 
     @classmethod
@@ -75,7 +77,8 @@ class AppMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Run the hooks, then yield `target_info`."""
-        self._run_hooks()
+        if self._hooks:
+            self._run_hooks()
         registry = self._registry()
         target = self._target()
         if target and registry is not None and not registry.get_target_info():
@@ -90,13 +93,21 @@ class AppMetrics(Collector):
             return
         self._here.is_running = True
         try:
-            for hook in list(self._hooks.values()):
-                try:
-                    hook()
-                except Exception as error:
-                    self._report("collection", error)
+            with self.around_hooks():
+                for hook in list(self._hooks.values()):
+                    self._run(hook)
+        except Exception as error:
+            self._report("collection", error)
         finally:
             self._here.is_running = False
+
+    def _run(self, hook: Hook) -> None:
+        try:
+            hook()
+        except Exception as error:
+            self._report("collection", error)
+        except SystemExit as error:
+            self._report("collection", RuntimeError(f"{hook!r} has left by {error!r}"))
 
 
 _made: weakref.WeakKeyDictionary[CollectorRegistry, weakref.ref[AppMetrics]] = weakref.WeakKeyDictionary()

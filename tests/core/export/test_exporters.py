@@ -137,11 +137,16 @@ def test_metrics_that_can_not_be_read_are_a_failure_of_the_export(monkeypatch: p
     monkeypatch.setattr(schedule, "_FIRST_RETRY_SECONDS", 0.05)
     own, exporter, broken = observer(), Own(60), [True]
 
-    @own.metrics.on_collect
-    def leave() -> None:
-        if broken[0]:
-            raise SystemExit
+    class Leaving:
+        def describe(self) -> list[Any]:
+            return []
 
+        def collect(self) -> list[Any]:
+            if broken[0]:
+                raise SystemExit
+            return []
+
+    own.registry.register(Leaving())
     own.exporters.add(exporter)
     with caught("obs"):
         own.gateway.started()

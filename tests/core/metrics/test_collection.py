@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import prometheus_client
 from prometheus_client import CollectorRegistry
@@ -60,3 +63,32 @@ def test_metrics_are_gone_with_their_registry() -> None:
     del own
     gc.collect()
     assert registry() is None
+
+
+def test_a_hook_that_leaves_by_sys_exit_ends_nothing() -> None:
+    own = observer()
+    own.metrics.on_collect(sys.exit)
+    with caught("obs") as lines:
+        assert "http_server_active_requests" in page(own)
+    assert "has left by SystemExit" in lines.lines[0]
+
+
+def test_what_belongs_to_the_thread_of_hooks_is_looked_after_before_and_after_them() -> None:
+    own, calls = observer(), list[str]()
+
+    @contextmanager
+    def around() -> Iterator[None]:
+        calls.append("before")
+        yield
+        calls.append("after")
+        if len(calls) > 3:
+            raise OSError
+
+    own.metrics.surround_hooks(around)
+    page(own)
+    assert calls == []
+    own.metrics.on_collect(lambda: calls.append("hook"))
+    page(own)
+    assert calls == ["before", "hook", "after"]
+    with caught("obs"):
+        assert 'obs_internal_errors_total{component="collection"} 1.0' in page(own)
