@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextvars import ContextVar
 from functools import wraps
 from time import perf_counter
@@ -56,8 +56,11 @@ class Timed:
 
     def _function(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **keywords: Any) -> Any:
-            with _Clock(self._observe):
-                return function(*args, **keywords)
+            clock = _Clock(self._observe)
+            with clock:
+                result = function(*args, **keywords)
+                clock.goes_on = inspect.iscoroutine(result)  # of what is async and does not look it
+            return clock.around(result) if clock.goes_on else result
 
         return call
 
@@ -97,12 +100,17 @@ class Timed:
 
 
 class _Clock:
-    """Time one call."""
+    """Time one call.
 
-    __slots__ = ("_began", "_observe")
+    Attributes:
+        goes_on: what was called goes on in a coroutine, and nothing is observed yet.
+    """
+
+    __slots__ = ("_began", "_observe", "goes_on")
 
     def __init__(self, observe: Callable[[str, float], object]) -> None:
         self._observe = observe
+        self.goes_on = False
 
     def __enter__(self) -> None:
         self._began = perf_counter()
@@ -110,7 +118,16 @@ class _Clock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._observe(_outcome(error), perf_counter() - self._began)
+        if not self.goes_on:
+            self._observe(_outcome(error), perf_counter() - self._began)
+
+    async def around(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine that the call has returned, and time it too."""
+        began = self._began
+        self.goes_on = False
+        with self:
+            self._began = began
+            return await coroutine
 
 
 def _outcome(error: BaseException | None) -> str:

@@ -209,6 +209,26 @@ def test_methods_partials_and_callable_objects_are_timed() -> None:
     assert counts(own) == {"ok": 4}
 
 
+def test_what_is_async_and_does_not_look_it_is_timed_until_it_has_ended() -> None:
+    own = observer()
+
+    class Worker:
+        async def __call__(self, fails: bool = False) -> str:
+            await asyncio.sleep(0.02)
+            if fails:
+                raise LookupError
+            return "done"
+
+    worker = timed(own)(Worker())
+    assert asyncio.run(worker()) == "done"
+    with pytest.raises(LookupError):
+        asyncio.run(worker(fails=True))
+    assert asyncio.run(timed(own)(lambda: Worker()())()) == "done"
+    assert counts(own) == {"ok": 2, "error": 1}
+    assert seconds(own) >= 0.04
+    assert seconds(own, "error") >= 0.02
+
+
 def test_one_timer_serves_many_threads_tasks_and_itself() -> None:
     own = observer()
     timer = timed(own)
