@@ -12,8 +12,10 @@ class Own:
     def export(self, collected):
         Own.count += 1
 import time
-def exported():
-    time.sleep(0.3)
+def exported(within):
+    end = time.monotonic() + within
+    while not Own.count and time.monotonic() < end:
+        time.sleep(0.01)
     return Own.count > 0
 """
 WSGI = """
@@ -26,11 +28,11 @@ def app(environ, start_response):
     start_response("200 OK", [])
     return [b""]
 app = ObservabilityMiddleware(app, observer)
-print(exported())
+print(exported(0.2))
 environ = {}
 setup_testing_defaults(environ)
 list(app(environ, lambda *_: None))
-print(exported())
+print(exported(20))
 """
 FLASK = """
 from flask import Flask
@@ -38,9 +40,9 @@ from obs_flask import Observability
 app = Flask(__name__)
 Observability(app, log_setup=False)
 app.extensions["obs"].exporters.add(Own())
-print(exported())
+print(exported(0.2))
 app.test_client().get("/")
-print(exported())
+print(exported(20))
 """
 DJANGO = """
 import django
@@ -54,10 +56,10 @@ from obs_django import exporters
 exporters.add(Own())
 from django.core.wsgi import get_wsgi_application
 application = get_wsgi_application()
-print(exported())
+print(exported(0.2))
 from django.test import Client
 Client().get("/")
-print(exported())
+print(exported(20))
 """
 
 

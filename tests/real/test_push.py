@@ -183,7 +183,7 @@ def test_victoria_metrics_takes_the_numbers_by_otlp(tmp_path: Path) -> None:
             ('http_server_request_duration_seconds_bucket{http_route="/items/{i}",le="10"}', 1),
             ('shop_mode{shop_mode="on"}', 1),
         ):
-            eventually(lambda query=query: asked(server, query))  # type: ignore[misc]
+            eventually(lambda query=query: asked(server, query), within_seconds=20)  # type: ignore[misc]
             (found,) = asked(server, query)
             assert float(found["value"][1]) == expected, query
             assert found["metric"]["service_name"] == "shop"

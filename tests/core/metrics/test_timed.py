@@ -42,7 +42,7 @@ def test_a_block_is_timed_by_its_outcome() -> None:
     with pytest.raises(KeyError), timed(own):
         raise KeyError
     assert counts(own) == {"ok": 1, "error": 1}
-    assert 0.02 <= seconds(own) < 1
+    assert seconds(own) >= 0.02
 
 
 def test_labels_are_those_that_are_given() -> None:
@@ -252,7 +252,7 @@ def test_one_timer_serves_many_threads_tasks_and_itself() -> None:
     before = seconds(own)
     asyncio.run(main())
     assert counts(own) == {"ok": 9}
-    assert 0.12 <= seconds(own) - before < 0.5
+    assert seconds(own) - before >= 0.12
 
 
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
