@@ -133,14 +133,14 @@ def _write_table(cells: Cells, table: str, merge: Merge) -> None:
     rows = merge.tables.merged(merge.readers.values(), table)
     if not rows:
         return
-    first = next(iter(rows.values()))
+    first = rows[0]
     width, sums_width = len(first.counts), len(first.sums)
     counts_at = cells.reserve(width * len(rows)) or 0
     sums_at = cells.reserve(sums_width * len(rows)) or 0
     counts = cells.view(counts_at, width * len(rows), "Q")
     sums = cells.view(sums_at, sums_width * len(rows), "d")
     cells.note("t", table, counts_at, sums_at, width, sums_width)
-    for number, row in enumerate(rows.values()):
+    for number, row in enumerate(rows):
         for place, count in enumerate(row.counts, number * width):
             counts[place] = count
         for place, value in enumerate(row.sums, number * sums_width):

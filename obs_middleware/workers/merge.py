@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from operator import add, itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from obs_middleware.workers.cells import ABSENT, DATED, TABLE
 from obs_middleware.workers.reader import Reader
@@ -19,6 +20,7 @@ from obs_middleware.workers.reader import Reader
 BLOCK = 64  # series that are added up at a time
 _LINES = 200  # names that are read at a time
 
+_Number = TypeVar("_Number", int, float)
 Slot = tuple[str, "str | None"]  # the suffix of a sample's name, and `le` where it is a bucket
 Labels = tuple[str, ...]
 
@@ -205,6 +207,23 @@ class Row(NamedTuple):
     sums: Sequence[float]
 
 
+class _TablePart(NamedTuple):
+    """A member's table, as it is now."""
+
+    rows: Sequence[tuple[int, tuple[Any, ...]]]
+    width: int
+    sums_width: int
+    counts: Sequence[int]
+    sums: Sequence[float]
+
+    def order(self, numbers: Mapping[tuple[Any, ...], int]) -> list[int]:
+        """Return the row for each number, -1 where there is none."""
+        order = [-1] * len(numbers)
+        for row, labels in self.rows:
+            order[numbers[labels]] = row
+        return order
+
+
 class Tables:
     """The members' tables. One is found by its name, which also says what its cells are."""
 
@@ -217,24 +236,40 @@ class Tables:
         """Return the names of all tables."""
         return {table for _, table in self.places}
 
-    def merged(self, readers: Iterable[Reader], table: str) -> dict[tuple[Any, ...], Row]:
-        """Return the rows of a table, by their labels."""
-        merged: dict[tuple[Any, ...], Row] = {}
-        for reader in readers:
-            place = self.places.get((reader.name, table))
-            if place is None:
-                continue
-            counts_at, sums_at, width, sums_width = place
+    def merged(self, readers: Iterable[Reader], table: str) -> list[Row]:
+        """Return the rows of a table that somebody has counted in, added up over members."""
+        parts = [part for reader in readers if (part := self._part(reader, table)) is not None]
+        numbers: dict[tuple[Any, ...], int] = {}
+        for part in parts:
+            for _, labels in part.rows:
+                numbers.setdefault(labels, len(numbers))
+        if not numbers:
+            return []
+        width, sums_width = parts[0].width, parts[0].sums_width
+        counts: Sequence[int] = [0] * (len(numbers) * width)
+        sums: Sequence[float] = [0.0] * (len(numbers) * sums_width)
+        for part in parts:
             time.sleep(0)  # requests run meanwhile
-            for row, labels in self.rows.get((reader.name, table), ()):
-                start, sums_start = counts_at + row * width, sums_at + row * sums_width
-                counts = reader.integers[start : start + width].tolist()
-                sums = reader.doubles[sums_start : sums_start + sums_width]
-                before = merged.get(labels)
-                if before is not None:
-                    counts, sums = list(map(add, before.counts, counts)), list(map(add, before.sums, sums))
-                merged[labels] = Row(labels, counts, sums)
-        return merged
+            order = part.order(numbers)
+            counts = list(map(add, counts, _in_order(part.counts, order, width)))
+            sums = list(map(add, sums, _in_order(part.sums, order, sums_width)))
+        return [
+            Row(labels, counts[n * width : (n + 1) * width], sums[n * sums_width : (n + 1) * sums_width])
+            for labels, n in numbers.items()
+        ]
+
+    def _part(self, reader: Reader, table: str) -> _TablePart | None:
+        place, rows = self.places.get((reader.name, table)), self.rows.get((reader.name, table))
+        if place is None or not rows:
+            return None
+        counts_at, sums_at, width, sums_width = place
+        return _TablePart(
+            rows,
+            width,
+            sums_width,
+            reader.integers[counts_at : counts_at + len(rows) * width].tolist(),
+            reader.doubles[sums_at : sums_at + len(rows) * sums_width].tolist(),
+        )
 
     def forget(self, member: str) -> None:
         """Leave a member out from now on."""
@@ -319,6 +354,15 @@ class Merge:
         self.tables.forget(member)
         for family in self.families.values():
             family.forget(member)
+
+
+def _in_order(numbers: Sequence[_Number], order: Sequence[int], width: int) -> list[_Number]:
+    """Return rows in another order; those that are not there are 0."""
+    if order == list(range(len(order))):
+        return list(numbers)
+    empty: list[Any] = [0] * width
+    rows = [numbers[row * width : (row + 1) * width] if row >= 0 else empty for row in order]
+    return list(chain.from_iterable(rows))
 
 
 def _getter(cells: Sequence[int]) -> Callable[[Sequence[float]], Sequence[float]]:

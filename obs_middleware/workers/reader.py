@@ -1,10 +1,10 @@
-"""Reads what one member has written, each time only what is new: names once, numbers at every call of `refresh`."""
+"""Reads what one member has written, each time only what is new: names once, numbers where they are."""
 
 from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ class Reader:
 
     Attributes:
         name: of the member.
-        doubles, integers: its cells as they were at the last `refresh`.
+        doubles, integers: its cells as they are.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -28,7 +28,7 @@ class Reader:
         self._path = folder / name
         self._read = 0  # bytes of names
         self._map: memoryview = memoryview(b"")
-        self.doubles: Sequence[float] = ()
+        self.doubles: Any = self._map.cast("d")
         self.integers: Any = self._map.cast("Q")
 
     def new_lines(self) -> Iterator[list[Any]]:
@@ -47,12 +47,12 @@ class Reader:
                 yield parts
 
     def refresh(self) -> None:
-        """Read the numbers; after the names, so that no series comes before its number.
+        """See all cells that there are; after the names, so that no series comes before its number.
 
-        Each number is read by one load, as it was written by one store.
+        A number is read where it is, when it is asked for: by one load, as it was written by one store.
         """
         self._remap()
-        self.doubles = self._map.cast("d").tolist()
+        self.doubles = self._map.cast("d")
         self.integers = self._map.cast("Q")
 
     def answered(self) -> float:

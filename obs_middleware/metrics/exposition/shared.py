@@ -138,9 +138,9 @@ class SharedRegistry:
         """Return a table with the rows of all workers, and where each is."""
         table = self._instruments.new_table()
         places = {}
-        for labels, row in self._merge.tables.merged(self._merge.readers.values(), name).items():
-            method, status, error_type, route = labels
-            places[labels] = table.add_counted((method, status, error_type), route, row.counts, row.sums)
+        for row in self._merge.tables.merged(self._merge.readers.values(), name):
+            method, status, error_type, route = row.labels
+            places[row.labels] = table.add_counted((method, status, error_type), route, row.counts, row.sums)
         return table, places
 
     def _active(self) -> Iterator[tuple[list[str], int]]:
