@@ -28,14 +28,14 @@
     CLASS(Gateway, _accept, time_ns) \
         FIELD(Gateway, _accept) FIELD(Gateway, _access_log) FIELD(Gateway, _app_pages) \
         FIELD(Gateway, _callers_id) FIELD(Gateway, _endpoints) FIELD(Gateway, _environment) \
-        FIELD(Gateway, _failures) FIELD(Gateway, _health) FIELD(Gateway, _id_headers) FIELD(Gateway, _ids) \
-        FIELD(Gateway, _lifecycle) FIELD(Gateway, _log_setup) FIELD(Gateway, _methods) \
-        FIELD(Gateway, _metrics) FIELD(Gateway, _next_send) FIELD(Gateway, _on_finish) \
-        FIELD(Gateway, _on_finish_without_span) FIELD(Gateway, _probes) FIELD(Gateway, _provider) \
-        FIELD(Gateway, _queue) FIELD(Gateway, _redactor) FIELD(Gateway, _settings) FIELD(Gateway, _spans) \
-        FIELD(Gateway, _starting) FIELD(Gateway, context_headers) FIELD(Gateway, id_header_names) \
-        FIELD(Gateway, is_development) FIELD(Gateway, paths) FIELD(Gateway, perf_counter) \
-        FIELD(Gateway, response_header_names) FIELD(Gateway, time_ns) \
+        FIELD(Gateway, _exporters) FIELD(Gateway, _failures) FIELD(Gateway, _health) \
+        FIELD(Gateway, _id_headers) FIELD(Gateway, _ids) FIELD(Gateway, _lifecycle) FIELD(Gateway, _log_setup) \
+        FIELD(Gateway, _methods) FIELD(Gateway, _metrics) FIELD(Gateway, _next_send) \
+        FIELD(Gateway, _on_finish) FIELD(Gateway, _on_finish_without_span) FIELD(Gateway, _probes) \
+        FIELD(Gateway, _provider) FIELD(Gateway, _queue) FIELD(Gateway, _redactor) FIELD(Gateway, _settings) \
+        FIELD(Gateway, _spans) FIELD(Gateway, _starting) FIELD(Gateway, context_headers) \
+        FIELD(Gateway, id_header_names) FIELD(Gateway, is_development) FIELD(Gateway, paths) \
+        FIELD(Gateway, perf_counter) FIELD(Gateway, response_header_names) FIELD(Gateway, time_ns) \
     CLASS(HistogramTable, _capacity, sums) \
         FIELD(HistogramTable, _capacity) FIELD(HistogramTable, _exemplars) FIELD(HistogramTable, _storage) \
         FIELD(HistogramTable, cells) FIELD(HistogramTable, counts) FIELD(HistogramTable, firsts) \
@@ -73,8 +73,8 @@
         FIELD(ServerSpans, _w3c) FIELD(ServerSpans, captured_headers) FIELD(ServerSpans, needs_header_names) \
         FIELD(ServerSpans, sampling) \
     CLASS(Worker, _bell, is_asleep) \
-        FIELD(Worker, _bell) FIELD(Worker, _has_work) FIELD(Worker, _job) FIELD(Worker, _starting) \
-        FIELD(Worker, _thread) FIELD(Worker, is_asleep) \
+        FIELD(Worker, _bell) FIELD(Worker, _has_work) FIELD(Worker, _job) FIELD(Worker, _numbers) \
+        FIELD(Worker, _starting) FIELD(Worker, _thread) FIELD(Worker, _timers) FIELD(Worker, is_asleep) \
     CLASS(_Unrecorded, _ids, _ids) \
         FIELD(_Unrecorded, _ids)
 

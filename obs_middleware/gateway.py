@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from obs_middleware.errors import Failures
+    from obs_middleware.export.exporters import Exporters
     from obs_middleware.health.answers import Probes
     from obs_middleware.health.registry import Health
     from obs_middleware.lifecycle import Lifecycle
@@ -121,6 +122,7 @@ class Gateway:
         "_callers_id",
         "_endpoints",
         "_environment",
+        "_exporters",
         "_failures",
         "_health",
         "_id_headers",
@@ -161,6 +163,7 @@ class Gateway:
         health: Health,
         probes: Probes,
         lifecycle: Lifecycle,
+        exporters: Exporters,
         endpoints: Endpoints,
         app_pages: AppPages,
     ) -> None:
@@ -177,6 +180,7 @@ class Gateway:
         self._health = health
         self._probes = probes
         self._lifecycle = lifecycle
+        self._exporters = exporters
         self._endpoints = endpoints
         self._app_pages = app_pages
         self.paths = endpoints.paths
@@ -230,15 +234,18 @@ class Gateway:
         """Note that the app starts, or starts again after it has been stopped."""
         self._lifecycle.starting()
 
-    def started(self, *, loop: Any = None) -> None:
+    def started(self, *, loop: Any = None, is_serving: bool = True) -> None:
         """Note that the app has started and serves.
 
         Args:
+            is_serving: False where the app is only made, perhaps by a command, or before workers are forked.
             loop: the event loop that serves it, if one does: asyncio's, or trio's token.
         """
         if loop is not None:
             self._health.surroundings.run_async = run_in(loop)
         self._lifecycle.started()
+        if is_serving and not self._exporters.is_started and not self._lifecycle.is_draining:
+            self._exporters.start()
         self._app_pages.warn()
         self._failures.guard("workers", self._metrics.look_for_workers)
         self._flush_where_needed()  # what runs the app may have been imported after it
@@ -266,16 +273,25 @@ class Gateway:
         self._lifecycle.drain()
 
     def stopped(self) -> None:
-        """Write the lines and send the spans that still wait; it takes up to five seconds, whatever becomes of them."""
+        """Hand over the lines, spans and metrics that still wait; it takes up to five seconds, whatever comes of it."""
         self._lifecycle.drain()
         if not deadline.within(STOP_SECONDS, partial(self._failures.guard, "stop", self._hand_over)):
-            _logger.error("after %g s there are still lines or spans that were not taken", STOP_SECONDS)
+            _logger.error(
+                "after %g s there are still lines, spans or metrics that were not taken", STOP_SECONDS
+            )
 
     def _hand_over(self) -> None:
         self.late_statuses.finish_all()
         flush()
+        wait_for_exporters = self._exporters.stop()
         if self._provider is not None:
             self._provider.force_flush(round(STOP_SECONDS * 1000))
+        wait_for_exporters()
+
+    @property
+    def environment(self) -> str | None:
+        """Return the environment; None while it is neither set nor known."""
+        return self._environment or self._settings.environment
 
     @property
     def has_own_provider(self) -> bool:

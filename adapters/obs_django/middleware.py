@@ -61,7 +61,7 @@ class ObservabilityMiddleware:
         self.observer = observer or get_observer()
         self._gateway = gateway = self.observer.gateway
         gateway.set_up(debug=settings.DEBUG)
-        gateway.started()
+        gateway.started(is_serving=False)
         look_at_first_request(gateway)
         first, second = gateway.response_header_names
         self._names = first.lower(), second.lower()

@@ -10,6 +10,7 @@ from prometheus_client import Gauge, Info, PlatformCollector
 from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Exemplar
 
+from obs_middleware.metrics.collection import AppMetrics
 from obs_middleware.metrics.exposition.registry import collectors_of
 from obs_middleware.metrics.own_counter import OwnCounter
 from obs_middleware.metrics.semconv import active_requests
@@ -90,7 +91,7 @@ def _active(instruments: SharedInstruments) -> Metric:
 def _mode(collector: Any) -> str:
     if isinstance(collector, OwnCounter):
         return SUM
-    return SAME if isinstance(collector, (Info, PlatformCollector)) else PER_WORKER
+    return SAME if isinstance(collector, (AppMetrics, Info, PlatformCollector)) else PER_WORKER
 
 
 def _ask_functions(collector: Any) -> None:

@@ -101,6 +101,11 @@ _Renames = Annotated[
 ]
 _Caller = Annotated[Literal["never", "warnings", "always"], _wants("never, warnings or always")]
 _Format = Annotated[Literal["auto", "json", "pretty"], _wants("auto, json or pretty")]
+_Prefix = Annotated[
+    str, _wants("the beginning of a metric's name such as 'shop'", pattern=r"^[a-zA-Z][a-zA-Z0-9_]*\Z")
+]
+_DefaultLabels = Annotated[Literal["target_info", "series", "none"], _wants("target_info, series or none")]
+_Number = Annotated[int, _wants("a whole number, 0 or more", ge=0)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +138,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _Name | None,
         _about("where several processes share metrics; unset: `/dev/shm`, or the system's for files"),
     ] = None
+    metrics_prefix: Annotated[
+        _Prefix | None, _about("stands before the names that `observer.metrics` declares, with one `_`")
+    ] = None
+    metrics_default_labels: Annotated[
+        _DefaultLabels,
+        _about(
+            "where `service`, `version`, `environment` and `instance` stand: on `target_info`, or on each "
+            "series of `observer.metrics`"
+        ),
+    ] = "target_info"
+    events_kept: Annotated[_Number, _about("the last ones of `observer.events`, for `recent()`")] = 256
     live_path: Annotated[_Path | None, _about("liveness probe: asks no dependency")] = "/health/live"
     ready_path: Annotated[_Path | None, _about("readiness probe: runs the checks")] = "/health/ready"
     startup_path: Annotated[_Path | None, _about("startup probe")] = "/health/startup"

@@ -20,6 +20,9 @@ class Keywords(TypedDict, total=False):
     metrics_max_series: int
     metrics_workers: str
     metrics_directory: str | None
+    metrics_prefix: str | None
+    metrics_default_labels: Literal["target_info", "series", "none"]
+    events_kept: int
     live_path: str | None
     ready_path: str | None
     startup_path: str | None

@@ -35,17 +35,18 @@ FLOORS = (
         "reply",
         "request",
         "request_id",
+        "resource",
         "scope",
         "settings",
     },
     {"lifecycle", "ops", "workers"},
-    {"health", "logs", "metrics", "tracing"},
+    {"events", "export", "health", "logs", "metrics", "tracing"},
     {"gateway"},
     {"observer"},
     {"__init__"},
 )
 # Rooms that stand alone: each imports the floors below it, and no other room.
-ROOMS = ("health", "logs", "metrics", "ops", "tracing")
+ROOMS = ("events", "export", "health", "logs", "metrics", "ops", "tracing")
 ADAPTERS_MAY_IMPORT = {"obs_middleware", "obs_middleware.gateway"}
 FOR_TYPES_ALONE = {"typing_extensions"}
 CORE_MAY_USE = {"msgspec", "opentelemetry", "prometheus_client", "pythonjsonlogger"}

@@ -22,6 +22,7 @@ NAMED_OTHERWISE = {
     "adapters/test_asgi_stack.py": "obs_asgi/middleware.py",  # its place around Starlette's stack
     "adapters/test_asgi_mounts.py": "obs_asgi/middleware.py",  # around one mount alone
     "adapters/test_asgi_same_behaviour.py": "obs_asgi/middleware.py",  # odd apps, bare and observed
+    "adapters/test_exporters.py": "export/exporters.py",  # when an adapter says that an app serves
     "adapters/test_two_of_us.py": "around.py",  # two adapters around one request
     "adapters/test_django_odd.py": "obs_django/middleware.py",  # odd requests, shared responses, copies
     "adapters/test_flask_apps_in_apps.py": "obs_flask/extension.py",  # Flask below bridges and dispatchers
@@ -33,6 +34,8 @@ NAMED_OTHERWISE = {
 TESTED_ELSEWHERE = {
     "_speedups.py": "native/test_layout.py",  # which functions are off, where C is built
     "callers.py": "adapters/test_wsgi_answers.py",  # who stands around shows in who answers
+    "export/collected.py": "core/export/test_exporters.py",  # a value; its texts are seen in the files
+    "export/otlp_points.py": "core/export/test_otlp_metrics.py",
     "logs/file_descriptor.py": "core/logs/test_outputs.py",  # whole lines on pipes
     "logs/found.py": "core/logs/test_setup.py",  # what is found shows in what is set up
     "logs/sentry.py": "core/logs/test_neighbours.py",
@@ -57,6 +60,7 @@ TESTED_ELSEWHERE = {
     "workers/calls.py": "core/workers/test_service.py",
     "workers/locks.py": "core/workers/test_directory.py",
     "workers/reader.py": "core/workers/test_cells.py",
+    "resource.py": "core/tracing/test_provider.py",
     "tracing/attributes.py": "core/tracing/test_server_span.py",
     "tracing/otlp/protobuf.py": "core/tracing/otlp/test_encoder.py",  # compared with the SDK's bytes
     "tracing/propagators.py": "core/tracing/test_propagation.py",

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator
 from io import BytesIO
 
 from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import Metric
 
 from obs_middleware.errors import Report
-from obs_middleware.metrics.exposition.formats import Format, choose
+from obs_middleware.metrics.exposition.formats import TEXT, Format, choose
 from obs_middleware.metrics.exposition.single_flight import SingleFlight
 from obs_middleware.metrics.snapshot import Snapshot
 
@@ -57,6 +58,11 @@ class MetricsPage:
         page = BytesIO()  # grows in its place and hands out what it holds: megabytes are not copied
         page.writelines(_zipped(slices) if is_zipped else slices)
         return page.getvalue()
+
+
+def text_of(families: Iterable[Metric]) -> bytes:
+    """Return families as Prometheus text, made beside other work as the page is."""
+    return b"".join(_slices(part for family in families for part in TEXT.parts(family)))
 
 
 def _slices(texts: Iterable[str]) -> Iterator[bytes]:

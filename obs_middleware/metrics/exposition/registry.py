@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summ
 from prometheus_client.metrics_core import Metric
 
 from obs_middleware.errors import Report
+from obs_middleware.metrics.collection import AppMetrics
 from obs_middleware.metrics.exposition import client_classes
 from obs_middleware.metrics.exposition.formats import EOF, Format
 
@@ -85,7 +86,7 @@ def collectors_of(registry: Any) -> list[Any] | None:
         target = registry.get_target_info()
     except Exception:  # another release
         return None
-    collectors = _each_once(collectors)
+    collectors = sorted(_each_once(collectors), key=_is_not_first)
     return [CollectorRegistry(target_info=target), *collectors] if target else collectors
 
 
@@ -93,6 +94,11 @@ def _each_once(collectors: list[Any]) -> list[Any]:
     """Leave out what prometheus-client's MultiProcessCollector shows of all processes."""
     has_files = values.ValueClass is not values.MutexValue and any(map(_is_multi_process, collectors))
     return [one for one in collectors if not isinstance(one, _IN_FILES)] if has_files else collectors
+
+
+def _is_not_first(collector: Any) -> bool:
+    """Tell whether a collector comes in its turn, and not before those whose numbers its hooks refresh."""
+    return not isinstance(collector, AppMetrics)
 
 
 def _is_multi_process(collector: Any) -> bool:

@@ -44,3 +44,8 @@ def counts(own: Observer, name: str = DURATION) -> dict[tuple[str, ...], float]:
 def active(own: Observer, method: str = "GET", scheme: str = "http") -> float | None:
     labels = {"http_request_method": method, "url_scheme": scheme}
     return own.registry.get_sample_value("http_server_active_requests", labels)
+
+
+def value(own: Observer, name: str, **labels: str) -> float | None:
+    """Return one sample's value."""
+    return own.registry.get_sample_value(name, labels)
