@@ -47,7 +47,7 @@
     CLASS(Instruments, active, table) \
         FIELD(Instruments, active) FIELD(Instruments, buckets) FIELD(Instruments, bytes_buckets) \
         FIELD(Instruments, internal_errors) FIELD(Instruments, lock) FIELD(Instruments, overflow) \
-        FIELD(Instruments, started) FIELD(Instruments, table) \
+        FIELD(Instruments, plan) FIELD(Instruments, started) FIELD(Instruments, table) \
     CLASS(RecordQueue, _batch, flusher) \
         FIELD(RecordQueue, _batch) FIELD(RecordQueue, _discard) FIELD(RecordQueue, _report) \
         FIELD(RecordQueue, _sinks) FIELD(RecordQueue, _waiting) FIELD(RecordQueue, flusher) \

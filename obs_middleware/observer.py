@@ -23,6 +23,7 @@ from obs_middleware.logs.access_log import AccessLog
 from obs_middleware.logs.setup import LogSetup
 from obs_middleware.metrics.endpoint import metrics_endpoint
 from obs_middleware.metrics.http import HttpMetrics
+from obs_middleware.metrics.plan import Plan
 from obs_middleware.ops.app_pages import AppPages
 from obs_middleware.ops.endpoints import Endpoints
 from obs_middleware.redaction import Redactor
@@ -76,9 +77,7 @@ class Observer:
         redactor = Redactor.of(settings)
         redactor.show_addresses(settings.client_address)
         spans = ServerSpans(settings, redactor, tracer_provider=tracer_provider)
-        metrics = HttpMetrics(
-            self.registry, buckets=settings.metrics_buckets, max_series=settings.metrics_max_series
-        )
+        metrics = HttpMetrics(self.registry, Plan(settings), max_series=settings.metrics_max_series)
         failures = Failures(metrics.count_failure)
         self.health = Health()
         self.lifecycle = Lifecycle()

@@ -22,16 +22,17 @@ from obs_middleware._speedups import fast, share_layout
 from obs_middleware.errors import ConfigError
 from obs_middleware.metrics.fast_path import FastPaths
 from obs_middleware.metrics.own_counter import OwnCounter
-from obs_middleware.metrics.semconv import BYTES_BUCKETS, active_requests, histograms
-from obs_middleware.metrics.table import HISTOGRAMS, HistogramTable, ResultLabels
+from obs_middleware.metrics.table import HISTOGRAMS, HistogramTable, ResultLabels, RouteKey
 from obs_middleware.queue import flush
+from obs_middleware.record import DetailedRecord
 
 if TYPE_CHECKING:
     from obs_middleware.metrics.exposition.http_server import HttpServerFamilies
+    from obs_middleware.metrics.plan import Plan
     from obs_middleware.record import RequestRecord
 
 _SCHEMES = ("http", "https", "ws", "wss")
-_OVERFLOW: tuple[ResultLabels, str] = ("_OTHER", "", "overflow"), "overflow"
+_OVERFLOW: tuple[ResultLabels, RouteKey] = ("_OTHER", "", "overflow"), "overflow"
 
 ActiveKey = str  # a known method, a blank and a scheme: no container, which the collector would count
 
@@ -47,19 +48,21 @@ class Instruments(Collector):
         "internal_errors",
         "lock",
         "overflow",
+        "plan",
         "started",
         "table",
     )
 
-    def __init__(self, registry: CollectorRegistry, buckets: tuple[float, ...]) -> None:
-        self.buckets = buckets
+    def __init__(self, registry: CollectorRegistry, plan: Plan) -> None:
+        self.plan = plan
+        self.buckets, self.bytes_buckets = plan.seconds, plan.sizes
         # Of the active requests; a finalizer that runs in the middle may take it again.
         self.lock = RLock()
         # Requests that have started and are not yet counted in: an append needs no lock.
         self.started: deque[ActiveKey] = deque()
         self.active: dict[ActiveKey, list[int]] = {}  # counted in and out
-        self.bytes_buckets = BYTES_BUCKETS
-        self.table = HistogramTable(len(bounds) + 1 for _, bounds in histograms(buckets))
+        times, sizes = len(plan.seconds) + 1, len(plan.sizes) + 1
+        self.table = HistogramTable((times, times, sizes, sizes))
         self.internal_errors = OwnCounter(
             "obs_internal_errors", "Failures inside obs-middleware itself.", "component"
         )
@@ -80,8 +83,10 @@ class Instruments(Collector):
 
     def describe(self) -> Iterator[Metric]:
         """Yield the families with no samples: the names that the registry keeps for us."""
-        yield from (family for family, _ in histograms(self.buckets))
-        yield active_requests()
+        for instrument in self.plan.instruments:
+            yield Metric(instrument.name, instrument.about, instrument.kind)
+        for gauge in self.plan.gauges:
+            yield Metric(gauge.name, gauge.about, "gauge")
 
     def count_in(self) -> None:
         """Count in the requests that have started."""
@@ -110,12 +115,13 @@ class Instruments(Collector):
             HttpServerFamilies,  # when somebody looks, and not before
         )
 
-        return HttpServerFamilies(self.table, self.buckets, self._active_now)
+        return HttpServerFamilies(self.table, self.plan, self._active_now)
 
-    def _active_now(self) -> Iterator[tuple[list[str], int]]:
+    def _active_now(self) -> Iterator[tuple[str, str, int]]:
         self.count_in()
-        for labels, cell in list(self.active.items()):
-            yield labels.split(" "), cell[0] - cell[1]
+        for key, cell in list(self.active.items()):
+            method, _, scheme = key.partition(" ")
+            yield method, scheme, cell[0] - cell[1]
 
     def _register(self, registry: CollectorRegistry) -> None:
         done: list[Collector] = []
@@ -135,13 +141,13 @@ class HttpMetrics:
     """Measure requests.
 
     Raises:
-        ConfigError: another Observer uses the registry with other buckets, or another library has taken a name.
+        ConfigError: another Observer uses the registry with another plan, or another library has taken a name.
     """
 
     __slots__ = ("_max_series", "begin", "instruments")
 
-    def __init__(self, registry: CollectorRegistry, *, buckets: tuple[float, ...], max_series: int) -> None:
-        self.instruments = _instruments(registry, buckets)
+    def __init__(self, registry: CollectorRegistry, plan: Plan, *, max_series: int) -> None:
+        self.instruments = _instruments(registry, plan)
         # Notes a request that starts, by its active key; it is counted in with others.
         self.begin = self.instruments.started.append
         self._max_series = max_series
@@ -161,7 +167,11 @@ class HttpMetrics:
                 instruments.cell(record.active_key)[1] += 1
             if record.status == 101:
                 continue
-            result, route = (record.method, record.status, record.error_type), record.route or ""
+            result: ResultLabels = record.method, record.status, record.error_type
+            template = record.route or ""
+            route: RouteKey = template
+            if record.__class__ is DetailedRecord and record.labels:
+                route = template, record.labels
             try:
                 row = row_of[result][route]
             except KeyError:
@@ -198,7 +208,7 @@ class HttpMetrics:
         """Count a failure of our own."""
         self.instruments.internal_errors.inc(component)
 
-    def _new_row(self, result: ResultLabels, route: str) -> int:
+    def _new_row(self, result: ResultLabels, route: RouteKey) -> int:
         table = self.instruments.table
         if len(table) < self._max_series:
             return table.add(result, route)
@@ -212,20 +222,21 @@ _made: WeakKeyDictionary[CollectorRegistry, Instruments] = WeakKeyDictionary()
 _making = Lock()
 
 
-def _instruments(registry: CollectorRegistry, buckets: tuple[float, ...]) -> Instruments:
+def _instruments(registry: CollectorRegistry, plan: Plan) -> Instruments:
     with _making:
         instruments = _made.get(registry)
         if instruments is None:
             try:
-                instruments = _made[registry] = Instruments(registry, buckets)
+                instruments = _made[registry] = Instruments(registry, plan)
             except ValueError as error:
                 raise ConfigError(
                     f"the registry holds a metric of our name already ({error}): "
                     "hand another one in, Observer(registry=CollectorRegistry())"
                 ) from error
-    if instruments.buckets != buckets:
-        raise ConfigError(
-            f"metrics_buckets must be {instruments.buckets}, as another Observer has them on this registry, "
-            f"got {buckets}: hand another registry in, Observer(registry=CollectorRegistry())"
-        )
+    for name, value in instruments.plan.settings.items():
+        if plan.settings[name] != value:
+            raise ConfigError(
+                f"{name} must be {value}, as another Observer has it on this registry, got {plan.settings[name]}: "
+                "hand another registry in, Observer(registry=CollectorRegistry())"
+            )
     return instruments

@@ -20,8 +20,18 @@ from msgspec import Meta
 from obs_middleware.errors import ConfigError
 from obs_middleware.settings import sources
 
+# Eight of the fourteen that OpenTelemetry advises, because each is a sample for each route and status of a scrape:
 # https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
-SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+SECONDS_BUCKETS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+HttpMetric = Literal[
+    "request_duration",
+    "time_to_first_byte",
+    "request_body_size",
+    "response_body_size",
+    "active_requests",
+    "websocket",
+]
+HTTP_METRICS: tuple[HttpMetric, ...] = get_args(HttpMetric)
 
 _userinfo = re.compile(r"://[^/\s]*@")
 _repeats_twice = re.compile(r"[^\\][+*]\)(?:[+*]|\{\d*,\})").search
@@ -100,6 +110,36 @@ _Renames = Annotated[
     _wants("old and new names such as 'level=severity,logger=log.logger'"),
 ]
 _Caller = Annotated[Literal["never", "warnings", "always"], _wants("never, warnings or always")]
+_HttpMetrics = Annotated[tuple[HttpMetric, ...], _wants(f"some of {', '.join(get_args(HttpMetric))}")]
+_MetricNames = Annotated[
+    tuple[
+        Literal[
+            "opentelemetry",
+            "classic",
+            "both",
+            "prometheus-fastapi-instrumentator",
+            "starlette-exporter",
+            "prometheus_flask_exporter",
+            "django-prometheus",
+        ],
+        ...,
+    ],
+    _wants(
+        "opentelemetry, classic, both, prometheus-fastapi-instrumentator, starlette-exporter, "
+        "prometheus_flask_exporter or django-prometheus; or several of them",
+        min_length=1,
+    ),
+]
+_Detail = Annotated[Literal["route", "status"], _wants("route or status")]
+_RouteBounds = Annotated[
+    tuple[tuple[str, tuple[float, ...]], ...],
+    Meta(
+        extra={
+            "wants": "bounds by route, {'/reports/{id}': (1, 10, 60)}, as a text '/reports/{id}=1,10,60' one a line",
+            "bounds": True,
+        }
+    ),
+]
 _Format = Annotated[Literal["auto", "json", "pretty"], _wants("auto, json or pretty")]
 
 
@@ -120,7 +160,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _about("the metrics page; as of every path, `None`, or empty in the environment: no such page"),
     ] = "/metrics"
     metrics_token: Annotated[_Token | None, _about("the page then wants `Authorization: Bearer …`")] = None
-    metrics_buckets: Annotated[_Bounds, _about("bounds of the two time histograms")] = SECONDS_BUCKETS
+    metrics_buckets: Annotated[_Bounds, _about("bounds of the durations")] = SECONDS_BUCKETS
+    metrics_route_buckets: Annotated[
+        _RouteBounds, _about("other bounds of the durations of some routes")
+    ] = ()
+    metrics_detail: Annotated[
+        _Detail,
+        _about("`status`: time to first byte and sizes by status and error too, and with all their buckets"),
+    ] = "route"
+    metrics_group_status: Annotated[_Flag, _about("show a status as its class, `2xx`")] = False
+    metric_names: Annotated[
+        _MetricNames, _about("whose names the HTTP metrics have; `both`: opentelemetry and classic")
+    ] = ("opentelemetry",)
+    http_metrics: Annotated[_HttpMetrics, _about("which of OpenTelemetry's HTTP metrics there are")] = (
+        HTTP_METRICS
+    )
     metrics_max_series: Annotated[_Count, _about("label sets kept; later ones share one overflow set")] = 5000
     live_path: Annotated[_Path | None, _about("liveness probe: asks no dependency")] = "/health/live"
     ready_path: Annotated[_Path | None, _about("readiness probe: runs the checks")] = "/health/ready"
@@ -195,9 +249,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         msgspec.structs.force_setattr(self, "redact_callback", _callback(self.redact_callback))
         for pattern in self.redact_patterns:
             _check_pattern(pattern)
-        bounds = self.metrics_buckets
-        if not all(lower < upper for lower, upper in zip((0.0, *bounds), bounds, strict=False)):
-            raise ConfigError(_complaint("metrics_buckets", _types()["metrics_buckets"], bounds))
+        for name, bounds in (
+            ("metrics_buckets", self.metrics_buckets),
+            *(("metrics_route_buckets", bounds) for _, bounds in self.metrics_route_buckets),
+        ):
+            if not bounds or not all(
+                lower < upper for lower, upper in zip((0.0, *bounds), bounds, strict=False)
+            ):
+                raise ConfigError(_complaint(name, _types()[name], getattr(self, name)))
         paths = [path for name in sources.PATHS if (path := getattr(self, name)) is not None]
         if len(set(paths)) < len(paths):
             raise ConfigError(
@@ -279,6 +338,8 @@ def _convert(value: Any, type_: Any, *, label: str) -> Any:
     if type(value) is int and "DEBUG" in get_args(_bare_type(type_)):  # logging.INFO
         value = _LEVEL_NAMES.get(str(value), value)
     is_text = isinstance(value, str)
+    if isinstance(value, Mapping):
+        value = [*value.items()]
     try:
         return msgspec.convert(_parse(value, type_) if is_text else value, type_, strict=not is_text)
     except msgspec.ValidationError:
@@ -287,10 +348,12 @@ def _convert(value: Any, type_: Any, *, label: str) -> Any:
 
 def _parse(value: str, type_: Any) -> Any:
     bare, text = _bare_type(type_), value.strip()
+    extras = {name for meta in _metas(type_) for name in meta.extra or ()}
     if bare is bool:
         return _FLAGS.get(text.lower(), text)
-    if any((meta.extra or {}).get("lines") for meta in _metas(type_)):
-        return [line.strip() for line in value.splitlines() if line.strip()]
+    if "lines" in extras or "bounds" in extras:
+        lines = [line.strip() for line in value.splitlines() if line.strip()]
+        return [*map(_route_and_bounds, lines)] if "bounds" in extras else lines
     if get_origin(bare) is tuple:
         return [part.strip() for part in text.split(",") if part.strip()]
     if get_origin(bare) is Literal:
@@ -299,6 +362,11 @@ def _parse(value: str, type_: Any) -> Any:
             text = str(_FLAGS[text.lower()])
         return next((choice for choice in get_args(bare) if choice.lower() == text.lower()), text)
     return text
+
+
+def _route_and_bounds(line: str) -> tuple[str, list[str]]:
+    route, _, bounds = line.rpartition("=")
+    return route.strip(), [bound.strip() for bound in bounds.split(",")]
 
 
 def _callback(value: Any) -> Any:

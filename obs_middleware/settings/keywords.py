@@ -17,6 +17,32 @@ class Keywords(TypedDict, total=False):
     metrics_path: str | None
     metrics_token: str | None
     metrics_buckets: tuple[float, ...]
+    metrics_route_buckets: tuple[tuple[str, ...], ...]
+    metrics_detail: Literal["route", "status"]
+    metrics_group_status: bool
+    metric_names: tuple[
+        Literal[
+            "opentelemetry",
+            "classic",
+            "both",
+            "prometheus-fastapi-instrumentator",
+            "starlette-exporter",
+            "prometheus_flask_exporter",
+            "django-prometheus",
+        ],
+        ...,
+    ]
+    http_metrics: tuple[
+        Literal[
+            "request_duration",
+            "time_to_first_byte",
+            "request_body_size",
+            "response_body_size",
+            "active_requests",
+            "websocket",
+        ],
+        ...,
+    ]
     metrics_max_series: int
     live_path: str | None
     ready_path: str | None

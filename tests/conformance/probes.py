@@ -128,7 +128,8 @@ class Probe:
         for (name, labels), value in self.samples().items():
             if name == f"{metric}_count":
                 own = dict(labels)
-                counts[own[LABELS[0]], own[LABELS[1]], own[LABELS[2]], own[LABELS[3]]] += int(value)
+                method, route, status, error = (own.get(label, "") for label in LABELS)
+                counts[method, route, status, error] += int(value)
         return counts
 
     def counted(self, total: int) -> Counter[Labels]:
