@@ -6,7 +6,15 @@ logged by the Python functions.
 
 from __future__ import annotations
 
+import re
+
+_is_name = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*").fullmatch
 _STATEMENTS = 200  # different ones that are remembered of a request
+
+
+def is_label(name: str) -> bool:
+    """Tell whether a label of the user's may have this name; `le` and `quantile` are Prometheus' own."""
+    return _is_name(name) is not None and name not in ("le", "quantile")
 
 
 class Details:

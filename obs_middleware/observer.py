@@ -28,6 +28,7 @@ from obs_middleware.ops.app_pages import AppPages
 from obs_middleware.ops.endpoints import Endpoints
 from obs_middleware.redaction import Redactor
 from obs_middleware.settings import Settings
+from obs_middleware.tenancy import Tenancy
 from obs_middleware.tracing.server_span import ServerSpans
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class Observer:
             health=self.health,
             probes=probes,
             lifecycle=self.lifecycle,
+            tenancy=Tenancy.of(settings, redactor),
             app_pages=AppPages(settings.own_paths, is_own_registry=registry is not None, failures=failures),
             endpoints=Endpoints(
                 [

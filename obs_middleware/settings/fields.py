@@ -76,6 +76,11 @@ def _about(text: str) -> Meta:
 _Flag = Annotated[bool, _wants("true or false")]
 _Name = Annotated[str, _wants("a name such as 'checkout'", min_length=1)]
 _Names = Annotated[tuple[str, ...], _wants("names such as 'iban,tax_id'")]
+_PathPatterns = Annotated[tuple[str, ...], _wants("paths such as '/internal/*,/favicon.ico'")]
+_TenantCallback = Annotated[
+    Any, _wants("a function of a RequestInfo, or its place such as 'shop.tenants:of'")
+]
+_Number = Annotated[int, _wants("a whole number, 1 or more", ge=1)]
 _Patterns = Annotated[
     tuple[str, ...],
     Meta(extra={"wants": "regular expressions such as 'INV-[0-9]{8}', as a text one a line", "lines": True}),
@@ -176,6 +181,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         HTTP_METRICS
     )
     metrics_max_series: Annotated[_Count, _about("label sets kept; later ones share one overflow set")] = 5000
+    exclude_paths: Annotated[
+        _PathPatterns, _about("left out of metrics, traces and the access log; `*` is any text")
+    ] = ()
+    tenant_header: Annotated[_Header | None, _about("the header that names the tenant of a request")] = None
+    tenant_baggage: Annotated[_Name | None, _about("the key of the caller's baggage that names it")] = None
+    tenant_callback: Annotated[
+        _TenantCallback | None, _about("a function that returns the tenant of a RequestInfo; asked first")
+    ] = None
+    tenant_label: Annotated[_Name, _about("the label of the HTTP metrics that has the tenant")] = "tenant"
+    tenants: Annotated[_Names, _about("whose requests the label tells apart; others are `other`")] = ()
+    tenant_max: Annotated[_Number, _about("without `tenants`: so many are told apart, the first")] = 100
     live_path: Annotated[_Path | None, _about("liveness probe: asks no dependency")] = "/health/live"
     ready_path: Annotated[_Path | None, _about("readiness probe: runs the checks")] = "/health/ready"
     startup_path: Annotated[_Path | None, _about("startup probe")] = "/health/startup"
@@ -246,7 +262,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for name, type_ in _types().items():
             msgspec.structs.force_setattr(self, name, _convert(getattr(self, name), type_, label=name))
-        msgspec.structs.force_setattr(self, "redact_callback", _callback(self.redact_callback))
+        for name in ("redact_callback", "tenant_callback"):
+            msgspec.structs.force_setattr(self, name, _callback(name, getattr(self, name)))
         for pattern in self.redact_patterns:
             _check_pattern(pattern)
         for name, bounds in (
@@ -369,17 +386,17 @@ def _route_and_bounds(line: str) -> tuple[str, list[str]]:
     return route.strip(), [bound.strip() for bound in bounds.split(",")]
 
 
-def _callback(value: Any) -> Any:
+def _callback(name: str, value: Any) -> Any:
     """Return the function that a setting names."""
     if isinstance(value, str):
         try:
             value = pkgutil.resolve_name(value)
         except (ImportError, AttributeError, ValueError) as error:
             raise ConfigError(
-                f"redact_callback must be a function that can be imported, got {value!r}: {error}"
+                f"{name} must be a function that can be imported, got {value!r}: {error}"
             ) from None
     if value is not None and not callable(value):
-        raise ConfigError(_complaint("redact_callback", _types()["redact_callback"], value))
+        raise ConfigError(_complaint(name, _types()[name], value))
     return value
 
 

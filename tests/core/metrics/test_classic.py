@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -11,7 +13,7 @@ from tests.core.metrics.scraping import DURATION, page
 from tests.core.support import observer, request, serve, started
 
 
-def _served(names: str, **settings: str) -> Observer:
+def _served(names: str, **settings: Any) -> Observer:
     own = observer(access_log=False, metric_names=names, **settings)
     for _ in range(2):
         serve(own, request("POST"), route="/a", status=201, request_bytes=10, response_bytes=20)
