@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from obs_middleware.logs.access_log import AccessLog
     from obs_middleware.logs.setup import LogSetup
     from obs_middleware.metrics.http import HttpMetrics
+    from obs_middleware.metrics.websocket import OpenWebsocket
     from obs_middleware.ops.app_pages import AppPages, HasRoute
     from obs_middleware.record import RequestRecord
     from obs_middleware.redaction import Redactor
@@ -435,6 +436,19 @@ class Gateway:
             if monotonic() - began > _SLOW_SECONDS:
                 # A collector that does not answer costs few requests their time.
                 self._next_send = monotonic() + _PAUSE_SECONDS
+
+    def websocket_opened(self, exchange: Exchange, route: str | None) -> OpenWebsocket | None:
+        """Count a websocket that was accepted; None where it is left out, nobody wants to know, or we fail.
+
+        Args:
+            route: as far as it is known now.
+        """
+        if exchange.active_key is None:  # its path is excluded
+            return None
+        opened: OpenWebsocket | None = self._failures.guard(
+            "websocket", self._metrics.websocket_opened, route
+        )
+        return opened
 
     def has_begun(self, exchange: Exchange) -> bool:
         """Tell whether an exchange is one of this Gateway's."""

@@ -23,6 +23,7 @@ from obs_middleware.errors import ConfigError
 from obs_middleware.metrics.fast_path import FastPaths
 from obs_middleware.metrics.own_counter import OwnCounter
 from obs_middleware.metrics.table import HISTOGRAMS, HistogramTable, ResultLabels, RouteKey
+from obs_middleware.metrics.websocket import OpenWebsocket, WebsocketMetrics
 from obs_middleware.queue import flush
 from obs_middleware.record import DetailedRecord
 
@@ -51,6 +52,7 @@ class Instruments(Collector):
         "plan",
         "started",
         "table",
+        "websockets",
     )
 
     def __init__(self, registry: CollectorRegistry, plan: Plan) -> None:
@@ -69,6 +71,7 @@ class Instruments(Collector):
         self.overflow = OwnCounter(
             "obs_series_overflow", "Measurements folded into the overflow set.", "metric"
         )
+        self.websockets = WebsocketMetrics(registry) if plan.counts_websockets else None
         self._register(registry)
 
     def collect(self) -> Iterator[Metric]:
@@ -203,6 +206,11 @@ class HttpMetrics:
             instruments.count_in()
             with instruments.lock:
                 instruments.cell(record.active_key)[0] -= 1  # not [1], which is its writer's alone
+
+    def websocket_opened(self, route: str | None) -> OpenWebsocket | None:
+        """Count a websocket that was accepted; None where nobody wants to know."""
+        websockets = self.instruments.websockets
+        return None if websockets is None else websockets.opened(route or "")
 
     def count_failure(self, component: str) -> None:
         """Count a failure of our own."""

@@ -34,6 +34,7 @@ class Plan:
     Attributes:
         instruments: what is read from the table, in the order of the page.
         gauges: of the requests that are being served.
+        counts_websockets: there are metrics of websockets.
         seconds, sizes: the table's bounds for times and for sizes.
         route_bounds: the bounds of the durations of some routes.
         settings: the settings that must be the same where Observers share a registry.
@@ -47,6 +48,7 @@ class Plan:
         self.settings = {name: getattr(settings, name) for name in _SHARED}
         self.route_bounds: Mapping[str, Bounds] = dict(settings.metrics_route_buckets)
         self.view_name: Callable[[str], str] = str
+        self.counts_websockets = "websocket" in settings.http_metrics
         self.instruments: list[Instrument] = []
         self.gauges: list[ActiveGauge] = []
         for names in _sets(settings.metric_names):

@@ -30,6 +30,7 @@ FIRST_BYTE = "http_server_time_to_first_byte_seconds"
 REQUEST_SIZE = "http_server_request_body_size_bytes"
 RESPONSE_SIZE = "http_server_response_body_size_bytes"
 ACTIVE = "http_server_active_requests"
+WEBSOCKET = "http_server_websocket"
 LABELS = ("http_request_method", "http_route", "http_response_status_code", "error_type")
 
 # (method, route, status, error)
