@@ -24,7 +24,14 @@ from obs_middleware.deadline import STOP_SECONDS, deadline
 from obs_middleware.details import Details
 from obs_middleware.environ import named_request_info, request_info, shown_mount, variables_of
 from obs_middleware.errors import own_status
-from obs_middleware.exchange import CARRIER_KEY, CURRENT, OTHER_ID_HEADER, Exchange, OnFinish
+from obs_middleware.exchange import (
+    CARRIER_KEY,
+    CURRENT,
+    OTHER_ID_HEADER,
+    Exchange,
+    OnFinish,
+    error_name,
+)
 from obs_middleware.exclusion import ExcludedPaths
 from obs_middleware.headers import header_values
 from obs_middleware.health.event_loops import run_in
@@ -40,6 +47,7 @@ from obs_middleware.scope import header_names as scope_header_names
 from obs_middleware.scope import request_info as scope_request_info
 from obs_middleware.settings import otel
 from obs_middleware.settings.keywords import Keywords
+from obs_middleware.statements import RepeatedStatements, operation_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -51,6 +59,7 @@ if TYPE_CHECKING:
     from obs_middleware.lifecycle import Lifecycle
     from obs_middleware.logs.access_log import AccessLog
     from obs_middleware.logs.setup import LogSetup
+    from obs_middleware.metrics.adapter_metrics import AdapterMetrics
     from obs_middleware.metrics.http import HttpMetrics
     from obs_middleware.metrics.websocket import OpenWebsocket
     from obs_middleware.ops.app_pages import AppPages, HasRoute
@@ -71,6 +80,7 @@ __all__ = [
     "Keywords",
     "callers_of",
     "cell_content",
+    "error_name",
     "exchange_around",
     "goes_again",
     "header_values",
@@ -80,6 +90,7 @@ __all__ = [
     "named_request_info",
     "note",
     "note_inside",
+    "operation_of",
     "own_status",
     "part_of",
     "parts_of",
@@ -105,6 +116,7 @@ class Gateway:
     """What adapters call of one Observer.
 
     Attributes:
+        adapter_metrics: declares metrics of what the framework does besides requests.
         paths: what is answered here and never reaches the app.
         response_header_names: the names of an exchange's `response_headers`, in their order; the second is empty where
             no correlation ID is sent.
@@ -143,10 +155,12 @@ class Gateway:
         "_provider",
         "_queue",
         "_redactor",
+        "_repeated",
         "_settings",
         "_spans",
         "_starting",
         "_tenancy",
+        "adapter_metrics",
         "context_headers",
         "id_header_names",
         "is_development",
@@ -172,6 +186,7 @@ class Gateway:
         endpoints: Endpoints,
         app_pages: AppPages,
         tenancy: Tenancy | None,
+        adapter_metrics: AdapterMetrics,
     ) -> None:
         self.time_ns: Any = time_ns
         self.perf_counter: Any = perf_counter
@@ -191,6 +206,8 @@ class Gateway:
         self.paths = endpoints.paths
         self._excluded_paths = ExcludedPaths(settings.exclude_paths)
         self._tenancy = tenancy
+        self.adapter_metrics = adapter_metrics
+        self._repeated = RepeatedStatements(settings.n_plus_one_queries, redactor)
         if settings.exclude_paths or tenancy is not None:
             # On this object alone, so that others start as fast as they do.
             self.start = self._start_specially  # type: ignore[method-assign]
@@ -449,6 +466,27 @@ class Gateway:
             "websocket", self._metrics.websocket_opened, route
         )
         return opened
+
+    def note_query(self, statement: object, seconds: float) -> None:
+        """Note a query of a database on the current exchange, and warn where it makes one again and again."""
+        exchange = CURRENT.get()
+        if exchange is None or exchange.is_finished:
+            return
+        text = statement if isinstance(statement, str) else str(statement)
+        number = exchange.ask_for_details().add_query(text, seconds)
+        self._repeated.note(text, number, exchange)
+
+    def has_names_of(self, names: str) -> bool:
+        """Tell whether the setting `metric_names` has a set of names."""
+        return names in self._settings.metric_names
+
+    def observes(self, what: str) -> bool:
+        """Tell whether the setting `django_metrics` has a part."""
+        return what in self._settings.django_metrics
+
+    def name_views(self, view_name: Callable[[str], str]) -> None:
+        """Let metrics that have a view's name find it by the route; for the names of django-prometheus."""
+        self._metrics.instruments.plan.view_name = view_name
 
     def has_begun(self, exchange: Exchange) -> bool:
         """Tell whether an exchange is one of this Gateway's."""

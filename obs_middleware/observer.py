@@ -21,6 +21,7 @@ from obs_middleware.health.registry import Health
 from obs_middleware.lifecycle import Lifecycle
 from obs_middleware.logs.access_log import AccessLog
 from obs_middleware.logs.setup import LogSetup
+from obs_middleware.metrics.adapter_metrics import AdapterMetrics
 from obs_middleware.metrics.endpoint import metrics_endpoint
 from obs_middleware.metrics.http import HttpMetrics
 from obs_middleware.metrics.plan import Plan
@@ -95,6 +96,7 @@ class Observer:
             health=self.health,
             probes=probes,
             lifecycle=self.lifecycle,
+            adapter_metrics=AdapterMetrics(self.registry, failures.report),
             tenancy=Tenancy.of(settings, redactor),
             app_pages=AppPages(settings.own_paths, is_own_registry=registry is not None, failures=failures),
             endpoints=Endpoints(

@@ -31,6 +31,8 @@ HttpMetric = Literal[
     "active_requests",
     "websocket",
 ]
+DjangoMetric = Literal["queries", "caches", "migrations"]
+DJANGO_METRICS: tuple[DjangoMetric, ...] = get_args(DjangoMetric)
 HTTP_METRICS: tuple[HttpMetric, ...] = get_args(HttpMetric)
 
 _userinfo = re.compile(r"://[^/\s]*@")
@@ -76,6 +78,7 @@ def _about(text: str) -> Meta:
 _Flag = Annotated[bool, _wants("true or false")]
 _Name = Annotated[str, _wants("a name such as 'checkout'", min_length=1)]
 _Names = Annotated[tuple[str, ...], _wants("names such as 'iban,tax_id'")]
+_DjangoMetrics = Annotated[tuple[DjangoMetric, ...], _wants(f"some of {', '.join(DJANGO_METRICS)}")]
 _PathPatterns = Annotated[tuple[str, ...], _wants("paths such as '/internal/*,/favicon.ico'")]
 _TenantCallback = Annotated[
     Any, _wants("a function of a RequestInfo, or its place such as 'shop.tenants:of'")
@@ -181,6 +184,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         HTTP_METRICS
     )
     metrics_max_series: Annotated[_Count, _about("label sets kept; later ones share one overflow set")] = 5000
+    django_metrics: Annotated[_DjangoMetrics, _about("what is counted of Django besides requests")] = (
+        DJANGO_METRICS
+    )
+    n_plus_one_queries: Annotated[
+        _Number | None, _about("warn where one request makes one query so often (N+1); Django's queries")
+    ] = 20
     exclude_paths: Annotated[
         _PathPatterns, _about("left out of metrics, traces and the access log; `*` is any text")
     ] = ()

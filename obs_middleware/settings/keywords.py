@@ -24,6 +24,8 @@ class Keywords(TypedDict, total=False):
     metric_names: str | tuple[str, ...]
     http_metrics: str | tuple[str, ...]
     metrics_max_series: int
+    django_metrics: str | tuple[str, ...]
+    n_plus_one_queries: int | None
     exclude_paths: str | tuple[str, ...]
     tenant_header: str | None
     tenant_baggage: str | None

@@ -39,6 +39,7 @@ FLOORS = (
         "request_id",
         "scope",
         "settings",
+        "statements",
         "tenancy",
         "views",
     },
