@@ -90,7 +90,7 @@ class _Reading:
     def __init__(self, instrument: Instrument, plan: Plan, table: HistogramTable) -> None:
         self._instrument, self._plan, self._table = instrument, plan, table
         self._stored = plan.seconds if instrument.measure in (DURATION, FIRST_BYTE) else plan.sizes
-        self._first = table.firsts[instrument.measure]
+        self._first, self._size = table.firsts[instrument.measure], len(self._stored) + 1
         self._series: dict[tuple[object, ...], _Series] = {}
         self._read = 0  # rows that are assigned to series
         self._lock = Lock()
@@ -149,12 +149,18 @@ class _Reading:
 
     def _summed(self, series: _Series) -> tuple[Sequence[int], float]:
         """Return how many were counted in each of the table's buckets, and the sum behind them."""
-        table, measure = self._table, self._instrument.measure
-        counts, size, cells = table.counts, len(self._stored) + 1, table.cells
-        begins = [row * cells + self._first for row in series.rows]
-        slices = [counts[begin : begin + size] for begin in begins]
-        total = sum([table.sums[row * HISTOGRAMS + measure] for row in series.rows])
-        return slices[0] if len(slices) == 1 else [*map(sum, zip(*slices, strict=True))], total
+        counted = [self._of_row(row) for row in series.rows]
+        if len(counted) == 1:
+            return counted[0]
+        counts, totals = zip(*counted, strict=True)
+        return [*map(sum, zip(*counts, strict=True))], sum(totals)
+
+    def _of_row(self, row: int) -> tuple[Sequence[int], float]:
+        table = self._table
+        begin = row * table.cells + self._first
+        return table.counts[begin : begin + self._size], table.sums[
+            row * HISTOGRAMS + self._instrument.measure
+        ]
 
     def _all_series(self) -> list[_Series]:
         """Return the series in the order of their first rows, those of new rows among them."""
@@ -200,7 +206,7 @@ class _Reading:
         if not kept:
             return None
         first = self._first
-        cells = range(first, first + len(self._stored) + 1)
+        cells = range(first, first + self._size)
         stored = [
             max(filter(None, ones), key=_age, default=None)
             for ones in zip(*(one.of(cells) for one in kept), strict=True)
