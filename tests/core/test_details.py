@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
 from obs_middleware.details import Details
 from obs_middleware.logs.access_line import AccessLine, log_record
 from obs_middleware.logs.formatters.json import JsonFormatter
 from obs_middleware.record import DetailedRecord, detailed
 from obs_middleware.redaction import Redactor
-from tests.core.support import observer, serve
+from tests.core.metrics.scraping import active, counts
+from tests.core.support import caught, observer, request, serve, started
 
 
 def _details() -> Details:
@@ -56,3 +61,44 @@ def test_line_is_the_one_that_the_formatter_writes() -> None:
     line = AccessLine(formatter, redactor, "INFO").line(own)
     assert b"jane@example.org" not in line
     assert json.loads(line) == json.loads(formatter.format(log_record(own, redactor, 20, None)))
+
+
+def test_span_has_what_is_known() -> None:
+    exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    own = observer(log_setup=False, tracer_provider=provider, tenant_header="x-shop")
+    for headers in ({"x-shop": "jane@example.org"}, {}):
+        with started(own, request(headers=headers)) as exchange:
+            if headers:
+                own.gateway.note_query("SELECT 1", 0.25)
+                own.gateway.note_query("SELECT 1", 0.5)
+            exchange.status = 200
+        exchange.finish()
+    first, second = (span.attributes or {} for span in exporter.get_finished_spans())
+    assert (first["obs.db.queries"], first["obs.db.seconds"]) == (2, 0.75)
+    assert "jane@example.org" not in str(first["obs.tenant"])
+    assert not {"obs.tenant", "obs.db.queries", "obs.db.seconds"} & second.keys()
+
+
+def test_details_of_a_request_that_is_left_out_bring_it_back_nowhere() -> None:
+    own = observer(access_log=False)
+    with started(own) as exchange:
+        exchange.leave_out()
+        exchange.add_labels(team="a")
+        own.gateway.note_query("SELECT 1", 0.25)
+        exchange.leave_out()
+        exchange.status = 200
+    exchange.finish()
+    assert counts(own) == {}
+    assert active(own) == 0
+
+
+def test_line_that_others_see_has_the_details_too() -> None:
+    own = observer(log_setup=False)
+    with caught("obs.access") as lines, started(own) as exchange:
+        own.gateway.note_query("SELECT 1", 0.25)
+        exchange.set_tenant("acme")
+        exchange.status = 200
+        exchange.finish()
+    (record,) = lines.records
+    assert (record.db_queries, record.db_ms, record.tenant) == (1, 250.0, "acme")  # type: ignore[attr-defined]

@@ -159,3 +159,18 @@ def test_other_names_are_what_prometheus_client_makes_of_them(names: str, accept
         for sample in family.samples
     }
     assert _samples(own) == theirs
+
+
+@pytest.mark.parametrize("number", [3, 64, 65, 200])
+def test_any_number_of_bounds_is_counted(number: int) -> None:
+    own = observer(access_log=False, metrics_buckets=tuple(range(1, number + 1)))
+    exchange = serve(own, route="/a")
+    key = {
+        "http_request_method": "GET",
+        "http_route": "/a",
+        "http_response_status_code": "200",
+        "error_type": "",
+    }
+    assert 0 < exchange.duration < 1
+    assert _value(own, f"{DURATION}_bucket", le="1.0", **key) == 1
+    assert _value(own, f"{DURATION}_bucket", le=f"{number}.0", **key) == 1
