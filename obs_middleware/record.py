@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from obs_middleware._speedups import share_layout
@@ -72,5 +74,5 @@ def detailed(record: RequestRecord, details: Details, labels: tuple[tuple[str, s
     """
     has_asked = details.db_queries > 0
     database = (details.db_queries, details.db_seconds) if has_asked else (None, None)
-    values = *msgspec.structs.astuple(record), labels, details.tenant, *database
+    values: tuple[Any, ...] = *msgspec.structs.astuple(record), labels, details.tenant, *database
     return DetailedRecord(*values)

@@ -45,7 +45,8 @@ def view_name(route: str) -> str:
 
 @cache
 def _view_names() -> dict[str, str]:
-    return dict(_named(get_resolver().url_patterns, "", ()))
+    resolver: Any = get_resolver()
+    return dict(_named(resolver.url_patterns, "", ()))
 
 
 def _named(patterns: Iterable[Any], before: str, namespaces: tuple[str, ...]) -> Iterator[tuple[str, str]]:
@@ -53,7 +54,8 @@ def _named(patterns: Iterable[Any], before: str, namespaces: tuple[str, ...]) ->
     for one in patterns:
         route = f"{before}{one.pattern}"
         if isinstance(one, URLResolver):
-            inner = namespaces if one.namespace is None else (*namespaces, one.namespace)
-            yield from _named(one.url_patterns, route, inner)
+            included: Any = one
+            inner = namespaces if included.namespace is None else (*namespaces, included.namespace)
+            yield from _named(included.url_patterns, route, inner)
         else:
             yield _without_anchors(route), ":".join((*namespaces, one.name or one.lookup_str))

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from functools import cached_property
 from threading import Lock, RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from prometheus_client import CollectorRegistry
@@ -173,8 +173,9 @@ class HttpMetrics:
             result: ResultLabels = record.method, record.status, record.error_type
             template = record.route or ""
             route: RouteKey = template
-            if record.__class__ is DetailedRecord and record.labels:
-                route = template, record.labels
+            if record.__class__ is DetailedRecord:
+                own: Any = record
+                route = (template, own.labels) if own.labels else template
             try:
                 row = row_of[result][route]
             except KeyError:

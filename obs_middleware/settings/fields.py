@@ -364,10 +364,10 @@ def _convert(value: Any, type_: Any, *, label: str) -> Any:
     if type(value) is int and "DEBUG" in get_args(_bare_type(type_)):  # logging.INFO
         value = _LEVEL_NAMES.get(str(value), value)
     is_text = isinstance(value, str)
-    if isinstance(value, Mapping):
-        value = [*value.items()]
+    given = _parse(value, type_) if isinstance(value, str) else value
     try:
-        return msgspec.convert(_parse(value, type_) if is_text else value, type_, strict=not is_text)
+        pairs = [*given.items()] if isinstance(given, Mapping) else given
+        return msgspec.convert(pairs, type_, strict=not is_text)
     except msgspec.ValidationError:
         raise ConfigError(_complaint(label, type_, value)) from None
 
