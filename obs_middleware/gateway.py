@@ -460,7 +460,7 @@ class Gateway:
         Args:
             route: as far as it is known now.
         """
-        if exchange.active_key is None:  # its path is excluded
+        if exchange._on_finish == [self.left_out()]:
             return None
         opened: OpenWebsocket | None = self._failures.guard(
             "websocket", self._metrics.websocket_opened, route

@@ -10,7 +10,6 @@ from obs_middleware._speedups import fast, share_layout
 from obs_middleware.logs.access_plan import Step, steps
 from obs_middleware.logs.context import AccessMessage, stamp
 from obs_middleware.logs.fields import (
-    ACCESS_FIELDS,
     MESSAGE_FIELDS,
     Spelling,
     access_values,
@@ -46,7 +45,7 @@ class AccessLine:
         self._redactor = redactor
         self.plan = tuple(steps(formatter, redactor, logger=LOGGER.name, level=level))
         self.closing = "}\n"
-        self._details: dict[tuple[str, ...], Callable[[Any], str]] = {}  # by the names of the details
+        self._details: dict[tuple[bool, bool], Callable[[Any], str]] = {}  # by which of them are not known
         self._expression = _expression(self.plan, self.closing, self.timestamp)
 
     @fast("access_line.c: access_line")
@@ -61,14 +60,13 @@ class AccessLine:
 
     def _detailed(self, record: RequestRecord) -> Callable[[Any], str]:
         """Return what writes a record that has Details, as many of them as it has."""
-        table = fields_of(record)
-        names = tuple(field.name for field in table[len(ACCESS_FIELDS) :])
-        write = self._details.get(names)
+        known: Any = record
+        key = known.tenant is None, known.db_queries is None
+        write = self._details.get(key)
         if write is None:
-            plan = tuple(
-                steps(self.formatter, self._redactor, logger=LOGGER.name, level=self.level, table=table)
-            )
-            write = self._details[names] = _expression(plan, self.closing, self.timestamp)
+            table, formatter = fields_of(record), self.formatter
+            plan = tuple(steps(formatter, self._redactor, logger=LOGGER.name, level=self.level, table=table))
+            write = self._details[key] = _expression(plan, self.closing, self.timestamp)
         return write
 
     def short_line(self, record: RequestRecord) -> bytes:

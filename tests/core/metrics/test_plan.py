@@ -6,19 +6,20 @@ from typing import Any
 
 import pytest
 from prometheus_client import generate_latest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from obs_middleware import ConfigError, Observer
 from tests.core.metrics.scraping import DURATION, HISTOGRAMS, OPENMETRICS, SAMPLED, page
-from tests.core.support import observer, request, serve
+from tests.core.support import observer, request, serve, started
 
 _INSTRUMENTATORS = 991  # samples of prometheus-fastapi-instrumentator for the same requests
 
 
-def _busy(**settings: Any) -> Observer:
-    """Return an Observer that has served 50 routes with 4 statuses each."""
+def _busy(routes: int = 8, **settings: Any) -> Observer:
+    """Return an Observer that has served routes with 4 statuses each."""
     own = observer(access_log=False, **settings)
-    for number in range(50):
+    for number in range(routes):
         for status in (200, 201, 404, 500):
             error = ValueError() if status == 500 else None
             noted: dict[str, Any] = {
@@ -44,7 +45,7 @@ def _value(own: Observer, name: str, **labels: str) -> float | None:
 
 
 def test_default_page_of_50_routes_and_4_statuses_is_at_most_three_times_the_instrumentators() -> None:
-    own = _busy()
+    own = _busy(routes=50)
     lines = [line for line in page(own).splitlines() if not line.startswith("#")]
     assert 1000 < len(lines) <= 3 * _INSTRUMENTATORS
 
@@ -145,20 +146,41 @@ def test_exemplars_are_kept_where_rows_are_summed() -> None:
 
 @pytest.mark.parametrize(
     "names",
-    ["classic", "prometheus-fastapi-instrumentator", "starlette-exporter", "prometheus_flask_exporter"],
+    [
+        "opentelemetry",
+        "classic",
+        "both",
+        "prometheus-fastapi-instrumentator",
+        "starlette-exporter",
+        "prometheus_flask_exporter",
+        "django-prometheus",
+        "both,starlette-exporter,prometheus_flask_exporter,django-prometheus",
+    ],
 )
-@pytest.mark.parametrize("accept", ["", OPENMETRICS])
-def test_other_names_are_what_prometheus_client_makes_of_them(names: str, accept: str) -> None:
+def test_page_under_any_names_is_what_parsers_and_prometheus_client_read(names: str) -> None:
     own = _busy(metric_names=names)
-    if accept:
-        assert page(own, accept).endswith("# EOF\n")
-        return
+    with started(own) as exchange:
+        exchange.add_labels(zone="a", area="b")
+        exchange.status = 200
+    exchange.finish()
     theirs = {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in parse_text(generate_latest(own.registry).decode())
         for sample in family.samples
     }
     assert _samples(own) == theirs
+    strict = {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in parse_openmetrics(page(own, OPENMETRICS))
+        for sample in family.samples
+    }
+    assert strict.keys() == theirs.keys()
+
+
+def test_without_any_instrument_the_rest_of_the_page_is_there() -> None:
+    own = _busy(http_metrics=())
+    assert not any(name.startswith("http_") for name, _ in _samples(own))
+    assert ("obs_fast_path", frozenset({("name", "http")})) in _samples(own)
 
 
 @pytest.mark.parametrize("number", [3, 64, 65, 200])

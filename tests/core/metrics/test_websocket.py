@@ -73,6 +73,17 @@ def test_nothing_is_counted_where_nobody_wants_to_know() -> None:
     assert PREFIX not in page(own)
 
 
+def test_websocket_that_is_left_out_is_not_counted() -> None:
+    own = observer(access_log=False, exclude_paths="/feed")
+    by_path = started(own, request(path="/feed", scheme="ws"))
+    by_view = started(own, request(scheme="ws"))
+    by_view.leave_out()
+    assert [own.gateway.websocket_opened(exchange, "/feed") for exchange in (by_path, by_view)] == [
+        None,
+        None,
+    ]
+
+
 def test_name_that_the_app_has_taken_costs_these_metrics_alone() -> None:
     own = observer(access_log=False)
     Gauge(f"{PREFIX}_active_connections", "The app's.", registry=own.registry)
