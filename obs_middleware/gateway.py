@@ -389,10 +389,7 @@ class Gateway:
 
     def left_out(self) -> OnFinish:
         """Return what is called with an exchange that is left out."""
-        return (("queue", self._discard),)
-
-    def _discard(self, exchange: Exchange) -> None:
-        self._metrics.discard(exchange.record())
+        return (("queue", self.forget),)
 
     def attend_to_details(self, on_finish: OnFinish) -> OnFinish:
         """Return what is called with an exchange that has Details, in place of what would be."""
@@ -505,7 +502,7 @@ class Gateway:
         self._failures.guard("tracing", self._spans.capture_response, exchange, fields)
 
     def forget(self, exchange: Exchange) -> None:
-        """Take an exchange that ends in another process out of the active ones."""
+        """Take an exchange that ends in another process, or is left out, out of the active ones."""
         self._metrics.discard(exchange.record(is_logged=True))
 
     def redacted_path(self, path: str) -> str:

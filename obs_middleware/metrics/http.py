@@ -21,8 +21,9 @@ from prometheus_client.registry import Collector
 from obs_middleware._speedups import fast, share_layout
 from obs_middleware.errors import ConfigError
 from obs_middleware.metrics.fast_path import FastPaths
+from obs_middleware.metrics.instrument import labelled
 from obs_middleware.metrics.own_counter import OwnCounter
-from obs_middleware.metrics.table import HISTOGRAMS, HistogramTable, ResultLabels, RouteKey
+from obs_middleware.metrics.table import HISTOGRAMS, HistogramTable, ResultLabels
 from obs_middleware.metrics.websocket import OpenWebsocket, WebsocketMetrics
 from obs_middleware.queue import flush
 from obs_middleware.record import DetailedRecord
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from obs_middleware.record import RequestRecord
 
 _SCHEMES = ("http", "https", "ws", "wss")
-_OVERFLOW: tuple[ResultLabels, RouteKey] = ("_OTHER", "", "overflow"), "overflow"
+_OVERFLOW: tuple[ResultLabels, str] = ("_OTHER", "", "overflow"), "overflow"
 
 ActiveKey = str  # a known method, a blank and a scheme: no container, which the collector would count
 
@@ -120,11 +121,10 @@ class Instruments(Collector):
 
         return HttpServerFamilies(self.table, self.plan, self._active_now)
 
-    def _active_now(self) -> Iterator[tuple[str, str, int]]:
+    def _active_now(self) -> Iterator[tuple[list[str], int]]:
         self.count_in()
-        for key, cell in list(self.active.items()):
-            method, _, scheme = key.partition(" ")
-            yield method, scheme, cell[0] - cell[1]
+        for labels, cell in list(self.active.items()):
+            yield labels.split(" ", 1), cell[0] - cell[1]
 
     def _register(self, registry: CollectorRegistry) -> None:
         done: list[Collector] = []
@@ -170,12 +170,11 @@ class HttpMetrics:
                 instruments.cell(record.active_key)[1] += 1
             if record.status == 101:
                 continue
-            result: ResultLabels = record.method, record.status, record.error_type
-            template = record.route or ""
-            route: RouteKey = template
+            result = record.method, record.status, record.error_type
+            route = record.route or ""
             if record.__class__ is DetailedRecord:
                 own: Any = record
-                route = (template, own.labels) if own.labels else template
+                route = labelled(route, own.labels) if own.labels else route
             try:
                 row = row_of[result][route]
             except KeyError:
@@ -217,7 +216,7 @@ class HttpMetrics:
         """Count a failure of our own."""
         self.instruments.internal_errors.inc(component)
 
-    def _new_row(self, result: ResultLabels, route: RouteKey) -> int:
+    def _new_row(self, result: ResultLabels, route: str) -> int:
         table = self.instruments.table
         if len(table) < self._max_series:
             return table.add(result, route)

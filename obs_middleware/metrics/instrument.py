@@ -11,10 +11,31 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from obs_middleware.details import is_label
+
 # What the table measures, by place in a row.
 DURATION, FIRST_BYTE, RECEIVED, SENT = range(4)
 
 _OUTCOMES = frozenset(("client_disconnect", "cancelled", "incomplete", "overflow"))
+
+
+_SEPARATOR = "\x1f"  # between a route and the labels behind it, in the text that the table keeps
+
+
+def labelled(route: str, labels: tuple[tuple[str, str], ...]) -> str:
+    """Return a route with labels as one text, which stands in the table where a route does."""
+    parts = (part.replace(_SEPARATOR, " ") for pair in labels for part in pair)
+    return _SEPARATOR.join((route, *parts))
+
+
+def route_and_labels(text: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Return what `labelled` was given; a text that it has not made is a route."""
+    if _SEPARATOR not in text:
+        return text, ()
+    route, *parts = text.split(_SEPARATOR)
+    names, values = parts[::2], parts[1::2]
+    is_ours = len(names) == len(values) and all(map(is_label, names))
+    return (route, tuple(zip(names, values, strict=True))) if is_ours else (text, ())
 
 
 class Row(NamedTuple):

@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 
 HISTOGRAMS = 4
 
-# Method, status, error type: what many routes have in common.
-ResultLabels = tuple[str, "int | str | None", str]
-# The route, with the labels that a view or a tenant has added where there are any.
-RouteKey = str | tuple[str, tuple[tuple[str, str], ...]]
+ResultLabels = tuple[
+    str, "int | str | None", str
+]  # method, status, error type: what many routes have in common
 
 _exemplar = Struct("<24sdd")  # the trace and the span ID, value, seconds since 1970
 
@@ -44,15 +43,15 @@ class HistogramTable:
         self.firsts = tuple(firsts)  # where each histogram's begin there
         self.counts: MutableSequence[int] = array("I")
         self.sums: MutableSequence[float] = array("d")
-        self.row_of: dict[ResultLabels, dict[RouteKey, int]] = {}  # the row by result and route
+        self.row_of: dict[ResultLabels, dict[str, int]] = {}  # the row by result and route
         self.results: list[ResultLabels] = []  # of each row
-        self.routes: list[RouteKey] = []
+        self.routes: list[str] = []
         self._exemplars: dict[int, Exemplars] = {}
 
     def __len__(self) -> int:
         return len(self.routes)
 
-    def add(self, result: ResultLabels, route: RouteKey) -> int:
+    def add(self, result: ResultLabels, route: str) -> int:
         """Return the row of labels that have none yet; for the thread that flushes."""
         row, by_route = len(self.routes), self.row_of.setdefault(result, {})
         result = next(

@@ -21,11 +21,18 @@ from obs_middleware.metrics.exposition.text import (
     as_in_go,
     heads,
 )
-from obs_middleware.metrics.instrument import DURATION, FIRST_BYTE, ActiveGauge, Instrument, Row
+from obs_middleware.metrics.instrument import (
+    DURATION,
+    FIRST_BYTE,
+    ActiveGauge,
+    Instrument,
+    Row,
+    route_and_labels,
+)
 from obs_middleware.metrics.plan import Plan
-from obs_middleware.metrics.table import HISTOGRAMS, HistogramTable, ResultLabels, RouteKey
+from obs_middleware.metrics.table import HISTOGRAMS, HistogramTable, ResultLabels
 
-Active = Callable[[], Iterable[tuple[str, str, int]]]  # method, scheme and number of the active requests
+Active = Callable[[], Iterable[tuple[list[str], int]]]  # method and scheme, and number of the active requests
 
 
 class HttpServerFamilies:
@@ -239,19 +246,17 @@ class _Gauge:
 
     def _summed(self) -> dict[tuple[str, ...], int]:
         sums: dict[tuple[str, ...], int] = {}
-        for method, scheme, number in self._active():
+        for (method, scheme), number in self._active():
             labels = self._gauge.values(method, scheme)
             sums[labels] = sums.get(labels, 0) + number
         return sums
 
 
-def row_of(result: ResultLabels, route: RouteKey) -> Row:
+def row_of(result: ResultLabels, route: object) -> Row:
     """Return what the requests of a row have in common, as texts; an app may set any route."""
     method, status, error_type = result
-    labels: tuple[tuple[str, str], ...] = ()
-    if type(route) is tuple:
-        route, labels = route
-    return Row(method, str(route), "" if status is None else str(status), error_type, labels)
+    template, labels = route_and_labels(str(route))
+    return Row(method, template, "" if status is None else str(status), error_type, labels)
 
 
 def _age(one: tuple[str, str, float, float]) -> float:

@@ -10,7 +10,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from obs_middleware import ConfigError, Observer
-from tests.core.metrics.scraping import DURATION, HISTOGRAMS, OPENMETRICS, SAMPLED, page
+from tests.core.metrics.scraping import DURATION, HISTOGRAMS, OPENMETRICS, SAMPLED, counts, page
 from tests.core.support import observer, request, serve, started
 
 _INSTRUMENTATORS = 991  # samples of prometheus-fastapi-instrumentator for the same requests
@@ -196,3 +196,24 @@ def test_any_number_of_bounds_is_counted(number: int) -> None:
     assert 0 < exchange.duration < 1
     assert _value(own, f"{DURATION}_bucket", le="1.0", **key) == 1
     assert _value(own, f"{DURATION}_bucket", le=f"{number}.0", **key) == 1
+
+
+@pytest.mark.parametrize(
+    "route", ["/a\x1fb", "/a\x1fteam", "/a\x1fa-b\x1fx", "/a\x1fle\x1f1", "\x1f", "/a\x1fteam\x1fx\x1fy"]
+)
+def test_route_of_an_app_with_any_character_is_a_route(route: str) -> None:
+    own = observer(access_log=False)
+    serve(own, route=route)
+    assert counts(own) == {("GET", route, "200", ""): 1}
+
+
+def test_label_of_an_app_with_any_character_is_a_label() -> None:
+    own = observer(access_log=False)
+    with started(own) as exchange:
+        exchange.add_labels(team='a"\\\n\x1fb\x1fc', zone="")
+        exchange.route, exchange.status = "/a", 200
+    exchange.finish()
+    (labels,) = [
+        dict(labels) for name, labels in _samples(own) if name == f"{DURATION}_count" and dict(labels)["team"]
+    ]
+    assert labels["team"] == 'a"\\\n b c'
