@@ -64,8 +64,7 @@ class Instruments(Collector):
         # Requests that have started and are not yet counted in: an append needs no lock.
         self.started: deque[ActiveKey] = deque()
         self.active: dict[ActiveKey, list[int]] = {}  # counted in and out
-        times, sizes = len(plan.seconds) + 1, len(plan.sizes) + 1
-        self.table = HistogramTable((times, times, sizes, sizes))
+        self.table = self.new_table()
         self.internal_errors = OwnCounter(
             "obs_internal_errors", "Failures inside obs-middleware itself.", "component"
         )
@@ -74,6 +73,11 @@ class Instruments(Collector):
         )
         self.websockets = WebsocketMetrics(registry) if plan.counts_websockets else None
         self._register(registry)
+
+    def new_table(self) -> HistogramTable:
+        """Return a table for these instruments, with no rows."""
+        times, sizes = len(self.buckets) + 1, len(self.bytes_buckets) + 1
+        return HistogramTable((times, times, sizes, sizes))
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families, as every collector of prometheus-client does."""
@@ -119,9 +123,10 @@ class Instruments(Collector):
             HttpServerFamilies,  # when somebody looks, and not before
         )
 
-        return HttpServerFamilies(self.table, self.plan, self._active_now)
+        return HttpServerFamilies(self.table, self.plan, self.active_now)
 
-    def _active_now(self) -> Iterator[tuple[list[str], int]]:
+    def active_now(self) -> Iterator[tuple[list[str], int]]:
+        """Yield method and scheme, and how many requests of them are being served."""
         self.count_in()
         for labels, cell in list(self.active.items()):
             yield labels.split(" ", 1), cell[0] - cell[1]
