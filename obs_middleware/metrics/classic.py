@@ -1,8 +1,8 @@
 """The same measurements under the names of other exporters, so that their dashboards and alerts go on working.
 
 Names, labels and buckets are those of the exporters' own defaults. Values follow our rules: a path is a route's
-template, a method is a known one or `_OTHER`, and a stream is measured up to its end. docs/metrics.md says what is left
-out.
+template, a method is a known one or `_OTHER`, and a stream is measured up to its end. docs/http-metrics.md says what is
+left out.
 """
 
 from __future__ import annotations

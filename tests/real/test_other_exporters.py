@@ -79,7 +79,7 @@ client.post("/boom/1", b"x" * 10, content_type="text/plain")
 sys.stderr = sys.__stderr__
 print(client.get("/metrics").content.decode())
 """
-# What we do not know of a request once it has ended, or nobody else asks for; docs/metrics.md names them.
+# What we do not know of a request once it has ended, or nobody else asks for; docs/http-metrics.md names them.
 LEFT_OUT = {
     "django-prometheus": {
         "django_http_ajax_requests",
