@@ -6,7 +6,6 @@ The backends' own `get` and `get_many` are wrapped where Django makes a backend 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import wraps
 from typing import Any
 from weakref import ref
 
@@ -16,6 +15,7 @@ from django.core.cache.backends.base import BaseCache
 from obs_middleware.gateway import Gateway
 
 _MISSING = object()
+_MAKE = "obs_make"  # what makes a backend without us; None: the class does
 
 Count = Callable[[str, type, int, int, int], None]  # alias, class of the backend, hits, misses, errors
 
@@ -25,19 +25,20 @@ def count_lookups(gateway: Gateway) -> None:
     counts = [_own(gateway)]
     if gateway.has_names_of("django-prometheus"):
         counts.append(_django_prometheus(gateway))
-    make = getattr(
-        caches.create_connection, "__wrapped__", caches.create_connection
-    )  # of a middleware before
+    replaced = vars(caches).get(
+        "create_connection"
+    )  # by another library, or by a middleware that was made before
+    make = getattr(replaced, _MAKE, replaced)
 
-    @wraps(make)
     def make_counted(alias: str) -> Any:
-        cache = make(alias)
+        cache = type(caches).create_connection(caches, alias) if make is None else make(alias)
         try:
             _wrap(cache, alias, counts, gateway)
         except Exception as error:
             gateway.report("caches", error)
         return cache
 
+    setattr(make_counted, _MAKE, make)
     caches.create_connection = make_counted
     if caches.all(initialized_only=True):  # which do not say what they are called
         for alias in caches:
@@ -47,24 +48,31 @@ def count_lookups(gateway: Gateway) -> None:
 def _wrap(cache: Any, alias: str, counts: list[Count], gateway: Gateway) -> None:
     lookups = _Lookups(cache, alias, counts, gateway)
     cache.get = lookups.get
-    if type(cache).get_many is not BaseCache.get_many:  # which asks `get` for each key
+    if lookups.has_get_many:
         cache.get_many = lookups.get_many
 
 
 class _Lookups:
-    """The look-ups in the cache of one thread, which holds this; so this does not hold the cache."""
+    """The look-ups in the cache of one thread, which holds this; so this does not hold the cache.
+
+    Another library may have wrapped the same methods before us; then its own are called.
+    """
 
     def __init__(self, cache: Any, alias: str, counts: list[Count], gateway: Gateway) -> None:
-        self._cache, self._kind = ref(cache), type(cache)
+        self._kind: Any = type(cache)
         self._alias, self._counts, self._gateway = alias, counts, gateway
         self._is_inside = False  # a `get_many` that asks `get`
+        is_basic = self._kind.get_many is BaseCache.get_many  # which asks `get` for each key
+        self.has_get_many = not is_basic or "get_many" in vars(cache)
+        self.inner_get = _inner(cache, "get")
+        self.inner_get_many = _inner(cache, "get_many")
 
     def get(self, key: Any, default: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Return what the backend returns; whether it has found anything, its default says."""
         if self._is_inside:
-            return self._kind.get(self._cache(), key, default, *args, **kwargs)
+            return self.inner_get(key, default, *args, **kwargs)
         try:
-            value = self._kind.get(self._cache(), key, _MISSING, *args, **kwargs)
+            value = self.inner_get(key, _MISSING, *args, **kwargs)
         except Exception:
             self._count(errors=1)
             raise
@@ -79,7 +87,7 @@ class _Lookups:
         wanted = [*keys]
         was_inside, self._is_inside = self._is_inside, True
         try:
-            found = self._kind.get_many(self._cache(), wanted, *args, **kwargs)
+            found = self.inner_get_many(wanted, *args, **kwargs)
         except Exception:
             self._count(errors=1)
             raise
@@ -94,6 +102,17 @@ class _Lookups:
                 count(self._alias, self._kind, hits, misses, errors)
         except Exception as error:
             self._gateway.report("caches", error)
+
+
+def _inner(cache: Any, name: str) -> Callable[..., Any]:
+    """Return a method of a cache as it is without us: the class's own, or what another library has put in its place."""
+    replaced = vars(cache).get(name)
+    if replaced is not None:
+        ours = getattr(replaced, "__self__", None)
+        inner: Callable[..., Any] = getattr(ours, f"inner_{name}") if isinstance(ours, _Lookups) else replaced
+        return inner
+    reference, method = ref(cache), getattr(type(cache), name)
+    return lambda *args, **kwargs: method(reference(), *args, **kwargs)
 
 
 def _own(gateway: Gateway) -> Count:

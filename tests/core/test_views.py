@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -21,6 +22,36 @@ def view(number: int, *, word: str = "a") -> str:
 async def async_view(number: int, *, word: str = "a") -> str:
     """Be a view."""
     return word * number
+
+
+def generator_view(number: int) -> Iterator[int]:
+    yield from range(number)
+
+
+async def async_generator_view(number: int) -> AsyncIterator[int]:
+    for item in range(number):
+        yield item
+
+
+@pytest.mark.parametrize("decorator", [leave_out, add_labels(team="a")])
+def test_a_view_that_yields_stays_one(decorator: Any) -> None:
+    sync, own = decorator(generator_view), decorator(async_generator_view)
+    assert inspect.isgeneratorfunction(sync)
+    assert inspect.isasyncgenfunction(own)
+    assert [*sync(3)] == [0, 1, 2]
+
+    async def collected() -> list[int]:
+        return [item async for item in own(3)]
+
+    assert asyncio.run(collected()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("decorator", [leave_out, add_labels(team="a")])
+def test_a_class_is_refused(decorator: Any) -> None:
+    class Items: ...
+
+    with pytest.raises(ConfigError, match=r"got the class .*Items: decorate its methods"):
+        decorator(Items)
 
 
 @pytest.mark.parametrize("decorator", [leave_out, add_labels(team="a")])
