@@ -106,6 +106,19 @@ def test_labels_are_added_up_and_the_last_value_of_a_name_counts() -> None:
     assert own.registry.get_sample_value(f"{DURATION}_count", labels) == 1
 
 
+def test_values_without_end_are_bounded_by_the_number_of_series() -> None:
+    own = observer(access_log=False, metrics_max_series=10)
+    for number in range(100):
+        with started(own) as exchange:
+            exchange.add_labels(user=str(number))
+            exchange.route, exchange.status = "/a", 200
+        exchange.finish()
+    own.registry.collect()
+    table = own.gateway._metrics.instruments.table
+    assert len(table) == 11
+    assert sum(counts(own).values()) <= 100
+
+
 def test_label_of_ours_is_not_replaced() -> None:
     own = observer(access_log=False)
     with started(own) as exchange:
