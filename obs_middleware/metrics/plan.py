@@ -61,12 +61,6 @@ class Plan:
         sizes = [one.bounds for one in self.instruments if one.measure not in (DURATION, FIRST_BYTE)]
         self.sizes = _union(sizes)
 
-    def bounds(self, instrument: Instrument, route: str) -> Bounds:
-        """Return the bounds of an instrument's buckets for a route."""
-        if instrument.has_route_bounds:
-            return self.route_bounds.get(route, instrument.bounds)
-        return instrument.bounds
-
     def _view_name(self, route: str) -> str:
         return self.view_name(route)  # which an adapter may set later
 

@@ -32,6 +32,9 @@ from obs_middleware.metrics.instrument import (
 from obs_middleware.metrics.plan import Plan
 from obs_middleware.metrics.table import HISTOGRAMS, HistogramTable, ResultLabels
 
+_SOME_ROWS = 256  # that are assigned to series before the page may pause
+_REMEMBERED_ROWS = 10_000
+
 Active = Callable[[], Iterable[tuple[list[str], int]]]  # method and scheme, and number of the active requests
 
 
@@ -43,7 +46,8 @@ class HttpServerFamilies:
     """
 
     def __init__(self, table: HistogramTable, plan: Plan, active: Active) -> None:
-        self._shown: list[_Reading | _Gauge] = [_Reading(one, plan, table) for one in plan.instruments]
+        rows = _Rows(table)
+        self._shown: list[_Reading | _Gauge] = [_Reading(one, plan, table, rows) for one in plan.instruments]
         self._shown += [_Gauge(gauge, active) for gauge in plan.gauges]
 
     def families(self) -> Iterator[Metric]:
@@ -55,6 +59,22 @@ class HttpServerFamilies:
         """Yield the same as the text of the page, a series at a time."""
         for shown in self._shown:
             yield from shown.blocks(is_openmetrics)
+
+
+class _Rows:
+    """What the requests of each row have in common, made once for all instruments that are about to read it."""
+
+    def __init__(self, table: HistogramTable) -> None:
+        self._table = table
+        self._latest: dict[int, Row] = {}
+
+    def __call__(self, number: int) -> Row:
+        row = self._latest.get(number)
+        if row is None:
+            if len(self._latest) >= _REMEMBERED_ROWS:
+                self._latest.clear()
+            row = self._latest[number] = row_of(self._table.results[number], self._table.routes[number])
+        return row
 
 
 class _Series:
@@ -94,8 +114,14 @@ class _Shape:
 class _Reading:
     """What one instrument shows of the table; a series that has counted nothing is left out."""
 
-    def __init__(self, instrument: Instrument, plan: Plan, table: HistogramTable) -> None:
-        self._instrument, self._plan, self._table = instrument, plan, table
+    def __init__(self, instrument: Instrument, plan: Plan, table: HistogramTable, rows: _Rows) -> None:
+        self._instrument, self._table = instrument, table
+        self._rows = rows
+        self._names = instrument.label_names
+        self._values = [value for _, value in instrument.labels]
+        self._has_own_labels = instrument.has_own_labels
+        self._bounds = instrument.bounds
+        self._route_bounds = plan.route_bounds if instrument.has_route_bounds else {}
         self._stored = plan.seconds if instrument.measure in (DURATION, FIRST_BYTE) else plan.sizes
         self._first, self._size = table.firsts[instrument.measure], len(self._stored) + 1
         self._series: dict[tuple[object, ...], _Series] = {}
@@ -105,12 +131,14 @@ class _Reading:
         self._label_texts: dict[tuple[str, ...], Labels] = {}
         self._heads = heads(instrument.name, instrument.about, instrument.kind)
         names = instrument.name, instrument.about
-        self._counter = SeriesText(*names, "counter", instrument.label_names)
-        self._summary = SummaryText(*names, instrument.label_names)
+        self._counter = SeriesText(*names, "counter", self._names)
+        self._summary = SummaryText(*names, self._names)
 
     def blocks(self, is_openmetrics: bool) -> Iterator[str]:
         """Yield the text of the family."""
         yield self._heads[is_openmetrics]
+        while self._read_some():
+            yield ""  # the page may pause
         for series in self._all_series():
             counts, total = self._summed(series)
             if any(counts):
@@ -171,24 +199,33 @@ class _Reading:
 
     def _all_series(self) -> list[_Series]:
         """Return the series in the order of their first rows, those of new rows among them."""
-        table = self._table
-        with self._lock:
-            while self._read < len(table):
-                self._add(row_of(table.results[self._read], table.routes[self._read]), self._read)
-                self._read += 1
-            return [*self._series.values()]
+        while self._read_some():
+            pass
+        return [*self._series.values()]
 
-    def _add(self, row: Row, number: int) -> None:
-        instrument = self._instrument
-        if instrument.counts is not None and not instrument.counts(row):
+    def _read_some(self) -> bool:
+        """Assign some of the new rows to series; tell whether there are more."""
+        with self._lock:
+            end = min(self._read + _SOME_ROWS, len(self._table))
+            for number in range(self._read, end):
+                self._add(number)
+            self._read = end
+            return end < len(self._table)
+
+    def _add(self, number: int) -> None:
+        row, counts = self._rows(number), self._instrument.counts
+        if counts is not None and not counts(row):
             return
-        labels = {name: _encodable(value(row)) for name, value in instrument.labels}
-        if instrument.has_own_labels:
-            labels = {name: _encodable(value) for name, value in row.labels if name not in labels} | labels
-        bounds = self._plan.bounds(instrument, row.route)
-        key = (*labels.items(), bounds)
+        values = tuple([value(row) for value in self._values])
+        own = row.labels if self._has_own_labels else ()
+        bounds = self._route_bounds.get(row.route, self._bounds) if self._route_bounds else self._bounds
+        key = values, own, bounds
         series = self._series.get(key)
         if series is None:
+            labels = dict(zip(self._names, map(_encodable, values), strict=True))
+            if own:
+                added = {name: _encodable(value) for name, value in own if name not in labels}
+                labels = {**added, **labels}
             series = self._series[key] = _Series(labels, self._label_text(labels), self._shape(bounds))
         series.rows.append(number)
 
