@@ -38,19 +38,20 @@
         FIELD(Gateway, adapter_metrics) FIELD(Gateway, context_headers) FIELD(Gateway, id_header_names) \
         FIELD(Gateway, is_development) FIELD(Gateway, paths) FIELD(Gateway, perf_counter) \
         FIELD(Gateway, response_header_names) FIELD(Gateway, time_ns) \
-    CLASS(HistogramTable, _exemplars, sums) \
-        FIELD(HistogramTable, _exemplars) FIELD(HistogramTable, cells) FIELD(HistogramTable, counts) \
-        FIELD(HistogramTable, firsts) FIELD(HistogramTable, results) FIELD(HistogramTable, routes) \
-        FIELD(HistogramTable, row_of) FIELD(HistogramTable, sums) \
+    CLASS(HistogramTable, _capacity, sums) \
+        FIELD(HistogramTable, _capacity) FIELD(HistogramTable, _exemplars) FIELD(HistogramTable, _storage) \
+        FIELD(HistogramTable, cells) FIELD(HistogramTable, counts) FIELD(HistogramTable, firsts) \
+        FIELD(HistogramTable, results) FIELD(HistogramTable, routes) FIELD(HistogramTable, row_of) \
+        FIELD(HistogramTable, sums) \
     CLASS(HttpMetrics, _max_series, instruments) \
         FIELD(HttpMetrics, _max_series) FIELD(HttpMetrics, begin) FIELD(HttpMetrics, instruments) \
     CLASS(IdSource, _drawn, _node) \
         FIELD(IdSource, _drawn) FIELD(IdSource, _last) FIELD(IdSource, _mark) FIELD(IdSource, _node) \
     CLASS(Instruments, active, websockets) \
         FIELD(Instruments, active) FIELD(Instruments, buckets) FIELD(Instruments, bytes_buckets) \
-        FIELD(Instruments, internal_errors) FIELD(Instruments, lock) FIELD(Instruments, overflow) \
-        FIELD(Instruments, plan) FIELD(Instruments, started) FIELD(Instruments, table) \
-        FIELD(Instruments, websockets) \
+        FIELD(Instruments, internal_errors) FIELD(Instruments, lock) FIELD(Instruments, number) \
+        FIELD(Instruments, overflow) FIELD(Instruments, plan) FIELD(Instruments, started) \
+        FIELD(Instruments, table) FIELD(Instruments, websockets) \
     CLASS(RecordQueue, _batch, flusher) \
         FIELD(RecordQueue, _batch) FIELD(RecordQueue, _discard) FIELD(RecordQueue, _report) \
         FIELD(RecordQueue, _sinks) FIELD(RecordQueue, _waiting) FIELD(RecordQueue, flusher) \

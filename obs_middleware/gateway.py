@@ -271,6 +271,7 @@ class Gateway:
             self._health.surroundings.run_async = run_in(loop)
         self._lifecycle.started()
         self._app_pages.warn()
+        self._failures.guard("workers", self._metrics.look_for_workers)
         self._flush_where_needed()  # what runs the app may have been imported after it
 
     def look_for_pages(self, has_route: HasRoute) -> None:

@@ -25,6 +25,7 @@ from obs_middleware.metrics.adapter_metrics import AdapterMetrics
 from obs_middleware.metrics.endpoint import metrics_endpoint
 from obs_middleware.metrics.http import HttpMetrics
 from obs_middleware.metrics.plan import Plan
+from obs_middleware.metrics.sharing import sharing
 from obs_middleware.ops.app_pages import AppPages
 from obs_middleware.ops.endpoints import Endpoints
 from obs_middleware.redaction import Redactor
@@ -81,6 +82,12 @@ class Observer:
         spans = ServerSpans(settings, redactor, tracer_provider=tracer_provider)
         metrics = HttpMetrics(self.registry, Plan(settings), max_series=settings.metrics_max_series)
         failures = Failures(metrics.count_failure)
+        sharing.configure(
+            workers=settings.metrics_workers,
+            directory=settings.metrics_directory,
+            service_name=settings.service_name,
+            report=failures.report,
+        )
         self.health = Health()
         self.lifecycle = Lifecycle()
         log_setup = LogSetup(settings)

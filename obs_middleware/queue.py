@@ -208,6 +208,17 @@ def flush(*, timeout_seconds: float = _TIMEOUT_SECONDS) -> bool:
         lock.give()
 
 
+def between_flushes(function: Callable[[], object]) -> None:
+    """Call a function while no batch is under way; at once where the thread is in the middle of a flush itself."""
+    lock = _flusher.lock
+    has_lock = lock.take(sys._getframe(), timeout_seconds=_TIMEOUT_SECONDS)
+    try:
+        function()
+    finally:
+        if has_lock:
+            lock.give()
+
+
 def flush_later(queue: Any) -> bool:
     """Have what is like a RecordQueue handed over with the next flush; tell whether a thread is there to do it."""
     _flusher.queues.add(queue)

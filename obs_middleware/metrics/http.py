@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from obs_middleware.errors import ConfigError
 from obs_middleware.metrics.fast_path import FastPaths
 from obs_middleware.metrics.instrument import labelled
 from obs_middleware.metrics.own_counter import OwnCounter
+from obs_middleware.metrics.sharing import sharing
 from obs_middleware.metrics.table import HISTOGRAMS, HistogramTable, ResultLabels
 from obs_middleware.metrics.websocket import OpenWebsocket, WebsocketMetrics
 from obs_middleware.queue import flush
@@ -49,6 +50,7 @@ class Instruments(Collector):
         "bytes_buckets",
         "internal_errors",
         "lock",
+        "number",
         "overflow",
         "plan",
         "started",
@@ -73,6 +75,7 @@ class Instruments(Collector):
         )
         self.websockets = WebsocketMetrics(registry) if plan.counts_websockets else None
         self._register(registry)
+        self.number = sharing.add(registry, self)
 
     def new_table(self) -> HistogramTable:
         """Return a table for these instruments, with no rows."""
@@ -98,6 +101,8 @@ class Instruments(Collector):
 
     def count_in(self) -> None:
         """Count in the requests that have started."""
+        if sharing.is_due:
+            sharing.look_in_flush()
         started, active = self.started, self.active
         next_key = started.popleft
         with self.lock:
@@ -152,13 +157,28 @@ class HttpMetrics:
         ConfigError: another Observer uses the registry with another plan, or another library has taken a name.
     """
 
-    __slots__ = ("_max_series", "begin", "instruments")
+    __slots__ = ("__weakref__", "_max_series", "begin", "instruments")
 
     def __init__(self, registry: CollectorRegistry, plan: Plan, *, max_series: int) -> None:
         self.instruments = _instruments(registry, plan)
         # Notes a request that starts, by its active key; it is counted in with others.
-        self.begin = self.instruments.started.append
+        self.begin: Callable[[ActiveKey], object] = self.instruments.started.append
         self._max_series = max_series
+        sharing.look_at_first_request(self)
+
+    def look_for_workers(self) -> None:
+        """Find out whether other processes belong to this one, and join them."""
+        sharing.look()
+
+    def start_anew(self) -> None:
+        """Have the next request looked at as the first of its process."""
+        self.begin = self._begin_first
+
+    def _begin_first(self, active_key: ActiveKey) -> None:
+        """Note the first request of a process; what it counts, others see from the beginning."""
+        self.begin = self.instruments.started.append
+        self.begin(active_key)
+        sharing.look()
 
     @fast("http.c: http_record")
     def record(self, records: Iterator[RequestRecord]) -> None:

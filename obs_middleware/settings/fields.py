@@ -201,6 +201,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tenant_label: Annotated[_Name, _about("the label of the HTTP metrics that has the tenant")] = "tenant"
     tenants: Annotated[_Names, _about("whose requests the label tells apart; others are `other`")] = ()
     tenant_max: Annotated[_Number, _about("without `tenants`: so many are told apart, the first")] = 100
+    metrics_workers: Annotated[
+        _Name,
+        _about(
+            "whose metrics are one: `auto`, those that one supervisor has started; `off`, each process's own; "
+            "else a name that such processes have in common"
+        ),
+    ] = "auto"
+    metrics_directory: Annotated[
+        _Name | None,
+        _about("where several processes share metrics; unset: `/dev/shm`, or the system's for files"),
+    ] = None
     live_path: Annotated[_Path | None, _about("liveness probe: asks no dependency")] = "/health/live"
     ready_path: Annotated[_Path | None, _about("readiness probe: runs the checks")] = "/health/ready"
     startup_path: Annotated[_Path | None, _about("startup probe")] = "/health/startup"

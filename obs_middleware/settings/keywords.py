@@ -33,6 +33,8 @@ class Keywords(TypedDict, total=False):
     tenant_label: str
     tenants: str | tuple[str, ...]
     tenant_max: int
+    metrics_workers: str
+    metrics_directory: str | None
     live_path: str | None
     ready_path: str | None
     startup_path: str | None

@@ -43,7 +43,7 @@ FLOORS = (
         "tenancy",
         "views",
     },
-    {"lifecycle", "ops"},
+    {"lifecycle", "ops", "workers"},
     {"health", "logs", "metrics", "tracing"},
     {"gateway"},
     {"observer"},

@@ -46,11 +46,20 @@ TESTED_ELSEWHERE = {
     "metrics/exposition/client_readers.py": "core/metrics/exposition/test_client_classes.py",
     "metrics/instrument.py": "core/metrics/test_plan.py",  # a value, read by the page
     "metrics/semconv.py": "core/metrics/test_plan.py",  # names alone
+    "metrics/exposition/cell_families.py": "core/metrics/test_sharing.py",  # seen on a page of several workers
+    "metrics/exposition/shared.py": "core/metrics/test_sharing.py",
+    "metrics/published.py": "core/metrics/test_sharing.py",
+    "metrics/table_storage.py": "core/metrics/test_sharing.py",
+    "metrics/values.py": "core/metrics/test_sharing.py",
     "redaction/bounds.py": "core/redaction/test_pairs.py",  # where a value ends is seen in what is left of a text
     "redaction/columns.py": "core/redaction/test_pairs.py",
     "redaction/judge.py": "core/redaction/test_pairs.py",
     "reply.py": "core/ops/test_endpoints.py",  # a value without behaviour
     "request.py": "core/test_scope.py",  # a value; scope.py and environ.py make it
+    "workers/archive.py": "core/workers/test_service.py",  # what is left of members that have died
+    "workers/calls.py": "core/workers/test_service.py",
+    "workers/locks.py": "core/workers/test_directory.py",
+    "workers/reader.py": "core/workers/test_cells.py",
     "tracing/attributes.py": "core/tracing/test_server_span.py",
     "tracing/otlp/protobuf.py": "core/tracing/otlp/test_encoder.py",  # compared with the SDK's bytes
     "tracing/propagators.py": "core/tracing/test_propagation.py",

@@ -139,6 +139,12 @@ TABLE = (
     Row("prometheus-client", "_lock", _READERS, _client_metric("Counter")),
     Row("prometheus-client", "_samples", _READERS, _client_child("Counter")),
     Row("prometheus-client", "_child_samples", _READERS, _client_child("Counter")),
+    Row(
+        "prometheus-client",
+        "_metric_init",
+        "metrics that are made before us are of one process",
+        _client_child("Counter"),
+    ),
     Row("prometheus-client", "_multi_samples", _READERS, _client_metric("Counter")),
     Row("prometheus-client", "_value", _READERS, _client_child("Counter")),
     Row("prometheus-client", "_created", _READERS, _client_child("Counter")),

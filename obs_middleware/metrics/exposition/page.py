@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 
 from obs_middleware.errors import Report
 from obs_middleware.metrics.exposition.formats import Format, choose
-from obs_middleware.metrics.exposition.registry import blocks
 from obs_middleware.metrics.exposition.single_flight import SingleFlight
+from obs_middleware.metrics.snapshot import Snapshot
 
 _GZIP_LEVEL = 1  # higher levels take several times as long for a page that is hardly smaller
 _GZIP_WINDOW = 31  # zlib's word for gzip
@@ -53,7 +53,7 @@ class MetricsPage:
         return page, headers
 
     def _make(self, page_format: Format, is_zipped: bool) -> bytes:
-        slices = _slices(blocks(self._registry, page_format, self._report))
+        slices = _slices(Snapshot.of(self._registry, self._report).blocks(page_format))
         page = BytesIO()  # grows in its place and hands out what it holds: megabytes are not copied
         page.writelines(_zipped(slices) if is_zipped else slices)
         return page.getvalue()

@@ -39,7 +39,7 @@ def blocks(registry: Any, page_format: Format, report: Report | None = None) -> 
     Args:
         report: is told of a collector that has raised; without it, the exception is raised.
     """
-    collectors = _collectors(registry)
+    collectors = collectors_of(registry)
     if collectors is None:
         for family in registry.collect():
             yield from page_format.parts(family)
@@ -55,7 +55,26 @@ def blocks(registry: Any, page_format: Format, report: Report | None = None) -> 
         yield EOF
 
 
-def _collectors(registry: Any) -> list[Any] | None:
+def families(registry: Any, report: Report | None = None) -> Iterator[Metric]:
+    """Yield the same as prometheus-client's families.
+
+    Args:
+        report: as for `blocks`.
+    """
+    collectors = collectors_of(registry)
+    if collectors is None:
+        yield from registry.collect()
+        return
+    for collector in collectors:
+        try:
+            yield from collector.collect()
+        except Exception as error:
+            if report is None:
+                raise
+            report("collector", error)
+
+
+def collectors_of(registry: Any) -> list[Any] | None:
     """Return the collectors of a registry in its order; None when it has to be asked itself."""
     kind = type(registry)
     if getattr(kind, "collect", None) is not CollectorRegistry.collect or "collect" in vars(registry):
