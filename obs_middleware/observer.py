@@ -24,15 +24,18 @@ from obs_middleware.lifecycle import Lifecycle
 from obs_middleware.logs.access_log import AccessLog
 from obs_middleware.logs.json_value import JsonValues
 from obs_middleware.logs.setup import LogSetup
+from obs_middleware.metrics.adapter_metrics import AdapterMetrics
 from obs_middleware.metrics.business import Metrics
 from obs_middleware.metrics.collection import default_labels
 from obs_middleware.metrics.endpoint import metrics_endpoint
 from obs_middleware.metrics.http import HttpMetrics
+from obs_middleware.metrics.plan import Plan
 from obs_middleware.metrics.sharing import sharing
 from obs_middleware.ops.app_pages import AppPages
 from obs_middleware.ops.endpoints import Endpoints
 from obs_middleware.redaction import Redactor
 from obs_middleware.settings import Settings
+from obs_middleware.tenancy import Tenancy
 from obs_middleware.tracing.server_span import ServerSpans
 
 if TYPE_CHECKING:
@@ -93,9 +96,7 @@ class Observer:
             report=lambda component, error: failures.report(component, error),  # noqa: PLW0108
             environment=lambda: self.gateway.environment,
         )
-        metrics = HttpMetrics(
-            self.registry, buckets=settings.metrics_buckets, max_series=settings.metrics_max_series
-        )
+        metrics = HttpMetrics(self.registry, Plan(settings), max_series=settings.metrics_max_series)
         failures = Failures(metrics.count_failure)
         sharing.configure(
             workers=settings.metrics_workers,
@@ -133,6 +134,8 @@ class Observer:
             probes=probes,
             lifecycle=self.lifecycle,
             exporters=self.exporters,
+            adapter_metrics=AdapterMetrics(self.registry, failures.report),
+            tenancy=Tenancy.of(settings, redactor),
             app_pages=AppPages(settings.own_paths, is_own_registry=registry is not None, failures=failures),
             endpoints=Endpoints(
                 [

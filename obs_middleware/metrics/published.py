@@ -13,7 +13,8 @@ from prometheus_client.samples import Exemplar
 from obs_middleware.metrics.collection import AppMetrics
 from obs_middleware.metrics.exposition.registry import collectors_of
 from obs_middleware.metrics.own_counter import OwnCounter
-from obs_middleware.metrics.semconv import active_requests
+from obs_middleware.metrics.semconv import ACTIVE
+from obs_middleware.metrics.slow_gauge import SlowGauge
 from obs_middleware.metrics.values import IN_CELLS, children_of
 
 if TYPE_CHECKING:
@@ -82,16 +83,16 @@ def _exemplar(exemplar: Any) -> Any:
 
 
 def _active(instruments: SharedInstruments) -> Metric:
-    gauge = active_requests()
+    gauge = Metric(ACTIVE.name, ACTIVE.about, "gauge")
     for labels, number in instruments.active_now():
-        gauge.add_metric(labels, number)
+        gauge.add_sample(gauge.name, dict(zip(ACTIVE.label_names, labels, strict=True)), number)
     return gauge
 
 
 def _mode(collector: Any) -> str:
     if isinstance(collector, OwnCounter):
         return SUM
-    return SAME if isinstance(collector, (AppMetrics, Info, PlatformCollector)) else PER_WORKER
+    return SAME if isinstance(collector, (AppMetrics, Info, PlatformCollector, SlowGauge)) else PER_WORKER
 
 
 def _ask_functions(collector: Any) -> None:

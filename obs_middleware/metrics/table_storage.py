@@ -10,6 +10,7 @@ from obs_middleware.workers.cells import TABLE
 
 if TYPE_CHECKING:
     from obs_middleware.errors import Report
+    from obs_middleware.metrics.plan import Plan
     from obs_middleware.metrics.table import HistogramTable, ResultLabels
     from obs_middleware.record import RequestRecord
     from obs_middleware.workers.cells import Cells
@@ -21,7 +22,9 @@ class SharedInstruments(Protocol):
     """The instruments of a registry that several processes share."""
 
     number: int
+    plan: Plan
     buckets: tuple[float, ...]
+    bytes_buckets: tuple[float, ...]
     table: HistogramTable
 
     def new_table(self) -> HistogramTable:
@@ -67,4 +70,4 @@ class TableStorage:
 
 def table_name(number: int, instruments: SharedInstruments) -> str:
     """Return the name of a registry's table, which also says what its cells are."""
-    return f"{number} {instruments.buckets}"
+    return f"{number} {instruments.buckets} {instruments.bytes_buckets}"

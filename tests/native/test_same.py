@@ -26,6 +26,7 @@ from obs_middleware.headers import header_values
 from obs_middleware.logs import JsonFormatter
 from obs_middleware.logs.access_line import AccessLine
 from obs_middleware.metrics.http import HttpMetrics
+from obs_middleware.metrics.plan import Plan
 from obs_middleware.queue import RecordQueue, flush
 from obs_middleware.redaction import Redactor
 from obs_middleware.scope import request_info as scope_request_info
@@ -119,7 +120,7 @@ def handed_over(take: Any, records: list[RequestRecord]) -> list[Any]:
 def test_records_are_measured_as_python_does(records: list[RequestRecord]) -> None:
     def counted() -> Any:
         registry = CollectorRegistry()
-        metrics = HttpMetrics(registry, buckets=(0.005, 0.075, 10.0), max_series=4)
+        metrics = HttpMetrics(registry, Plan(Settings(metrics_buckets=(0.005, 0.075, 10.0))), max_series=4)
         for record in records:
             if type(record.active_key) is str:
                 metrics.begin(record.active_key)

@@ -132,7 +132,7 @@ class SharedRegistry:
                 ids = labels.get("trace_id", "") + labels.get("span_id", "")
                 record: Any = _ExemplarOf(ids, seconds)
                 table.keep_exemplars(places[rows[member][row]], record, {cell: value})
-        return HttpServerFamilies(table, instruments.buckets, self._active)
+        return HttpServerFamilies(table, instruments.plan, self._active)
 
     def _table(self, name: str) -> tuple[HistogramTable, dict[tuple[Any, ...], int]]:
         """Return a table with the rows of all workers, and where each is."""

@@ -34,7 +34,7 @@ def page(own: Observer, accept: str = "", accept_encoding: str = "") -> str:
 
 def counts(own: Observer, name: str = DURATION) -> dict[tuple[str, ...], float]:
     return {
-        tuple(sample.labels[label] for label in LABELS): sample.value
+        tuple(sample.labels.get(label, "") for label in LABELS): sample.value
         for family in own.registry.collect()
         for sample in family.samples
         if sample.name == f"{name}_count"
