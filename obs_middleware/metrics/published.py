@@ -12,6 +12,7 @@ from prometheus_client.samples import Exemplar
 
 from obs_middleware.metrics.collection import AppMetrics
 from obs_middleware.metrics.exposition.registry import collectors_of
+from obs_middleware.metrics.fast_path import FastPaths
 from obs_middleware.metrics.own_counter import OwnCounter
 from obs_middleware.metrics.semconv import ACTIVE
 from obs_middleware.metrics.slow_gauge import SlowGauge
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from obs_middleware.errors import Report
     from obs_middleware.metrics.table_storage import SharedInstruments
 
-# How the samples of several workers become one: each with the label `worker`, one for all, added up.
-PER_WORKER, SAME, SUM = "worker", "same", "sum"
+# How the samples of several workers become one: each with the label `worker`, one for all, those of whoever is asked
+# (all have the same, but each learns its environment when it serves), the lowest, added up.
+PER_WORKER, SAME, OWN, LOWEST, SUM = "worker", "same", "own", "lowest", "sum"
 
 
 def document(registry: CollectorRegistry, instruments: SharedInstruments, report: Report) -> dict[str, Any]:
@@ -35,7 +37,7 @@ def document(registry: CollectorRegistry, instruments: SharedInstruments, report
         try:
             if collector is instruments:
                 families += _packed(_active(instruments), SUM)
-            elif isinstance(collector, IN_CELLS):
+            elif isinstance(collector, (*IN_CELLS, OwnCounter)):
                 (family,) = collector.describe()
                 names.append((family.name, family.type, family.documentation))
                 _ask_functions(collector)
@@ -90,9 +92,11 @@ def _active(instruments: SharedInstruments) -> Metric:
 
 
 def _mode(collector: Any) -> str:
-    if isinstance(collector, OwnCounter):
-        return SUM
-    return SAME if isinstance(collector, (AppMetrics, Info, PlatformCollector, SlowGauge)) else PER_WORKER
+    if isinstance(collector, AppMetrics):
+        return OWN
+    if isinstance(collector, FastPaths):
+        return LOWEST
+    return SAME if isinstance(collector, (Info, PlatformCollector, SlowGauge)) else PER_WORKER
 
 
 def _ask_functions(collector: Any) -> None:

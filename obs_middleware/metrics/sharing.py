@@ -211,7 +211,8 @@ class Sharing:
             documents["elsewhere"] = sorted(values.places.names - known)  # in registries that nobody observes
             try:
                 self.service.write(documents)
-            except OSError as error:  # full: what was published before stays
+            except (OSError, TypeError, ValueError) as error:
+                # The directory is full, or a label is no text that can be sent: what was published before stays.
                 self._report("workers", error)
 
     def _begin_anew(self) -> None:

@@ -17,6 +17,7 @@ from weakref import WeakSet
 from prometheus_client import Counter, Gauge, Histogram, Summary, values
 from prometheus_client.metrics import MetricWrapperBase
 
+from obs_middleware.metrics.own_counter import OwnCounter
 from obs_middleware.workers.cells import ABSENT, DATED, Cells
 
 IN_CELLS = (Counter, Gauge, Summary, Histogram)
@@ -190,17 +191,17 @@ class Places:
 
     def add(self, value: CellValue, key: Any, labels: tuple[str, ...], slot: tuple[str, str | None]) -> None:
         """Give a value a cell, if cells are to be had."""
-        with self._lock:
-            cells = self._cells
-            if cells is None:
-                self._values.add(value)
-                return
-            try:
+        try:
+            with self._lock:
+                cells = self._cells
+                if cells is None:
+                    self._values.add(value)
+                    return
                 series = self._series_of(cells, key, labels, slot, stride=2 if value.is_dated else 1)
                 if series is not None:
                     self._put(cells, series, value, slot)
-            except OSError as error:  # full: the number stays this process's own
-                self._report("workers", error)
+        except OSError as error:  # full: the number stays this process's own
+            self._report("workers", error)  # without the lock, because it counts
 
     def _series_of(
         self, cells: Cells, key: Any, labels: tuple[str, ...], slot: tuple[str, str | None], *, stride: int
@@ -279,9 +280,11 @@ def is_replaceable() -> bool:
 
 def install(collectors: Iterable[Any]) -> None:
     """Have values made of this class, and replace those that metrics have."""
-    values.ValueClass = CellValue
+    values.ValueClass = OwnCounter.kind = CellValue
     for collector in collectors:
-        if isinstance(collector, IN_CELLS):
+        if isinstance(collector, OwnCounter):
+            collector.move(_is_without_cell)
+        elif isinstance(collector, IN_CELLS):
             for child in children_of(collector):
                 _replace(child)
 

@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import Metric
 from obs_middleware.metrics.exposition.cell_families import WORKER, family_blocks, metric_of
 from obs_middleware.metrics.exposition.formats import EOF, Format
 from obs_middleware.metrics.exposition.http_server import HttpServerFamilies
-from obs_middleware.metrics.published import PER_WORKER, SUM, unpacked
+from obs_middleware.metrics.published import LOWEST, OWN, PER_WORKER, SUM, unpacked
 from obs_middleware.metrics.table import HistogramTable
 from obs_middleware.metrics.table_storage import ROW_CELLS, table_name
 
@@ -46,7 +46,7 @@ class SharedRegistry:
             worker: documents[number] for worker, documents in published.items() if number in documents
         }
         self._placed = {name for documents in published.values() for name in _names_in(documents)}
-        self._own = joined.name
+        self._own, self._number = joined.name, joined.number
 
     def families(self) -> Iterator[Metric]:
         """Yield all as prometheus-client's families."""
@@ -158,6 +158,8 @@ class SharedRegistry:
                 if is_active is (only is None):
                     continue
                 family, mode = unpacked(packed)
+                if mode == OWN and worker != self._number:
+                    continue
                 kept = merged.setdefault(family.name, family)
                 _add(samples.setdefault(kept.name, {}), family, mode, worker)
         for name, family in merged.items():
@@ -176,5 +178,9 @@ def _add(samples: dict[Any, Any], family: Metric, mode: str, worker: int) -> Non
     for sample in family.samples:
         labels = {**sample.labels, **own}
         key = sample.name, frozenset(labels.items())
-        before = samples[key].value if mode == SUM and key in samples else 0.0
-        samples[key] = sample._replace(labels=labels, value=sample.value + before)
+        value = sample.value
+        if key in samples and mode == SUM:
+            value += samples[key].value
+        elif key in samples and mode == LOWEST:
+            value = min(value, samples[key].value)
+        samples[key] = sample._replace(labels=labels, value=value)

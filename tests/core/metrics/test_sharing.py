@@ -24,6 +24,9 @@ summary = Summary("size_bytes", "Sizes.")
 """
 
 
+QUIET = {"OBS_LOG_LEVEL": "CRITICAL"}  # a worker's answers stand where it logs
+
+
 def label(**labels: str) -> str:
     return "{" + ",".join(f'{name}="{value}"' for name, value in sorted(labels.items())) + "}"
 
@@ -202,11 +205,76 @@ def test_a_forked_child_that_serves_nothing_leaves_the_numbers_alone(group: Work
     assert (found['orders_total{status="paid"}'], found["depth_livesum"]) == (2, 0)
 
 
-def test_our_own_counters_are_added_up(group: Workers) -> None:
-    one, two = group.start(), group.start()
+def test_our_own_counters_are_added_up_and_stay(group: Workers) -> None:
+    one, two = group.start(**QUIET), group.start(**QUIET)
+    one.do("own.events.record('before')")  # it has not joined yet
     for worker in (one, two):
         worker.do("own.gateway.report('test', ValueError('x'))")
-    assert two.numbers()['obs_internal_errors_total{component="test"}'] == 2
+        worker.numbers()
+        worker.do("own.events.record('node_joined')")
+    counted = {
+        'obs_internal_errors_total{component="test"}': 2,
+        'telemetry_events_total{event="before"}': 1,
+        'telemetry_events_total{event="node_joined"}': 2,
+    }
+    for _ in range(2):
+        assert counted.items() <= two.numbers().items()
+        one.kill()
+
+
+def test_our_own_counters_begin_anew_in_a_forked_child(group: Workers) -> None:
+    one, two = group.start(**QUIET), group.start(**QUIET)
+    one.do("own.events.record('before')")
+    one.numbers()
+    fork = """
+child = os.fork()
+if not child:
+    page()
+    own.events.record('after')
+    page()
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+    one.do(f"exec({fork!r}, globals())")
+    found = two.numbers()
+    assert [found[f'telemetry_events_total{{event="{name}"}}'] for name in ("before", "after")] == [1, 1]
+
+
+_DECLARED = """
+exec('''
+orders = own.metrics.counter("orders", "Orders.", ["plan"])
+depths = {
+    mode: own.metrics.gauge(f"depth_{mode}", "How many wait.", multiprocess_mode=mode)
+    for mode in ("all", "livesum", "max")
+}
+waiting = own.metrics.gauge("waiting", "How many wait.", function=lambda: os.getpid(), multiprocess_mode="livemax")
+sizes = own.metrics.histogram("sizes_bytes", "Sizes.", buckets=(1, 10))
+build = own.metrics.info("build", "Which.")
+build.info({"release": "1"})
+''', globals())
+"""
+
+
+def test_metrics_that_the_app_declares_are_put_together_like_any_other(group: Workers) -> None:
+    declare, settings = _DECLARED.strip(), {"SERVICE_NAME": "shop", **QUIET}
+    one, two = group.start(**settings), group.start(**settings)
+    for number, worker in enumerate((one, two), start=1):
+        worker.do(declare)
+        worker.do(f"orders.labels('free').inc({number}); sizes.observe({number})")
+        worker.do(f"for depth in depths.values(): depth.set({number})")
+    two.do("own.gateway.set_up(debug=True)")  # it alone knows its environment
+    pids = [worker.do("os.getpid()") for worker in (one, two)]
+    for worker in (one, two):
+        found = worker.numbers()
+        assert found['orders_total{plan="free"}'] == 3
+        assert (found["sizes_bytes_count"], found["sizes_bytes_sum"]) == (2, 3)
+        assert [found[f'sizes_bytes_bucket{{le="{bound}"}}'] for bound in ("1.0", "10.0")] == [1, 2]
+        assert (found["depth_livesum"], found["depth_max"]) == (3, 2)
+        assert [found[f'depth_all{{worker="{number}"}}'] for number in (1, 2)] == [1, 2]
+        assert found["waiting"] == max(pids)
+        assert found['build_info{release="1"}'] == 1
+        (target,) = (name for name in found if name.startswith("target_info"))
+        assert ('environment="development"' in target) is (worker is two)
 
 
 @pytest.mark.parametrize("odd", ["file", "others", "full"])
@@ -275,3 +343,19 @@ apart = Counter('apart', 'x', registry=other)
     found = two.numbers()
     assert "apart_total" not in found
     assert http("/other") not in found
+
+
+def test_a_label_that_no_file_can_hold_costs_no_page(group: Workers) -> None:
+    odd = """
+from prometheus_client.core import GaugeMetricFamily
+class Odd:
+    def collect(self):
+        family = GaugeMetricFamily("odd", "Odd.", labels=["of"])
+        family.add_metric(["\\udc80"], 1)
+        yield family
+"""
+    one, two = group.start(odd, **QUIET), group.start(**QUIET)
+    one.numbers()
+    one.do("REGISTRY.register(Odd())")
+    assert one.numbers()['obs_internal_errors_total{component="workers"}'] >= 1
+    assert two.numbers()['obs_internal_errors_total{component="workers"}'] >= 1
