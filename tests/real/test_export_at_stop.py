@@ -33,7 +33,15 @@ SERVERS = {
 }
 
 
-@pytest.mark.parametrize("name", SERVERS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        if name in ("uvicorn", "gunicorn preload two workers")
+        else pytest.param(name, marks=pytest.mark.once)
+        for name in SERVERS
+    ],
+)
 def test_the_last_numbers_are_exported_when_a_server_stops(name: str, tmp_path: Path) -> None:
     file = tmp_path / "shop.json"
     env = installed.clean() | {"PYTHONPATH": f"{ROOT}:{ROOT / 'adapters'}", "FILE": str(file)}

@@ -87,6 +87,7 @@ def test_gauges_are_put_together_by_their_mode(group: Workers) -> None:
         assert [found.get(f'depth_{mode}{{worker="{number}"}}') for number in (1, 2, 3)] == [5, 2, None]
 
 
+@pytest.mark.once
 def test_process_metrics_and_custom_collectors_have_a_series_for_each_worker(group: Workers) -> None:
     custom = """
 from prometheus_client.core import GaugeMetricFamily
@@ -109,6 +110,7 @@ Info("build", "Which.").info({"version": "1"})
     assert len([name for name in found if name.startswith("python_info")]) == 1
 
 
+@pytest.mark.once
 def test_a_worker_takes_the_number_of_one_that_has_ended(group: Workers) -> None:
     one, two = group.start(), group.start()
     one.stop()
@@ -148,6 +150,7 @@ def test_metrics_that_are_made_before_us_keep_what_they_have_counted(group: Work
     assert one.do("counter.labels('paid')._value.get()") == 3
 
 
+@pytest.mark.once
 def test_metrics_that_one_worker_alone_has_are_on_every_page(group: Workers) -> None:
     one, two = group.start(), group.start()
     one.do("exec(\"late = Counter('late', 'Made late.'); late.inc()\", globals())")
@@ -173,6 +176,7 @@ def test_remove_and_clear_take_away_what_the_process_has_counted(group: Workers)
     assert sum(path.stat().st_size for path in group.folder.rglob("w1-*.names")) - size < 4000
 
 
+@pytest.mark.once
 def test_gauges_with_functions_are_asked_when_a_page_is_made(group: Workers) -> None:
     code = METRICS + "waiting = [0]\ngauges['livesum'].set_function(lambda: len(waiting))\n"
     one, two = group.start(code), group.start(code)
@@ -180,6 +184,7 @@ def test_gauges_with_functions_are_asked_when_a_page_is_made(group: Workers) -> 
     assert two.numbers()["depth_livesum"] == 3
 
 
+@pytest.mark.once
 def test_exemplars_of_all_workers_are_shown(group: Workers) -> None:
     one, two = group.start(METRICS), group.start(METRICS)
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -205,6 +210,7 @@ def test_a_forked_child_that_serves_nothing_leaves_the_numbers_alone(group: Work
     assert (found['orders_total{status="paid"}'], found["depth_livesum"]) == (2, 0)
 
 
+@pytest.mark.once
 def test_our_own_counters_are_added_up_and_stay(group: Workers) -> None:
     one, two = group.start(**QUIET), group.start(**QUIET)
     one.do("own.events.record('before')")  # it has not joined yet
@@ -255,6 +261,7 @@ build.info({"release": "1"})
 """
 
 
+@pytest.mark.once
 def test_metrics_that_the_app_declares_are_put_together_like_any_other(group: Workers) -> None:
     declare, settings = _DECLARED.strip(), {"SERVICE_NAME": "shop", **QUIET}
     one, two = group.start(**settings), group.start(**settings)
@@ -277,6 +284,7 @@ def test_metrics_that_the_app_declares_are_put_together_like_any_other(group: Wo
         assert ('environment="development"' in target) is (worker is two)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("odd", ["file", "others", "full"])
 def test_where_the_directory_is_no_use_a_process_shows_its_own_numbers_and_warns_once(
     tmp_path: Path, odd: str
@@ -302,6 +310,7 @@ def test_where_the_directory_is_no_use_a_process_shows_its_own_numbers_and_warns
     assert warnings.count("the metrics are those of this process alone") == 1
 
 
+@pytest.mark.once
 def test_a_process_that_is_told_to_be_alone_is(tmp_path: Path) -> None:
     group = Workers(tmp_path, OBS_METRICS_WORKERS="off")
     one = group.start(METRICS)
@@ -316,6 +325,7 @@ def test_samples_reads_what_a_page_has() -> None:
     assert samples('# HELP a\na{b="c d"} 1.0 # {x="y"} 2\n') == {'a{b="c d"}': 1.0}
 
 
+@pytest.mark.once
 def test_metrics_of_registries_that_nobody_observes_are_on_no_page(group: Workers) -> None:
     private = """
 from prometheus_client import CollectorRegistry
@@ -327,6 +337,7 @@ hidden = Counter("hidden", "x", registry=CollectorRegistry())
     assert not {"hidden_total", "later_total"} & two.numbers().keys()
 
 
+@pytest.mark.once
 def test_each_observer_shows_its_own_registry(group: Workers) -> None:
     second = """
 from prometheus_client import CollectorRegistry
@@ -345,6 +356,7 @@ apart = Counter('apart', 'x', registry=other)
     assert http("/other") not in found
 
 
+@pytest.mark.once
 def test_a_label_that_no_file_can_hold_costs_no_page(group: Workers) -> None:
     odd = """
 from prometheus_client.core import GaugeMetricFamily
