@@ -64,6 +64,7 @@ def running(
 
     Raises:
         DemoError: one did not come up.
+        TimeoutExpired: what comes before one did not end.
     """
     started: dict[str, Running] = {}
     try:
@@ -86,7 +87,13 @@ def _start(service: Service, ports: Mapping[str, int], directory: Path) -> Runni
     with log_of(own).open("ab") as log:
         if service.prepare:
             done = subprocess.run(
-                service.prepare, cwd=own, env=environment, stdout=log, stderr=log, check=False
+                service.prepare,
+                cwd=own,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                check=False,
+                timeout=START_SECONDS,
             )
             if done.returncode:
                 raise DemoError(
