@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from obs_middleware.errors import ConfigError
 from obs_middleware.exchange import Exchange, current_exchange
 from obs_middleware.tenancy import check_label
+from obs_middleware.wrapping import wrap
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 
@@ -51,7 +52,7 @@ def _before(view: _View, note: Callable[[Exchange], object]) -> _View:
             'in Django by method_decorator(leave_out, name="dispatch")'
         )
     function: Any = view
-    return functools.wraps(view)(_way(function, functools.partial(_note, note)))  # type: ignore[return-value]
+    return wrap(function, _way(function, functools.partial(_note, note)))  # type: ignore[return-value]
 
 
 def _way(view: Callable[..., Any], note: Callable[[], None]) -> Callable[..., Any]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextvars import ContextVar
-from functools import wraps
 from time import perf_counter
 from types import TracebackType
 from typing import Any, TypeVar, cast
+
+from obs_middleware.wrapping import wrap
 
 OUTCOME = "outcome"
 
@@ -52,7 +53,7 @@ class Timed:
             timed = self._coroutine(function)
         else:
             timed = self._function(function)
-        return cast(_F, wraps(function)(timed))
+        return cast(_F, wrap(function, timed))
 
     def _function(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **keywords: Any) -> Any:

@@ -58,7 +58,7 @@ def test_a_class_is_refused(decorator: Any) -> None:
 def test_a_decorated_view_keeps_its_name_its_signature_and_its_kind(decorator: Any) -> None:
     for own in (view, async_view):
         decorated = decorator(own)
-        assert inspect.signature(decorated) == inspect.signature(own)
+        assert inspect.signature(decorated) == inspect.signature(own, eval_str=True)
         assert (decorated.__name__, decorated.__doc__) == (own.__name__, own.__doc__)
         assert inspect.iscoroutinefunction(decorated) is inspect.iscoroutinefunction(own)
     assert decorator(view)(2, word="b") == "bb"  # outside a request

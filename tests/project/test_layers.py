@@ -43,6 +43,7 @@ FLOORS = (
         "statements",
         "tenancy",
         "views",
+        "wrapping",
     },
     {"lifecycle", "ops", "workers"},
     {"events", "export", "health", "logs", "metrics", "tracing"},
