@@ -36,6 +36,7 @@ MOST = (
     f"tests/core tests/adapters tests/native tests/conformance tests/real/test_servers.py {NOT_ONCE}"
     " -k '(not conformance or not (starlette or fastapi or flask or django)) and (not test_servers or apache)'"
 )
+NOT_COMPILED = "-m 'not compiled and not once'"
 
 _printing = threading.Lock()
 
@@ -116,9 +117,9 @@ def fetching() -> list[Lane]:
 def test_lanes() -> list[Lane]:
     """Return the lanes that run tests, the longest first.
 
-    The oldest and the newest Python run all that a version can change. So does the newest but one, which most people
-    deploy. What lies between them runs the parts in which Pythons have differed, without the frameworks' conformance,
-    and Apache, whose mod_wsgi is for the system's own Python alone.
+    The oldest and the newest Python run all that a version can change. The newest but one, which most people deploy,
+    runs the parts in which Pythons have differed, without the frameworks' conformance. What lies between them shares
+    these parts: each test runs on one of them. Apache, whose mod_wsgi is for the system's own Python, runs on all.
     """
     found = [version for version in asked("make", "-s", "versions").split() if find_python(version)]
     oldest, newest = found[0], found[-1]
@@ -128,14 +129,17 @@ def test_lanes() -> list[Lane]:
         Lane("newest", f"Python {newest}, everything, branch coverage", coverage, EVERYTHING),
         Lane("oldest", f"Python {oldest}, oldest releases", ["make", "test-oldest"], NOT_ONCE),
     ]
-    for number, version in enumerate(between):
-        what, arguments = ("all that a version changes", NOT_ONCE) if number == 0 else ("most", MOST)
-        lanes.append(Lane(version, f"Python {version}, {what}", ["make", f"test-{version}"], arguments))
-    lanes.append(Lane("python", "the Python code alone", ["make", "test-python"], EVERYTHING))
+    lanes.append(Lane("python", "the Python code alone", ["make", "test-python"], NOT_COMPILED))
     if (ROOT / "scripts" / "sanitized").exists():
-        lanes.append(Lane("sanitized", "C under the sanitizers", ["make", "test-sanitized"], EVERYTHING))
+        lanes.append(Lane("sanitized", "C under the sanitizers", ["make", "test-sanitized"], NOT_ONCE))
     else:
         say("--- sanitized: left out, there is no scripts/sanitized")
+    shares = len(between) - 1
+    for number, version in enumerate(between):
+        what, arguments = (
+            (f"a share of 1/{shares}", f"{MOST} --share={number}/{shares}") if number else ("most", MOST)
+        )
+        lanes.append(Lane(version, f"Python {version}, {what}", ["make", f"test-{version}"], arguments))
     return lanes
 
 

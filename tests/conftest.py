@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +45,26 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         path = item.path.relative_to(_TESTS).as_posix()
         if "/" not in path or path.startswith(_ONCE):
             item.add_marker(pytest.mark.once)
+    left_out = {item for item in items if not _is_of_share(item.nodeid, *config.getoption("--share"))}
+    if left_out:
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _is_of_share(nodeid: str, share: int, shares: int) -> bool:
+    """Say whether a test is one of this share; those of servers always are, one may be for one Python alone."""
+    return "tests/real/" in nodeid or zlib.crc32(nodeid.encode()) % shares == share
+
+
+def pytest_collection_finish() -> None:
+    """Take the thousands of tests out of the garbage collector's sight, because many tests have it look at all."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -76,3 +93,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("conformance")
     group.addoption("--conformance-table", metavar="FILE", help="write the table 'what holds where' to FILE")
+    parser.addoption(
+        "--share",
+        metavar="K/N",
+        type=_share,
+        default="1/1",
+        help="run the K-th of N shares of the tests alone",
+    )
+
+
+def _share(text: str) -> tuple[int, int]:
+    share, shares = map(int, text.split("/"))
+    return share - 1, shares

@@ -96,18 +96,21 @@ def test_a_missing_slash_is_redirected_as_by_the_bare_app(app: Probe) -> None:
     assert {labels[2] for labels in app.counted(2)} == {str(response.status), "200"}
 
 
+@pytest.mark.once
 def test_ten_thousand_unmatched_paths_make_one_series(make: Any, front_end: FrontEnd) -> None:
     """10 000 unmatched paths make one series."""
     requests = (Request(b"/nothing/%d/to/see" % i) for i in range(front_end.many))
     assert _ask(make, front_end, requests) == {("GET", "", "404", ""): front_end.many}
 
 
+@pytest.mark.once
 def test_ten_thousand_parameters_make_one_series(make: Any, front_end: FrontEnd) -> None:
     """10 000 values of a parameter make one series."""
     requests = (Request(b"/items/%d?page=%d" % (i, i)) for i in range(front_end.many))
     assert _ask(make, front_end, requests) == {("GET", front_end.routes["item"], "200", ""): front_end.many}
 
 
+@pytest.mark.once
 @pytest.mark.needs("mount")
 def test_ten_thousand_parameters_of_a_mounted_app_make_one_series(make: Any, front_end: FrontEnd) -> None:
     """10 000 values of a parameter in a mounted app make one series."""
@@ -115,12 +118,14 @@ def test_ten_thousand_parameters_of_a_mounted_app_make_one_series(make: Any, fro
     assert _ask(make, front_end, requests) == {("GET", front_end.routes["thing"], "200", ""): front_end.many}
 
 
+@pytest.mark.once
 def test_ten_thousand_methods_make_one_series(make: Any, front_end: FrontEnd) -> None:
     """10 000 methods make one series."""
     requests = (Request(b"/nothing", b"VERB%d" % i) for i in range(front_end.many))
     assert _ask(make, front_end, requests) == {("_OTHER", "", "404", ""): front_end.many}
 
 
+@pytest.mark.once
 def test_ten_thousand_missing_slashes_make_one_series(make: Any, front_end: FrontEnd) -> None:
     """10 000 redirects for a missing trailing slash make one series."""
     requests = (Request(b"/slashed/%d" % i) for i in range(front_end.many))
@@ -129,6 +134,7 @@ def test_ten_thousand_missing_slashes_make_one_series(make: Any, front_end: Fron
     assert route in ("", front_end.routes["slashed"])
 
 
+@pytest.mark.once
 def test_ten_thousand_hosts_make_one_series(make: Any, front_end: FrontEnd) -> None:
     """10 000 Host headers make one series."""
     requests = (Request(b"/items/1", host=b"h%d.example.org" % i) for i in range(front_end.many))
