@@ -371,3 +371,10 @@ class Odd:
     one.do("REGISTRY.register(Odd())")
     assert one.numbers()['obs_internal_errors_total{component="workers"}'] >= 1
     assert two.numbers()['obs_internal_errors_total{component="workers"}'] >= 1
+
+
+@pytest.mark.once
+def test_a_fast_path_is_shown_as_taken_where_all_workers_take_it(group: Workers) -> None:
+    slow, fast = group.start(OBS_PURE_PYTHON="1"), group.start()
+    for worker in (slow, fast):
+        assert worker.numbers()['obs_fast_path{name="record"}'] == 0
