@@ -52,6 +52,7 @@ TESTED_ELSEWHERE = {
     "metrics/published.py": "core/metrics/test_sharing.py",
     "metrics/table_storage.py": "core/metrics/test_sharing.py",
     "metrics/values.py": "core/metrics/test_sharing.py",
+    "protobuf.py": "core/tracing/otlp/test_encoder.py",  # compared with the SDK's bytes
     "redaction/bounds.py": "core/redaction/test_pairs.py",  # where a value ends is seen in what is left of a text
     "redaction/columns.py": "core/redaction/test_pairs.py",
     "redaction/judge.py": "core/redaction/test_pairs.py",
@@ -63,7 +64,6 @@ TESTED_ELSEWHERE = {
     "workers/reader.py": "core/workers/test_cells.py",
     "resource.py": "core/tracing/test_provider.py",
     "tracing/attributes.py": "core/tracing/test_server_span.py",
-    "tracing/otlp/protobuf.py": "core/tracing/otlp/test_encoder.py",  # compared with the SDK's bytes
     "tracing/propagators.py": "core/tracing/test_propagation.py",
     "tracing/recording_tracer.py": "core/tracing/test_recording_span.py",
 }
