@@ -39,10 +39,10 @@
         FIELD(Gateway, id_header_names) FIELD(Gateway, is_development) FIELD(Gateway, paths) \
         FIELD(Gateway, perf_counter) FIELD(Gateway, response_header_names) FIELD(Gateway, time_ns) \
     CLASS(HistogramTable, _capacity, sums) \
-        FIELD(HistogramTable, _capacity) FIELD(HistogramTable, _exemplars) FIELD(HistogramTable, _storage) \
-        FIELD(HistogramTable, cells) FIELD(HistogramTable, counts) FIELD(HistogramTable, firsts) \
-        FIELD(HistogramTable, results) FIELD(HistogramTable, routes) FIELD(HistogramTable, row_of) \
-        FIELD(HistogramTable, sums) \
+        FIELD(HistogramTable, _capacity) FIELD(HistogramTable, _exemplar_cells) \
+        FIELD(HistogramTable, _exemplars) FIELD(HistogramTable, _storage) FIELD(HistogramTable, cells) \
+        FIELD(HistogramTable, counts) FIELD(HistogramTable, firsts) FIELD(HistogramTable, results) \
+        FIELD(HistogramTable, routes) FIELD(HistogramTable, row_of) FIELD(HistogramTable, sums) \
     CLASS(HttpMetrics, _max_series, instruments) \
         FIELD(HttpMetrics, _max_series) FIELD(HttpMetrics, begin) FIELD(HttpMetrics, instruments) \
     CLASS(IdSource, _drawn, _node) \

@@ -31,6 +31,7 @@ from obs_middleware.record import DetailedRecord
 
 if TYPE_CHECKING:
     from obs_middleware.metrics.exposition.http_server import HttpServerFamilies
+    from obs_middleware.metrics.exposition.protobuf import Names
     from obs_middleware.metrics.plan import Plan
     from obs_middleware.record import RequestRecord
 
@@ -80,7 +81,7 @@ class Instruments(Collector):
     def new_table(self) -> HistogramTable:
         """Return a table for these instruments, with no rows."""
         times, sizes = len(self.buckets) + 1, len(self.bytes_buckets) + 1
-        return HistogramTable((times, times, sizes, sizes))
+        return HistogramTable((times, times, sizes, sizes), self.plan.exemplar_cells)
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families, as every collector of prometheus-client does."""
@@ -91,6 +92,11 @@ class Instruments(Collector):
         """Yield the same as the text of the page, a series at a time."""
         flush()
         yield from self._families.blocks(is_openmetrics)
+
+    def messages(self, names: Names) -> Iterator[bytes]:
+        """Yield the same as messages of protobuf, with native histograms beside classic ones."""
+        flush()
+        yield from self._families.messages(names)
 
     def describe(self) -> Iterator[Metric]:
         """Yield the families with no samples: the names that the registry keeps for us."""

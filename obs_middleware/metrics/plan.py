@@ -10,6 +10,7 @@ from obs_middleware.metrics import classic, semconv
 from obs_middleware.metrics.instrument import DURATION, FIRST_BYTE, ActiveGauge, Instrument
 
 if TYPE_CHECKING:
+    from obs_middleware.metrics.native_histogram import NativeBuckets
     from obs_middleware.settings import Settings
 
 Bounds = tuple[float, ...]
@@ -20,6 +21,7 @@ _SHARED = (  # settings that make the plan, and must be the same for all Observe
     "metrics_group_status",
     "metric_names",
     "http_metrics",
+    "native_histograms",
 )
 
 
@@ -36,6 +38,9 @@ class Plan:
         gauges: of the requests that are being served.
         counts_websockets: there are metrics of websockets.
         seconds, sizes: the table's bounds for times and for sizes.
+        native: reads native histograms of times from the table, if the settings ask for them.
+        exemplar_cells: for each of the table's buckets of times, where its exemplar is kept; empty: in its own place.
+        cells: says what the table's cells are, in few letters.
         route_bounds: the bounds of the durations of some routes.
         settings: the settings that must be the same where Observers share a registry.
         view_name: returns the name of a route's view; an adapter sets it.
@@ -58,8 +63,23 @@ class Plan:
         _check_names([*(one.name for one in self.instruments), *(one.name for one in self.gauges)])
         times = [one.bounds for one in self.instruments if one.measure in (DURATION, FIRST_BYTE)]
         self.seconds = _union((settings.metrics_buckets, *times, *self.route_bounds.values()))
+        self.native: NativeBuckets | None = None
+        self.exemplar_cells: list[int] = []
         sizes = [one.bounds for one in self.instruments if one.measure not in (DURATION, FIRST_BYTE)]
         self.sizes = _union(sizes)
+        self.cells = f"{self.seconds} {self.sizes}"
+        if settings.native_histograms:
+            self._add_native_buckets()
+
+    def _add_native_buckets(self) -> None:
+        from obs_middleware.metrics import native_histogram  # memory that few processes need
+
+        classic = self.seconds
+        self.seconds = _union((classic, native_histogram.BOUNDS))
+        self.cells += f" native {native_histogram.SCHEMA}"
+        self.native = native_histogram.NativeBuckets(self.seconds)
+        kept = native_histogram.classic_cells(self.seconds, classic)
+        self.exemplar_cells = [*kept, *(len(kept) + cell for cell in kept)]  # of durations and of first bytes
 
     def _view_name(self, route: str) -> str:
         return self.view_name(route)  # which an adapter may set later

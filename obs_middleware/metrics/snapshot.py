@@ -16,14 +16,14 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from obs_middleware.metrics.exposition.registry import blocks, families
+from obs_middleware.metrics.exposition.registry import blocks, families, messages
 from obs_middleware.metrics.sharing import sharing
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from obs_middleware.errors import Report
-    from obs_middleware.metrics.exposition.formats import Format
+    from obs_middleware.metrics.exposition.formats import Format, Protobuf
     from obs_middleware.metrics.exposition.shared import SharedRegistry
 
 
@@ -57,6 +57,15 @@ class Snapshot:
         if self._shared is None:
             return blocks(self._registry, page_format, self._report)
         return self._shared.blocks(page_format)
+
+    def messages(self, page_format: Protobuf) -> Iterator[bytes]:
+        """Yield the same as messages of protobuf, with native histograms beside classic ones."""
+        from obs_middleware.metrics.exposition import protobuf  # memory that few processes need
+
+        names = protobuf.Names(has_any=page_format.has_any_names)
+        if self._shared is None:
+            return messages(self._registry, names, self._report)
+        return self._shared.messages(names)
 
     def value(self, name: str, labels: Mapping[str, str] | None = None) -> float | None:
         """Return the value of one sample by its whole name (`orders_total`), None where there is none."""

@@ -7,7 +7,7 @@ a lock of its own for every bucket. `exposition/http_server.py` writes it.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, MutableSequence
+from collections.abc import Iterable, Mapping, MutableSequence, Sequence
 from itertools import accumulate
 from struct import Struct
 from typing import TYPE_CHECKING, Protocol
@@ -60,10 +60,12 @@ class HistogramTable:
 
     Args:
         sizes: how many buckets each histogram has.
+        exemplar_cells: for each bucket, in whose place its exemplar is kept, if not in its own.
     """
 
     __slots__ = (
         "_capacity",
+        "_exemplar_cells",
         "_exemplars",
         "_storage",
         "cells",
@@ -75,7 +77,7 @@ class HistogramTable:
         "sums",
     )
 
-    def __init__(self, sizes: Iterable[int]) -> None:
+    def __init__(self, sizes: Iterable[int], exemplar_cells: Sequence[int] = ()) -> None:
         *firsts, self.cells = accumulate(sizes, initial=0)  # of a row
         self.firsts = tuple(firsts)  # where each histogram's begin there
         self.counts: MutableSequence[int] = array("I")
@@ -84,6 +86,7 @@ class HistogramTable:
         self.results: list[ResultLabels] = []  # of each row
         self.routes: list[str] = []
         self._exemplars: dict[int, Exemplars] = {}
+        self._exemplar_cells = exemplar_cells
         self._storage: Storage | None = None
         self._capacity = 0  # rows that the storage has room for
 
@@ -171,6 +174,8 @@ class HistogramTable:
 
     def keep_exemplars(self, row: int, record: RequestRecord, cells: Mapping[int, float]) -> None:
         """Keep values as the exemplars of their buckets."""
+        if self._exemplar_cells:
+            cells = {self._exemplar_cells[cell]: value for cell, value in cells.items()}
         exemplars = self._exemplars.get(row)
         if exemplars is None:
             exemplars = self._exemplars[row] = Exemplars()

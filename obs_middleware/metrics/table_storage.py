@@ -23,8 +23,6 @@ class SharedInstruments(Protocol):
 
     number: int
     plan: Plan
-    buckets: tuple[float, ...]
-    bytes_buckets: tuple[float, ...]
     table: HistogramTable
 
     def new_table(self) -> HistogramTable:
@@ -70,4 +68,4 @@ class TableStorage:
 
 def table_name(number: int, instruments: SharedInstruments) -> str:
     """Return the name of a registry's table, which also says what its cells are."""
-    return f"{number} {instruments.buckets} {instruments.bytes_buckets}"
+    return f"{number} {instruments.plan.cells}"

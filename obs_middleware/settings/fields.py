@@ -177,6 +177,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_route_buckets: Annotated[
         _RouteBounds, _about("other bounds of the durations of some routes")
     ] = ()
+    native_histograms: Annotated[
+        _Flag, _about("histograms of durations are native ones too, for a Prometheus that asks for protobuf")
+    ] = False
     metrics_detail: Annotated[
         _Detail,
         _about("`status`: time to first byte and sizes by status and error too, and with all their buckets"),

@@ -19,6 +19,7 @@ class Keywords(TypedDict, total=False):
     metrics_token: str | None
     metrics_buckets: tuple[float, ...]
     metrics_route_buckets: Mapping[str, tuple[float, ...]]
+    native_histograms: bool
     metrics_detail: Literal["route", "status"]
     metrics_group_status: bool
     metric_names: str | tuple[str, ...]

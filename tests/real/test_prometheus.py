@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 
 from tests import installed, programs, running
 from tests.installed import ROOT
+from tests.real.asking import ask, eventually
 from tests.running import Server
 
 PROMETHEUS, PROMTOOL = programs.find("prometheus"), programs.find("promtool")
@@ -61,21 +60,6 @@ def prometheus(app: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     ]
     with running.serve(command, folder=folder, env=installed.clean(), ready="/-/ready") as server:
         yield server
-
-
-def ask(prometheus: Server, path: str, **query: Any) -> Any:
-    answer = json.loads(prometheus.get(f"/api/v1/{path}?{urlencode(query)}").body)
-    assert answer["status"] == "success", answer
-    return answer["data"]
-
-
-def eventually(ask_once: Callable[[], Any]) -> Any:
-    """Ask until there is an answer: the first scrape takes its time."""
-    deadline = time.monotonic() + 15
-    while not (found := ask_once()):
-        assert time.monotonic() < deadline, "Prometheus has found nothing"
-        time.sleep(0.1)
-    return found
 
 
 def test_the_target_is_up_and_no_scrape_fails(prometheus: Server) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
+from math import inf
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Exemplar
@@ -31,6 +33,9 @@ from obs_middleware.metrics.instrument import (
 )
 from obs_middleware.metrics.plan import Plan
 from obs_middleware.metrics.table import HISTOGRAMS, HistogramTable, ResultLabels
+
+if TYPE_CHECKING:
+    from obs_middleware.metrics.exposition.protobuf import Names
 
 _SOME_ROWS = 256  # that are assigned to series before the page may pause
 _REMEMBERED_ROWS = 10_000
@@ -59,6 +64,11 @@ class HttpServerFamilies:
         """Yield the same as the text of the page, a series at a time."""
         for shown in self._shown:
             yield from shown.blocks(is_openmetrics)
+
+    def messages(self, names: Names) -> Iterator[bytes]:
+        """Yield the same as messages of protobuf, with native histograms beside classic ones."""
+        for shown in self._shown:
+            yield from shown.messages(names)
 
 
 class _Rows:
@@ -101,6 +111,7 @@ class _Shape:
 
     def __init__(self, instrument: Instrument, bounds: Sequence[float], stored: Sequence[float]) -> None:
         ends = [*(bisect_right(stored, bound) for bound in bounds), len(stored) + 1]
+        self.bounds = bounds
         self.runs = [*zip((0, *ends), ends, strict=False)]
         self.is_whole = len(ends) == len(stored) + 1
         self.names = [*map(as_in_go, bounds), "+Inf"]
@@ -122,7 +133,8 @@ class _Reading:
         self._has_own_labels = instrument.has_own_labels
         self._bounds = instrument.bounds
         self._route_bounds = plan.route_bounds if instrument.has_route_bounds else {}
-        self._stored = plan.seconds if instrument.measure in (DURATION, FIRST_BYTE) else plan.sizes
+        is_time = instrument.measure in (DURATION, FIRST_BYTE)
+        self._stored, self._native = (plan.seconds, plan.native) if is_time else (plan.sizes, None)
         self._first, self._size = table.firsts[instrument.measure], len(self._stored) + 1
         self._series: dict[tuple[object, ...], _Series] = {}
         self._read = 0  # rows that are assigned to series
@@ -172,6 +184,29 @@ class _Reading:
                 family.add_sample(f"{name}_count", series.labels, count)
                 family.add_sample(f"{name}_sum", series.labels, total)
         return family
+
+    def messages(self, names: Names) -> Iterator[bytes]:
+        """Yield the family as a message of protobuf."""
+        from obs_middleware.metrics.exposition.protobuf import histograms, messages
+
+        if self._instrument.kind != "histogram":
+            return messages(self.family(), names)
+        instrument = self._instrument
+        family = Metric(instrument.name, instrument.about, instrument.kind)
+        return histograms(family, names, self._histograms())
+
+    def _histograms(self) -> Iterator[tuple[Mapping[str, str], bytes]]:
+        from obs_middleware.metrics.exposition.protobuf import histogram
+
+        for series in self._all_series():
+            counts, total = self._summed(series)
+            if any(counts):
+                shape = series.shape
+                exemplars = self._exemplars(series) or [None] * len(shape.names)
+                numbers = [*accumulate(shape.counts(counts))]
+                native = None if self._native is None else self._native.read(counts)
+                buckets = zip((*shape.bounds, inf), numbers, exemplars, strict=True)
+                yield series.labels, histogram(buckets, numbers[-1], total, native)
 
     def _add_buckets(self, family: Metric, series: _Series, counts: Sequence[int]) -> None:
         shape = series.shape
@@ -280,6 +315,12 @@ class _Gauge:
         for labels, number in self._summed().items():
             family.add_sample(family.name, dict(zip(self._gauge.label_names, labels, strict=True)), number)
         return family
+
+    def messages(self, names: Names) -> Iterator[bytes]:
+        """Yield the family as a message of protobuf."""
+        from obs_middleware.metrics.exposition.protobuf import messages
+
+        return messages(self.family(), names)
 
     def _summed(self) -> dict[tuple[str, ...], int]:
         sums: dict[tuple[str, ...], int] = {}

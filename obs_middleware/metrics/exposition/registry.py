@@ -9,7 +9,7 @@ through prometheus-client's own encoder: slow, and never wrong.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, values
 from prometheus_client.metrics_core import Metric
@@ -18,6 +18,9 @@ from obs_middleware.errors import Report
 from obs_middleware.metrics.collection import AppMetrics
 from obs_middleware.metrics.exposition import client_classes
 from obs_middleware.metrics.exposition.formats import EOF, Format
+
+if TYPE_CHECKING:
+    from obs_middleware.metrics.exposition.protobuf import Names
 
 _IN_FILES = (Counter, Gauge, Histogram, Summary)  # where there are many processes
 
@@ -54,6 +57,21 @@ def blocks(registry: Any, page_format: Format, report: Report | None = None) -> 
                 report("collector", error)
     if page_format.is_openmetrics:
         yield EOF
+
+
+def messages(registry: Any, names: Names, report: Report | None = None) -> Iterator[bytes]:
+    """Yield the page as messages of protobuf.
+
+    Args:
+        report: as for `blocks`.
+    """
+    for collector in collectors_of(registry) or [registry]:
+        try:
+            yield from _messages(collector, names)
+        except Exception as error:
+            if report is None:
+                raise
+            report("collector", error)
 
 
 def families(registry: Any, report: Report | None = None) -> Iterator[Metric]:
@@ -118,3 +136,13 @@ def _is_ours(collector: Any) -> bool:
 def _foreign(collector: Any, page_format: Format) -> Iterator[str]:
     for family in collector.collect():
         yield from page_format.parts(family)
+
+
+def _messages(collector: Any, names: Names) -> Iterator[bytes]:
+    from obs_middleware.metrics.exposition.protobuf import messages
+
+    if hasattr(collector, "messages") and _is_ours(collector):
+        yield from collector.messages(names)
+    else:
+        for family in collector.collect():
+            yield from messages(family, names)

@@ -21,6 +21,7 @@ from obs_middleware.metrics.table import HistogramTable
 from obs_middleware.metrics.table_storage import ROW_CELLS, table_name
 
 if TYPE_CHECKING:
+    from obs_middleware.metrics.exposition.protobuf import Names
     from obs_middleware.metrics.table_storage import SharedInstruments
     from obs_middleware.workers.merge import Family, Merge
     from obs_middleware.workers.service import Service
@@ -50,6 +51,17 @@ class SharedRegistry:
 
     def families(self) -> Iterator[Metric]:
         """Yield all as prometheus-client's families."""
+        for part in self._parts():
+            yield from [part] if isinstance(part, Metric) else part.families()
+
+    def messages(self, names: Names) -> Iterator[bytes]:
+        """Yield the same as messages of protobuf, with native histograms beside classic ones."""
+        from obs_middleware.metrics.exposition.protobuf import messages  # memory that few processes need
+
+        for part in self._parts():
+            yield from messages(part, names) if isinstance(part, Metric) else part.messages(names)
+
+    def _parts(self) -> Iterator[Metric | HttpServerFamilies]:
         yield from self._target_info()
         exemplars, of_tables = self._merge.exemplars()
         families = self._families()
@@ -59,7 +71,7 @@ class SharedRegistry:
                 yield Metric(name, documentation, kind)
             else:
                 yield metric_of(family, self._merge, exemplars.get(family.key, {}))
-        yield from self._http(of_tables).families()
+        yield self._http(of_tables)
         yield from self._of_workers()
 
     def blocks(self, page_format: Format) -> Iterator[str]:

@@ -16,21 +16,27 @@ from tests.core.support import ROOT
 
 _OBEY = """
 import json, os, sys
+from time import perf_counter
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Info, Summary
 {before}
 from obs_middleware import Observer, RequestInfo
 own = Observer(access_log=False)
 
-def serve(route, status=200, headers={{}}):
+def serve(route, status=200, headers={{}}, took=None):
     exchange = own.gateway.start(RequestInfo("GET", "/", "", "http", headers.get, has_context_headers=bool(headers)))
     exchange.status, exchange.route = status, route
+    if took is not None:
+        exchange.started = perf_counter() - took
     exchange.finish()
 
-def page(accept=""):
+def fetch(accept):
     info = RequestInfo("GET", "/metrics", "", "http", {{"accept": accept}}.get)
     reply = own.gateway.reply(info, "/metrics")
     assert reply.status == 200
-    return reply.body.decode()
+    return reply.body
+
+def page(accept=""):
+    return fetch(accept).decode()
 
 own.gateway.started()
 print("ready", flush=True)
