@@ -160,10 +160,8 @@ class HistogramTable:
         """Move to a room of twice the size; those who read meanwhile find the old one as it was."""
         capacity = 2 * self._capacity
         counts, sums = storage.rows(capacity, self.cells)
-        for place, count in enumerate(self.counts):
-            counts[place] = count
-        for place, value in enumerate(self.sums):
-            sums[place] = value
+        counts[: len(self.counts)] = array("Q", self.counts)
+        sums[: len(self.sums)] = array("d", self.sums)
         self.counts, self.sums, self._capacity = counts, sums, capacity
         storage.use()
 

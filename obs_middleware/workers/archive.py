@@ -141,10 +141,8 @@ def _write_table(cells: Cells, table: str, merge: Merge) -> None:
     sums = cells.view(sums_at, sums_width * len(rows), "d")
     cells.note("t", table, counts_at, sums_at, width, sums_width)
     for number, row in enumerate(rows):
-        for place, count in enumerate(row.counts, number * width):
-            counts[place] = count
-        for place, value in enumerate(row.sums, number * sums_width):
-            sums[place] = value
+        counts[number * width : (number + 1) * width] = memoryview(array("Q", row.counts))
+        sums[number * sums_width : (number + 1) * sums_width] = memoryview(array("d", row.sums))
         cells.note("r", table, number, *row.labels)
 
 
