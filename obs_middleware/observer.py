@@ -30,6 +30,7 @@ from obs_middleware.metrics.collection import default_labels
 from obs_middleware.metrics.endpoint import metrics_endpoint
 from obs_middleware.metrics.http import HttpMetrics
 from obs_middleware.metrics.plan import Plan
+from obs_middleware.metrics.runtime import RuntimeMetrics
 from obs_middleware.metrics.sharing import sharing
 from obs_middleware.ops.app_pages import AppPages
 from obs_middleware.ops.endpoints import Endpoints
@@ -135,6 +136,7 @@ class Observer:
             lifecycle=self.lifecycle,
             exporters=self.exporters,
             adapter_metrics=AdapterMetrics(self.registry, failures.report),
+            runtime=RuntimeMetrics(self.registry, settings.runtime_metrics, failures.report),
             tenancy=Tenancy.of(settings, redactor),
             app_pages=AppPages(settings.own_paths, is_own_registry=registry is not None, failures=failures),
             endpoints=Endpoints(

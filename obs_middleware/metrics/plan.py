@@ -20,6 +20,7 @@ _SHARED = (  # settings that make the plan, and must be the same for all Observe
     "metrics_group_status",
     "metric_names",
     "http_metrics",
+    "runtime_metrics",
 )
 
 
