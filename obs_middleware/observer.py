@@ -31,6 +31,7 @@ from obs_middleware.metrics.endpoint import metrics_endpoint
 from obs_middleware.metrics.http import HttpMetrics
 from obs_middleware.metrics.plan import Plan
 from obs_middleware.metrics.runtime import RuntimeMetrics
+from obs_middleware.metrics.self_telemetry import SelfTelemetry
 from obs_middleware.metrics.sharing import sharing
 from obs_middleware.ops.app_pages import AppPages
 from obs_middleware.ops.endpoints import Endpoints
@@ -99,6 +100,7 @@ class Observer:
         )
         metrics = HttpMetrics(self.registry, Plan(settings), max_series=settings.metrics_max_series)
         failures = Failures(metrics.count_failure)
+        SelfTelemetry.observe(self.registry, failures.report)
         sharing.configure(
             workers=settings.metrics_workers,
             directory=settings.metrics_directory,

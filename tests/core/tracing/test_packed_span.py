@@ -22,6 +22,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from obs_middleware.losses import losses
 from obs_middleware.tracing.packed_span import PackedBatchProcessor
 
 RESOURCE = Resource({"service.name": "shop"})
@@ -261,3 +262,26 @@ def test_exporter_is_shut_down(packing: Packing) -> None:
     packing.provider.shutdown()
     assert packing.exporter.calls == ["shutdown"]
     assert packing.processor.span_exporter.force_flush() is True
+
+
+class Refusing(SpanExporter):
+    """An exporter that fails, in one way or the other."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.failure = failure
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        if self.failure is not None:
+            raise self.failure
+        return SpanExportResult.FAILURE
+
+
+@pytest.mark.parametrize("failure", [None, OSError("no route")])
+def test_spans_that_another_exporter_does_not_take_are_counted(failure: Exception | None) -> None:
+    provider = TracerProvider()
+    provider.add_span_processor(PackedBatchProcessor(Refusing(failure)))
+    before = losses.counts().get("spans", 0)
+    for _ in range(2):
+        provider.get_tracer("shop").start_span("GET").end()
+    provider.force_flush()
+    assert losses.counts()["spans"] == before + 2

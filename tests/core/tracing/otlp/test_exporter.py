@@ -29,6 +29,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.trace import SpanContext, TraceFlags
 
+from obs_middleware.losses import losses
 from obs_middleware.tracing.otlp.connection import Target, target
 from obs_middleware.tracing.otlp.exporter import OtlpExporter
 from obs_middleware.tracing.packed_span import PackedBatchProcessor
@@ -307,7 +308,9 @@ def test_what_the_collector_does_not_take_is_told(
     partial = ExportTracePartialSuccess(rejected_spans=1, error_message="no room")
     body = ExportTraceServiceResponse(partial_success=partial).SerializeToString()
     collector.replies.append(Reply(body=body))
+    before = losses.counts().get("spans", 0)
     assert make().export([SPAN, SPAN]) is OK
+    assert losses.counts()["spans"] == before + 1
     (line,) = lines(caplog)
     assert line.endswith(": 1; the collector says: no room")
 
