@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
+import uvloop
 
 from obs_middleware import Observer
 from obs_middleware.metrics.event_loops import event_loops
@@ -48,15 +49,18 @@ def over(own: Observer, bound: str) -> float:
     return value(own, f"{LAG}_count") - value(own, f"{LAG}_bucket", le=bound)  # type: ignore[operator]
 
 
-def test_a_loop_that_is_blocked_for_300_ms_shows_it() -> None:
-    own = observed()
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_loop_that_is_blocked_for_300_ms_shows_it(new_loop: Callable[[], Any]) -> None:
+    own, loop = observed(), new_loop()
 
     async def work() -> None:
+        own.gateway.started(loop=loop)
         await asyncio.sleep(0.1)
         time.sleep(0.3)
         await asyncio.sleep(0.01)
 
-    serve(own, work)
+    loop.run_until_complete(work())
+    loop.close()
     assert over(own, "0.25") == 1
     assert 0.25 <= (value(own, MOST) or 0) < 0.4
     assert f'{LAG}_bucket{{le="0.25"}}' in page(own)
