@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from obs_middleware import process
 from obs_middleware.logs.file_descriptor import LineFile
-from obs_middleware.losses import losses
+from obs_middleware.losses import lose
 from obs_middleware.queue import flush
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class LineHandler(_StreamHandler):
         try:
             self._put(f"{self.format(record)}\n".encode())
         except Exception:
-            losses.add("log_lines")
+            lose("log_lines")
             self.handleError(record)
 
     def flush(self) -> None:
@@ -80,7 +80,7 @@ class LineHandler(_StreamHandler):
                 try:
                     self._put(block)
                 except Exception:
-                    losses.add("log_lines", block.count(b"\n"))
+                    lose("log_lines", block.count(b"\n"))
                     raise
         finally:
             self.release()

@@ -35,13 +35,18 @@ _SAME_CLOCK_SECONDS = 1.0  # how far a loop's clock may be from Python's
 
 
 class EventLoops:
-    """The loops of this process."""
+    """The loops of this process.
+
+    Attributes:
+        era: differs in a forked child.
+    """
 
     def __init__(self) -> None:
         self._begin_anew()
         process.on_fork(in_child=self._begin_anew)
 
     def _begin_anew(self) -> None:
+        self.era = object()
         self._lock = Lock()
         self._watched: WeakKeyDictionary[Any, WatchedLoop] = WeakKeyDictionary()
         self._counts = [0] * (len(_BOUNDS) + 1)
@@ -77,10 +82,6 @@ class EventLoops:
     def running(self) -> Iterator[tuple[Any, WatchedLoop]]:
         """Yield the loops that run now."""
         return ((loop, watched) for loop, watched in self._all() if loop.is_running())
-
-    def is_watched(self, watched: WatchedLoop) -> bool:
-        """Tell whether a timer is of this process, and not one that a fork has copied."""
-        return any(one is watched for _, one in self._all())
 
     def add(self, lag: float, now: float) -> None:
         """Note how late a timer was."""
@@ -139,6 +140,9 @@ class WatchedLoop:
         self.owners: WeakSet[Any] = WeakSet()
         self.limiter: Any = None
         self._loops = loops
+        self._era = loops.era
+        # A timer's own: that of a request would live as long as the loop.
+        self._context = Context()
         self._due: float | None = None  # by time.monotonic; None while there is no timer
         self._run: Any = None
 
@@ -162,13 +166,12 @@ class WatchedLoop:
 
     def _set(self, loop: Any) -> None:
         self._due = monotonic() + _INTERVAL_SECONDS
-        # In a context of its own: that of a request would live as long as the loop.
-        loop.call_later(_INTERVAL_SECONDS, self._measure, context=Context())
+        loop.call_later(_INTERVAL_SECONDS, self._measure, context=self._context)
 
     def _measure(self) -> None:
         now, due, run = monotonic(), self._due, _mark_of_run()
         self._due = None
-        if due is None or not self.owners or not self._loops.is_watched(self):
+        if due is None or not self.owners or self._loops.era is not self._era:
             return
         if run() is self._run():
             self._loops.add(max(0.0, now - due), now)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, ref
 
 from prometheus_client import CollectorRegistry, Counter, Summary
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, UnknownMetricFamily
+from prometheus_client.core import GaugeMetricFamily, UnknownMetricFamily
 from prometheus_client.registry import Collector
 
-from obs_middleware.losses import losses
+from obs_middleware.losses import on_loss
 from obs_middleware.metrics.own_counter import OwnCounter
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class SelfTelemetry(Collector):
                 return
             try:
                 registry.register(made := cls(registry, report))
-                registry.register(Losses("obs_dropped", "Log lines and spans that were lost.", "signal"))
+                registry.register(_dropped)
             except ValueError as error:
                 report("self_telemetry", error)
                 return
@@ -123,17 +123,6 @@ class Collection:
         return _found(metrics, series)
 
 
-class Losses(OwnCounter):
-    """Show what this process has lost, in any registry."""
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the family."""
-        family: CounterMetricFamily = self._family()
-        for signal, count in losses.counts().items():
-            family.add_metric((signal,), count)
-        yield family
-
-
 def _found(metrics: int, series: int) -> list[Metric]:
     """Return how many were found, these two among them.
 
@@ -153,3 +142,6 @@ def collection_of(registry: CollectorRegistry) -> Collection | None:
 
 _of_registry: WeakKeyDictionary[CollectorRegistry, SelfTelemetry] = WeakKeyDictionary()
 _making = Lock()
+# One for all registries, because what is lost belongs to none of them.
+_dropped = OwnCounter("obs_dropped", "Log lines and spans that were lost.", "signal")
+on_loss(_dropped.inc)

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from obs_middleware import process
-from obs_middleware.losses import losses
+from obs_middleware.losses import lose
 from obs_middleware.tracing.attributes import SpanFacts
 
 pack, unpack = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
@@ -128,10 +128,10 @@ class _UnpackingExporter(SpanExporter):
         try:
             result = self._exporter.export(_Batch(spans))
         except Exception:
-            losses.add("spans", len(spans))
+            lose("spans", len(spans))
             raise
         if result is not SpanExportResult.SUCCESS:
-            losses.add("spans", len(spans))
+            lose("spans", len(spans))
         return result
 
     def shutdown(self) -> None:

@@ -11,7 +11,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from obs_middleware import Observer
 from obs_middleware.logs.outputs import LineHandler
-from obs_middleware.losses import losses
 from obs_middleware.metrics.snapshot import Snapshot
 from tests.core.metrics.scraping import OPENMETRICS, page, value
 from tests.core.support import internal_errors, observer, serve
@@ -94,9 +93,3 @@ def test_lines_that_can_not_be_written_are_counted(monkeypatch: pytest.MonkeyPat
     with pytest.raises(OSError, match="no space"):
         handler.write([b"one\ntwo\n", b"three\n"])
     assert lost(own, "log_lines") == before + 3
-
-
-def test_a_forked_child_has_lost_nothing_yet() -> None:
-    losses.add("spans", 2)
-    losses._begin_anew()
-    assert losses.counts() == {}
