@@ -34,10 +34,11 @@
         FIELD(Gateway, _log_setup) FIELD(Gateway, _methods) FIELD(Gateway, _metrics) \
         FIELD(Gateway, _next_send) FIELD(Gateway, _on_finish) FIELD(Gateway, _on_finish_without_span) \
         FIELD(Gateway, _probes) FIELD(Gateway, _provider) FIELD(Gateway, _queue) FIELD(Gateway, _redactor) \
-        FIELD(Gateway, _repeated) FIELD(Gateway, _settings) FIELD(Gateway, _spans) FIELD(Gateway, _starting) \
-        FIELD(Gateway, _tenancy) FIELD(Gateway, adapter_metrics) FIELD(Gateway, context_headers) \
-        FIELD(Gateway, id_header_names) FIELD(Gateway, is_development) FIELD(Gateway, paths) \
-        FIELD(Gateway, perf_counter) FIELD(Gateway, response_header_names) FIELD(Gateway, time_ns) \
+        FIELD(Gateway, _repeated) FIELD(Gateway, _runtime) FIELD(Gateway, _settings) FIELD(Gateway, _spans) \
+        FIELD(Gateway, _starting) FIELD(Gateway, _tenancy) FIELD(Gateway, adapter_metrics) \
+        FIELD(Gateway, context_headers) FIELD(Gateway, id_header_names) FIELD(Gateway, is_development) \
+        FIELD(Gateway, paths) FIELD(Gateway, perf_counter) FIELD(Gateway, response_header_names) \
+        FIELD(Gateway, time_ns) \
     CLASS(HistogramTable, _capacity, sums) \
         FIELD(HistogramTable, _capacity) FIELD(HistogramTable, _exemplar_cells) \
         FIELD(HistogramTable, _exemplars) FIELD(HistogramTable, _storage) FIELD(HistogramTable, cells) \

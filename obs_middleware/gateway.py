@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from obs_middleware.logs.setup import LogSetup
     from obs_middleware.metrics.adapter_metrics import AdapterMetrics
     from obs_middleware.metrics.http import HttpMetrics
+    from obs_middleware.metrics.runtime import RuntimeMetrics
     from obs_middleware.metrics.websocket import OpenWebsocket
     from obs_middleware.ops.app_pages import AppPages, HasRoute
     from obs_middleware.record import RequestRecord
@@ -158,6 +159,7 @@ class Gateway:
         "_queue",
         "_redactor",
         "_repeated",
+        "_runtime",
         "_settings",
         "_spans",
         "_starting",
@@ -190,6 +192,7 @@ class Gateway:
         app_pages: AppPages,
         tenancy: Tenancy | None,
         adapter_metrics: AdapterMetrics,
+        runtime: RuntimeMetrics,
     ) -> None:
         self.time_ns: Any = time_ns
         self.perf_counter: Any = perf_counter
@@ -211,6 +214,7 @@ class Gateway:
         self._excluded_paths = ExcludedPaths(settings.exclude_paths)
         self._tenancy = tenancy
         self.adapter_metrics = adapter_metrics
+        self._runtime = runtime
         self._repeated = RepeatedStatements(settings.n_plus_one_queries, redactor)
         if settings.exclude_paths or tenancy is not None:
             # On this object alone, so that others start as fast as they do.
@@ -274,6 +278,8 @@ class Gateway:
         """
         if loop is not None:
             self._health.surroundings.run_async = run_in(loop)
+            if not self._lifecycle.is_draining:
+                self._failures.guard("runtime_metrics", self._runtime.watch, loop)
         self._lifecycle.started()
         if is_serving and not self._exporters.is_started and not self._lifecycle.is_draining:
             self._exporters.start()
@@ -312,6 +318,7 @@ class Gateway:
             )
 
     def _hand_over(self) -> None:
+        self._runtime.stop()
         self.late_statuses.finish_all()
         flush()
         wait_for_exporters = self._exporters.stop()

@@ -30,6 +30,8 @@ from obs_middleware.metrics.collection import default_labels
 from obs_middleware.metrics.endpoint import metrics_endpoint
 from obs_middleware.metrics.http import HttpMetrics
 from obs_middleware.metrics.plan import Plan
+from obs_middleware.metrics.runtime import RuntimeMetrics
+from obs_middleware.metrics.self_telemetry import SelfTelemetry
 from obs_middleware.metrics.sharing import sharing
 from obs_middleware.ops.app_pages import AppPages
 from obs_middleware.ops.endpoints import Endpoints
@@ -98,6 +100,7 @@ class Observer:
         )
         metrics = HttpMetrics(self.registry, Plan(settings), max_series=settings.metrics_max_series)
         failures = Failures(metrics.count_failure)
+        SelfTelemetry.observe(self.registry, failures.report)
         sharing.configure(
             workers=settings.metrics_workers,
             directory=settings.metrics_directory,
@@ -135,6 +138,7 @@ class Observer:
             lifecycle=self.lifecycle,
             exporters=self.exporters,
             adapter_metrics=AdapterMetrics(self.registry, failures.report),
+            runtime=RuntimeMetrics(self.registry, settings.runtime_metrics, failures.report),
             tenancy=Tenancy.of(settings, redactor),
             app_pages=AppPages(settings.own_paths, is_own_registry=registry is not None, failures=failures),
             endpoints=Endpoints(

@@ -30,12 +30,12 @@ class OwnCounter(Collector):
         self._counts: dict[str, Any] = {}
         self._adding = RLock()  # a value that gets no cell is reported, and may be counted here
 
-    def inc(self, value: str) -> None:
-        """Count one for a value of the label."""
+    def inc(self, value: str, amount: float = 1.0) -> None:
+        """Count one, or so many, for a value of the label."""
         count = self._counts.get(value)
         if count is None:
             count = self._add(value)
-        count.inc(1.0)
+        count.inc(amount)
 
     def move(self, is_old: Callable[[Any], bool]) -> None:
         """Keep the counts in values of the present kind, where they are in old ones."""

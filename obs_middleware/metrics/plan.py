@@ -22,6 +22,7 @@ _SHARED = (  # settings that make the plan, and must be the same for all Observe
     "metric_names",
     "http_metrics",
     "native_histograms",
+    "runtime_metrics",
 )
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from obs_middleware.metrics.exposition.registry import blocks, families, messages
+from obs_middleware.metrics.self_telemetry import collection_of
 from obs_middleware.metrics.sharing import sharing
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Snapshot:
         self.taken = time.time()
         self._registry = registry
         self._report = report
+        self._collection = collection_of(registry)  # counted before the numbers of all workers are read
         self._shared = _shared(registry)
 
     @classmethod
@@ -50,22 +52,33 @@ class Snapshot:
 
     def __iter__(self) -> Iterator[Metric]:
         """Yield the families with their samples; call it once for each snapshot."""
-        return families(self._registry, self._report) if self._shared is None else self._shared.families()
+        shared, collection = self._shared, self._collection
+        found = families(self._registry, self._report) if shared is None else shared.families()
+        return found if collection is None else collection.families(found)
 
     def blocks(self, page_format: Format) -> Iterator[str]:
         """Yield the same as the text of a page, a few series at a time: much faster than encoding families."""
-        if self._shared is None:
-            return blocks(self._registry, page_format, self._report)
-        return self._shared.blocks(page_format)
+        shared, collection = self._shared, self._collection
+        found = (
+            blocks(self._registry, page_format, self._report)
+            if shared is None
+            else shared.blocks(page_format)
+        )
+        return found if collection is None else collection.blocks(found, page_format)
 
     def messages(self, page_format: Protobuf) -> Iterator[bytes]:
         """Yield the same as messages of protobuf, with native histograms beside classic ones."""
         from obs_middleware.metrics.exposition import protobuf  # memory that few processes need
 
-        names = protobuf.Names(has_any=page_format.has_any_names)
-        if self._shared is None:
-            return messages(self._registry, names, self._report)
-        return self._shared.messages(names)
+        names, shared, collection = (
+            protobuf.Names(has_any=page_format.has_any_names),
+            self._shared,
+            self._collection,
+        )
+        found = (
+            messages(self._registry, names, self._report) if shared is None else shared.messages(names)
+        )
+        return found if collection is None else collection.messages(found, names)
 
     def value(self, name: str, labels: Mapping[str, str] | None = None) -> float | None:
         """Return the value of one sample by its whole name (`orders_total`), None where there is none."""

@@ -34,6 +34,8 @@ HttpMetric = Literal[
 DjangoMetric = Literal["queries", "caches", "migrations"]
 DJANGO_METRICS: tuple[DjangoMetric, ...] = get_args(DjangoMetric)
 HTTP_METRICS: tuple[HttpMetric, ...] = get_args(HttpMetric)
+RuntimeMetric = Literal["event_loop", "tasks", "thread_pools", "gc", "open_files", "none"]
+RUNTIME_METRICS: tuple[RuntimeMetric, ...] = get_args(RuntimeMetric)[:-1]
 
 _userinfo = re.compile(r"://[^/\s]*@")
 _repeats_twice = re.compile(r"[^\\][+*]\)(?:[+*]|\{\d*,\})").search
@@ -119,6 +121,9 @@ _Renames = Annotated[
 ]
 _Caller = Annotated[Literal["never", "warnings", "always"], _wants("never, warnings or always")]
 _HttpMetrics = Annotated[tuple[HttpMetric, ...], _wants(f"some of {', '.join(get_args(HttpMetric))}")]
+_RuntimeMetrics = Annotated[
+    tuple[RuntimeMetric, ...], _wants(f"some of {', '.join(RUNTIME_METRICS)}; or none")
+]
 _MetricNames = Annotated[
     tuple[
         Literal[
@@ -191,6 +196,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     http_metrics: Annotated[_HttpMetrics, _about("which of OpenTelemetry's HTTP metrics there are")] = (
         HTTP_METRICS
     )
+    runtime_metrics: Annotated[
+        _RuntimeMetrics, _about("what is measured of the event loop, Python and its threads; `none`: nothing")
+    ] = RUNTIME_METRICS
     metrics_max_series: Annotated[_Count, _about("label sets kept; later ones share one overflow set")] = 5000
     django_metrics: Annotated[_DjangoMetrics, _about("what is counted of Django besides requests")] = (
         DJANGO_METRICS

@@ -24,6 +24,7 @@ class Keywords(TypedDict, total=False):
     metrics_group_status: bool
     metric_names: str | tuple[str, ...]
     http_metrics: str | tuple[str, ...]
+    runtime_metrics: str | tuple[str, ...]
     metrics_max_series: int
     django_metrics: str | tuple[str, ...]
     n_plus_one_queries: int | None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from tests.conformance.conftest import MakeProbe
 from tests.conformance.front_ends import FrontEnd
 from tests.conformance.messages import Request
@@ -101,3 +103,15 @@ def test_classic_names_stand_beside_the_others(make: MakeProbe, front_end: Front
     assert app.value("http_requests_total", **labels) == 1
     assert app.value("http_request_duration_seconds_count", **labels) == 1
     assert app.value(f"{DURATION}_count", http_response_status_code="2xx") == 1
+
+
+def test_page_tells_of_the_runtime_and_of_itself(make: MakeProbe) -> None:
+    """The page has the garbage collector's pauses, the collections that were begun and how many series it has."""
+    app = make()
+    gc.collect()
+    lines = app.call(Request(b"/metrics")).body.decode().splitlines()
+    numbers = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    assert float(numbers['cpython_gc_duration_seconds_count{cpython_gc_generation="2"}']) >= 1
+    assert numbers["telemetry_collection_runs_total"] == "1.0"
+    assert float(numbers["telemetry_series"]) == len(numbers)
+    assert make(runtime_metrics="none").value("process_open_fds") == 0

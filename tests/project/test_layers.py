@@ -29,6 +29,7 @@ FLOORS = (
         "flush_lock",
         "headers",
         "late_status",
+        "losses",
         "other_ids",
         "process",
         "protobuf",

@@ -46,10 +46,14 @@ class Names:
 
     Args:
         has_any: a name may hold any characters; or else what Prometheus did not take before becomes `_`.
+
+    Attributes:
+        series: for how many series labels were written.
     """
 
     def __init__(self, *, has_any: bool) -> None:
         self._has_any = has_any
+        self.series = 0
 
     def metric(self, name: str) -> str:
         """Return the name of a metric."""
@@ -57,6 +61,7 @@ class Names:
 
     def labels(self, labels: Mapping[str, str]) -> bytes:
         """Return labels as fields, sorted by name."""
+        self.series += 1
         return b"".join(
             field_of(0x0A, text_field(0x0A, self._label(name)) + text_field(0x12, value))
             for name, value in sorted(labels.items())

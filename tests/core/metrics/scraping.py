@@ -32,6 +32,16 @@ def page(own: Observer, accept: str = "", accept_encoding: str = "") -> str:
     return reply.body.decode()
 
 
+# What changes from one collection to the next by itself.
+RESTLESS = ("telemetry_collection_", "telemetry_metrics_count", "telemetry_series", "cpython_", "asyncio_")
+
+
+def without_telemetry(text: str) -> str:
+    """Return a page without what it says of its own making."""
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if not any(name in line for name in RESTLESS))
+
+
 def counts(own: Observer, name: str = DURATION) -> dict[tuple[str, ...], float]:
     return {
         tuple(sample.labels.get(label, "") for label in LABELS): sample.value

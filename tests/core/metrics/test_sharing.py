@@ -10,6 +10,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from tests.core.metrics.exposition import client_model
+from tests.core.metrics.scraping import RESTLESS
 from tests.core.workers.working import Workers, samples
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -97,8 +98,14 @@ def test_page_is_what_parsers_accept_and_snapshot_has_the_same(group: Workers) -
         "[[s.name, s.labels, s.value] for f in __import__('obs_middleware.metrics.snapshot', fromlist='x')"
         ".Snapshot.of(REGISTRY) for s in f.samples]"
     )
+    shown = [sample for sample in shown if not sample[0].startswith(RESTLESS)]
     stays = [[*sample] for sample in shown if not sample[0].startswith(("process_", "python_"))]
-    parsed = [[*sample[:3]] for family in families.values() for sample in family.samples]
+    parsed = [
+        [*sample[:3]]
+        for family in families.values()
+        for sample in family.samples
+        if not sample.name.startswith(RESTLESS)
+    ]
     assert all(sample in parsed for sample in stays)
     assert len(shown) == len(parsed)
 
@@ -312,6 +319,22 @@ def test_metrics_that_the_app_declares_are_put_together_like_any_other(group: Wo
         assert found['build_info{release="1"}'] == 1
         (target,) = (name for name in found if name.startswith("target_info"))
         assert ('environment="development"' in target) is (worker is two)
+
+
+@pytest.mark.once
+def test_collections_are_added_up_and_pauses_have_a_series_for_each_worker(group: Workers) -> None:
+    one, two = group.start(), group.start()
+    for worker in (one, two):
+        worker.do("__import__('gc').collect()")
+    one.numbers()
+    two.numbers()
+    two.kill()
+    found = one.numbers()
+    assert found["telemetry_collection_runs_total"] == 3
+    assert found["telemetry_collection_duration_seconds_count"] == 2
+    assert found["telemetry_series"] == len(found)
+    pauses = [name for name in found if "cpython_gc_duration_seconds_count" in name and '"2"' in name]
+    assert pauses == ['cpython_gc_duration_seconds_count{cpython_gc_generation="2",worker="1"}']
 
 
 @pytest.mark.once
