@@ -1,9 +1,11 @@
 """Each service alone, as its users see it."""
 
+import itertools
 import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +15,8 @@ from example_apps.demo import pages
 from example_apps.demo.processes import Running
 from example_apps.demo.services import METRICS_TOKEN
 from example_apps.demo.waiting import until
+from tests import scrapers
+from tests.example_apps import scraped
 
 Alone = dict[str, Running]
 
@@ -275,3 +279,32 @@ def test_utilityfog_counts_how_often_its_metrics_are_collected(alone: Alone) -> 
 
 def test_utilityfog_refuses_a_message_of_an_unknown_kind(alone: Alone) -> None:
     assert send(alone["utilityfog"], "POST", "/messages", {"kind": "gossip"}).status_code == 422
+
+
+@pytest.mark.once
+@pytest.mark.skipif(
+    bool(scrapers.missing()), reason=f"not here: {scrapers.missing()} (scripts/fetch-debian-testing)"
+)
+def test_prometheus_and_victoria_metrics_store_what_the_clients_have_counted(
+    alone: Alone, tmp_path: Path
+) -> None:
+    """Under load, with exemplars; `python -m tests.example_apps.scraped` does it for a minute, all with two workers.
+
+    It takes seconds because Prometheus waits for five before its first scrape.
+    """
+    before = scraped.values_of(alone)
+    with scraped.scraping(alone, tmp_path, "250ms") as servers:
+        wanted = scraped.wanted_of(scraped.load(alone, itertools.islice(itertools.count(), 4)), chained=False)
+        for server in servers.values():
+            stored = until(
+                lambda server=server: scraped.stored_in(server, alone),  # type: ignore[misc]
+                lambda seen: not scraped.differences(seen, before, wanted),
+            )
+            assert scraped.differences(stored, before, wanted) == []
+            for name, values in scraped.values_of(alone).items():
+                assert scraped.other_than_the_page(stored[name], values) == []
+        for name, page in pages.read_all(alone).items():
+            assert scraped.complaints(page) == set()
+            assert {
+                len(found["trace_id"]) for found in scraped.exemplars_of(servers["prometheus"], name)
+            } == {32}
