@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -88,6 +89,19 @@ def _config(targets: Iterable[Target], folder: Path, interval: str) -> Path:
     }
     path.write_text(json.dumps(config))  # JSON is YAML
     return path
+
+
+def wait_until_up(server: Server, targets: Iterable[Target]) -> None:
+    """Wait for the first scrape of each target, which Prometheus puts off for five seconds."""
+    wanted = {target.job: "1" for target in targets}
+    deadline = time.monotonic() + 30
+    while (seen := _up(server)) != wanted:
+        assert time.monotonic() < deadline, f"not scraped: {seen}"
+        time.sleep(0.1)
+
+
+def _up(server: Server) -> dict[str, str]:
+    return {one["metric"]["job"]: one["value"][1] for one in ask(server, "query", query="up")["result"]}
 
 
 def ask(server: Server, path: str, **query: Any) -> Any:

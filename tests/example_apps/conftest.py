@@ -11,6 +11,8 @@ import pytest
 from example_apps.demo import processes, services
 from example_apps.demo.processes import Running
 
+NOBODY = {"ZEROSTATE_URL": "http://127.0.0.1:1", "UTILITYFOG_URL": "http://127.0.0.1:1"}
+
 
 @pytest.fixture
 def port_base() -> int:
@@ -19,8 +21,11 @@ def port_base() -> int:
 
 @pytest.fixture(scope="session")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Running]]:
-    """Run the four services; none is told of the others."""
-    lone = [replace(service, calls="") for service in services.SERVICES]
+    """Run the four services; none is told of the others. Two are told of one that does not answer."""
+    lone = [
+        replace(service, calls="", environment={**service.environment, **NOBODY})
+        for service in services.SERVICES
+    ]
     ports = services.ports(free_port_base())
     with processes.running(ports, tmp_path_factory.mktemp("services"), lone) as running:
         yield running

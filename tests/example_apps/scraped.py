@@ -76,7 +76,7 @@ def calls(number: int) -> list[Call]:
 
 
 def load(running: Mapping[str, Running], rounds: Iterator[int]) -> list[Answer]:
-    """Send the calls of all rounds from several clients at once; each call has a trace that is kept."""
+    """Send the calls of all rounds from several clients at once; each is of a trace that is kept, 1, 2 and so on."""
     limits = httpx.Limits(max_keepalive_connections=0)
     with (
         httpx.Client(trust_env=False, timeout=20.0, limits=limits) as client,
@@ -141,7 +141,7 @@ def targets_of(running: Mapping[str, Running]) -> list[Target]:
 
 @contextmanager
 def scraping(running: Mapping[str, Running], folder: Path, interval: str) -> Iterator[dict[str, Server]]:
-    """Run both scrapers, set to scrape all services."""
+    """Run both scrapers until the block ends; each has scraped all services when it begins."""
     targets = targets_of(running)
     with ExitStack() as stack:
         found = {}
@@ -149,6 +149,8 @@ def scraping(running: Mapping[str, Running], folder: Path, interval: str) -> Ite
             own = folder / run.__name__
             own.mkdir()
             found[run.__name__] = stack.enter_context(run(targets, own, interval))
+        for server in found.values():
+            scrapers.wait_until_up(server, targets)
         yield found
 
 
@@ -160,27 +162,37 @@ def stored_in(server: Server, running: Mapping[str, Running]) -> dict[str, Value
     return {name: scrapers.stored(server, name) for name in running}
 
 
-def differences(
-    stored: Mapping[str, Values], before: Mapping[str, Values], wanted: Counter[Wanted]
+def wrong_in(
+    server: Server, running: Mapping[str, Running], before: Mapping[str, Values], wanted: Counter[Wanted]
 ) -> list[str]:
-    """Say where what is stored is not what was there before and what the clients have added."""
-    return [
-        f"{one}: {one.of(stored[one.service]):.0f} for {one.of(before[one.service]) + count:.0f}"
-        for one, count in wanted.items()
-        if one.of(stored[one.service]) != one.of(before[one.service]) + count
-    ]
+    """Say what a scraper has stored otherwise than the clients have counted and the pages show, after some patience."""
+
+    def look() -> list[str]:
+        stored = stored_in(server, running)
+        return [
+            *_other_than_sent(stored, before, wanted),
+            *(text for name, page in values_of(running).items() for text in _other_than(page, stored[name])),
+        ]
+
+    return until(look, lambda found: not found)
 
 
-def other_than_the_page(stored: Values, page: Values) -> list[str]:
-    """Say which series of a page are not stored, or with another value."""
-    return [
-        f"{name}{dict(labels)}: {stored.get((name, labels))} for {value}"
-        for (name, labels), value in page.items()
-        if not name.startswith(MOVES) and not name.endswith("_created")
-        if not isclose(
-            stored.get((name, labels), nan), value, rel_tol=1e-9
-        )  # VictoriaMetrics keeps 12 digits
-    ]
+def _other_than_sent(
+    stored: Mapping[str, Values], before: Mapping[str, Values], wanted: Counter[Wanted]
+) -> Iterator[str]:
+    for one, count in wanted.items():
+        seen, sum_ = one.of(stored[one.service]), one.of(before[one.service]) + count
+        if seen != sum_:
+            yield f"{one}: {seen:.0f} for {sum_:.0f}"
+
+
+def _other_than(page: Values, stored: Values) -> Iterator[str]:
+    for (name, labels), value in page.items():
+        if name.startswith(MOVES) or name.endswith("_created"):
+            continue
+        seen = stored.get((name, labels), nan)
+        if not isclose(seen, value, rel_tol=1e-9):  # VictoriaMetrics keeps 12 digits
+            yield f"{name}{dict(labels)}: {seen} for {value}"
 
 
 def complaints(page: str) -> set[str]:
@@ -250,22 +262,18 @@ def report(
 ) -> list[str]:
     """Print what both have stored beside what the clients have counted; return what is wrong."""
     wanted = wanted_of(answers, chained=True)
-    stored = {
-        name: until(
-            lambda server=server: stored_in(server, running),  # type: ignore[misc]
-            lambda seen: not differences(seen, before, wanted),
-        )
+    wrong = [
+        f"{name}: {text}"
         for name, server in servers.items()
-    }
+        for text in wrong_in(server, running, before, wanted)
+    ]
+    stored = {name: stored_in(server, running) for name, server in servers.items()}
     print(f"{len(answers)} calls, {sum(len(answer.call.hits) for answer in answers)} requests\n")
     print(f"{'clients':>8}", *(f"{name:>16}" for name in servers), " number")
     for one, count in wanted.items():
         print(f"{count:8}", *(f"{one.of(stored[name][one.service]):16.0f}" for name in servers), f" {one}")
-    wrong = [f"{name}: {text}" for name in servers for text in differences(stored[name], before, wanted)]
     for service, page in pages.read_all(running).items():
         values = scrapers.on_page(page)
-        for name in servers:
-            wrong += [f"{name}: {text}" for text in other_than_the_page(stored[name][service], values)]
         wrong += sorted(complaints(page))
         workers = pages.label_values(page, "process_start_time_seconds", "worker")
         exemplars = exemplars_of(servers["prometheus"], service)
@@ -273,7 +281,10 @@ def report(
             f"\n{service}: {len(values)} series, {len(workers)} workers, {len(exemplars)} exemplars stored",
             end="",
         )
-    print("\n\n" + ("\n".join(wrong) or "all are equal, and promtool is silent"))
+    print(
+        "\n\n"
+        + ("\n".join(wrong) or "all are equal, and promtool complains about no name but those that are meant")
+    )
     return wrong
 
 
