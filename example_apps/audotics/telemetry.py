@@ -7,6 +7,7 @@ import os
 
 from example_apps.audotics import storage
 from obs_middleware import Observer
+from obs_middleware.export import Pushgateway
 
 observer = Observer(
     service_name="audotics",
@@ -16,6 +17,8 @@ observer = Observer(
     metrics_default_labels="series",
 )
 observer.health.add("database", storage.ping)
+if pushgateway := os.environ.get("AUDOTICS_PUSHGATEWAY"):  # each worker pushes what all have counted
+    observer.exporters.add(Pushgateway(pushgateway))
 
 ACTIVE_USERS = observer.metrics.gauge(
     "active_users",
