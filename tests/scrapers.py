@@ -111,7 +111,7 @@ def ask(server: Server, path: str, **query: Any) -> Any:
     return answer["data"]
 
 
-def stored(server: Server, job: str, window: str = "5s") -> Values:
+def stored(server: Server, job: str, window: str = "15s") -> Values:
     """Return the last value of each series of a job, as it was scraped within the window."""
     found = ask(server, "query", query=f'{{job="{job}"}}[{window}]')["result"]
     values: Values = {}

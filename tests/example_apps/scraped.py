@@ -174,7 +174,7 @@ def wrong_in(
             *(text for name, page in values_of(running).items() for text in _other_than(page, stored[name])),
         ]
 
-    return until(look, lambda found: not found)
+    return until(look, lambda found: not found, patience_seconds=30.0)  # a busy machine misses scrapes
 
 
 def _other_than_sent(

@@ -322,7 +322,7 @@ def test_prometheus_and_victoria_metrics_store_what_the_clients_have_counted(
     It takes seconds because Prometheus waits for five before its first scrape.
     """
     before = scraped.values_of(alone)
-    with scraped.scraping(alone, tmp_path, "500ms") as servers:
+    with scraped.scraping(alone, tmp_path, "1s") as servers:
         answers = scraped.load(alone, itertools.islice(itertools.count(), 4))
         wanted = scraped.wanted_of(answers, chained=False)
         assert {
