@@ -113,6 +113,9 @@ def ask(server: Server, path: str, **query: Any) -> Any:
 
 def stored(server: Server, job: str, window: str = "15s") -> Values:
     """Return the last value of each series of a job, as it was scraped within the window."""
+    server.get(
+        "/internal/force_flush"
+    )  # VictoriaMetrics shows what is new seconds later else; Prometheus answers 404
     found = ask(server, "query", query=f'{{job="{job}"}}[{window}]')["result"]
     values: Values = {}
     for one in found:
