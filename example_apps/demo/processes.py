@@ -82,7 +82,7 @@ def _start(service: Service, ports: Mapping[str, int], directory: Path) -> Runni
     own = directory / service.name
     own.mkdir()
     environment = _environment(service, ports, own)
-    values = {"app": service.app, "port": str(ports[service.name])}
+    values = {"app": service.app, "port": ports[service.name], "workers": service.workers}
     command = [part.format(**values) if "{" in part else part for part in service.command]
     with log_of(own).open("ab") as log:
         if service.prepare:

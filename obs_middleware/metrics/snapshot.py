@@ -75,9 +75,7 @@ class Snapshot:
             self._shared,
             self._collection,
         )
-        found = (
-            messages(self._registry, names, self._report) if shared is None else shared.messages(names)
-        )
+        found = messages(self._registry, names, self._report) if shared is None else shared.messages(names)
         return found if collection is None else collection.messages(found, names)
 
     def value(self, name: str, labels: Mapping[str, str] | None = None) -> float | None:

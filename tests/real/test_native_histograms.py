@@ -16,8 +16,8 @@ import pytest
 
 from tests import installed, programs, running
 from tests.installed import ROOT
-from tests.real.asking import ask, eventually
 from tests.running import Server
+from tests.scrapers import ask, eventually
 
 PROMETHEUS = programs.find("prometheus")
 DURATION = "http_server_request_duration_seconds"

@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests import installed, programs, running
+from tests import installed, running, scrapers
 from tests.installed import ROOT
-from tests.real.asking import ask, eventually
 from tests.running import Server
+from tests.scrapers import PROMETHEUS, PROMTOOL, Target, ask, eventually
 
-PROMETHEUS, PROMTOOL = programs.find("prometheus"), programs.find("promtool")
 pytestmark = pytest.mark.skipif(
     PROMETHEUS is None or PROMTOOL is None,
     reason="no prometheus and promtool here (scripts/fetch-debian-testing, or apt-get install prometheus): "
@@ -23,14 +22,6 @@ pytestmark = pytest.mark.skipif(
 )
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 DURATION = "http_server_request_duration_seconds"
-CONFIG = """
-global:
-  scrape_interval: 250ms
-  scrape_timeout: 250ms
-scrape_configs:
-  - job_name: shop
-    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +39,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def prometheus(app: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Prometheus, set to scrape the app four times a second."""
-    folder = tmp_path_factory.mktemp("prometheus")
-    (folder / "prometheus.yml").write_text(CONFIG.format(port=app.port))
-    command = [
-        PROMETHEUS,
-        "--config.file=prometheus.yml",
-        f"--storage.tsdb.path={folder / 'data'}",
-        "--web.listen-address=127.0.0.1:{port}",
-        "--enable-feature=exemplar-storage",
-        "--log.level=warn",
-    ]
-    with running.serve(command, folder=folder, env=installed.clean(), ready="/-/ready") as server:
+    with scrapers.prometheus([Target("shop", app.port)], tmp_path_factory.mktemp("prometheus")) as server:
         yield server
 
 
