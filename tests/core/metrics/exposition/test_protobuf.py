@@ -239,3 +239,5 @@ def test_collector_that_fails_costs_its_own_families_and_is_counted() -> None:
     families = client_model.families(_reply(own, accept=ACCEPT).body)
     assert families["after_total"].metric[0].counter.value == 1
     assert internal_errors(own, "collector") == 1
+    with pytest.raises(RuntimeError, match="no connection"):
+        MetricsPage(own.registry).render(accept=ACCEPT, accept_encoding="")  # nobody is there to be told
