@@ -29,5 +29,3 @@ QUEUE_SIZE = observer.metrics.gauge(
 PROCESSING_DURATION = observer.metrics.histogram(
     "message_processing_duration_seconds", "Time to process a message, its wait for a thread included."
 )
-COLLECTION_RUNS = observer.metrics.counter("telemetry_collection_runs", "Collections of these metrics.")
-observer.metrics.on_collect(COLLECTION_RUNS.inc)
