@@ -45,6 +45,10 @@ TESTED_ELSEWHERE = {
     "logs/fields.py": "core/logs/test_access_line.py",  # so are the fields
     "logs/formatters/redacted_record.py": "core/logs/formatters/test_json_options.py",
     "metrics/exposition/client_readers.py": "core/metrics/exposition/test_client_classes.py",
+    "losses.py": "core/metrics/test_self_telemetry.py",  # what is lost shows on the page
+    "metrics/cumulative.py": "core/metrics/test_runtime.py",  # a shape of histograms that pauses and lags have
+    "metrics/gc_pauses.py": "core/metrics/test_runtime.py",
+    "metrics/thread_pools.py": "core/metrics/test_runtime.py",
     "metrics/instrument.py": "core/metrics/test_plan.py",  # a value, read by the page
     "metrics/semconv.py": "core/metrics/test_plan.py",  # names alone
     "metrics/exposition/cell_families.py": "core/metrics/test_sharing.py",  # seen on a page of several workers
