@@ -129,7 +129,7 @@ class CapturingWebsocketResponse(CapturingResponse, WebsocketResponse):
 def _code(message: Message, *, default: int) -> int | None:
     """Return the close code of a message, None where it is none."""
     code = message.get("code", default)
-    return code if isinstance(code, int) else None
+    return int(code) if isinstance(code, int) else None  # a server's may be an enum, which has a text of its own
 
 
 def _size(message: Message) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum, IntEnum
 from typing import Any
 
 import pytest
@@ -12,6 +13,15 @@ from tests.adapters.asgi import get
 
 ACCEPT = {"type": "websocket.accept"}
 CONNECTIONS = "http_server_websocket_connections_total"
+
+
+class _Code(IntEnum):
+    """As wsproto's, whose text is its name, as that of each such class was before Python 3.11."""
+
+    GOING_AWAY = 1001
+
+    __str__ = Enum.__str__
+    __format__ = Enum.__format__
 
 
 def codes(observer: Observer) -> dict[str, float]:
@@ -41,6 +51,7 @@ def websocket(observer: Observer, app: Any, *incoming: Any) -> Any:
             [{"type": "websocket.close", "code": 4000}],
             "1001",
         ),
+        ([{"type": "websocket.disconnect", "code": _Code.GOING_AWAY}], [], "1001"),
         ([{"type": "websocket.disconnect", "code": "odd"}], [], ""),
         ([], [], ""),  # whatever the server says then
     ],

@@ -36,6 +36,7 @@ def test_python_calls_us_once_however_many_observers_there_are() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_counts_its_own_collections() -> None:
     own = observer(log_setup=False)
     gc.collect()

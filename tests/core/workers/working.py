@@ -88,9 +88,14 @@ class Worker:
 
     def stop(self) -> None:
         """Let it end by itself."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        self.let_go()
         self._end()
+
+    def let_go(self) -> None:
+        """Tell it to end, and do not wait."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
 
     def _end(self) -> None:
         self._process.wait(10)
@@ -131,8 +136,11 @@ class Workers:
         return sorted(path.name for path in self.folder.rglob("*") if path.is_file())
 
     def end(self) -> None:
+        """Let those end by themselves that live, all at once."""
         for worker in self._started:
-            worker.kill()
+            worker.let_go()
+        for worker in self._started:
+            worker.stop()
 
 
 @contextlib.contextmanager
