@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from prometheus_client import Gauge, Info, PlatformCollector
 from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Exemplar
 
 from obs_middleware.metrics.collection import AppMetrics
-from obs_middleware.metrics.exposition.registry import collectors_of
+from obs_middleware.metrics.exposition.registry import collectors_of, failure
 from obs_middleware.metrics.fast_path import FastPaths
 from obs_middleware.metrics.own_counter import OwnCounter
 from obs_middleware.metrics.semconv import ACTIVE
@@ -43,9 +44,11 @@ def document(registry: CollectorRegistry, instruments: SharedInstruments, report
                 _ask_functions(collector)
             else:
                 for family in collector.collect():
-                    families += _packed(family, _mode(collector))
-        except Exception as error:
-            report("collector", error)
+                    packed = [*_packed(family, _mode(collector))]
+                    msgspec.json.encode(packed)  # one that can't be sent costs its own collector, not all
+                    families += packed
+        except (Exception, SystemExit) as error:
+            report("collector", failure(error))
     return {"names": names, "families": families}
 
 
