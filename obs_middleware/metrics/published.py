@@ -45,11 +45,21 @@ def document(registry: CollectorRegistry, instruments: SharedInstruments, report
             else:
                 for family in collector.collect():
                     packed = [*_packed(family, _mode(collector))]
-                    msgspec.json.encode(packed)  # one that can't be sent costs its own collector, not all
-                    families += packed
+                    if _can_be_sent(packed, report):
+                        families += packed
         except (Exception, SystemExit) as error:
             report("collector", failure(error))
     return {"names": names, "families": families}
+
+
+def _can_be_sent(packed: list[Any], report: Report) -> bool:
+    """Tell whether others can read a family; one that is no JSON costs itself, and not all of a worker."""
+    try:
+        msgspec.json.encode(packed)
+    except (TypeError, ValueError) as error:
+        report("workers", error)
+        return False
+    return True
 
 
 def unpacked(packed: list[Any]) -> tuple[Metric, str]:
