@@ -59,7 +59,9 @@ class Scheduled:
         try:
             with self._alone():
                 _finish(self.exporter.export(collect()))
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # also CancelledError of an async exporter, or there is no next try
             self._note_failure(error)
             return False
         if self.failures:

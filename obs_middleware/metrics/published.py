@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from prometheus_client import Gauge, Info, PlatformCollector
 from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Exemplar
 
 from obs_middleware.metrics.collection import AppMetrics
-from obs_middleware.metrics.exposition.registry import collectors_of
+from obs_middleware.metrics.exposition.registry import collectors_of, failure
 from obs_middleware.metrics.fast_path import FastPaths
 from obs_middleware.metrics.own_counter import OwnCounter
 from obs_middleware.metrics.semconv import ACTIVE
@@ -43,10 +44,22 @@ def document(registry: CollectorRegistry, instruments: SharedInstruments, report
                 _ask_functions(collector)
             else:
                 for family in collector.collect():
-                    families += _packed(family, _mode(collector))
-        except Exception as error:
-            report("collector", error)
+                    packed = [*_packed(family, _mode(collector))]
+                    if _can_be_sent(packed, report):
+                        families += packed
+        except (Exception, SystemExit) as error:
+            report("collector", failure(error))
     return {"names": names, "families": families}
+
+
+def _can_be_sent(packed: list[Any], report: Report) -> bool:
+    """Tell whether others can read a family; one that is no JSON costs itself, and not all of a worker."""
+    try:
+        msgspec.json.encode(packed)
+    except (TypeError, ValueError) as error:
+        report("workers", error)
+        return False
+    return True
 
 
 def unpacked(packed: list[Any]) -> tuple[Metric, str]:

@@ -44,7 +44,9 @@ class Timed:
             self._observe(_outcome(error), perf_counter() - begun[place][1])
 
     def __call__(self, function: _F) -> _F:
-        """Time each call of a function."""
+        """Time each call of a function, or of a static or a class method."""
+        if isinstance(function, (staticmethod, classmethod)):
+            return cast(_F, type(function)(self(function.__func__)))
         if inspect.isasyncgenfunction(function):
             timed = self._async_generator(function)
         elif inspect.isgeneratorfunction(function):

@@ -266,7 +266,7 @@ class Places:
         if cells is not None:
             try:
                 cells.keep_exemplar(cell, exemplar.labels, exemplar.value, exemplar.timestamp)
-            except OSError as error:
+            except (OSError, ValueError, TypeError) as error:  # full, or labels that can't be written
                 self._report("workers", error)
 
 

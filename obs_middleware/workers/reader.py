@@ -32,10 +32,16 @@ class Reader:
         self.integers: Any = self._map.cast("Q")
 
     def new_lines(self) -> Iterator[list[Any]]:
-        """Yield the names that have come since the last call; a line that is not whole waits for the next call."""
-        with open(f"{self._path}.names", "rb") as file:
-            file.seek(self._read)
-            new = file.read()
+        """Yield the names that have come since the last call; a line that is not whole waits for the next call.
+
+        A member that was killed while it joined lacks files, and has counted nothing.
+        """
+        try:
+            with open(f"{self._path}.names", "rb") as file:
+                file.seek(self._read)
+                new = file.read()
+        except FileNotFoundError:
+            return
         whole = new[: new.rfind(b"\n") + 1]
         self._read += len(whole)
         for line in whole.splitlines():
@@ -62,10 +68,13 @@ class Reader:
         return self._map.cast("d")[cells.ANSWERED] if self._map else 0.0
 
     def _remap(self) -> None:
-        with open(f"{self._path}.cells", "rb") as file:
-            size = os.fstat(file.fileno()).st_size // cells.CELL * cells.CELL
-            if size != len(self._map):
-                self._map = memoryview(mmap.mmap(file.fileno(), size, prot=mmap.PROT_READ))
+        try:
+            with open(f"{self._path}.cells", "rb") as file:
+                size = os.fstat(file.fileno()).st_size // cells.CELL * cells.CELL
+                if size != len(self._map):
+                    self._map = memoryview(mmap.mmap(file.fileno(), size, prot=mmap.PROT_READ))
+        except FileNotFoundError:  # as for the names
+            return
 
     def exemplars(self) -> Iterator[tuple[int, dict[str, str], float, float | None]]:
         """Yield cell, labels, value and time of each exemplar."""

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from threading import Lock
+from threading import RLock, local
 from typing import Any
 
 import msgspec
@@ -43,7 +43,8 @@ class Service:
         inherited: Callable[[Cells], object] | None = None,
     ) -> None:
         self._directory = shared
-        self._publish = publish
+        self._bring_up_to_date = publish
+        self._here = local()
         with shared.locked(is_exclusive=True):
             living = self._fold_dead()
             if not living and shared.path.name.startswith("g-"):
@@ -62,7 +63,7 @@ class Service:
         self._answers = self._answer() if answers else None
         self._readers: dict[str, Reader] = {}
         self._merge = Merge()
-        self._reading = Lock()
+        self._reading = RLock()
 
     def _count_inherited(self, write: Callable[[Cells], object]) -> None:
         parent = membership.facts(os.getppid())
@@ -99,8 +100,11 @@ class Service:
     def read(self) -> Merge:
         """Return what all members have, after the living ones have brought it up to date."""
         with self._reading:
-            calls.call(self._directory.path, self._others())
-            self._publish()
+            if (
+                not self._is_publishing
+            ):  # no hook that reads makes another publish, or this one would never end
+                calls.call(self._directory.path, self._others())
+                self._publish()
             with self._directory.locked(is_exclusive=False):
                 dead, living = self._members()
                 if not dead:
@@ -110,6 +114,17 @@ class Service:
                 living = self._fold_dead()
                 self._read(archive.read_index(self._directory), living)
             return self._merge
+
+    @property
+    def _is_publishing(self) -> bool:
+        return getattr(self._here, "is_publishing", False)
+
+    def _publish(self) -> None:
+        self._here.is_publishing = True
+        try:
+            self._bring_up_to_date()
+        finally:
+            self._here.is_publishing = False
 
     def _others(self) -> list[Reader]:
         folder = self._directory.path

@@ -51,10 +51,10 @@ def blocks(registry: Any, page_format: Format, report: Report | None = None) -> 
         for collector in collectors:
             try:
                 yield from _blocks(collector, page_format)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 if report is None:
                     raise
-                report("collector", error)
+                report("collector", failure(error))
     if page_format.is_openmetrics:
         yield EOF
 
@@ -68,10 +68,10 @@ def messages(registry: Any, names: Names, report: Report | None = None) -> Itera
     for collector in collectors_of(registry) or [registry]:
         try:
             yield from _messages(collector, names)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if report is None:
                 raise
-            report("collector", error)
+            report("collector", failure(error))
 
 
 def families(registry: Any, report: Report | None = None) -> Iterator[Metric]:
@@ -87,10 +87,15 @@ def families(registry: Any, report: Report | None = None) -> Iterator[Metric]:
     for collector in collectors:
         try:
             yield from collector.collect()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if report is None:
                 raise
-            report("collector", error)
+            report("collector", failure(error))
+
+
+def failure(error: Exception | SystemExit) -> Exception:
+    """Return what is reported of a collector that has raised; no server ends because a page was asked for."""
+    return error if isinstance(error, Exception) else RuntimeError(f"a collector has left by {error!r}")
 
 
 def collectors_of(registry: Any) -> list[Any] | None:

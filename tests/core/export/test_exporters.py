@@ -195,6 +195,25 @@ def test_an_end_of_the_thread_is_no_end_of_the_exporter() -> None:
     own.close()
 
 
+def test_an_async_exporter_that_is_cancelled_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CancelledError is no Exception, and no reason never to export again."""
+    monkeypatch.setattr(schedule, "_FIRST_RETRY_SECONDS", 0.01)
+
+    class Cancelled:
+        name, interval_seconds, tries = "own", 0.01, 0
+
+        async def export(self, collected: object) -> None:
+            self.tries += 1
+            raise asyncio.CancelledError
+
+    own, exporter = observer(), Cancelled()
+    own.exporters.add(exporter)
+    own.exporters.start()
+    eventually(lambda: exporter.tries >= 3)
+    assert failures(own) >= 2
+    own.exporters.stop()()
+
+
 def test_push_exports_now_and_tells_whether_that_went_well() -> None:
     own, exporter = observer(), Own()
     own.exporters.add(exporter)

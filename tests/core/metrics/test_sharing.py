@@ -431,3 +431,41 @@ def test_a_fast_path_is_shown_as_taken_where_all_workers_take_it(group: Workers)
     slow, fast = group.start(OBS_PURE_PYTHON="1"), group.start()
     for worker in (slow, fast):
         assert worker.numbers()['obs_fast_path{name="record"}'] == 0
+
+
+COLLECTOR = """
+class Collector:
+    def describe(self): return []
+    def collect(self):
+        {}
+        yield from ()
+REGISTRY.register(Collector())
+counter = Counter("orders", "Orders taken.")
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import sys; sys.exit(3)",
+        "own.metrics.snapshot()",
+        r"from prometheus_client.metrics_core import Metric; yield Metric('odd', '\ud800', 'gauge')",
+    ],
+)
+def test_a_collector_that_leaves_reads_metrics_or_has_odd_text_costs_no_page(
+    group: Workers, code: str
+) -> None:
+    one, two = (group.start(COLLECTOR.format(code), **QUIET) for _ in range(2))
+    for worker in (one, two):
+        worker.do("own.metrics.on_collect(lambda: own.metrics.snapshot() and None) and None")
+        worker.do("counter.inc()")
+    assert one.numbers()["orders_total"] == two.numbers()["orders_total"] == 2
+    one.do('exec(\'late = Counter("late", "Later."); late.inc()\')')
+    assert two.numbers()["late_total"] == 1
+
+
+def test_an_exemplar_that_can_not_be_written_fails_nobody(group: Workers) -> None:
+    one = group.start('counter = Counter("orders", "Orders taken.")', **QUIET)
+    one.numbers()
+    one.do(r"counter.inc(1, {'trace_id': '\ud800'})")
+    assert one.numbers()["orders_total"] == 1

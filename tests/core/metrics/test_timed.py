@@ -304,3 +304,27 @@ def test_what_is_timed_may_be_declared_where_it_is_used() -> None:
     for _ in range(3):
         timed(own)(work)()
     assert counts(own) == {"ok": 3}
+
+
+def test_static_and_class_methods_are_timed_on_either_side_of_their_decorator() -> None:
+    own = observer()
+
+    class Shop:
+        @timed(own)
+        @staticmethod
+        def outer_static(number: int) -> int:
+            return number
+
+        @timed(own)
+        @classmethod
+        def outer_class(cls, number: int) -> tuple[type, int]:
+            return cls, number
+
+        @staticmethod
+        @timed(own)
+        def inner(number: int) -> int:
+            return number
+
+    assert Shop().outer_static(1) == Shop.outer_static(1) == Shop().inner(1) == 1
+    assert Shop().outer_class(2) == (Shop, 2)
+    assert counts(own) == {"ok": 4}

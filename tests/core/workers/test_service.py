@@ -171,3 +171,20 @@ def test_sockets_are_found_in_a_directory_with_a_long_name(tmp_path: Path) -> No
     one.do('exec(\'late = Counter("late", "x"); late.inc()\', globals())')
     assert two.numbers()["late_total"] == 1  # its name is published when it is asked
     group.end()
+
+
+@pytest.mark.parametrize("kept", [(), (".cells",), (".cells", ".names")])
+def test_a_worker_that_is_killed_while_it_joins_costs_nobody_anything(
+    group: Workers, kept: tuple[str, ...]
+) -> None:
+    """It has its lock already, and lacks some of its files; those that it has are empty."""
+    one = group.start(COUNTER)
+    one.do("counter.inc()")
+    assert one.numbers()["orders_total"] == 1
+    folder = next(group.folder.rglob("w*.lock")).parent
+    for end in (".lock", *kept):
+        (folder / f"w9-99999-abc{end}").touch()
+    two = group.start(COUNTER)
+    two.do("counter.inc(2)")
+    assert one.numbers()["orders_total"] == two.numbers()["orders_total"] == 3
+    assert not [name for name in group.files if name.startswith("w9-")]
