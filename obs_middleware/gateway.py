@@ -204,6 +204,7 @@ class Gateway:
         self._health = health
         self._probes = probes
         self._lifecycle = lifecycle
+        lifecycle.stop = self.stopped
         self._exporters = exporters
         self._endpoints = endpoints
         self._app_pages = app_pages
@@ -274,7 +275,8 @@ class Gateway:
         """
         if loop is not None:
             self._health.surroundings.run_async = run_in(loop)
-        self._lifecycle.started()
+        self._lifecycle.run_async = self._health.surroundings.run_async
+        self._lifecycle.started(is_serving=is_serving)
         if is_serving and not self._exporters.is_started and not self._lifecycle.is_draining:
             self._exporters.start()
         self._app_pages.warn()
@@ -310,6 +312,7 @@ class Gateway:
             _logger.error(
                 "after %g s there are still lines, spans or metrics that were not taken", STOP_SECONDS
             )
+        self._lifecycle.stopped()
 
     def _hand_over(self) -> None:
         self.late_statuses.finish_all()

@@ -43,6 +43,7 @@ class Service:
         inherited: Callable[[Cells], object] | None = None,
     ) -> None:
         self._directory = shared
+        self.folder = shared.path
         self._publish = publish
         with shared.locked(is_exclusive=True):
             living = self._fold_dead()

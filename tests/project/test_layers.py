@@ -40,6 +40,7 @@ FLOORS = (
         "resource",
         "scope",
         "settings",
+        "sigterm",
         "statements",
         "tenancy",
         "views",
