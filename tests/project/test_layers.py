@@ -46,7 +46,7 @@ FLOORS = (
         "views",
         "wrapping",
     },
-    {"lifecycle", "ops", "workers"},
+    {"initialiser", "lifecycle", "ops", "workers"},
     {"events", "export", "health", "logs", "metrics", "tracing"},
     {"gateway"},
     {"observer"},
