@@ -36,8 +36,9 @@
         FIELD(Gateway, _probes) FIELD(Gateway, _provider) FIELD(Gateway, _queue) FIELD(Gateway, _redactor) \
         FIELD(Gateway, _repeated) FIELD(Gateway, _settings) FIELD(Gateway, _spans) FIELD(Gateway, _starting) \
         FIELD(Gateway, _tenancy) FIELD(Gateway, adapter_metrics) FIELD(Gateway, context_headers) \
-        FIELD(Gateway, id_header_names) FIELD(Gateway, is_development) FIELD(Gateway, paths) \
-        FIELD(Gateway, perf_counter) FIELD(Gateway, response_header_names) FIELD(Gateway, time_ns) \
+        FIELD(Gateway, id_header_names) FIELD(Gateway, is_development) FIELD(Gateway, path_prefix) \
+        FIELD(Gateway, paths) FIELD(Gateway, perf_counter) FIELD(Gateway, prefix_of_path) \
+        FIELD(Gateway, response_header_names) FIELD(Gateway, time_ns) \
     CLASS(HistogramTable, _capacity, sums) \
         FIELD(HistogramTable, _capacity) FIELD(HistogramTable, _exemplars) FIELD(HistogramTable, _storage) \
         FIELD(HistogramTable, cells) FIELD(HistogramTable, counts) FIELD(HistogramTable, firsts) \

@@ -41,6 +41,7 @@ class Keywords(TypedDict, total=False):
     live_path: str | None
     ready_path: str | None
     startup_path: str | None
+    health_path: str | None
     health_token: str | None
     request_id_header: str
     correlation_id_header: str
