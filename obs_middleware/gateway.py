@@ -50,6 +50,7 @@ from obs_middleware.settings.keywords import Keywords
 from obs_middleware.statements import RepeatedStatements, operation_of
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
     from collections.abc import Callable, Iterable
     from concurrent.futures import Executor
 
@@ -79,6 +80,7 @@ __all__ = [
     "OTHER_ID_HEADER",
     "Gateway",
     "Keywords",
+    "add_health_arguments",
     "callers_of",
     "cell_content",
     "error_name",
@@ -100,6 +102,7 @@ __all__ = [
     "scope_request_info",
     "shown_mount",
     "status_number",
+    "told_health",
     "variables_of",
     "with_header_names",
     "with_path",
@@ -549,3 +552,17 @@ class Gateway:
     def report(self, component: str, error: Exception) -> None:
         """Count a failure of our own, and log one at most in a minute."""
         self._failures.report(component, error)
+
+
+def add_health_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of the command `health` to a framework's own command."""
+    from obs_middleware.health.command import add_arguments
+
+    add_arguments(parser)
+
+
+def told_health(target: Any, **options: Any) -> tuple[bool, list[str]]:
+    """Ask a server or the checks of a Health, as the command does; return whether all is well, and lines that tell."""
+    from obs_middleware.health.command import told
+
+    return told(target, **options)
