@@ -282,6 +282,7 @@ class Gateway:
             loop: the event loop that serves it, if one does: asyncio's, or trio's token.
         """
         if loop is not None:
+            self._health.surroundings.loop = loop
             self._health.surroundings.run_async = run_in(loop)
         self._lifecycle.started()
         if is_serving and not self._exporters.is_started and not self._lifecycle.is_draining:
