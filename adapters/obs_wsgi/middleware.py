@@ -110,7 +110,11 @@ class ObservabilityMiddleware:
         gateway = self._gateway
         if path.__class__ is str and (
             path in gateway.paths
-            or (path[gateway.prefix_of_path] == gateway.path_prefix and gateway.has_page(path))
+            or (
+                gateway.path_prefix
+                and path[gateway.prefix_of_path] == gateway.path_prefix
+                and gateway.has_page(path)
+            )
         ):
             info = request_info(environ, self._context_headers)
             return _send(self._gateway.reply(info, path), info, start_response)
