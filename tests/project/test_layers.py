@@ -31,6 +31,7 @@ FLOORS = (
         "late_status",
         "other_ids",
         "process",
+        "proxies",
         "queue",
         "record",
         "redaction",
