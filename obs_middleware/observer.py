@@ -31,6 +31,7 @@ from obs_middleware.metrics.endpoint import metrics_endpoint
 from obs_middleware.metrics.http import HttpMetrics
 from obs_middleware.metrics.plan import Plan
 from obs_middleware.metrics.sharing import sharing
+from obs_middleware.ops.access import Access
 from obs_middleware.ops.app_pages import AppPages
 from obs_middleware.ops.endpoints import Endpoints
 from obs_middleware.redaction import Redactor
@@ -122,6 +123,7 @@ class Observer:
         self.lifecycle = Lifecycle()
         log_setup = LogSetup(settings)
         probes = Probes(self.health, self.lifecycle, redactor.describe)
+        access = Access(settings, count=metrics.count_refusal, shown=redactor.address)
         self.gateway = Gateway(
             settings,
             failures=failures,
@@ -135,12 +137,13 @@ class Observer:
             lifecycle=self.lifecycle,
             exporters=self.exporters,
             adapter_metrics=AdapterMetrics(self.registry, failures.report),
+            proxies=access.proxies,
             tenancy=Tenancy.of(settings, redactor),
             app_pages=AppPages(settings.own_paths, is_own_registry=registry is not None, failures=failures),
             endpoints=Endpoints(
                 [
-                    metrics_endpoint(settings, self.registry, failures.report),
-                    *probes.endpoints(settings),
+                    metrics_endpoint(settings, self.registry, failures.report, access),
+                    *probes.endpoints(settings, access),
                 ]
             ),
         )

@@ -14,13 +14,13 @@ import msgspec
 
 from obs_middleware.health.checks import FAIL, PASS, WARN, Check, Result
 from obs_middleware.health.verdict import CheckFailed
-from obs_middleware.ops.access import AccessRule
 from obs_middleware.ops.endpoints import Endpoint
 from obs_middleware.reply import Reply
 
 if TYPE_CHECKING:
     from obs_middleware.health.registry import Health
     from obs_middleware.lifecycle import Lifecycle
+    from obs_middleware.ops.access import Access
     from obs_middleware.request import RequestInfo
     from obs_middleware.settings import Settings
 
@@ -46,13 +46,13 @@ class Probes:
         self._describe = describe
         self.are_details_open = False
 
-    def endpoints(self, settings: Settings) -> tuple[Endpoint, ...]:
+    def endpoints(self, settings: Settings, access: Access) -> tuple[Endpoint, ...]:
         """Return the endpoints of the three probes."""
-        access = AccessRule(settings.health_token)
+        rule = access.rule("health", is_required=False, is_open_directly=lambda: self.are_details_open)
         return (
-            Endpoint(settings.live_path, self._answer_of(self.live), access),
-            Endpoint(settings.ready_path, self._answer_of(self.ready), access, thread_name="obs-ready"),
-            Endpoint(settings.startup_path, self._answer_of(self.startup), access),
+            Endpoint(settings.live_path, self._answer_of(self.live), rule),
+            Endpoint(settings.ready_path, self._answer_of(self.ready), rule, thread_name="obs-ready"),
+            Endpoint(settings.startup_path, self._answer_of(self.startup), rule),
         )
 
     def live(self) -> Answer:
@@ -76,7 +76,7 @@ class Probes:
         def answer(info: RequestInfo, is_authorised: bool) -> Reply:
             status, checks = probe()
             content: dict[str, object] = {"status": status}
-            if checks and (self.are_details_open or is_authorised):
+            if checks and is_authorised:
                 content["checks"] = checks
             return Reply(503 if status == FAIL else 200, _HEADERS, msgspec.json.encode(content))
 
