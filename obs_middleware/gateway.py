@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from obs_middleware.metrics.http import HttpMetrics
     from obs_middleware.metrics.websocket import OpenWebsocket
     from obs_middleware.ops.app_pages import AppPages, HasRoute
+    from obs_middleware.ops.port import OpsPort
     from obs_middleware.proxies import Proxies
     from obs_middleware.record import RequestRecord
     from obs_middleware.redaction import Redactor
@@ -209,7 +210,14 @@ class Gateway:
         self._exporters = exporters
         self._endpoints = endpoints
         self._app_pages = app_pages
-        self.paths = endpoints.paths
+        self.paths = frozenset() if settings.ops_port else endpoints.paths
+        self._ops_port: OpsPort | None = None
+        if settings.ops_port:
+            from obs_middleware.ops.port import OpsPort  # http.server, which others do not need
+
+            self._ops_port = OpsPort(
+                settings.ops_host, settings.ops_port, paths=endpoints.paths, answer=self.reply
+            )
         self._excluded_paths = ExcludedPaths(settings.exclude_paths)
         self._tenancy = tenancy
         self._proxies = proxies
@@ -278,6 +286,8 @@ class Gateway:
         if loop is not None:
             self._health.surroundings.run_async = run_in(loop)
         self._lifecycle.started()
+        if self._ops_port is not None:
+            self._ops_port.start(is_serving=is_serving)
         if is_serving and not self._exporters.is_started and not self._lifecycle.is_draining:
             self._exporters.start()
         self._app_pages.warn()
