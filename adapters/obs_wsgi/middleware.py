@@ -32,7 +32,15 @@ WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 ReadyBody = Callable[[Iterable[bytes]], "Sequence[bytes] | None"]
 
 _NO_LENGTH = ("", "0", None)
-_PHRASES = {200: "OK", 401: "Unauthorized", 405: "Method Not Allowed", 503: "Service Unavailable"}
+_PHRASES = {
+    200: "OK",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    429: "Too Many Requests",
+    503: "Service Unavailable",
+}
 
 
 class ObservabilityMiddleware:
