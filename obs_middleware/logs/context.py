@@ -38,9 +38,7 @@ def stamp(record: logging.LogRecord, exchange: Exchange | None = None, **fields:
                 span_id=source.span_id or None,
             )
             added_by_app.update(source.fields)
-        except (
-            Exception
-        ):  # of an exchange that somebody has written into: the line is worth more than its IDs
+        except Exception:  # somebody has written into the exchange: the line is worth more than its IDs
             attributes.update(dict.fromkeys(IDS))
     if exchange is None:
         attributes.update(_span_ids())

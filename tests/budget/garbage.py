@@ -31,10 +31,8 @@ KINDS = {
 SAMPLED = (b"traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
 COUNTED = ("answered", "not found", "raised", "streamed")  # the others are slow, and their cycles are enough
 REPEATS = 2
-ROUNDS, NEXT_TO_NONE = (
-    5,
-    0.01,
-)  # at most so many; objects that a request leaves where no further round is needed
+ROUNDS = 5  # at most
+NEXT_TO_NONE = 0.01  # objects left by a request; no further round is needed then
 WARM_UP = 50
 
 
