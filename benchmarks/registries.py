@@ -18,7 +18,7 @@ _STATUSES = ("200 OK", "201 Created", "404 Not Found", "500 Internal Server Erro
 _ZONES = ("a", "b", "c")
 _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 _SAME_SIZE = (
-    70  # routes whose series of ours, four histograms each, make as many samples as a user's one of 200
+    250  # routes whose series of ours, four histograms each, make as many samples as a user's one of 200
 )
 
 

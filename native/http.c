@@ -2,7 +2,7 @@
 
 #include "fast.h"
 
-enum { HISTOGRAMS = 4, MOST_BOUNDS = 64 };
+enum { HISTOGRAMS = 4, MOST_BOUNDS = 512 };
 
 /* What all records of a call have in common. */
 typedef struct {

@@ -8,6 +8,7 @@ from obs_middleware.reply import Reply
 from obs_middleware.request import RequestInfo
 from obs_middleware.settings import Settings
 from obs_middleware.tracing.propagation import outgoing_headers
+from obs_middleware.views import add_labels, leave_out
 
 __all__ = [
     "ConfigError",
@@ -18,7 +19,9 @@ __all__ = [
     "RequestInfo",
     "RequestRecord",
     "Settings",
+    "add_labels",
     "bind",
     "current_exchange",
+    "leave_out",
     "outgoing_headers",
 ]

@@ -22,6 +22,7 @@ from opentelemetry.context.context import Context
 
 from obs_middleware import other_ids, process
 from obs_middleware._speedups import fast, note, share, share_layout
+from obs_middleware.details import Details, is_label
 from obs_middleware.other_ids import OTHER_IDS
 from obs_middleware.record import RequestRecord
 from obs_middleware.request import RequestInfo
@@ -43,6 +44,14 @@ class Owner(Protocol):
 
     def report(self, component: str, error: Exception) -> None:
         """Count a failure of our own."""
+
+    def attend_to_details(self, on_finish: OnFinish) -> OnFinish:
+        """Return what is called with an exchange that has Details, in place of what would be."""
+        raise NotImplementedError
+
+    def left_out(self) -> OnFinish:
+        """Return what is called with an exchange that is left out."""
+        raise NotImplementedError
 
     perf_counter: Any  # the clock of `Exchange.started`; type checkers take a Callable here for a method
 
@@ -148,6 +157,7 @@ class Exchange(msgspec.Struct, eq=False):
     routed: Any = None  # what was routed inside, for the adapter that has begun the exchange
     time_to_first_byte: float | None = None
     fields: dict[str, Any] = {}
+    details: Details | None = None  # which few have
     # Decided by finish().
     duration: float = 0.0
     outcome: Outcome | None = None
@@ -357,6 +367,33 @@ class Exchange(msgspec.Struct, eq=False):
             self.routed = root, template
             self.route = f"{root.rstrip('/')}{template}"
 
+    def leave_out(self) -> None:
+        """Leave the request out of metrics, traces and the access log, whatever becomes of it."""
+        if self._on_finish:
+            self._on_finish[0] = self._owner.left_out()
+
+    def ask_for_details(self) -> Details:
+        """Return the exchange's Details, from now on measured and logged; of one that has ended, some for nobody."""
+        details = self.details
+        if details is None:
+            details = self.details = Details()
+            if self._on_finish:
+                self._on_finish[0] = self._owner.attend_to_details(self._on_finish[0])
+        return details
+
+    def add_labels(self, **labels: str) -> None:
+        """Add labels to the request's metrics; each must have few values, because each is a series of its own."""
+        own = self.ask_for_details().labels
+        for name, value in labels.items():
+            if is_label(name):
+                own[name] = str(value)
+            else:
+                self.report("labels", ValueError(f"{name!r} is no label's name"))
+
+    def set_tenant(self, tenant: str | None) -> None:
+        """Say whose request it is, for the tenant's label, the access line and the span."""
+        self.ask_for_details().tenant = tenant
+
     def closed(self) -> None:
         """End the exchange because its response was closed; short of its end and with no error, the client has left."""
         if not self.is_finished:
@@ -443,6 +480,12 @@ class _Nobody:
 
     def report(self, component: str, error: Exception) -> None:
         pass
+
+    def attend_to_details(self, on_finish: OnFinish) -> OnFinish:
+        return on_finish
+
+    def left_out(self) -> OnFinish:
+        return ()
 
     def redacted_path(self, path: str) -> str:
         return path

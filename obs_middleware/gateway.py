@@ -21,9 +21,18 @@ from obs_middleware._speedups import fast, note, share_layout
 from obs_middleware.around import INERT, exchange_around, goes_again, note_inside, part_of
 from obs_middleware.callers import callers_of, cell_content, parts_of
 from obs_middleware.deadline import STOP_SECONDS, deadline
+from obs_middleware.details import Details
 from obs_middleware.environ import named_request_info, request_info, shown_mount, variables_of
 from obs_middleware.errors import own_status
-from obs_middleware.exchange import CARRIER_KEY, CURRENT, OTHER_ID_HEADER, Exchange, OnFinish
+from obs_middleware.exchange import (
+    CARRIER_KEY,
+    CURRENT,
+    OTHER_ID_HEADER,
+    Exchange,
+    OnFinish,
+    error_name,
+)
+from obs_middleware.exclusion import ExcludedPaths
 from obs_middleware.headers import header_values
 from obs_middleware.health.event_loops import run_in
 from obs_middleware.late_status import LateStatuses
@@ -31,28 +40,36 @@ from obs_middleware.ops.app_pages import is_caught_by_all
 from obs_middleware.ops.endpoints import Endpoints, new_threads
 from obs_middleware.other_ids import OTHER_IDS, headers_added_around, headers_added_to
 from obs_middleware.queue import RecordQueue, flush
+from obs_middleware.record import detailed
 from obs_middleware.reply import TEXT_HEADERS, Reply, status_number
 from obs_middleware.request import with_header_names, with_path
 from obs_middleware.scope import header_names as scope_header_names
 from obs_middleware.scope import request_info as scope_request_info
 from obs_middleware.settings import otel
 from obs_middleware.settings.keywords import Keywords
+from obs_middleware.statements import RepeatedStatements, operation_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from concurrent.futures import Executor
 
     from obs_middleware.errors import Failures
+    from obs_middleware.export.exporters import Exporters
     from obs_middleware.health.answers import Probes
     from obs_middleware.health.registry import Health
     from obs_middleware.lifecycle import Lifecycle
     from obs_middleware.logs.access_log import AccessLog
     from obs_middleware.logs.setup import LogSetup
+    from obs_middleware.metrics.adapter_metrics import AdapterMetrics
     from obs_middleware.metrics.http import HttpMetrics
+    from obs_middleware.metrics.runtime import RuntimeMetrics
+    from obs_middleware.metrics.websocket import OpenWebsocket
     from obs_middleware.ops.app_pages import AppPages, HasRoute
+    from obs_middleware.record import RequestRecord
     from obs_middleware.redaction import Redactor
     from obs_middleware.request import RequestInfo
     from obs_middleware.settings import Settings
+    from obs_middleware.tenancy import Tenancy
     from obs_middleware.tracing.server_span import ServerSpans
 
 __all__ = [
@@ -65,6 +82,7 @@ __all__ = [
     "Keywords",
     "callers_of",
     "cell_content",
+    "error_name",
     "exchange_around",
     "goes_again",
     "header_values",
@@ -74,6 +92,7 @@ __all__ = [
     "named_request_info",
     "note",
     "note_inside",
+    "operation_of",
     "own_status",
     "part_of",
     "parts_of",
@@ -99,6 +118,7 @@ class Gateway:
     """What adapters call of one Observer.
 
     Attributes:
+        adapter_metrics: declares metrics of what the framework does besides requests.
         paths: what is answered here and never reaches the app.
         response_header_names: the names of an exchange's `response_headers`, in their order; the second is empty where
             no correlation ID is sent.
@@ -121,6 +141,8 @@ class Gateway:
         "_callers_id",
         "_endpoints",
         "_environment",
+        "_excluded_paths",
+        "_exporters",
         "_failures",
         "_health",
         "_id_headers",
@@ -136,9 +158,13 @@ class Gateway:
         "_provider",
         "_queue",
         "_redactor",
+        "_repeated",
+        "_runtime",
         "_settings",
         "_spans",
         "_starting",
+        "_tenancy",
+        "adapter_metrics",
         "context_headers",
         "id_header_names",
         "is_development",
@@ -161,8 +187,12 @@ class Gateway:
         health: Health,
         probes: Probes,
         lifecycle: Lifecycle,
+        exporters: Exporters,
         endpoints: Endpoints,
         app_pages: AppPages,
+        tenancy: Tenancy | None,
+        adapter_metrics: AdapterMetrics,
+        runtime: RuntimeMetrics,
     ) -> None:
         self.time_ns: Any = time_ns
         self.perf_counter: Any = perf_counter
@@ -177,9 +207,18 @@ class Gateway:
         self._health = health
         self._probes = probes
         self._lifecycle = lifecycle
+        self._exporters = exporters
         self._endpoints = endpoints
         self._app_pages = app_pages
         self.paths = endpoints.paths
+        self._excluded_paths = ExcludedPaths(settings.exclude_paths)
+        self._tenancy = tenancy
+        self.adapter_metrics = adapter_metrics
+        self._runtime = runtime
+        self._repeated = RepeatedStatements(settings.n_plus_one_queries, redactor)
+        if settings.exclude_paths or tenancy is not None:
+            # On this object alone, so that others start as fast as they do.
+            self.start = self._start_specially  # type: ignore[method-assign]
         sinks = [("metrics", metrics.record)]
         if access_log is not None:
             sinks.append(("access_log", access_log.write))
@@ -230,16 +269,22 @@ class Gateway:
         """Note that the app starts, or starts again after it has been stopped."""
         self._lifecycle.starting()
 
-    def started(self, *, loop: Any = None) -> None:
+    def started(self, *, loop: Any = None, is_serving: bool = True) -> None:
         """Note that the app has started and serves.
 
         Args:
+            is_serving: False where the app is only made, perhaps by a command, or before workers are forked.
             loop: the event loop that serves it, if one does: asyncio's, or trio's token.
         """
         if loop is not None:
             self._health.surroundings.run_async = run_in(loop)
+            if not self._lifecycle.is_draining:
+                self._failures.guard("runtime_metrics", self._runtime.watch, loop)
         self._lifecycle.started()
+        if is_serving and not self._exporters.is_started and not self._lifecycle.is_draining:
+            self._exporters.start()
         self._app_pages.warn()
+        self._failures.guard("workers", self._metrics.look_for_workers)
         self._flush_where_needed()  # what runs the app may have been imported after it
 
     def look_for_pages(self, has_route: HasRoute) -> None:
@@ -265,16 +310,26 @@ class Gateway:
         self._lifecycle.drain()
 
     def stopped(self) -> None:
-        """Write the lines and send the spans that still wait; it takes up to five seconds, whatever becomes of them."""
+        """Hand over the lines, spans and metrics that still wait; it takes up to five seconds, whatever comes of it."""
         self._lifecycle.drain()
         if not deadline.within(STOP_SECONDS, partial(self._failures.guard, "stop", self._hand_over)):
-            _logger.error("after %g s there are still lines or spans that were not taken", STOP_SECONDS)
+            _logger.error(
+                "after %g s there are still lines, spans or metrics that were not taken", STOP_SECONDS
+            )
 
     def _hand_over(self) -> None:
+        self._runtime.stop()
         self.late_statuses.finish_all()
         flush()
+        wait_for_exporters = self._exporters.stop()
         if self._provider is not None:
             self._provider.force_flush(round(STOP_SECONDS * 1000))
+        wait_for_exporters()
+
+    @property
+    def environment(self) -> str | None:
+        """Return the environment; None while it is neither set nor known."""
+        return self._environment or self._settings.environment
 
     @property
     def has_own_provider(self) -> bool:
@@ -334,6 +389,40 @@ class Gateway:
             return None
         return exchange
 
+    def _start_specially(self, info: RequestInfo) -> Exchange | None:
+        """Begin an exchange where paths are left out, or tenants are named; in place of `start`."""
+        if info.path in self._excluded_paths:
+            exchange: Exchange | None = self._failures.guard("start", self._left_out_exchange, info)
+            return exchange
+        exchange = Gateway.start(self, info)
+        if exchange is not None and self._tenancy is not None:
+            self._failures.guard("tenancy", self._tenancy.note, exchange)
+        return exchange
+
+    def _left_out_exchange(self, info: RequestInfo) -> Exchange:
+        now, started = self.time_ns(), self.perf_counter()
+        ids, own_id = self._ids.draw(now)
+        accepted, correlation_id = map(self._callers_id, map(info.header, self._id_headers))
+        own_id = accepted or own_id
+        method = info.method if info.method in self._methods else "_OTHER"
+        exchange = Exchange(
+            info, [self.left_out()], self, method, own_id, correlation_id or own_id, now, started, ids
+        )
+        self._spans.leave_out(exchange)
+        return exchange
+
+    def left_out(self) -> OnFinish:
+        """Return what is called with an exchange that is left out."""
+        return (("queue", self.forget),)
+
+    def attend_to_details(self, on_finish: OnFinish) -> OnFinish:
+        """Return what is called with an exchange that has Details, in place of what would be."""
+        if on_finish not in (self._on_finish, self._on_finish_without_span):
+            return on_finish  # it is left out
+        first = ("tracing", self._spans.write_details)
+        enqueue = ("queue", self._enqueue_with_details)
+        return first, *(enqueue if one[0] == "queue" else one for one in on_finish)
+
     def accepted_id(self, value: str | None) -> str | None:
         """Return an ID of a caller or of the app if it is safe to repeat, and neither a secret nor a personal datum."""
         accepted = self._accept(value)
@@ -348,11 +437,32 @@ class Gateway:
         if access_log is None or (access_log.may_wait and not exchange.error_type and not exchange.fields):
             self._queue.add(exchange.record())
             return
+        self._log_now(exchange, access_log, exchange.record)
+
+    def _enqueue_with_details(self, exchange: Exchange) -> None:
+        """Queue the record of an exchange that has Details, as `_enqueue` does with others."""
+        access_log, record_of = self._access_log, partial(self._detailed, exchange)
+        if access_log is None or (access_log.may_wait and not exchange.error_type and not exchange.fields):
+            self._queue.add(record_of())
+            return
+        self._log_now(exchange, access_log, record_of)
+
+    def _detailed(self, exchange: Exchange, *, is_logged: bool = False) -> RequestRecord:
+        details = exchange.details or Details()
+        labels = details.labels
+        if self._tenancy is not None:
+            labels = {**labels, **self._tenancy.labels(details.tenant)}
+        return detailed(exchange.record(is_logged=is_logged), details, tuple(sorted(labels.items())))
+
+    def _log_now(
+        self, exchange: Exchange, access_log: AccessLog, record_of: Callable[..., RequestRecord]
+    ) -> None:
+        """Write the line at once, and queue the record."""
         flush(timeout_seconds=0)  # lines keep their order
-        record = exchange.record(is_logged=True)
+        record = record_of(is_logged=True)
         is_logged = self._failures.guard("access_log", access_log.log, record, exchange)
         if is_logged is False:  # and not None, where it has failed: nobody is offered a line twice
-            record = exchange.record()
+            record = record_of()
         self._queue.add(record)
 
     def _flush_request(self, exchange: Exchange) -> None:
@@ -364,6 +474,40 @@ class Gateway:
             if monotonic() - began > _SLOW_SECONDS:
                 # A collector that does not answer costs few requests their time.
                 self._next_send = monotonic() + _PAUSE_SECONDS
+
+    def websocket_opened(self, exchange: Exchange, route: str | None) -> OpenWebsocket | None:
+        """Count a websocket that was accepted; None where it is left out, nobody wants to know, or we fail.
+
+        Args:
+            route: as far as it is known now.
+        """
+        if exchange._on_finish == [self.left_out()]:
+            return None
+        opened: OpenWebsocket | None = self._failures.guard(
+            "websocket", self._metrics.websocket_opened, route
+        )
+        return opened
+
+    def note_query(self, statement: object, seconds: float) -> None:
+        """Note a query of a database on the current exchange, and warn where it makes one again and again."""
+        exchange = CURRENT.get()
+        if exchange is None or exchange.is_finished:
+            return
+        text = statement if isinstance(statement, str) else str(statement)
+        number = exchange.ask_for_details().add_query(text, seconds)
+        self._repeated.note(text, number, exchange)
+
+    def has_names_of(self, names: str) -> bool:
+        """Tell whether the setting `metric_names` has a set of names."""
+        return names in self._settings.metric_names
+
+    def observes(self, what: str) -> bool:
+        """Tell whether the setting `django_metrics` has a part."""
+        return what in self._settings.django_metrics
+
+    def name_views(self, view_name: Callable[[str], str]) -> None:
+        """Let metrics that have a view's name find it by the route; for the names of django-prometheus."""
+        self._metrics.instruments.plan.view_name = view_name
 
     def has_begun(self, exchange: Exchange) -> bool:
         """Tell whether an exchange is one of this Gateway's."""
@@ -382,7 +526,7 @@ class Gateway:
         self._failures.guard("tracing", self._spans.capture_response, exchange, fields)
 
     def forget(self, exchange: Exchange) -> None:
-        """Take an exchange that ends in another process out of the active ones."""
+        """Take an exchange that ends in another process, or is left out, out of the active ones."""
         self._metrics.discard(exchange.record(is_logged=True))
 
     def redacted_path(self, path: str) -> str:

@@ -15,18 +15,29 @@ from typing import TYPE_CHECKING, Any
 import prometheus_client
 
 from obs_middleware.errors import ConfigError, Failures
+from obs_middleware.events import Events
+from obs_middleware.export.exporters import Exporters
 from obs_middleware.gateway import Gateway
 from obs_middleware.health.answers import Probes
 from obs_middleware.health.registry import Health
 from obs_middleware.lifecycle import Lifecycle
 from obs_middleware.logs.access_log import AccessLog
+from obs_middleware.logs.json_value import JsonValues
 from obs_middleware.logs.setup import LogSetup
+from obs_middleware.metrics.adapter_metrics import AdapterMetrics
+from obs_middleware.metrics.business import Metrics
+from obs_middleware.metrics.collection import default_labels
 from obs_middleware.metrics.endpoint import metrics_endpoint
 from obs_middleware.metrics.http import HttpMetrics
+from obs_middleware.metrics.plan import Plan
+from obs_middleware.metrics.runtime import RuntimeMetrics
+from obs_middleware.metrics.self_telemetry import SelfTelemetry
+from obs_middleware.metrics.sharing import sharing
 from obs_middleware.ops.app_pages import AppPages
 from obs_middleware.ops.endpoints import Endpoints
 from obs_middleware.redaction import Redactor
 from obs_middleware.settings import Settings
+from obs_middleware.tenancy import Tenancy
 from obs_middleware.tracing.server_span import ServerSpans
 
 if TYPE_CHECKING:
@@ -47,6 +58,9 @@ class Observer:
         keywords: settings by name.
 
     Attributes:
+        metrics: declares metrics of the app itself.
+        events: `record` counts, keeps and logs an event of the app, and puts it on the span.
+        exporters: `add` brings metrics elsewhere without a scrape, `job` at the end of a batch job.
         health: `check` and `add` register readiness checks.
         lifecycle: `drain()` turns readiness to 503, while liveness stays 200.
         gateway: what an adapter holds.
@@ -76,10 +90,37 @@ class Observer:
         redactor = Redactor.of(settings)
         redactor.show_addresses(settings.client_address)
         spans = ServerSpans(settings, redactor, tracer_provider=tracer_provider)
-        metrics = HttpMetrics(
-            self.registry, buckets=settings.metrics_buckets, max_series=settings.metrics_max_series
+        # First in the registry: its hooks refresh what comes after it.
+        self.metrics = Metrics(
+            self.registry,
+            settings,
+            count_overflow=lambda name: metrics.instruments.overflow.inc(name),  # noqa: PLW0108 made below
+            report=lambda component, error: failures.report(component, error),  # noqa: PLW0108
+            environment=lambda: self.gateway.environment,
         )
+        metrics = HttpMetrics(self.registry, Plan(settings), max_series=settings.metrics_max_series)
         failures = Failures(metrics.count_failure)
+        SelfTelemetry.observe(self.registry, failures.report)
+        sharing.configure(
+            workers=settings.metrics_workers,
+            directory=settings.metrics_directory,
+            service_name=settings.service_name,
+            report=failures.report,
+        )
+        self.events = Events(
+            settings.events_kept,
+            shown=lambda fields: JsonValues(redactor).value(fields),
+            count=self.metrics.count_event,
+            report=failures.report,
+        )
+        self.exporters = Exporters(
+            self.metrics,
+            settings,
+            labels=lambda: default_labels(settings, self.gateway.environment),
+            events_count=lambda: self.events.count,
+            count_failure=self.metrics.count_export_failure,
+            describe=redactor.describe,
+        )
         self.health = Health()
         self.lifecycle = Lifecycle()
         log_setup = LogSetup(settings)
@@ -95,6 +136,10 @@ class Observer:
             health=self.health,
             probes=probes,
             lifecycle=self.lifecycle,
+            exporters=self.exporters,
+            adapter_metrics=AdapterMetrics(self.registry, failures.report),
+            runtime=RuntimeMetrics(self.registry, settings.runtime_metrics, failures.report),
+            tenancy=Tenancy.of(settings, redactor),
             app_pages=AppPages(settings.own_paths, is_own_registry=registry is not None, failures=failures),
             endpoints=Endpoints(
                 [

@@ -162,6 +162,7 @@ class Flusher:
         rest = _DELAY_SECONDS
         while rest > 0:
             time.sleep(rest)
+            self.worker.run_due()  # others may flush all the time
             rest = self.flushed + _DELAY_SECONDS - time.monotonic()  # others may have flushed since
         try:
             return flush()
@@ -208,10 +209,26 @@ def flush(*, timeout_seconds: float = _TIMEOUT_SECONDS) -> bool:
         lock.give()
 
 
+def between_flushes(function: Callable[[], object]) -> None:
+    """Call a function while no batch is under way; at once where the thread is in the middle of a flush itself."""
+    lock = _flusher.lock
+    has_lock = lock.take(sys._getframe(), timeout_seconds=_TIMEOUT_SECONDS)
+    try:
+        function()
+    finally:
+        if has_lock:
+            lock.give()
+
+
 def flush_later(queue: Any) -> bool:
     """Have what is like a RecordQueue handed over with the next flush; tell whether a thread is there to do it."""
     _flusher.queues.add(queue)
     return not _flusher.worker.is_asleep or _flusher.worker.wake()
+
+
+def later(seconds: float, job: Callable[[], object]) -> bool:
+    """Have a short job called by the thread that flushes; tell whether a thread is there to do it."""
+    return _flusher.worker.later(seconds, job)
 
 
 _flusher = Flusher()

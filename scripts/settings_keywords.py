@@ -16,6 +16,7 @@ Generated: change fields.py, then call `make settings`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
 
@@ -42,7 +43,11 @@ def _spelled(kind: object) -> str:
         flag = "bool | " if "true" in get_args(kind) else ""
         return flag + re.sub("'", '"', f"Literal[{', '.join(map(repr, get_args(kind)))}]")
     if get_origin(kind) is tuple:
-        return f"tuple[{_spelled(get_args(kind)[0])}, ...]"
+        item = get_args(kind)[0]
+        if get_origin(item) is tuple:  # what is given by route
+            return f"Mapping[str, {_spelled(get_args(item)[1])}]"
+        is_text = get_origin(item) is Literal or _spelled(item) == "str"
+        return "str | tuple[str, ...]" if is_text else f"tuple[{_spelled(item)}, ...]"
     return getattr(kind, "__name__", str(kind))
 
 

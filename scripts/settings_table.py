@@ -41,7 +41,9 @@ def _spelled(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    return f"`{','.join(f'{bound:g}' for bound in value)}`" if isinstance(value, tuple) else f"`{value}`"
+    if isinstance(value, tuple):
+        return f"`{','.join(part if isinstance(part, str) else f'{part:g}' for part in value)}`"
+    return f"`{value}`"
 
 
 if __name__ == "__main__":

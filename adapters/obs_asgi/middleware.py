@@ -31,6 +31,7 @@ from obs_asgi.starlette_stack import (
     stand_inside,
     take_place,
 )
+from obs_asgi.websocket import CapturingWebsocketResponse, WebsocketResponse
 from obs_asgi.wrapped_apps import apps_inside, has_routes
 from obs_middleware import ConfigError, Exchange, Observer
 from obs_middleware.gateway import (
@@ -82,6 +83,7 @@ class ObservabilityMiddleware:
         "_route_of",
         "_routes",
         "_telemetry",
+        "_websocket",
         "app",
         "around",
         "begins",
@@ -115,7 +117,9 @@ class ObservabilityMiddleware:
             self._gateway = gateway = self.observer.gateway
             self._context_headers = tuple(map(str.encode, gateway.context_headers))
             self._request_info = named_request_info if gateway.needs_header_names else scope_request_info
-            self._response = CapturingResponse if gateway.captures_response else Response
+            captures = gateway.captures_response
+            self._response = CapturingResponse if captures else Response
+            self._websocket = CapturingWebsocketResponse if captures else WebsocketResponse
             request_id, correlation_id = gateway.response_header_names
             names = request_id, correlation_id, "content-length", OTHER_ID_HEADER
             self._names: Any = tuple(name.lower().encode() for name in names)
@@ -199,6 +203,9 @@ class ObservabilityMiddleware:
                 self._telemetry.hide(scope)
         except TypeError:  # a scope that can't be written to, against the specification: the app may not mind
             pass
+        if scope["type"] == "websocket":
+            opened = self._gateway.websocket_opened
+            return self._websocket(exchange, self._names, self._routes, scope, receive, send, opened)
         return self._response(exchange, self._names, self._routes, scope, receive, send)
 
     def _is_answered(self, send: Send) -> bool:

@@ -18,8 +18,6 @@ from obs_middleware.gateway import OTHER_IDS, header_values, headers_added_aroun
 
 Message = MutableMapping[str, Any]
 
-# RFC 6455, section 7.4.1: a close frame without a code was seen, and none.
-_NO_STATUS, _ABNORMAL_CLOSURE = 1005, 1006
 _ERROR = b"Internal Server Error"
 _AT_ROOT = "", ""
 STARTS = ("http.response.start", "websocket.http.response.start")
@@ -39,7 +37,6 @@ class Response:
     __slots__ = (
         "before",
         "exchange",
-        "has_closed",
         "has_trailers",
         "is_streaming",
         "length",
@@ -69,7 +66,6 @@ class Response:
         self.server_send = send
         self.sent = 0  # bytes of the body
         self.has_trailers = False
-        self.has_closed = False  # a websocket, by either side
         self.is_streaming = False  # has sent a chunk; those that follow need no more than to be counted
         self.length: Any = None  # the response's Content-Length
 
@@ -80,22 +76,9 @@ class Response:
         exchange = self.exchange
         if kind == "http.request":
             exchange.request_bytes += len(message.get("body") or b"")
-        elif kind == "websocket.receive":
-            exchange.request_bytes += _size(message)
         elif kind == "http.disconnect":
             exchange.is_client_gone = True
-        elif kind == "websocket.disconnect":
-            exchange.is_client_gone = not self.has_closed and self._is_lost(message)
-            self.has_closed = True
         return message
-
-    def _is_lost(self, message: Message) -> bool:
-        """Tell whether a websocket was dropped; uvicorn gives a reason with every close frame, an empty one too."""
-        is_uvicorns = (getattr(self.server_send, "__module__", None) or "").startswith("uvicorn.")
-        code = message.get("code")
-        return code == _ABNORMAL_CLOSURE or (
-            is_uvicorns and code == _NO_STATUS and message.get("reason") is None
-        )
 
     def send(self, message: Message) -> Awaitable[None]:
         """Hand the server the app's next message."""
@@ -210,15 +193,12 @@ class Response:
 
     def end(self, *, is_complete: bool = False) -> None:
         """Finish the exchange, now that its route is known."""
-        exchange, scope = self.exchange, self.scope
+        exchange = self.exchange
         if exchange.outcome is not None:
             return
         exchange.response_bytes += self.sent
-        if exchange.status == 101 and scope["type"] == "websocket":
-            is_failed = exchange.is_client_gone or exchange.is_cancelled
-            is_complete = not is_failed and (exchange.error is None or self.has_closed)
-        if exchange.error is not None and CUT_KEY in scope:
-            is_complete = is_complete and not scope.pop(CUT_KEY)
+        if exchange.error is not None and CUT_KEY in self.scope:
+            is_complete = is_complete and not self.scope.pop(CUT_KEY)
         if exchange.route is None or exchange.routed is not None:
             try:
                 exchange.route = self._route()
@@ -301,17 +281,7 @@ class Response:
             self.end(is_complete=is_seen)
 
     def _note_websocket(self, kind: str, message: Message) -> None:
-        exchange = self.exchange
-        if kind == "websocket.accept":
-            exchange.status = 101
-            exchange.first_byte()
-        elif kind == "websocket.send":
-            self.sent += _size(message)
-        elif kind == "websocket.close":
-            self.has_closed = True
-            if exchange.status is None:
-                exchange.status = 403
-                self.end(is_complete=True)
+        """Note what an app has sent on a websocket; a request is none."""
 
 
 class CapturingResponse(Response):
@@ -336,12 +306,6 @@ def _status(status: Any) -> int | None:
         return int(status[:3] if isinstance(status, (str, bytes)) else status)
     except (TypeError, ValueError):
         return None
-
-
-def _size(message: Message) -> int:
-    if message.get("bytes") is not None:
-        return len(message["bytes"])
-    return len((message.get("text") or "").encode("utf-8", "surrogatepass"))
 
 
 # Bridges to synchronous apps ask whether `send` is a coroutine function; what it returns is the server's own coroutine.

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from obs_django.app_pages import look_at_first_request
+from obs_django.besides import look_besides
 from obs_django.headers import MARK, add_headers, sent_headers, unshared
 from obs_django.inside import Inside, exchange_outside
 from obs_django.observer import get_observer
@@ -61,8 +62,9 @@ class ObservabilityMiddleware:
         self.observer = observer or get_observer()
         self._gateway = gateway = self.observer.gateway
         gateway.set_up(debug=settings.DEBUG)
-        gateway.started()
+        gateway.started(is_serving=False)
         look_at_first_request(gateway)
+        look_besides(gateway)
         first, second = gateway.response_header_names
         self._names = first.lower(), second.lower()
         self._context_headers = variables_of(gateway.context_headers)

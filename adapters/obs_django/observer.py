@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -26,9 +28,22 @@ def get_observer() -> Observer:
     observer = Observer.given_or_new(None, {}, config=own_settings())
     # A check is no request, at whose begin and end Django closes connections that are broken or too old.
     observer.gateway.surround_checks(close_old_connections, connections.close_all)
+    observer.metrics.surround_hooks(closed_connections)
     return observer
 
 
 def own_settings() -> dict[str, Any]:
     """Return Django's settings that begin with `OBS_`; no other is read."""
     return {name: getattr(settings, name) for name in dir(settings) if name.startswith("OBS_")}
+
+
+@contextmanager
+def closed_connections() -> Iterator[None]:
+    """Close the connections that are opened meanwhile; one that a request or a transaction has opened stays."""
+    before = {one.alias for one in connections.all(initialized_only=True) if one.connection is not None}
+    try:
+        yield
+    finally:
+        for one in connections.all(initialized_only=True):
+            if one.alias not in before:
+                one.close()

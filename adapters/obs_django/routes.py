@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from functools import cache
+from typing import Any
 
 from django.http import HttpRequest
+from django.urls import get_resolver
+from django.urls.resolvers import URLResolver
 
 from obs_middleware.gateway import shown_mount
 
@@ -32,3 +36,26 @@ def route_below(request: HttpRequest) -> str | None:
 @cache  # as many as there are patterns
 def _without_anchors(route: str) -> str:
     return f"/{_anchor.sub('', route)}"
+
+
+def view_name(route: str) -> str:
+    """Return the name of the view of a route, as `ResolverMatch.view_name` has it; the route where there is none."""
+    return _view_names().get(route, route)
+
+
+@cache
+def _view_names() -> dict[str, str]:
+    resolver: Any = get_resolver()
+    return dict(_named(resolver.url_patterns, "", ()))
+
+
+def _named(patterns: Iterable[Any], before: str, namespaces: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Yield the route and the view's name of each pattern."""
+    for one in patterns:
+        route = f"{before}{one.pattern}"
+        if isinstance(one, URLResolver):
+            included: Any = one
+            inner = namespaces if included.namespace is None else (*namespaces, included.namespace)
+            yield from _named(included.url_patterns, route, inner)
+        else:
+            yield _without_anchors(route), ":".join((*namespaces, one.name or one.lookup_str))

@@ -81,7 +81,8 @@ class ObservabilityMiddleware:
         self.app = app
         self.observer = Observer.given_or_new(observer, settings)
         self._gateway = gateway = self.observer.gateway
-        gateway.started()  # logging is set up at the first request: a command may import the app for its own ends
+        # The rest is done at the first request, because a command may import the app for its own ends.
+        gateway.started(is_serving=False)
         gateway.look_for_pages(partial(has_page, app))
         self._context_headers = variables_of(gateway.context_headers)
         self._is_debug = is_debug

@@ -1,6 +1,7 @@
 """The web side of audotics.
 
-The one line is `Observability(app)`. The extras: a check, metrics of our own (metrics.py), spans, `bind()`.
+The one line is `Observability(app)`. The extras: an Observer with a check and metrics of our own (telemetry.py),
+spans, `bind()`.
 """
 
 import logging
@@ -9,7 +10,7 @@ from typing import Any
 from flask import Flask, abort, request
 from flask.typing import ResponseReturnValue
 
-from example_apps.audotics import metrics, recommendations, storage
+from example_apps.audotics import recommendations, storage, telemetry
 from obs_flask import Observability
 from obs_middleware import bind
 
@@ -18,8 +19,7 @@ logger = logging.getLogger(__name__)
 
 def create_app() -> Flask:
     app = Flask(__name__)
-    observability = Observability(app, service_name="audotics")
-    observability.observer.health.add("database", storage.ping)
+    Observability(app, observer=telemetry.observer)
 
     storage.create()
     app.teardown_appcontext(storage.disconnect)
@@ -42,8 +42,7 @@ def add_play() -> ResponseReturnValue:
     if storage.find_song(play["song_id"]) is None:
         abort(404)
     storage.add_play(play["song_id"], play["listener_id"])
-    metrics.SONG_PLAYS.inc()
-    metrics.ACTIVE_USERS.set(storage.count_active_listeners())
+    telemetry.SONG_PLAYS.inc()
     logger.info("song played", extra={"song_id": play["song_id"]})
     return {"plays": storage.count_plays(play["song_id"])}, 201
 

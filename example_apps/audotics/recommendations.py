@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from opentelemetry import trace
 
-from example_apps.audotics import metrics, storage
+from example_apps.audotics import storage, telemetry
 from obs_middleware import outgoing_headers
 
 ZEROSTATE_URL = os.environ.get("ZEROSTATE_URL", "")  # empty: we do not ask, audotics runs alone
@@ -24,13 +24,13 @@ def generate(listener_id: str, limit: int, *, is_deep: bool = False) -> list[dic
         tracer.start_as_current_span(
             "recommendations.generate", attributes={"limit": limit, "deep": is_deep}
         ),
-        metrics.RECOMMENDATION_DURATION.time(),
+        telemetry.observer.metrics.timed(telemetry.RECOMMENDATION_DURATION),
     ):
         if is_deep:
             time.sleep(DEEP_SECONDS)
         candidates = storage.songs_not_played_by(listener_id)
         songs = _ranked(candidates)[:limit]
-    metrics.RECOMMENDATIONS.inc(len(songs))
+    telemetry.RECOMMENDATIONS.inc(len(songs))
     logger.info("songs recommended", extra={"candidates": len(candidates), "songs": len(songs)})
     return songs
 
@@ -46,7 +46,7 @@ def _ranked(songs: list[dict[str, Any]]) -> list[dict[str, Any]]:
             headers=outgoing_headers(),
         ).raise_for_status()
     except httpx.HTTPError:
-        metrics.RECOMMENDATION_ERRORS.inc()
+        telemetry.RECOMMENDATION_ERRORS.inc()
         logger.warning("zerostate did not rank the songs", exc_info=True)
         return songs
     return [songs[index] for index in response.json()["output"]]

@@ -83,11 +83,18 @@ def hits(pages: Mapping[str, str]) -> Counter[Hit]:
 def total(page: str, sample_name: str, **labels: str) -> float:
     """Sum the samples of one name whose labels include these."""
     return sum(
-        sample.value
-        for family in text_string_to_metric_families(page)
-        for sample in family.samples
-        if sample.name == sample_name and labels.items() <= sample.labels.items()
+        sample.value for sample in _named(page, sample_name) if labels.items() <= sample.labels.items()
     )
+
+
+def label_values(page: str, sample_name: str, label: str) -> set[str]:
+    """Give the values that a label has on the samples of one name."""
+    return {sample.labels[label] for sample in _named(page, sample_name) if label in sample.labels}
+
+
+def _named(page: str, sample_name: str) -> Iterable[Sample]:
+    families: Iterable[Metric] = text_string_to_metric_families(page)
+    return (sample for family in families for sample in family.samples if sample.name == sample_name)
 
 
 def _samples(page: str, name: str) -> Iterable[Sample]:

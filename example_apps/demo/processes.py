@@ -64,6 +64,7 @@ def running(
 
     Raises:
         DemoError: one did not come up.
+        TimeoutExpired: what comes before one did not end.
     """
     started: dict[str, Running] = {}
     try:
@@ -81,12 +82,18 @@ def _start(service: Service, ports: Mapping[str, int], directory: Path) -> Runni
     own = directory / service.name
     own.mkdir()
     environment = _environment(service, ports, own)
-    values = {"app": service.app, "port": str(ports[service.name])}
+    values = {"app": service.app, "port": ports[service.name], "workers": service.workers}
     command = [part.format(**values) if "{" in part else part for part in service.command]
     with log_of(own).open("ab") as log:
         if service.prepare:
             done = subprocess.run(
-                service.prepare, cwd=own, env=environment, stdout=log, stderr=log, check=False
+                service.prepare,
+                cwd=own,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                check=False,
+                timeout=START_SECONDS,
             )
             if done.returncode:
                 raise DemoError(

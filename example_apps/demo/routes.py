@@ -87,13 +87,29 @@ def _claims_of_own_metrics(texts: Mapping[str, str], sent: Counter[Hit]) -> list
     failed = pages.total(page, "tokpulse_webhook_processed_total", status="failed")
     done = pages.total(page, "tokpulse_webhook_processed_total") - failed
     tasks = pages.total(texts["zerostate"], "zerostate_tasks_total", status="completed")
-    seen = (done, failed, tasks)
+    told = pages.total(texts["zerostate"], "zerostate_p2p_messages_total", status="success")
+    seen = (done, failed, tasks, told)
     wanted = (
         sent["tokpulse", "POST", WEBHOOK, "202"],
         sent["tokpulse", "POST", WEBHOOK, "500"],
         sent["utilityfog", "POST", "/messages", "202"],
+        sent["utilityfog", "POST", "/messages", "202"],
     )
-    return [Claim("the services' own metrics agree with that", seen == wanted, f"{seen} for {wanted}")]
+    return [
+        Claim("the services' own metrics agree with that", seen == wanted, f"{seen} for {wanted}"),
+        _claim_of_workers(texts["audotics"], sent["audotics", "POST", "/plays", "201"]),
+    ]
+
+
+def _claim_of_workers(page: str, sent: int) -> Claim:
+    """Compare one scrape, which one of the workers has answered, with what all of them were sent."""
+    workers = pages.label_values(page, "process_start_time_seconds", "worker")
+    plays = pages.total(page, "song_plays_total")
+    return Claim(
+        f"one scrape of audotics, which runs two workers, counts all {sent} song plays",
+        (len(workers), plays) == (2, sent),
+        f"{plays:.0f} plays, workers {', '.join(sorted(workers)) or 'none'}",
+    )
 
 
 def _difference(seen: Counter[Hit], sent: Counter[Hit]) -> str:

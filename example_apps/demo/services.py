@@ -8,11 +8,11 @@ HOST = "127.0.0.1"
 
 UVICORN = (
     *(sys.executable, "-m", "uvicorn", "{app}", "--host", HOST, "--port", "{port}"),
-    *("--workers", "1", "--timeout-graceful-shutdown", "3"),
+    *("--workers", "{workers}", "--timeout-graceful-shutdown", "3"),
 )
 GUNICORN = (
     *(sys.executable, "-m", "gunicorn", "{app}", "--bind", f"{HOST}:{{port}}"),
-    *("--workers", "1", "--threads", "8", "--graceful-timeout", "3"),
+    *("--workers", "{workers}", "--threads", "8", "--graceful-timeout", "3"),
     *("--keep-alive", "10"),  # httpx keeps a connection for 5 s: the server must not be the first to close it
 )
 
@@ -26,6 +26,7 @@ class Service:
     runs_on: str
     command: tuple[str, ...]
     app: str
+    workers: int = 1
     calls: str = ""  # the service that this one calls
     prepare: tuple[str, ...] = ()  # a command to run before the server
     metrics_path: str = "/metrics"
@@ -47,6 +48,7 @@ SERVICES = (
         runs_on="Flask, gunicorn",
         command=GUNICORN,
         app="example_apps.audotics.app:create_app()",
+        workers=2,
         calls="zerostate",
     ),
     Service(

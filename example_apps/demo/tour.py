@@ -45,8 +45,11 @@ def show_what_to_try(paper: Paper, services: Mapping[str, Running]) -> None:
 
 def _show_urls(paper: Paper, services: Mapping[str, Running]) -> None:
     paper.heading("Four services, each calls the next")
-    rows = [[name, one.service.runs_on, one.url, one.metrics_url] for name, one in services.items()]
-    paper.table(["service", "runs on", "url", "metrics"], rows)
+    rows = [
+        [name, one.service.runs_on, str(one.service.workers), one.url, one.metrics_url]
+        for name, one in services.items()
+    ]
+    paper.table(["service", "runs on", "workers", "url", "metrics"], rows, right=(2,))
     paper.line()
     paper.line("probes of each: /health/live  /health/ready  /health/startup")
 

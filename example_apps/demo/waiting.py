@@ -9,9 +9,11 @@ Seen = TypeVar("Seen")
 PATIENCE_SECONDS = 6.0
 
 
-def until(look: Callable[[], Seen], is_good: Callable[[Seen], bool]) -> Seen:
-    """Look until what is seen is good, or PATIENCE_SECONDS are over; give what was seen last."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+def until(
+    look: Callable[[], Seen], is_good: Callable[[Seen], bool], patience_seconds: float = PATIENCE_SECONDS
+) -> Seen:
+    """Look until what is seen is good, or the patience is over; give what was seen last."""
+    deadline = time.monotonic() + patience_seconds
     seen = look()
     while not is_good(seen) and time.monotonic() < deadline:
         time.sleep(0.05)

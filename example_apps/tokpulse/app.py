@@ -15,6 +15,8 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from example_apps.tokpulse import events, recommendations, storage, telemetry, webhooks, widgets
+from example_apps.tokpulse.api_metrics import ApiMetrics
+from example_apps.tokpulse.storage import Store
 from example_apps.tokpulse.webhooks import Order, Receipt
 from obs_asgi import ObservabilityMiddleware
 from obs_middleware import bind
@@ -35,13 +37,14 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(title="tokpulse", lifespan=lifespan)
-app.add_middleware(ObservabilityMiddleware, observer=telemetry.observer)
+app.add_middleware(ApiMetrics)
+app.add_middleware(ObservabilityMiddleware, observer=telemetry.observer)  # added last: around everything
 
 
 @app.post("/webhooks/{topic}", status_code=202)
-async def receive_webhook(topic: Topic, order: Order) -> Receipt:
+async def receive_webhook(topic: Topic, order: Order, request: Request) -> Receipt:
     store = await run_in_threadpool(storage.find_store, order.store_id)
-    bind(store_id=store.id, org_id=store.org_id)
+    _serve_for(store, request)
     logger.info("webhook received", extra={"topic": topic.value, "order": order.model_dump()})
     is_new = await run_in_threadpool(webhooks.process, topic.value, order, store)
     songs = await recommendations.recommend(webhooks.listener_of(order)) if is_new else []
@@ -51,15 +54,16 @@ async def receive_webhook(topic: Topic, order: Order) -> Receipt:
 @app.get("/widgets/{surface}", response_class=HTMLResponse)
 def show_widget(surface: widgets.Surface, store_id: str, request: Request) -> str:
     store = storage.find_store(store_id)
-    bind(store_id=store.id, org_id=store.org_id)
+    _serve_for(store, request)
     logger.info("widget asked for: %s", request.url)  # a URL may hold secrets: redaction takes them out
     return widgets.render(surface.value, store)
 
 
 @app.get("/stores/{store_id}/events")
-async def stream_events(store_id: str) -> StreamingResponse:
+async def stream_events(store_id: str, request: Request) -> StreamingResponse:
     """Stream what happens in a store as server-sent events, until the client leaves."""
     store = await run_in_threadpool(storage.find_store, store_id)
+    _serve_for(store, request)
     return StreamingResponse(events.server_sent(store), media_type="text/event-stream")
 
 
@@ -69,3 +73,9 @@ def show_shopper(email: str) -> dict[str, int]:
     if not orders:
         raise HTTPException(404, "this shopper has not bought anything yet")
     return {"orders": orders}
+
+
+def _serve_for(store: Store, request: Request) -> None:
+    """Tell log lines and metrics whose request it is."""
+    bind(store_id=store.id, org_id=store.org_id)
+    request.state.store_id = store.id

@@ -13,6 +13,7 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS stores (id TEXT PRIMARY KEY, org_id TEXT NOT NULL, name TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS deliveries (
     topic TEXT NOT NULL, order_id TEXT NOT NULL, store_id TEXT NOT NULL, listener_id TEXT NOT NULL,
+    times INTEGER NOT NULL DEFAULT 1,
     PRIMARY KEY (topic, order_id)
 );
 INSERT OR IGNORE INTO stores VALUES
@@ -59,11 +60,18 @@ def find_store(store_id: str) -> Store:
 
 def add_delivery(topic: str, order_id: str, *, store_id: str, listener_id: str) -> bool:
     """Keep a delivery; False if the same one came before."""
+    query = """INSERT INTO deliveries (topic, order_id, store_id, listener_id) VALUES (?, ?, ?, ?)
+        ON CONFLICT DO UPDATE SET times = times + 1 RETURNING times"""
     with connected() as connection:
-        cursor = connection.execute(
-            "INSERT OR IGNORE INTO deliveries VALUES (?, ?, ?, ?)", [topic, order_id, store_id, listener_id]
-        )
-    return cursor.rowcount == 1
+        (times,) = connection.execute(query, [topic, order_id, store_id, listener_id]).fetchone()
+    return bool(times == 1)
+
+
+def redelivered_shares() -> list[tuple[str, str, float]]:
+    """Give by topic and store which share of the deliveries had come before."""
+    query = "SELECT topic, store_id, 1 - count(*) * 1.0 / sum(times) FROM deliveries GROUP BY topic, store_id"
+    with connected() as connection:
+        return connection.execute(query).fetchall()
 
 
 def count_deliveries(store_id: str) -> int:

@@ -1,6 +1,5 @@
 """Storefront widgets: small pieces of HTML that the shops put on their pages."""
 
-import time
 from enum import Enum
 from html import escape
 
@@ -19,10 +18,9 @@ class Surface(str, Enum):
 
 
 def render(surface: str, store: Store) -> str:
-    started = time.perf_counter()
-    with tracer.start_as_current_span("widget.render", attributes={"surface": surface, "store.id": store.id}):
+    with (
+        tracer.start_as_current_span("widget.render", attributes={"surface": surface, "store.id": store.id}),
+        telemetry.widget_rendering(surface, store),
+    ):
         sold = storage.count_deliveries(store.id)
-        html = f"<aside class='tokpulse-{surface}'>{escape(store.name)}: {sold} records sold</aside>"
-    telemetry.WIDGET_RENDER.labels(surface, store.id).observe((time.perf_counter() - started) * 1000)
-    telemetry.TENANT_EVENTS.labels(store.id, store.org_id, "widget").inc()
-    return html
+        return f"<aside class='tokpulse-{surface}'>{escape(store.name)}: {sold} records sold</aside>"

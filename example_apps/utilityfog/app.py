@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
     storage.create()
-    telemetry.ACTIVE_NODES.set(storage.count_active_nodes())
     yield
 
 
@@ -46,9 +45,10 @@ async def set_state(request: Request) -> Response:
     state = (await request.json()).get("state")
     if state not in ("active", "asleep"):
         raise HTTPException(422, "state must be active or asleep")
-    if not await run_in_threadpool(storage.set_state, request.path_params["node_id"], state):
+    node_id = request.path_params["node_id"]
+    if not await run_in_threadpool(storage.set_state, node_id, state):
         raise HTTPException(404, "no such node")
-    telemetry.ACTIVE_NODES.set(await run_in_threadpool(storage.count_active_nodes))
+    telemetry.observer.events.record(f"node_{state}", labels={"node": node_id})
     return Response(status_code=204)
 
 
@@ -58,7 +58,12 @@ async def send_message(request: Request) -> Response:
     if kind not in coordination.KINDS:
         raise HTTPException(422, f"kind must be one of {', '.join(coordination.KINDS)}")
     bind(subject=subject)
-    delivered = await run_in_threadpool(coordination.spread, kind, subject)
+    telemetry.RECEIVED.labels(kind).inc()
+    with (
+        telemetry.QUEUE_SIZE.track_inprogress(),
+        telemetry.observer.metrics.timed(telemetry.PROCESSING_DURATION),
+    ):
+        delivered = await run_in_threadpool(coordination.spread, kind, subject)
     logger.info("message spread", extra={"kind": kind, "delivered": delivered})
     return JSONResponse({"delivered": delivered}, status_code=202)
 

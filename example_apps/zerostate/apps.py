@@ -8,6 +8,8 @@ class ZerostateConfig(AppConfig):
     name = "example_apps.zerostate"
 
     def ready(self) -> None:
+        from example_apps.zerostate import telemetry  # noqa: F401 - its metrics are there from the first scrape on
+
         get_observer().health.add("storage", check_storage)
 
 

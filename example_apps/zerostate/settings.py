@@ -4,6 +4,7 @@ import os
 
 INSTALLED_APPS = ["obs_django", "example_apps.zerostate"]
 OBS_SERVICE_NAME = "zerostate"
+OBS_METRICS_PREFIX = "zerostate"
 
 DEBUG = False
 SECRET_KEY = os.environ.get("ZEROSTATE_SECRET_KEY", "only-for-the-demo")

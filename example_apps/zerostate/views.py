@@ -6,8 +6,9 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from opentelemetry import trace
 
-from example_apps.zerostate import metrics, tasks, wasm
+from example_apps.zerostate import tasks, telemetry, wasm
 from example_apps.zerostate.models import Guild
+from obs_django import events
 from obs_middleware import bind
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,9 @@ def guilds(request: HttpRequest) -> HttpResponseBase:
 def _create_guild(name: str) -> HttpResponseBase:
     with tracer.start_as_current_span("guild.create", attributes={"guild.name": name}):
         guild, is_new = Guild.objects.get_or_create(name=name)
-    metrics.GUILDS.labels("active").set(Guild.objects.filter(state=Guild.State.ACTIVE).count())
+    if is_new:
+        telemetry.GUILDS_CREATED.inc()
+        events.record("guild_created", labels={"guild": guild.name})
     logger.info("guild created" if is_new else "guild found", extra={"guild": guild.name})
     return JsonResponse({"name": guild.name, "state": guild.state}, status=201 if is_new else 200)
 

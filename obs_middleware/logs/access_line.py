@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING, Any
 from obs_middleware._speedups import fast, share_layout
 from obs_middleware.logs.access_plan import Step, steps
 from obs_middleware.logs.context import AccessMessage, stamp
-from obs_middleware.logs.fields import MESSAGE_FIELDS, Spelling, access_values, message_text
+from obs_middleware.logs.fields import (
+    MESSAGE_FIELDS,
+    Spelling,
+    access_values,
+    fields_of,
+    message_text,
+)
+from obs_middleware.record import RequestRecord
 
 if TYPE_CHECKING:
     from obs_middleware.exchange import Exchange
     from obs_middleware.logs.formatters.json import JsonFormatter
-    from obs_middleware.record import RequestRecord
     from obs_middleware.redaction import Redactor
 
 LOGGER = logging.getLogger("obs.access")
@@ -30,7 +36,7 @@ class AccessLine:
         timestamp: returns the text of a TIMESTAMP.
     """
 
-    __slots__ = ("_expression", "_redactor", "closing", "formatter", "level", "plan", "timestamp")
+    __slots__ = ("_details", "_expression", "_redactor", "closing", "formatter", "level", "plan", "timestamp")
 
     def __init__(self, formatter: JsonFormatter, redactor: Redactor, level: str) -> None:
         self.formatter = formatter
@@ -39,15 +45,29 @@ class AccessLine:
         self._redactor = redactor
         self.plan = tuple(steps(formatter, redactor, logger=LOGGER.name, level=level))
         self.closing = "}\n"
+        self._details: dict[tuple[bool, bool], Callable[[Any], str]] = {}  # by which of them are not known
         self._expression = _expression(self.plan, self.closing, self.timestamp)
 
     @fast("access_line.c: access_line")
     def line(self, record: RequestRecord) -> bytes:
         """Return the line that the formatter would write of the record's LogRecord, with its line feed."""
         try:
+            if type(record) is not RequestRecord:
+                return self._detailed(record)(record).encode()
             return self._expression(record).encode()
         except Exception:  # a value that is not of its type, because the app has set it
             return self.short_line(record)
+
+    def _detailed(self, record: RequestRecord) -> Callable[[Any], str]:
+        """Return what writes a record that has Details, as many of them as it has."""
+        known: Any = record
+        key = known.tenant is None, known.db_queries is None
+        write = self._details.get(key)
+        if write is None:
+            table, formatter = fields_of(record), self.formatter
+            plan = tuple(steps(formatter, self._redactor, logger=LOGGER.name, level=self.level, table=table))
+            write = self._details[key] = _expression(plan, self.closing, self.timestamp)
+        return write
 
     def short_line(self, record: RequestRecord) -> bytes:
         """Return the line by the formatter, which cuts what is too long for a line."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from obs_middleware.logs.fields import ACCESS_FIELDS, MESSAGE_FIELDS, AccessField, Spelling, message_text
@@ -41,9 +41,16 @@ class Texts(dict[Any, str]):
         return text
 
 
-def steps(formatter: JsonFormatter, redactor: Redactor, *, logger: str, level: str) -> Iterator[Step]:
+def steps(
+    formatter: JsonFormatter,
+    redactor: Redactor,
+    *,
+    logger: str,
+    level: str,
+    table: Iterable[AccessField] = ACCESS_FIELDS,
+) -> Iterator[Step]:
     """Yield the steps of a line: timestamp, message, static fields, then each field of the table."""
-    fields = {field.name: field for field in ACCESS_FIELDS}
+    fields = {field.name: field for field in table}
     quoted: dict[str, Texts] = {}  # texts of the message, which may come again as a field
     yield f'{{{formatter.name("timestamp")}:"', "ended", Spelling.TIMESTAMP.value, None, None
     level_name, logger_name, message = map(formatter.name, ("level", "logger", "message"))
@@ -53,7 +60,7 @@ def steps(formatter: JsonFormatter, redactor: Redactor, *, logger: str, level: s
         yield before, fields[name].attribute, Spelling.SPELLED.value, texts, texts.__missing__
         before = " "
     before = f'",{formatter.static_text}'
-    for name, attribute, spelling, _, is_text in ACCESS_FIELDS:
+    for name, attribute, spelling, _, is_text in fields.values():
         before += f",{formatter.name(name)}:" + '"' * is_text
         if spelling is Spelling.SPELLED:
             speller = _quoted_speller if is_text else _speller

@@ -38,6 +38,8 @@ def stamp(record: logging.LogRecord, exchange: Exchange | None = None, **fields:
                 span_id=source.span_id or None,
             )
             added_by_app.update(source.fields)
+            if source.details is not None and source.details.tenant is not None:
+                attributes.setdefault("tenant", source.details.tenant)
         except Exception:  # somebody has written into the exchange: the line is worth more than its IDs
             attributes.update(dict.fromkeys(IDS))
     if exchange is None:
@@ -56,6 +58,8 @@ def context_fields() -> dict[str, Any]:
         fields.update(request_id=exchange.request_id, correlation_id=exchange.correlation_id)
         fields.update(trace_id=exchange.trace_id or None, span_id=exchange.span_id or None)
         added = exchange.fields
+        if exchange.details is not None and exchange.details.tenant is not None:
+            fields["tenant"] = exchange.details.tenant
     fields.update(_span_ids())
     return {**added, **{name: value for name, value in fields.items() if value is not None}}
 

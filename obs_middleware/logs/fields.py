@@ -10,13 +10,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from obs_middleware.logs.json_value import JsonValues
+from obs_middleware.record import RequestRecord
 from obs_middleware.redaction import Redactor, one_line
-
-if TYPE_CHECKING:
-    from obs_middleware.record import RequestRecord
 
 IDS = ("request_id", "correlation_id", "trace_id", "span_id")
 
@@ -116,13 +114,27 @@ ACCESS_FIELDS = (
     AccessField("user_agent", "user_agent", Spelling.SPELLED, _user_agent),
     AccessField("error_type", "error_type", Spelling.SPELLED, _redacted),
 )
+# Of a record that has Details, where they are known.
+DETAIL_FIELDS = (
+    AccessField("tenant", "tenant", Spelling.SPELLED, _redacted),
+    AccessField("db_queries", "db_queries", Spelling.INTEGER, _integer),
+    AccessField("db_ms", "db_seconds", Spelling.MILLISECONDS, _milliseconds),
+)
 MESSAGE_FIELDS = ("method", "path", "status")  # of the access line's message, with blanks between
+
+
+def fields_of(record: RequestRecord) -> tuple[AccessField, ...]:
+    """Return the fields that a record's line has."""
+    if type(record) is RequestRecord:
+        return ACCESS_FIELDS
+    known = [field for field in DETAIL_FIELDS if getattr(record, field.attribute, None) is not None]
+    return *ACCESS_FIELDS, *known
 
 
 def access_values(record: RequestRecord, redactor: Redactor) -> dict[str, Any]:
     """Return the fields of an access line; a value that is not of its type is made JSON as an app's extra would be."""
     values: dict[str, Any] = {}
-    for name, attribute, _, value_of, _ in ACCESS_FIELDS:
+    for name, attribute, _, value_of, _ in fields_of(record):
         value = getattr(record, attribute)
         try:
             values[name] = value_of(redactor, value)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from obs_middleware import process
 from obs_middleware.logs.file_descriptor import LineFile
+from obs_middleware.losses import lose
 from obs_middleware.queue import flush
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class LineHandler(_StreamHandler):
         try:
             self._put(f"{self.format(record)}\n".encode())
         except Exception:
+            lose("log_lines")
             self.handleError(record)
 
     def flush(self) -> None:
@@ -75,7 +77,11 @@ class LineHandler(_StreamHandler):
         self.acquire()
         try:
             for block in blocks:
-                self._put(block)
+                try:
+                    self._put(block)
+                except Exception:
+                    lose("log_lines", block.count(b"\n"))
+                    raise
         finally:
             self.release()
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from threading import Lock, RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from prometheus_client import CollectorRegistry
@@ -21,13 +21,18 @@ from prometheus_client.registry import Collector
 from obs_middleware._speedups import fast, share_layout
 from obs_middleware.errors import ConfigError
 from obs_middleware.metrics.fast_path import FastPaths
+from obs_middleware.metrics.instrument import labelled
 from obs_middleware.metrics.own_counter import OwnCounter
-from obs_middleware.metrics.semconv import BYTES_BUCKETS, active_requests, histograms
+from obs_middleware.metrics.sharing import sharing
 from obs_middleware.metrics.table import HISTOGRAMS, HistogramTable, ResultLabels
+from obs_middleware.metrics.websocket import OpenWebsocket, WebsocketMetrics
 from obs_middleware.queue import flush
+from obs_middleware.record import DetailedRecord
 
 if TYPE_CHECKING:
     from obs_middleware.metrics.exposition.http_server import HttpServerFamilies
+    from obs_middleware.metrics.exposition.protobuf import Names
+    from obs_middleware.metrics.plan import Plan
     from obs_middleware.record import RequestRecord
 
 _SCHEMES = ("http", "https", "ws", "wss")
@@ -46,27 +51,37 @@ class Instruments(Collector):
         "bytes_buckets",
         "internal_errors",
         "lock",
+        "number",
         "overflow",
+        "plan",
         "started",
         "table",
+        "websockets",
     )
 
-    def __init__(self, registry: CollectorRegistry, buckets: tuple[float, ...]) -> None:
-        self.buckets = buckets
+    def __init__(self, registry: CollectorRegistry, plan: Plan) -> None:
+        self.plan = plan
+        self.buckets, self.bytes_buckets = plan.seconds, plan.sizes
         # Of the active requests; a finalizer that runs in the middle may take it again.
         self.lock = RLock()
         # Requests that have started and are not yet counted in: an append needs no lock.
         self.started: deque[ActiveKey] = deque()
         self.active: dict[ActiveKey, list[int]] = {}  # counted in and out
-        self.bytes_buckets = BYTES_BUCKETS
-        self.table = HistogramTable(len(bounds) + 1 for _, bounds in histograms(buckets))
+        self.table = self.new_table()
         self.internal_errors = OwnCounter(
             "obs_internal_errors", "Failures inside obs-middleware itself.", "component"
         )
         self.overflow = OwnCounter(
             "obs_series_overflow", "Measurements folded into the overflow set.", "metric"
         )
+        self.websockets = WebsocketMetrics(registry) if plan.counts_websockets else None
         self._register(registry)
+        self.number = sharing.add(registry, self)
+
+    def new_table(self) -> HistogramTable:
+        """Return a table for these instruments, with no rows."""
+        times, sizes = len(self.buckets) + 1, len(self.bytes_buckets) + 1
+        return HistogramTable((times, times, sizes, sizes), self.plan.exemplar_cells)
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families, as every collector of prometheus-client does."""
@@ -78,13 +93,22 @@ class Instruments(Collector):
         flush()
         yield from self._families.blocks(is_openmetrics)
 
+    def messages(self, names: Names) -> Iterator[bytes]:
+        """Yield the same as messages of protobuf, with native histograms beside classic ones."""
+        flush()
+        yield from self._families.messages(names)
+
     def describe(self) -> Iterator[Metric]:
         """Yield the families with no samples: the names that the registry keeps for us."""
-        yield from (family for family, _ in histograms(self.buckets))
-        yield active_requests()
+        for instrument in self.plan.instruments:
+            yield Metric(instrument.name, instrument.about, instrument.kind)
+        for gauge in self.plan.gauges:
+            yield Metric(gauge.name, gauge.about, "gauge")
 
     def count_in(self) -> None:
         """Count in the requests that have started."""
+        if sharing.is_due:
+            sharing.look_in_flush()
         started, active = self.started, self.active
         next_key = started.popleft
         with self.lock:
@@ -110,12 +134,13 @@ class Instruments(Collector):
             HttpServerFamilies,  # when somebody looks, and not before
         )
 
-        return HttpServerFamilies(self.table, self.buckets, self._active_now)
+        return HttpServerFamilies(self.table, self.plan, self.active_now)
 
-    def _active_now(self) -> Iterator[tuple[list[str], int]]:
+    def active_now(self) -> Iterator[tuple[list[str], int]]:
+        """Yield method and scheme, and how many requests of them are being served."""
         self.count_in()
         for labels, cell in list(self.active.items()):
-            yield labels.split(" "), cell[0] - cell[1]
+            yield labels.split(" ", 1), cell[0] - cell[1]
 
     def _register(self, registry: CollectorRegistry) -> None:
         done: list[Collector] = []
@@ -135,16 +160,31 @@ class HttpMetrics:
     """Measure requests.
 
     Raises:
-        ConfigError: another Observer uses the registry with other buckets, or another library has taken a name.
+        ConfigError: another Observer uses the registry with another plan, or another library has taken a name.
     """
 
-    __slots__ = ("_max_series", "begin", "instruments")
+    __slots__ = ("__weakref__", "_max_series", "begin", "instruments")
 
-    def __init__(self, registry: CollectorRegistry, *, buckets: tuple[float, ...], max_series: int) -> None:
-        self.instruments = _instruments(registry, buckets)
+    def __init__(self, registry: CollectorRegistry, plan: Plan, *, max_series: int) -> None:
+        self.instruments = _instruments(registry, plan)
         # Notes a request that starts, by its active key; it is counted in with others.
-        self.begin = self.instruments.started.append
+        self.begin: Callable[[ActiveKey], object] = self.instruments.started.append
         self._max_series = max_series
+        sharing.look_at_first_request(self)
+
+    def look_for_workers(self) -> None:
+        """Find out whether other processes belong to this one, and join them."""
+        sharing.look()
+
+    def start_anew(self) -> None:
+        """Have the next request looked at as the first of its process."""
+        self.begin = self._begin_first
+
+    def _begin_first(self, active_key: ActiveKey) -> None:
+        """Note the first request of a process; what it counts, others see from the beginning."""
+        self.begin = self.instruments.started.append
+        self.begin(active_key)
+        sharing.look()
 
     @fast("http.c: http_record")
     def record(self, records: Iterator[RequestRecord]) -> None:
@@ -161,7 +201,11 @@ class HttpMetrics:
                 instruments.cell(record.active_key)[1] += 1
             if record.status == 101:
                 continue
-            result, route = (record.method, record.status, record.error_type), record.route or ""
+            result = record.method, record.status, record.error_type
+            route = record.route or ""
+            if record.__class__ is DetailedRecord:
+                own: Any = record
+                route = labelled(route, own.labels) if own.labels else route
             try:
                 row = row_of[result][route]
             except KeyError:
@@ -194,6 +238,11 @@ class HttpMetrics:
             with instruments.lock:
                 instruments.cell(record.active_key)[0] -= 1  # not [1], which is its writer's alone
 
+    def websocket_opened(self, route: str | None) -> OpenWebsocket | None:
+        """Count a websocket that was accepted; None where nobody wants to know."""
+        websockets = self.instruments.websockets
+        return None if websockets is None else websockets.opened(route or "")
+
     def count_failure(self, component: str) -> None:
         """Count a failure of our own."""
         self.instruments.internal_errors.inc(component)
@@ -212,20 +261,21 @@ _made: WeakKeyDictionary[CollectorRegistry, Instruments] = WeakKeyDictionary()
 _making = Lock()
 
 
-def _instruments(registry: CollectorRegistry, buckets: tuple[float, ...]) -> Instruments:
+def _instruments(registry: CollectorRegistry, plan: Plan) -> Instruments:
     with _making:
         instruments = _made.get(registry)
         if instruments is None:
             try:
-                instruments = _made[registry] = Instruments(registry, buckets)
+                instruments = _made[registry] = Instruments(registry, plan)
             except ValueError as error:
                 raise ConfigError(
                     f"the registry holds a metric of our name already ({error}): "
                     "hand another one in, Observer(registry=CollectorRegistry())"
                 ) from error
-    if instruments.buckets != buckets:
-        raise ConfigError(
-            f"metrics_buckets must be {instruments.buckets}, as another Observer has them on this registry, "
-            f"got {buckets}: hand another registry in, Observer(registry=CollectorRegistry())"
-        )
+    for name, value in instruments.plan.settings.items():
+        if plan.settings[name] != value:
+            raise ConfigError(
+                f"{name} must be {value}, as another Observer has it on this registry, got {plan.settings[name]}: "
+                "hand another registry in, Observer(registry=CollectorRegistry())"
+            )
     return instruments

@@ -20,8 +20,22 @@ from msgspec import Meta
 from obs_middleware.errors import ConfigError
 from obs_middleware.settings import sources
 
+# Eight of the fourteen that OpenTelemetry advises, because each is a sample for each route and status of a scrape:
 # https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
-SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+SECONDS_BUCKETS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+HttpMetric = Literal[
+    "request_duration",
+    "time_to_first_byte",
+    "request_body_size",
+    "response_body_size",
+    "active_requests",
+    "websocket",
+]
+DjangoMetric = Literal["queries", "caches", "migrations"]
+DJANGO_METRICS: tuple[DjangoMetric, ...] = get_args(DjangoMetric)
+HTTP_METRICS: tuple[HttpMetric, ...] = get_args(HttpMetric)
+RuntimeMetric = Literal["event_loop", "tasks", "thread_pools", "gc", "open_files", "none"]
+RUNTIME_METRICS: tuple[RuntimeMetric, ...] = get_args(RuntimeMetric)[:-1]
 
 _userinfo = re.compile(r"://[^/\s]*@")
 _repeats_twice = re.compile(r"[^\\][+*]\)(?:[+*]|\{\d*,\})").search
@@ -66,6 +80,12 @@ def _about(text: str) -> Meta:
 _Flag = Annotated[bool, _wants("true or false")]
 _Name = Annotated[str, _wants("a name such as 'checkout'", min_length=1)]
 _Names = Annotated[tuple[str, ...], _wants("names such as 'iban,tax_id'")]
+_DjangoMetrics = Annotated[tuple[DjangoMetric, ...], _wants(f"some of {', '.join(DJANGO_METRICS)}")]
+_PathPatterns = Annotated[tuple[str, ...], _wants("paths such as '/internal/*,/favicon.ico'")]
+_TenantCallback = Annotated[
+    Any, _wants("a function of a RequestInfo, or its place such as 'shop.tenants:of'")
+]
+_Number = Annotated[int, _wants("a whole number, 1 or more", ge=1)]
 _Patterns = Annotated[
     tuple[str, ...],
     Meta(extra={"wants": "regular expressions such as 'INV-[0-9]{8}', as a text one a line", "lines": True}),
@@ -100,7 +120,45 @@ _Renames = Annotated[
     _wants("old and new names such as 'level=severity,logger=log.logger'"),
 ]
 _Caller = Annotated[Literal["never", "warnings", "always"], _wants("never, warnings or always")]
+_HttpMetrics = Annotated[tuple[HttpMetric, ...], _wants(f"some of {', '.join(get_args(HttpMetric))}")]
+_RuntimeMetrics = Annotated[
+    tuple[RuntimeMetric, ...], _wants(f"some of {', '.join(RUNTIME_METRICS)}; or none")
+]
+_MetricNames = Annotated[
+    tuple[
+        Literal[
+            "opentelemetry",
+            "classic",
+            "both",
+            "prometheus-fastapi-instrumentator",
+            "starlette-exporter",
+            "prometheus_flask_exporter",
+            "django-prometheus",
+        ],
+        ...,
+    ],
+    _wants(
+        "opentelemetry, classic, both, prometheus-fastapi-instrumentator, starlette-exporter, "
+        "prometheus_flask_exporter or django-prometheus; or several of them",
+        min_length=1,
+    ),
+]
+_Detail = Annotated[Literal["route", "status"], _wants("route or status")]
+_RouteBounds = Annotated[
+    tuple[tuple[str, tuple[float, ...]], ...],
+    Meta(
+        extra={
+            "wants": "bounds by route, {'/reports/{id}': (1, 10, 60)}, as a text '/reports/{id}=1,10,60' one a line",
+            "bounds": True,
+        }
+    ),
+]
 _Format = Annotated[Literal["auto", "json", "pretty"], _wants("auto, json or pretty")]
+_Prefix = Annotated[
+    str, _wants("the beginning of a metric's name such as 'shop'", pattern=r"^[a-zA-Z][a-zA-Z0-9_]*\Z")
+]
+_DefaultLabels = Annotated[Literal["target_info", "series", "none"], _wants("target_info, series or none")]
+_Kept = Annotated[int, _wants("a whole number, 0 or more", ge=0)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,8 +178,67 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _about("the metrics page; as of every path, `None`, or empty in the environment: no such page"),
     ] = "/metrics"
     metrics_token: Annotated[_Token | None, _about("the page then wants `Authorization: Bearer …`")] = None
-    metrics_buckets: Annotated[_Bounds, _about("bounds of the two time histograms")] = SECONDS_BUCKETS
+    metrics_buckets: Annotated[_Bounds, _about("bounds of the durations")] = SECONDS_BUCKETS
+    metrics_route_buckets: Annotated[
+        _RouteBounds, _about("other bounds of the durations of some routes")
+    ] = ()
+    native_histograms: Annotated[
+        _Flag, _about("histograms of durations are native ones too, for a Prometheus that asks for protobuf")
+    ] = False
+    metrics_detail: Annotated[
+        _Detail,
+        _about("`status`: time to first byte and sizes by status and error too, and with all their buckets"),
+    ] = "route"
+    metrics_group_status: Annotated[_Flag, _about("show a status as its class, `2xx`")] = False
+    metric_names: Annotated[
+        _MetricNames, _about("whose names the HTTP metrics have; `both`: opentelemetry and classic")
+    ] = ("opentelemetry",)
+    http_metrics: Annotated[_HttpMetrics, _about("which of OpenTelemetry's HTTP metrics there are")] = (
+        HTTP_METRICS
+    )
+    runtime_metrics: Annotated[
+        _RuntimeMetrics, _about("what is measured of the event loop, Python and its threads; `none`: nothing")
+    ] = RUNTIME_METRICS
     metrics_max_series: Annotated[_Count, _about("label sets kept; later ones share one overflow set")] = 5000
+    django_metrics: Annotated[_DjangoMetrics, _about("what is counted of Django besides requests")] = (
+        DJANGO_METRICS
+    )
+    n_plus_one_queries: Annotated[
+        _Number | None, _about("warn where one request makes one query so often (N+1); Django's queries")
+    ] = 20
+    exclude_paths: Annotated[
+        _PathPatterns, _about("left out of metrics, traces and the access log; `*` is any text")
+    ] = ()
+    tenant_header: Annotated[_Header | None, _about("the header that names the tenant of a request")] = None
+    tenant_baggage: Annotated[_Name | None, _about("the key of the caller's baggage that names it")] = None
+    tenant_callback: Annotated[
+        _TenantCallback | None, _about("a function that returns the tenant of a RequestInfo; asked first")
+    ] = None
+    tenant_label: Annotated[_Name, _about("the label of the HTTP metrics that has the tenant")] = "tenant"
+    tenants: Annotated[_Names, _about("whose requests the label tells apart; others are `other`")] = ()
+    tenant_max: Annotated[_Number, _about("without `tenants`: so many are told apart, the first")] = 100
+    metrics_workers: Annotated[
+        _Name,
+        _about(
+            "whose metrics are one: `auto`, those that one supervisor has started; `off`, each process's own; "
+            "else a name that such processes have in common"
+        ),
+    ] = "auto"
+    metrics_directory: Annotated[
+        _Name | None,
+        _about("where several processes share metrics; unset: `/dev/shm`, or the system's for files"),
+    ] = None
+    metrics_prefix: Annotated[
+        _Prefix | None, _about("stands before the names that `observer.metrics` declares, with one `_`")
+    ] = None
+    metrics_default_labels: Annotated[
+        _DefaultLabels,
+        _about(
+            "where `service`, `version`, `environment` and `instance` stand: on `target_info`, or on each "
+            "series of `observer.metrics`"
+        ),
+    ] = "target_info"
+    events_kept: Annotated[_Kept, _about("the last ones of `observer.events`, for `recent()`")] = 256
     live_path: Annotated[_Path | None, _about("liveness probe: asks no dependency")] = "/health/live"
     ready_path: Annotated[_Path | None, _about("readiness probe: runs the checks")] = "/health/ready"
     startup_path: Annotated[_Path | None, _about("startup probe")] = "/health/startup"
@@ -192,12 +309,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for name, type_ in _types().items():
             msgspec.structs.force_setattr(self, name, _convert(getattr(self, name), type_, label=name))
-        msgspec.structs.force_setattr(self, "redact_callback", _callback(self.redact_callback))
+        for name in ("redact_callback", "tenant_callback"):
+            msgspec.structs.force_setattr(self, name, _callback(name, getattr(self, name)))
         for pattern in self.redact_patterns:
             _check_pattern(pattern)
-        bounds = self.metrics_buckets
-        if not all(lower < upper for lower, upper in zip((0.0, *bounds), bounds, strict=False)):
-            raise ConfigError(_complaint("metrics_buckets", _types()["metrics_buckets"], bounds))
+        for name, bounds in (
+            ("metrics_buckets", self.metrics_buckets),
+            *(("metrics_route_buckets", bounds) for _, bounds in self.metrics_route_buckets),
+        ):
+            if not bounds or not all(
+                lower < upper for lower, upper in zip((0.0, *bounds), bounds, strict=False)
+            ):
+                raise ConfigError(_complaint(name, _types()[name], getattr(self, name)))
         paths = [path for name in sources.PATHS if (path := getattr(self, name)) is not None]
         if len(set(paths)) < len(paths):
             raise ConfigError(
@@ -279,18 +402,22 @@ def _convert(value: Any, type_: Any, *, label: str) -> Any:
     if type(value) is int and "DEBUG" in get_args(_bare_type(type_)):  # logging.INFO
         value = _LEVEL_NAMES.get(str(value), value)
     is_text = isinstance(value, str)
+    given = _parse(value, type_) if isinstance(value, str) else value
     try:
-        return msgspec.convert(_parse(value, type_) if is_text else value, type_, strict=not is_text)
+        pairs = [*given.items()] if isinstance(given, Mapping) else given
+        return msgspec.convert(pairs, type_, strict=not is_text)
     except msgspec.ValidationError:
         raise ConfigError(_complaint(label, type_, value)) from None
 
 
 def _parse(value: str, type_: Any) -> Any:
     bare, text = _bare_type(type_), value.strip()
+    extras = {name for meta in _metas(type_) for name in meta.extra or ()}
     if bare is bool:
         return _FLAGS.get(text.lower(), text)
-    if any((meta.extra or {}).get("lines") for meta in _metas(type_)):
-        return [line.strip() for line in value.splitlines() if line.strip()]
+    if "lines" in extras or "bounds" in extras:
+        lines = [line.strip() for line in value.splitlines() if line.strip()]
+        return [*map(_route_and_bounds, lines)] if "bounds" in extras else lines
     if get_origin(bare) is tuple:
         return [part.strip() for part in text.split(",") if part.strip()]
     if get_origin(bare) is Literal:
@@ -301,17 +428,22 @@ def _parse(value: str, type_: Any) -> Any:
     return text
 
 
-def _callback(value: Any) -> Any:
+def _route_and_bounds(line: str) -> tuple[str, list[str]]:
+    route, _, bounds = line.rpartition("=")
+    return route.strip(), [bound.strip() for bound in bounds.split(",")]
+
+
+def _callback(name: str, value: Any) -> Any:
     """Return the function that a setting names."""
     if isinstance(value, str):
         try:
             value = pkgutil.resolve_name(value)
         except (ImportError, AttributeError, ValueError) as error:
             raise ConfigError(
-                f"redact_callback must be a function that can be imported, got {value!r}: {error}"
+                f"{name} must be a function that can be imported, got {value!r}: {error}"
             ) from None
     if value is not None and not callable(value):
-        raise ConfigError(_complaint("redact_callback", _types()["redact_callback"], value))
+        raise ConfigError(_complaint(name, _types()[name], value))
     return value
 
 

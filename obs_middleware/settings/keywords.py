@@ -5,6 +5,7 @@ Generated: change fields.py, then call `make settings`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
 
@@ -17,7 +18,28 @@ class Keywords(TypedDict, total=False):
     metrics_path: str | None
     metrics_token: str | None
     metrics_buckets: tuple[float, ...]
+    metrics_route_buckets: Mapping[str, tuple[float, ...]]
+    native_histograms: bool
+    metrics_detail: Literal["route", "status"]
+    metrics_group_status: bool
+    metric_names: str | tuple[str, ...]
+    http_metrics: str | tuple[str, ...]
+    runtime_metrics: str | tuple[str, ...]
     metrics_max_series: int
+    django_metrics: str | tuple[str, ...]
+    n_plus_one_queries: int | None
+    exclude_paths: str | tuple[str, ...]
+    tenant_header: str | None
+    tenant_baggage: str | None
+    tenant_callback: Any | None
+    tenant_label: str
+    tenants: str | tuple[str, ...]
+    tenant_max: int
+    metrics_workers: str
+    metrics_directory: str | None
+    metrics_prefix: str | None
+    metrics_default_labels: Literal["target_info", "series", "none"]
+    events_kept: int
     live_path: str | None
     ready_path: str | None
     startup_path: str | None
@@ -34,14 +56,14 @@ class Keywords(TypedDict, total=False):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
     log_format: Literal["auto", "json", "pretty"]
     log_line_bytes: int
-    log_rename_fields: tuple[str, ...]
+    log_rename_fields: str | tuple[str, ...]
     log_caller: Literal["never", "warnings", "always"]
     access_log: bool
     flush_each_request: bool | None
     redact_pii: bool
-    redact_keys: tuple[str, ...]
-    redact_allowed_keys: tuple[str, ...]
-    redact_patterns: tuple[str, ...]
+    redact_keys: str | tuple[str, ...]
+    redact_allowed_keys: str | tuple[str, ...]
+    redact_patterns: str | tuple[str, ...]
     redact_callback: Any | None
     redact_mode: Literal["mask", "hash"]
     redact_hash_key: str | None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
+    from obs_middleware.details import Details
     from obs_middleware.exchange import Exchange
     from obs_middleware.redaction import Redactor
     from obs_middleware.request import RequestInfo
@@ -21,6 +22,7 @@ SCOPE, SCHEMA = "obs_middleware", "https://opentelemetry.io/schemas/1.41.0"  # o
 VERSION = "0.1.0"  # that of pyproject.toml: importlib.metadata takes 0.3 MB at start to say so
 # The conventions have no names for them.
 REQUEST_ID, CORRELATION_ID = "obs.request_id", "obs.correlation_id"
+TENANT, DB_QUERIES, DB_SECONDS = "obs.tenant", "obs.db.queries", "obs.db.seconds"
 _CHARACTERS = 1024  # of one attribute
 _HOSTS = 256  # remembered, of those that clients name
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
@@ -114,6 +116,16 @@ def facts_of(exchange: Exchange, redactor: Redactor) -> SpanFacts:
         exchange.request_id,
         exchange.correlation_id,
     )
+
+
+def of_details(details: Details, redactor: Redactor) -> dict[str, str | int | float]:
+    """Return what is known of an exchange besides."""
+    attributes: dict[str, str | int | float] = {}
+    if details.tenant is not None:
+        attributes[TENANT] = redactor.cached_text(details.tenant, limit=_CHARACTERS)
+    if details.db_queries:
+        attributes[DB_QUERIES], attributes[DB_SECONDS] = details.db_queries, details.db_seconds
+    return attributes
 
 
 def of_exception(error: BaseException, redactor: Redactor) -> Attributes:

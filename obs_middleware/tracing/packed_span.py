@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from obs_middleware import process
+from obs_middleware.losses import lose
 from obs_middleware.tracing.attributes import SpanFacts
 
 pack, unpack = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
@@ -124,7 +125,14 @@ class _UnpackingExporter(SpanExporter):
         self._exporter = exporter
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        return self._exporter.export(_Batch(spans))
+        try:
+            result = self._exporter.export(_Batch(spans))
+        except Exception:
+            lose("spans", len(spans))
+            raise
+        if result is not SpanExportResult.SUCCESS:
+            lose("spans", len(spans))
+        return result
 
     def shutdown(self) -> None:
         self._exporter.shutdown()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -15,7 +14,7 @@ from opentelemetry import trace
 from obs_middleware import process
 from obs_middleware.deadline import STOP_SECONDS, deadline
 from obs_middleware.errors import ConfigError
-from obs_middleware.request_id import new
+from obs_middleware.resource import resource_of
 from obs_middleware.settings import otel
 from obs_middleware.tracing.sampling import Sampling
 
@@ -30,7 +29,6 @@ _DEFAULT_RATIO = {"development": 1.0}
 _OTHER_RATIO = 0.1
 _OURS = "_obs_sampling"
 _SAMPLERS = "opentelemetry_traces_sampler"  # the entry points of packages
-_UNKNOWN_SERVICE = "unknown_service"  # what settings and SDK have where nobody has named it
 _SDK = "opentelemetry.sdk.trace", "opentelemetry.sdk.trace.sampling"
 
 
@@ -81,7 +79,7 @@ def _set_up(settings: Settings, environment: str) -> TracerProvider:
     sampling = None if root is None else Sampling(root.bound)
     processors = SpanProcessors(PackedBatchProcessor(exporter.make(), takes_packed=exporter.takes_packed))
     provider: TracerProvider = sdk.TracerProvider(
-        resource=_resource(settings, environment),
+        resource=resource_of(settings, environment),
         sampler=_users_sampler() if root is None else samplers.ParentBased(root),
         id_generator=sampling,
         active_span_processor=processors,
@@ -164,31 +162,6 @@ def _exporter(settings: Settings) -> _Exporter:
     seconds = otel.timeout_seconds()
     options = {} if seconds is None else {"timeout": seconds}
     return _Exporter(partial(stock, **options, **({} if endpoint is None else {"endpoint": endpoint})), False)
-
-
-def _resource(settings: Settings, environment: str) -> Any:
-    """https://opentelemetry.io/docs/specs/semconv/resource/
-
-    What the user sets, in our settings or in `OTEL_RESOURCE_ATTRIBUTES`, and what a resource detector finds beat what
-    we only suppose.
-    """
-    from opentelemetry.sdk.resources import Resource
-
-    supposed = {
-        "service.name": settings.service_name,
-        "service.instance.id": new(),
-        "deployment.environment.name": environment,
-        "host.name": platform.node(),
-    }
-    set_by_user = {
-        "service.name": settings.service_name if settings.service_name != _UNKNOWN_SERVICE else None,
-        "service.version": settings.service_version,
-        "deployment.environment.name": settings.environment,
-    }
-    found = Resource.create({name: value for name, value in set_by_user.items() if value})
-    if str(found.attributes.get("service.name")).startswith(_UNKNOWN_SERVICE):  # by the SDK
-        found = found.merge(Resource({"service.name": settings.service_name}))
-    return Resource(supposed).merge(found)
 
 
 def _root_sampler(settings: Settings, environment: str, samplers: Any) -> Any:

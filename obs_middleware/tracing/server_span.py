@@ -37,6 +37,7 @@ from obs_middleware.tracing.attributes import (
     VERSION,
     at_start,
     facts_of,
+    of_details,
     of_exception,
 )
 from obs_middleware.tracing.propagation import (
@@ -172,6 +173,16 @@ class ServerSpans:
         exchange.context = Context({_SPAN: span})
         return False
 
+    def leave_out(self, exchange: Exchange) -> None:
+        """Give the exchange no span: what is called on its way is of the caller's trace, and is not sampled."""
+        self._continue(exchange, CURRENT.get(), get_context(), is_left_out=True)
+
+    def write_details(self, exchange: Exchange) -> None:
+        """Write what is known besides to the span, if it is ours."""
+        span, details = exchange.span, exchange.details
+        if span is not None and details is not None and exchange.is_span_ours and span.is_recording():
+            span.set_attributes(of_details(details, self._redactor))
+
     def end(self, exchange: Exchange) -> None:
         """Name the span, write the attributes and end it with the duration that every other signal shows."""
         span = exchange.span
@@ -201,7 +212,9 @@ class ServerSpans:
         if captured is not None and span is not None and exchange.is_span_ours and span.is_recording():
             span.set_attributes(captured.of_response(fields))
 
-    def _continue(self, exchange: Exchange, outer: Exchange | None, context: Context) -> None:
+    def _continue(
+        self, exchange: Exchange, outer: Exchange | None, context: Context, *, is_left_out: bool = False
+    ) -> None:
         """Start where something is around: a trace of the caller's, baggage, a span or an exchange that is current."""
         # A server may start a request's task inside the one before it, whose context is then no concern of this one.
         if outer is not None and outer.is_finished:
@@ -213,7 +226,7 @@ class ServerSpans:
             if not is_of_outer and _is_request_span(span, exchange.info):
                 exchange.context = context
                 _adopt(exchange, span)
-                if span.is_recording():
+                if span.is_recording() and not is_left_out:
                     span.set_attribute(REQUEST_ID, exchange.request_id)
                 return
         exchange.is_span_ours = True
@@ -221,6 +234,9 @@ class ServerSpans:
         parent = trace.get_current_span(context).get_span_context() if context else INVALID_SPAN_CONTEXT
         if parent.is_valid:
             exchange.ids = f"{parent.trace_id:032x}{exchange.span_id}"
+        if is_left_out:
+            _carry(exchange, parent, context, takes_flags=False)
+            return
         # Where the sampler is not ours the SDK has to be asked.
         sampling = self.sampling
         is_kept = sampling is None or (
@@ -320,9 +336,15 @@ def _is_no_expression(name: str) -> bool:
     return False
 
 
-def _carry(exchange: Exchange, parent: SpanContext, context: Context) -> None:
-    """Give the exchange a span that records nothing, so that logs and calls made carry its IDs."""
+def _carry(exchange: Exchange, parent: SpanContext, context: Context, *, takes_flags: bool = True) -> None:
+    """Give the exchange a span that records nothing, so that logs and calls made carry its IDs.
+
+    Args:
+        takes_flags: it is sampled where the caller's span is.
+    """
     flags, state = (parent.trace_flags, parent.trace_state) if parent.is_valid else (_RANDOM, None)
+    if not takes_flags:
+        flags = TraceFlags(flags & ~_SAMPLED)
     exchange.span = span = _new(_Carried)
     span._ids, span._flags, span._state = exchange.ids, flags, state
     exchange.context = Context({**context, _SPAN: span})

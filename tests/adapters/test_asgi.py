@@ -660,7 +660,11 @@ def test_big_page_goes_out_in_pieces() -> None:
     assert [piece.get("more_body", False) for piece in pieces] == [True] * (len(pieces) - 1) + [False]
     assert len(get(app, "/metrics", method="HEAD").messages) == 2
     sent = without_a_loop(app, request("/metrics"))
-    assert b"".join(message.get("body", b"") for message in sent) == answer.body
+    assert _items(b"".join(message.get("body", b"") for message in sent)) == _items(answer.body)
+
+
+def _items(page: bytes) -> list[bytes]:
+    return [line for line in page.splitlines() if line.startswith(b"shop_items")]
 
 
 def test_client_that_leaves_in_the_middle_of_a_page_is_no_error() -> None:

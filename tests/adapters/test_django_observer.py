@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.core.support import python
 
 PROBES = """
@@ -58,3 +60,53 @@ def test_connection_that_must_not_persist_is_closed_after_each_run(tmp_path: obj
 def test_check_that_fails_leaves_no_connection_behind(tmp_path: object) -> None:
     count, left = opened(tmp_path, age=600, answer="False")
     assert (count >= 5, left) == (True, 0)
+
+
+HOOKS = """
+import os, threading, time
+import django
+from django.conf import settings
+settings.configure(
+    INSTALLED_APPS=["obs_django"], SECRET_KEY="x", OBS_LOG_SETUP=False,
+    DATABASES={{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": {name!r}, "CONN_MAX_AGE": {age}}}}},
+)
+django.setup()
+from django.db import connection, transaction
+from django.db.backends.signals import connection_created
+from obs_django import exporters, metrics
+
+opened, counted = [], []
+connection_created.connect(lambda connection, **_: opened.append(connection), weak=False)
+
+def count():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    counted.append(threading.get_ident())
+    return 1
+
+class Own:
+    name, interval_seconds = "own", 0.02
+    def export(self, collected):
+        pass
+
+metrics.gauge("rows", "Rows.", function=count)
+exporters.add(Own())
+exporters.start()
+while len(counted) < 5:
+    time.sleep(0.01)
+exporters.stop()()
+while any(thread.name == "obs-export" for thread in threading.enumerate()):
+    time.sleep(0.01)
+others = [one for one in opened if one.connection is not None and one._thread_ident != threading.get_ident()]
+with transaction.atomic():
+    metrics.snapshot()
+    print(len(opened) >= 5, len(others), connection.connection is not None)
+"""
+
+
+@pytest.mark.parametrize("age", [0, 600])
+def test_hooks_that_ask_the_database_leave_no_connection_and_break_no_transaction(
+    tmp_path: object, age: int
+) -> None:
+    text = python(HOOKS.format(name=f"{tmp_path}/shop.sqlite3", age=age))
+    assert text.split() == ["True", "0", "True"]

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from obs_asgi import ObservabilityMiddleware
-from obs_middleware import Observer, outgoing_headers
+from obs_middleware import Observer, add_labels, leave_out, outgoing_headers
 
 from . import probe
 
@@ -177,6 +177,16 @@ async def _own_id(scope: Any, receive: Any, send: Any) -> None:
     await _send(send, 200, b"own", (b"X-Request-ID", value), (b"x-correlation-id", value))
 
 
+@leave_out
+async def _left_out(scope: Any, receive: Any, send: Any) -> None:
+    await _send(send, 200, b"seen")
+
+
+@add_labels(team="checkout")
+async def _labelled(scope: Any, receive: Any, send: Any) -> None:
+    await _send(send, 200, b"seen")
+
+
 async def _session(scope: Any, receive: Any, send: Any) -> None:
     cookies = [(b"set-cookie", cookie.encode()) for cookie in probe.COOKIES]
     await _send(send, 401, b"who?", (b"www-authenticate", b"Basic"), *cookies)
@@ -217,6 +227,8 @@ VIEWS = {
     "/outgoing": _outgoing,
     "/query": _query,
     "/own-id": _own_id,
+    "/left-out": _left_out,
+    "/labelled": _labelled,
     "/session": _session,
     "/echo": _echo,
 }

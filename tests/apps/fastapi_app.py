@@ -9,7 +9,7 @@ from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Request, WebSo
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from obs_asgi import ObservabilityMiddleware
-from obs_middleware import Observer, outgoing_headers
+from obs_middleware import Observer, add_labels, leave_out, outgoing_headers
 
 from . import probe, starlette_app
 
@@ -66,6 +66,8 @@ def _router() -> APIRouter:
     router.add_api_route("/outgoing", outgoing)
     router.add_api_route("/query", query)
     router.add_api_route("/own-id", own_id)
+    router.add_api_route("/left-out", left_out)
+    router.add_api_route("/labelled", labelled)
     router.add_api_route("/session", session)
     router.add_api_route("/echo", echo, methods=["POST"])
     router.add_api_websocket_route("/ws", websocket)
@@ -161,6 +163,16 @@ async def query(request: Request) -> Response:
 async def own_id() -> Response:
     headers = {"X-Request-ID": probe.OWN_ID, "x-correlation-id": probe.OWN_ID}
     return PlainTextResponse("own", headers=headers)
+
+
+@leave_out
+async def left_out() -> Response:
+    return PlainTextResponse("seen")
+
+
+@add_labels(team="checkout")
+async def labelled() -> Response:
+    return PlainTextResponse("seen")
 
 
 async def session() -> Response:

@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from obs_flask import Observability
-from obs_middleware import Observer, outgoing_headers
+from obs_middleware import Observer, add_labels, leave_out, outgoing_headers
 
 from . import probe, wsgi_raw
 
@@ -63,6 +63,8 @@ def _add_routes(app: Flask) -> None:
     app.add_url_rule("/outgoing", view_func=outgoing)
     app.add_url_rule("/query", view_func=query)
     app.add_url_rule("/own-id", view_func=own_id)
+    app.add_url_rule("/left-out", view_func=left_out)
+    app.add_url_rule("/labelled", view_func=labelled)
     app.add_url_rule("/session", view_func=session)
     app.add_url_rule("/echo", view_func=echo, methods=["POST"])
 
@@ -148,6 +150,16 @@ def own_id() -> Any:
     response.headers["X-Request-ID"] = probe.OWN_ID
     response.headers["x-correlation-id"] = probe.OWN_ID
     return response
+
+
+@leave_out
+def left_out() -> Any:
+    return _text("seen")
+
+
+@add_labels(team="checkout")
+def labelled() -> Any:
+    return _text("seen")
 
 
 def session() -> Any:

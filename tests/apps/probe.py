@@ -18,6 +18,7 @@ Routes that every app has, with its framework's own way to write a parameter:
     GET  /outgoing              the headers for calls made on behalf of the request
     GET  /query                 the query as it arrived
     GET  /own-id                sets X-Request-ID and X-Correlation-ID itself
+    GET  /left-out, /labelled   views with the decorators `leave_out` and `add_labels`
     GET  /session               401 with WWW-Authenticate and two cookies, to compare headers with the bare app
     POST /echo                  the number of body bytes that arrived
     WS   /ws, /ws/reject, /ws/boom

@@ -15,7 +15,7 @@ from starlette.routing import Mount, Route, Router, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from obs_asgi import ObservabilityMiddleware
-from obs_middleware import Observer, outgoing_headers
+from obs_middleware import Observer, add_labels, leave_out, outgoing_headers
 
 from . import probe
 
@@ -60,6 +60,8 @@ def _routes() -> list[Any]:
         Route("/outgoing", outgoing),
         Route("/query", query),
         Route("/own-id", own_id),
+        Route("/left-out", left_out),
+        Route("/labelled", labelled),
         Route("/session", session),
         Route("/echo", echo, methods=["POST"]),
         WebSocketRoute("/ws", websocket),
@@ -153,6 +155,16 @@ async def query(request: Request) -> Response:
 async def own_id(request: Request) -> Response:
     headers = {"X-Request-ID": probe.OWN_ID, "x-correlation-id": probe.OWN_ID}
     return PlainTextResponse("own", headers=headers)
+
+
+@leave_out
+async def left_out(request: Request) -> Response:
+    return PlainTextResponse("seen")
+
+
+@add_labels(team="checkout")
+async def labelled(request: Request) -> Response:
+    return PlainTextResponse("seen")
 
 
 async def session(request: Request) -> Response:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import parse_qs
 
-from obs_middleware import Observer, outgoing_headers
+from obs_middleware import Observer, add_labels, leave_out, outgoing_headers
 from obs_wsgi import ObservabilityMiddleware
 
 from . import probe
@@ -137,6 +137,16 @@ def _own_id(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     return _answer(start_response, "200 OK", b"own", *headers)
 
 
+@leave_out
+def _left_out(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    return _answer(start_response, "200 OK", b"seen")
+
+
+@add_labels(team="checkout")
+def _labelled(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    return _answer(start_response, "200 OK", b"seen")
+
+
 def _session(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     cookies = [("Set-Cookie", cookie) for cookie in probe.COOKIES]
     return _answer(start_response, "401 Unauthorized", b"who?", ("WWW-Authenticate", "Basic"), *cookies)
@@ -185,6 +195,8 @@ VIEWS: dict[str, Callable[[dict[str, Any], Any], Iterable[bytes]]] = {
     "/outgoing": _outgoing,
     "/query": _query,
     "/own-id": _own_id,
+    "/left-out": _left_out,
+    "/labelled": _labelled,
     "/session": _session,
     "/echo": _echo,
 }

@@ -28,7 +28,15 @@ REPEATS = 20
 
 Pairs = Counter[tuple[str, str]]  # how often a function has called another
 
-_SCHEDULING = ("asyncio.", "concurrent.futures.", "selectors.", "threading.", "weakref.", "_weakrefset.")
+_SCHEDULING = (
+    "asyncio.",
+    "concurrent.futures.",
+    "obs_middleware.metrics.event_loops.",  # a timer of the loop, which has no part in a request
+    "selectors.",
+    "threading.",
+    "weakref.",
+    "_weakrefset.",
+)
 
 
 @dataclass

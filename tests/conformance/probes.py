@@ -30,6 +30,7 @@ FIRST_BYTE = "http_server_time_to_first_byte_seconds"
 REQUEST_SIZE = "http_server_request_body_size_bytes"
 RESPONSE_SIZE = "http_server_response_body_size_bytes"
 ACTIVE = "http_server_active_requests"
+WEBSOCKET = "http_server_websocket"
 LABELS = ("http_request_method", "http_route", "http_response_status_code", "error_type")
 
 # (method, route, status, error)
@@ -128,7 +129,8 @@ class Probe:
         for (name, labels), value in self.samples().items():
             if name == f"{metric}_count":
                 own = dict(labels)
-                counts[own[LABELS[0]], own[LABELS[1]], own[LABELS[2]], own[LABELS[3]]] += int(value)
+                method, route, status, error = (own.get(label, "") for label in LABELS)
+                counts[method, route, status, error] += int(value)
         return counts
 
     def counted(self, total: int) -> Counter[Labels]:

@@ -16,7 +16,7 @@ from wsproto import events as ws
 from tests.apps.probe import CATCH_ALL_STATUS, CHUNKS, Options
 from tests.conformance.front_ends import FrontEnd
 from tests.conformance.messages import AsgiClient, Request, environ_of, scope_of
-from tests.conformance.probes import ACTIVE, Probe
+from tests.conformance.probes import ACTIVE, WEBSOCKET, Probe
 from tests.conformance.servers import eventually
 
 
@@ -210,6 +210,26 @@ def test_a_websocket_is_a_connection_and_not_a_request(app: Probe) -> None:
 
 
 @pytest.mark.needs("websocket")
+def test_a_websockets_messages_and_its_end_are_counted(app: Probe) -> None:
+    """A websocket is counted while it is open, by its messages, and at its end by its close code."""
+    with app.connect() as client:
+        socket_ = WebSocket(client, "/ws")
+        assert socket_.ask("héllo") == "héllo"
+        assert app.value(f"{WEBSOCKET}_active_connections") == 1
+        assert app.value(f"{WEBSOCKET}_messages_total", network_io_direction="receive") == 1
+        socket_.ask("again")
+        socket_.close()
+    app.access_line()
+    assert app.value(f"{WEBSOCKET}_active_connections") == 0
+    assert app.value(f"{WEBSOCKET}_connections_total", websocket_close_code="1000") == 1
+    assert app.value(f"{WEBSOCKET}_connections_total") == 1
+    assert app.value(f"{WEBSOCKET}_connection_duration_seconds_count") == 1
+    for direction in ("receive", "transmit"):
+        assert app.value(f"{WEBSOCKET}_messages_total", network_io_direction=direction) == 2
+        assert app.value(f"{WEBSOCKET}_message_bytes_total", network_io_direction=direction) == 11
+
+
+@pytest.mark.needs("websocket")
 def test_a_rejected_websocket_is_a_403(app: Probe) -> None:
     """A rejected websocket is a GET answered with 403."""
     with app.connect() as client:
@@ -226,6 +246,7 @@ def test_a_websocket_that_fails_is_an_error(app: Probe) -> None:
     line = app.access_line()
     assert (line["outcome"], line["error_type"]) == ("error", "ValueError")
     assert app.value(ACTIVE) == 0
+    assert app.value(f"{WEBSOCKET}_connections_total", websocket_close_code="1011") == 1
 
 
 class WebSocket:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from obs_middleware._speedups import SWITCH
 from tests.core.support import SHORT_NAMES, Output, WithoutPytest
+from tests.core.workers.working import Workers, workers
 
 
 @pytest.fixture(autouse=True)
@@ -27,3 +29,10 @@ def output(monkeypatch: pytest.MonkeyPatch) -> Iterator[Output]:
     logging.getLogger("obs.access").manager._clear_cache()  # type: ignore[attr-defined]
     yield own
     logging.getLogger("obs.access").manager._clear_cache()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def group(tmp_path: Path) -> Iterator[Workers]:
+    """Workers that are one service and share a folder of the test."""
+    with workers(tmp_path) as group:
+        yield group

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from obs_middleware.background import Worker
+from obs_middleware.queue import flush, later
 from tests.core.support import Output, eventually, observer, serve
 
 
@@ -94,3 +95,42 @@ def test_worker_that_got_no_thread_asks_again_the_next_time(monkeypatch: pytest.
     assert work.worker.is_asleep
     assert work.worker.wake()
     eventually(lambda: work.calls)
+
+
+def test_jobs_are_called_when_they_are_due_in_their_order_and_by_the_same_thread() -> None:
+    work, called = Work(), list[tuple[str, int]]()
+    for name, seconds in (("third", 0.15), ("first", 0.0), ("second", 0.08)):
+        assert work.worker.later(seconds, lambda name=name: called.append((name, threading.get_ident())))  # type: ignore[misc]
+    work.worker.later(0.01, lambda: 1 / 0)
+    began = time.monotonic()
+    eventually(lambda: len(called) == 3)
+    assert [name for name, _ in called] == ["first", "second", "third"]
+    assert time.monotonic() - began >= 0.14
+    assert {thread for _, thread in called} == {*work.calls}
+
+
+def test_jobs_are_called_while_the_worker_is_busy() -> None:
+    work, called = Work(), list[int]()
+    work.left = 1_000_000
+    work.worker.later(0.01, lambda: called.append(1))
+    eventually(lambda: called)
+    assert work.left
+    work.left = 0
+
+
+def test_jobs_are_called_while_others_flush_all_the_time() -> None:
+    called = list[int]()
+    later(0.05, lambda: called.append(1))
+    eventually(lambda: flush() or called)
+
+
+def test_a_job_may_ask_for_the_next_one() -> None:
+    work, called = Work(), list[int]()
+
+    def again() -> None:
+        called.append(1)
+        work.worker.later(0.01, again) if len(called) < 3 else None
+
+    work.worker.later(0.01, again)
+    eventually(lambda: len(called) == 3)
+    fallen_asleep(work)

@@ -50,6 +50,12 @@ class Owner:
     def forget(self, exchange: Exchange) -> None:
         raise NotImplementedError
 
+    def attend_to_details(self, on_finish: Any) -> Any:
+        raise NotImplementedError
+
+    def left_out(self) -> Any:
+        raise NotImplementedError
+
 
 def exchange(
     *recorders: Any, info: RequestInfo | None = None

@@ -129,3 +129,16 @@ class Own(TextMapPropagator):
 propagate.set_global_textmap(Own())
 serve()"""
     assert python(code).split() == ["asked"]
+
+
+def test_exporters_are_imported_when_they_are_asked_for() -> None:
+    code = """
+import sys
+from obs_middleware import Observer
+observer = Observer(log_setup=False)
+modules = [f"obs_middleware.export.{name}" for name in ("pushgateway", "textfile", "json_file", "otlp_metrics")]
+print(*(name in sys.modules for name in modules))
+import obs_middleware.export as export
+print(*(hasattr(export, name) for name in (*export.__all__, "Graphite")))
+"""
+    assert python(code).split() == ["False"] * 4 + ["True"] * 6 + ["False"]

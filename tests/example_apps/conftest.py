@@ -10,6 +10,10 @@ import pytest
 
 from example_apps.demo import processes, services
 from example_apps.demo.processes import Running
+from tests import installed, programs
+from tests.running import serve
+
+NOBODY = {"ZEROSTATE_URL": "http://127.0.0.1:1", "UTILITYFOG_URL": "http://127.0.0.1:1"}
 
 
 @pytest.fixture
@@ -18,9 +22,26 @@ def port_base() -> int:
 
 
 @pytest.fixture(scope="session")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Running]]:
-    """Run the four services; none is told of the others."""
-    lone = [replace(service, calls="") for service in services.SERVICES]
+def pushgateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a Pushgateway; its URL, or none where there is no such program."""
+    program = programs.find("prometheus-pushgateway")
+    if program is None:
+        yield ""
+        return
+    command = [program, "--web.listen-address=127.0.0.1:{port}"]
+    folder = tmp_path_factory.mktemp("pushgateway")
+    with serve(command, folder=folder, env=installed.clean(), ready="/-/ready") as server:
+        yield f"http://127.0.0.1:{server.port}"
+
+
+@pytest.fixture(scope="session")
+def alone(tmp_path_factory: pytest.TempPathFactory, pushgateway: str) -> Iterator[dict[str, Running]]:
+    """Run the four services; none is told of the others. Two are told of one that does not answer."""
+    told = {**NOBODY, "UTILITYFOG_EXPORTS": ".", "AUDOTICS_PUSHGATEWAY": pushgateway}
+    lone = [
+        replace(service, calls="", environment={**service.environment, **told})
+        for service in services.SERVICES
+    ]
     ports = services.ports(free_port_base())
     with processes.running(ports, tmp_path_factory.mktemp("services"), lone) as running:
         yield running

@@ -26,6 +26,7 @@ from obs_middleware.headers import header_values
 from obs_middleware.logs import JsonFormatter
 from obs_middleware.logs.access_line import AccessLine
 from obs_middleware.metrics.http import HttpMetrics
+from obs_middleware.metrics.plan import Plan
 from obs_middleware.queue import RecordQueue, flush
 from obs_middleware.redaction import Redactor
 from obs_middleware.scope import request_info as scope_request_info
@@ -115,11 +116,13 @@ def handed_over(take: Any, records: list[RequestRecord]) -> list[Any]:
 
 
 @needs_compiled
-@given(st.lists(_records(), max_size=8))
-def test_records_are_measured_as_python_does(records: list[RequestRecord]) -> None:
+@given(st.lists(_records(), max_size=8), st.booleans())
+def test_records_are_measured_as_python_does(records: list[RequestRecord], has_native: bool) -> None:
+    settings = Settings(metrics_buckets=(0.005, 0.075, 10.0), native_histograms=has_native)
+
     def counted() -> Any:
         registry = CollectorRegistry()
-        metrics = HttpMetrics(registry, buckets=(0.005, 0.075, 10.0), max_series=4)
+        metrics = HttpMetrics(registry, Plan(settings), max_series=4)
         for record in records:
             if type(record.active_key) is str:
                 metrics.begin(record.active_key)
@@ -131,6 +134,21 @@ def test_records_are_measured_as_python_does(records: list[RequestRecord]) -> No
 
     compiled, python = both(counted)
     assert compiled == python
+
+
+@needs_compiled
+def test_native_histograms_are_counted_without_python() -> None:
+    metrics = HttpMetrics(CollectorRegistry(), Plan(Settings(native_histograms=True)), max_series=4)
+    record = _record()
+    metrics.record(iter([record]))  # Python adds the row
+    called = []
+    sys.setprofile(lambda frame, event, function: called.append(getattr(function, "__name__", "")))
+    try:
+        metrics.record(iter([record]))
+    finally:
+        sys.setprofile(None)
+    assert "bisect_left" not in called
+    assert sum(metrics.instruments.table.counts) == 2 * 3  # without a first byte
 
 
 @needs_compiled

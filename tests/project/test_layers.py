@@ -23,29 +23,38 @@ FLOORS = (
         "deadline",
         "environ",
         "errors",
+        "details",
         "exchange",
+        "exclusion",
         "flush_lock",
         "headers",
         "late_status",
+        "losses",
         "other_ids",
         "process",
+        "protobuf",
         "queue",
         "record",
         "redaction",
         "reply",
         "request",
         "request_id",
+        "resource",
         "scope",
         "settings",
+        "statements",
+        "tenancy",
+        "views",
+        "wrapping",
     },
-    {"lifecycle", "ops"},
-    {"health", "logs", "metrics", "tracing"},
+    {"lifecycle", "ops", "workers"},
+    {"events", "export", "health", "logs", "metrics", "tracing"},
     {"gateway"},
     {"observer"},
     {"__init__"},
 )
 # Rooms that stand alone: each imports the floors below it, and no other room.
-ROOMS = ("health", "logs", "metrics", "ops", "tracing")
+ROOMS = ("events", "export", "health", "logs", "metrics", "ops", "tracing")
 ADAPTERS_MAY_IMPORT = {"obs_middleware", "obs_middleware.gateway"}
 FOR_TYPES_ALONE = {"typing_extensions"}
 CORE_MAY_USE = {"msgspec", "opentelemetry", "prometheus_client", "pythonjsonlogger"}

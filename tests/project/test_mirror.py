@@ -22,6 +22,7 @@ NAMED_OTHERWISE = {
     "adapters/test_asgi_stack.py": "obs_asgi/middleware.py",  # its place around Starlette's stack
     "adapters/test_asgi_mounts.py": "obs_asgi/middleware.py",  # around one mount alone
     "adapters/test_asgi_same_behaviour.py": "obs_asgi/middleware.py",  # odd apps, bare and observed
+    "adapters/test_exporters.py": "export/exporters.py",  # when an adapter says that an app serves
     "adapters/test_two_of_us.py": "around.py",  # two adapters around one request
     "adapters/test_django_odd.py": "obs_django/middleware.py",  # odd requests, shared responses, copies
     "adapters/test_flask_apps_in_apps.py": "obs_flask/extension.py",  # Flask below bridges and dispatchers
@@ -33,6 +34,8 @@ NAMED_OTHERWISE = {
 TESTED_ELSEWHERE = {
     "_speedups.py": "native/test_layout.py",  # which functions are off, where C is built
     "callers.py": "adapters/test_wsgi_answers.py",  # who stands around shows in who answers
+    "export/collected.py": "core/export/test_exporters.py",  # a value; its texts are seen in the files
+    "export/otlp_points.py": "core/export/test_otlp_metrics.py",
     "logs/file_descriptor.py": "core/logs/test_outputs.py",  # whole lines on pipes
     "logs/found.py": "core/logs/test_setup.py",  # what is found shows in what is set up
     "logs/sentry.py": "core/logs/test_neighbours.py",
@@ -42,14 +45,29 @@ TESTED_ELSEWHERE = {
     "logs/fields.py": "core/logs/test_access_line.py",  # so are the fields
     "logs/formatters/redacted_record.py": "core/logs/formatters/test_json_options.py",
     "metrics/exposition/client_readers.py": "core/metrics/exposition/test_client_classes.py",
-    "metrics/semconv.py": "core/metrics/test_http.py",  # names alone
+    "losses.py": "core/metrics/test_self_telemetry.py",  # what is lost shows on the page
+    "metrics/cumulative.py": "core/metrics/test_runtime.py",  # a shape of histograms that pauses and lags have
+    "metrics/gc_pauses.py": "core/metrics/test_runtime.py",
+    "metrics/thread_pools.py": "core/metrics/test_runtime.py",
+    "metrics/instrument.py": "core/metrics/test_plan.py",  # a value, read by the page
+    "metrics/semconv.py": "core/metrics/test_plan.py",  # names alone
+    "metrics/exposition/cell_families.py": "core/metrics/test_sharing.py",  # seen on a page of several workers
+    "metrics/exposition/shared.py": "core/metrics/test_sharing.py",
+    "metrics/published.py": "core/metrics/test_sharing.py",
+    "metrics/table_storage.py": "core/metrics/test_sharing.py",
+    "metrics/values.py": "core/metrics/test_sharing.py",
+    "protobuf.py": "core/tracing/otlp/test_encoder.py",  # compared with the SDK's bytes
     "redaction/bounds.py": "core/redaction/test_pairs.py",  # where a value ends is seen in what is left of a text
     "redaction/columns.py": "core/redaction/test_pairs.py",
     "redaction/judge.py": "core/redaction/test_pairs.py",
     "reply.py": "core/ops/test_endpoints.py",  # a value without behaviour
     "request.py": "core/test_scope.py",  # a value; scope.py and environ.py make it
+    "workers/archive.py": "core/workers/test_service.py",  # what is left of members that have died
+    "workers/calls.py": "core/workers/test_service.py",
+    "workers/locks.py": "core/workers/test_directory.py",
+    "workers/reader.py": "core/workers/test_cells.py",
+    "resource.py": "core/tracing/test_provider.py",
     "tracing/attributes.py": "core/tracing/test_server_span.py",
-    "tracing/otlp/protobuf.py": "core/tracing/otlp/test_encoder.py",  # compared with the SDK's bytes
     "tracing/propagators.py": "core/tracing/test_propagation.py",
     "tracing/recording_tracer.py": "core/tracing/test_recording_span.py",
 }

@@ -153,8 +153,10 @@ def test_request_of_which_nothing_can_be_learned_reaches_the_app(tiny: Tiny) -> 
 def test_page_names_all_that_the_gateway_module_offers() -> None:
     page = PAGE.read_text()
     of_the_core = {
+        "attend_to_details",
         "capture_response_headers",
         "forget",
+        "left_out",
         "perf_counter",
         "redacted_path",
         "time_ns",

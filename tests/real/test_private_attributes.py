@@ -117,6 +117,26 @@ def _django_stream() -> Any:
     return StreamingHttpResponse(iter([b"x"]))
 
 
+def _loop() -> Any:
+    import asyncio
+
+    loop = asyncio.new_event_loop()
+    loop.close()
+    return loop
+
+
+def _executor() -> Any:
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(1)
+
+
+def _semaphore() -> Any:
+    from threading import Semaphore
+
+    return Semaphore()
+
+
 def _gunicorn_handler() -> Any:
     from gunicorn.config import Config
     from gunicorn.glogging import Logger
@@ -124,6 +144,7 @@ def _gunicorn_handler() -> Any:
     return Logger(Config()).error_log.handlers[0]
 
 
+_NO_POOL = "asyncio's own thread pool is not on the page"
 _READERS = "prometheus-client writes this metric itself, fifteen times slower"
 # Names that Python itself documents.
 _DOCUMENTED = {"_getframe", "_replace", "_value_"}
@@ -139,6 +160,12 @@ TABLE = (
     Row("prometheus-client", "_lock", _READERS, _client_metric("Counter")),
     Row("prometheus-client", "_samples", _READERS, _client_child("Counter")),
     Row("prometheus-client", "_child_samples", _READERS, _client_child("Counter")),
+    Row(
+        "prometheus-client",
+        "_metric_init",
+        "metrics that are made before us are of one process",
+        _client_child("Counter"),
+    ),
     Row("prometheus-client", "_multi_samples", _READERS, _client_metric("Counter")),
     Row("prometheus-client", "_value", _READERS, _client_child("Counter")),
     Row("prometheus-client", "_created", _READERS, _client_child("Counter")),
@@ -197,6 +224,12 @@ TABLE = (
         "a console handler that a server has set up counts as one of the user's",
         logging.Formatter,
     ),
+    Row("asyncio", "_default_executor", _NO_POOL, _loop),
+    Row("concurrent.futures", "_threads", _NO_POOL, _executor),
+    Row("concurrent.futures", "_max_workers", _NO_POOL, _executor),
+    Row("concurrent.futures", "_work_queue", _NO_POOL, _executor),
+    Row("concurrent.futures", "_idle_semaphore", _NO_POOL, _executor),
+    Row("threading", "_value", _NO_POOL, _semaphore),
     Row("gunicorn", "_gunicorn", "gunicorn's own lines stay as they are", _gunicorn_handler),
 )
 

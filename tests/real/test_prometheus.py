@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 
-from tests import installed, programs, running
+from tests import installed, running, scrapers
 from tests.installed import ROOT
 from tests.running import Server
+from tests.scrapers import PROMETHEUS, PROMTOOL, Target, ask, eventually
 
-PROMETHEUS, PROMTOOL = programs.find("prometheus"), programs.find("promtool")
 pytestmark = pytest.mark.skipif(
     PROMETHEUS is None or PROMTOOL is None,
     reason="no prometheus and promtool here (scripts/fetch-debian-testing, or apt-get install prometheus): "
@@ -24,14 +22,6 @@ pytestmark = pytest.mark.skipif(
 )
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 DURATION = "http_server_request_duration_seconds"
-CONFIG = """
-global:
-  scrape_interval: 250ms
-  scrape_timeout: 250ms
-scrape_configs:
-  - job_name: shop
-    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -49,33 +39,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def prometheus(app: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Prometheus, set to scrape the app four times a second."""
-    folder = tmp_path_factory.mktemp("prometheus")
-    (folder / "prometheus.yml").write_text(CONFIG.format(port=app.port))
-    command = [
-        PROMETHEUS,
-        "--config.file=prometheus.yml",
-        f"--storage.tsdb.path={folder / 'data'}",
-        "--web.listen-address=127.0.0.1:{port}",
-        "--enable-feature=exemplar-storage",
-        "--log.level=warn",
-    ]
-    with running.serve(command, folder=folder, env=installed.clean(), ready="/-/ready") as server:
+    with scrapers.prometheus([Target("shop", app.port)], tmp_path_factory.mktemp("prometheus")) as server:
         yield server
-
-
-def ask(prometheus: Server, path: str, **query: Any) -> Any:
-    answer = json.loads(prometheus.get(f"/api/v1/{path}?{urlencode(query)}").body)
-    assert answer["status"] == "success", answer
-    return answer["data"]
-
-
-def eventually(ask_once: Callable[[], Any]) -> Any:
-    """Ask until there is an answer: the first scrape takes its time."""
-    deadline = time.monotonic() + 15
-    while not (found := ask_once()):
-        assert time.monotonic() < deadline, "Prometheus has found nothing"
-        time.sleep(0.1)
-    return found
 
 
 def test_the_target_is_up_and_no_scrape_fails(prometheus: Server) -> None:

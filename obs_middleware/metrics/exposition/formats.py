@@ -17,8 +17,13 @@ _PART = 20  # samples that are encoded at a time: less than a slice
 _SUFFIXES = ("_created", "_gsum", "_gcount")  # of samples that Prometheus text puts behind the family
 
 
+_PROTOBUF = "application/vnd.google.protobuf"
+_MESSAGE = "io.prometheus.client.MetricFamily"
+_TEXTS = ("text/plain", "application/openmetrics-text", "text/*", "application/*", "*/*")
+
+
 class Format(msgspec.Struct, frozen=True):
-    """One format of the page.
+    """One format of the page as text.
 
     Attributes:
         has_bare_names: names that need no quotes stand there as they are, whatever the scheme of escaping.
@@ -54,8 +59,53 @@ TEXT = Format(generate_latest, is_openmetrics=False)
 OPENMETRICS = Format(generate_openmetrics, is_openmetrics=True)
 
 
-def choose(accept: str) -> tuple[Format, str]:
+class Protobuf(msgspec.Struct, frozen=True):
+    """The page as messages of protobuf.
+
+    Attributes:
+        has_any_names: names may hold any characters.
+    """
+
+    has_any_names: bool
+
+
+def choose(accept: str) -> tuple[Format | Protobuf, str]:
     """Return the format that an Accept header asks for, and its content type."""
+    found = _protobuf(accept) if _PROTOBUF in accept.lower() else None
+    return _text(accept) if found is None else found
+
+
+def _protobuf(accept: str) -> tuple[Protobuf, str] | None:
+    """Return protobuf, unless a format of text is wanted more, or as much and before it (RFC 9110, section 12.5.1)."""
+    found, weight = None, 0.0
+    for kind, asked in map(_media_range, accept.split(",")):
+        is_protobuf = kind == _PROTOBUF and (asked.get("proto"), asked.get("encoding")) == (
+            _MESSAGE,
+            "delimited",
+        )
+        if (is_protobuf or kind in _TEXTS) and _weight(asked) > weight:
+            found, weight = asked if is_protobuf else None, _weight(asked)
+    if found is None:
+        return None
+    escaping = "allow-utf-8" if found.get("escaping") == "allow-utf-8" else "underscores"
+    content_type = f"{_PROTOBUF}; proto={_MESSAGE}; encoding=delimited; escaping={escaping}"
+    return Protobuf(escaping == "allow-utf-8"), content_type
+
+
+def _media_range(part: str) -> tuple[str, dict[str, str]]:
+    kind, *parameters = part.split(";")
+    pairs = (parameter.partition("=") for parameter in parameters)
+    return kind.strip().lower(), {name.strip().lower(): value.strip(' \t"') for name, _, value in pairs}
+
+
+def _weight(parameters: dict[str, str]) -> float:
+    try:
+        return float(parameters.get("q", 1))
+    except ValueError:
+        return 1.0
+
+
+def _text(accept: str) -> tuple[Format, str]:
     try:
         encode, content_type = choose_encoder(accept)
     except Exception:  # a version that is no number

@@ -1,19 +1,21 @@
-"""The metrics page: Prometheus text or OpenMetrics on one URL, as the scraper accepts, made beside other work."""
+"""The metrics page: Prometheus text, OpenMetrics or protobuf on one URL, as is accepted, made beside other work."""
 
 from __future__ import annotations
 
 import threading
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import Metric
 
 from obs_middleware.errors import Report
-from obs_middleware.metrics.exposition.formats import Format, choose
-from obs_middleware.metrics.exposition.registry import blocks
+from obs_middleware.metrics.exposition.formats import TEXT, Format, Protobuf, choose
 from obs_middleware.metrics.exposition.single_flight import SingleFlight
+from obs_middleware.metrics.snapshot import Snapshot
 
 _GZIP_LEVEL = 1  # higher levels take several times as long for a page that is hardly smaller
 _GZIP_WINDOW = 31  # zlib's word for gzip
@@ -23,6 +25,8 @@ _PAUSE_SECONDS = 0.001
 _BUSY_SHARE = 0.25  # of a pause: other threads that have computed for as long are busy
 _BUSY_PAUSE_SECONDS = 0.006
 _PAUSING_SECONDS = 4.0  # then no more pauses: a scraper does not wait for ever
+
+_Part = TypeVar("_Part", str, bytes)
 
 
 class MetricsPage:
@@ -41,7 +45,8 @@ class MetricsPage:
         """Return the page and its headers.
 
         Args:
-            accept: the Accept header; `application/openmetrics-text` gives OpenMetrics, with exemplars.
+            accept: the Accept header; `application/openmetrics-text` gives OpenMetrics, with exemplars, and protobuf
+                has native histograms beside.
             accept_encoding: the Accept-Encoding header.
         """
         page_format, content_type = choose(accept)
@@ -52,15 +57,28 @@ class MetricsPage:
         page = self._pages.get((content_type, is_zipped), lambda: self._make(page_format, is_zipped))
         return page, headers
 
-    def _make(self, page_format: Format, is_zipped: bool) -> bytes:
-        slices = _slices(blocks(self._registry, page_format, self._report))
+    def _make(self, page_format: Format | Protobuf, is_zipped: bool) -> bytes:
+        snapshot = Snapshot.of(self._registry, self._report)
+        if isinstance(page_format, Protobuf):
+            slices = _slices(snapshot.messages(page_format), b"".join)
+        else:
+            slices = _slices(snapshot.blocks(page_format), _encoded)
         page = BytesIO()  # grows in its place and hands out what it holds: megabytes are not copied
         page.writelines(_zipped(slices) if is_zipped else slices)
         return page.getvalue()
 
 
-def _slices(texts: Iterable[str]) -> Iterator[bytes]:
-    """Join text to slices that take a slice of time, and pause after each, so that other threads run meanwhile.
+def text_of(families: Iterable[Metric]) -> bytes:
+    """Return families as Prometheus text, made beside other work as the page is."""
+    return b"".join(_slices((part for family in families for part in TEXT.parts(family)), _encoded))
+
+
+def _encoded(texts: Iterable[str]) -> bytes:
+    return "".join(texts).encode()
+
+
+def _slices(parts: Iterable[_Part], join: Callable[[list[_Part]], bytes]) -> Iterator[bytes]:
+    """Join parts to slices that take a slice of time, and pause after each, so that other threads run meanwhile.
 
     A thread that computes keeps the others waiting for sys.getswitchinterval() each time they want to go on.
     Nobody waits for the main thread of a server that has no other.
@@ -68,16 +86,16 @@ def _slices(texts: Iterable[str]) -> Iterator[bytes]:
     clock = time.perf_counter
     is_alone = threading.get_ident() == threading.main_thread().ident
     last_pause = 0.0 if is_alone else clock() + _PAUSING_SECONDS
-    texts_of_slice: list[str] = []
+    parts_of_slice: list[_Part] = []
     end = clock() + _SLICE_SECONDS
-    for text in texts:
-        texts_of_slice.append(text)
+    for part in parts:
+        parts_of_slice.append(part)
         if clock() >= end:
-            yield "".join(texts_of_slice).encode()
-            texts_of_slice.clear()
+            yield join(parts_of_slice)
+            parts_of_slice.clear()
             _pause(last_pause - clock())
             end = clock() + _SLICE_SECONDS
-    yield "".join(texts_of_slice).encode()
+    yield join(parts_of_slice)
 
 
 def _pause(seconds_left: float) -> None:

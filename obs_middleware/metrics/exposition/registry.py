@@ -9,14 +9,18 @@ through prometheus-client's own encoder: slow, and never wrong.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, values
 from prometheus_client.metrics_core import Metric
 
 from obs_middleware.errors import Report
+from obs_middleware.metrics.collection import AppMetrics
 from obs_middleware.metrics.exposition import client_classes
 from obs_middleware.metrics.exposition.formats import EOF, Format
+
+if TYPE_CHECKING:
+    from obs_middleware.metrics.exposition.protobuf import Names
 
 _IN_FILES = (Counter, Gauge, Histogram, Summary)  # where there are many processes
 
@@ -39,7 +43,7 @@ def blocks(registry: Any, page_format: Format, report: Report | None = None) -> 
     Args:
         report: is told of a collector that has raised; without it, the exception is raised.
     """
-    collectors = _collectors(registry)
+    collectors = collectors_of(registry)
     if collectors is None:
         for family in registry.collect():
             yield from page_format.parts(family)
@@ -47,15 +51,54 @@ def blocks(registry: Any, page_format: Format, report: Report | None = None) -> 
         for collector in collectors:
             try:
                 yield from _blocks(collector, page_format)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 if report is None:
                     raise
-                report("collector", error)
+                report("collector", failure(error))
     if page_format.is_openmetrics:
         yield EOF
 
 
-def _collectors(registry: Any) -> list[Any] | None:
+def messages(registry: Any, names: Names, report: Report | None = None) -> Iterator[bytes]:
+    """Yield the page as messages of protobuf.
+
+    Args:
+        report: as for `blocks`.
+    """
+    for collector in collectors_of(registry) or [registry]:
+        try:
+            yield from _messages(collector, names)
+        except (Exception, SystemExit) as error:
+            if report is None:
+                raise
+            report("collector", failure(error))
+
+
+def families(registry: Any, report: Report | None = None) -> Iterator[Metric]:
+    """Yield the same as prometheus-client's families.
+
+    Args:
+        report: as for `blocks`.
+    """
+    collectors = collectors_of(registry)
+    if collectors is None:
+        yield from registry.collect()
+        return
+    for collector in collectors:
+        try:
+            yield from collector.collect()
+        except (Exception, SystemExit) as error:
+            if report is None:
+                raise
+            report("collector", failure(error))
+
+
+def failure(error: Exception | SystemExit) -> Exception:
+    """Return what is reported of a collector that has raised; no server ends because a page was asked for."""
+    return error if isinstance(error, Exception) else RuntimeError(f"a collector has left by {error!r}")
+
+
+def collectors_of(registry: Any) -> list[Any] | None:
     """Return the collectors of a registry in its order; None when it has to be asked itself."""
     kind = type(registry)
     if getattr(kind, "collect", None) is not CollectorRegistry.collect or "collect" in vars(registry):
@@ -66,7 +109,7 @@ def _collectors(registry: Any) -> list[Any] | None:
         target = registry.get_target_info()
     except Exception:  # another release
         return None
-    collectors = _each_once(collectors)
+    collectors = sorted(_each_once(collectors), key=_is_not_first)
     return [CollectorRegistry(target_info=target), *collectors] if target else collectors
 
 
@@ -74,6 +117,11 @@ def _each_once(collectors: list[Any]) -> list[Any]:
     """Leave out what prometheus-client's MultiProcessCollector shows of all processes."""
     has_files = values.ValueClass is not values.MutexValue and any(map(_is_multi_process, collectors))
     return [one for one in collectors if not isinstance(one, _IN_FILES)] if has_files else collectors
+
+
+def _is_not_first(collector: Any) -> bool:
+    """Tell whether a collector comes in its turn, and not before those whose numbers its hooks refresh."""
+    return not isinstance(collector, AppMetrics)
 
 
 def _is_multi_process(collector: Any) -> bool:
@@ -93,3 +141,13 @@ def _is_ours(collector: Any) -> bool:
 def _foreign(collector: Any, page_format: Format) -> Iterator[str]:
     for family in collector.collect():
         yield from page_format.parts(family)
+
+
+def _messages(collector: Any, names: Names) -> Iterator[bytes]:
+    from obs_middleware.metrics.exposition.protobuf import messages
+
+    if hasattr(collector, "messages") and _is_ours(collector):
+        yield from collector.messages(names)
+    else:
+        for family in collector.collect():
+            yield from messages(family, names)

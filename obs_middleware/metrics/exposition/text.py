@@ -45,7 +45,7 @@ class HistogramText:
     def __init__(
         self, name: str, documentation: str, label_names: Sequence[str], bounds: Iterable[float]
     ) -> None:
-        self._heads = _heads(name, documentation, "histogram")
+        self._heads = heads(name, documentation, "histogram")
         self.labels = Labels(label_names)
         lines = [*bucket_lines((*bounds, float("inf"))), ("_count", ""), ("_sum", "")]
         self._template = template(name, lines, has_before=bool(label_names))
@@ -80,7 +80,7 @@ class SeriesText:
     """A counter or a gauge of ours; a counter's name comes without `_total`."""
 
     def __init__(self, name: str, documentation: str, kind: str, label_names: Sequence[str]) -> None:
-        self._heads = _heads(name, documentation, kind)
+        self._heads = heads(name, documentation, kind)
         self.labels = Labels(label_names)
         lines = [("_total" if kind == "counter" else "", "")]
         self._template = template(name, lines, has_before=bool(label_names))
@@ -94,7 +94,25 @@ class SeriesText:
         return (self._template % number(value)).replace(BEFORE, labels)
 
 
-def _heads(name: str, documentation: str, kind: str) -> tuple[str, str]:
+class SummaryText:
+    """A summary of ours, without quantiles."""
+
+    def __init__(self, name: str, documentation: str, label_names: Sequence[str]) -> None:
+        self._heads = heads(name, documentation, "summary")
+        self.labels = Labels(label_names)
+        self._template = template(name, [("_count", ""), ("_sum", "")], has_before=bool(label_names))
+
+    def head(self, is_openmetrics: bool) -> str:
+        """Return the lines before the first series."""
+        return self._heads[is_openmetrics]
+
+    def child(self, labels: str, count: float, total: float) -> str:
+        """Return the lines of one series."""
+        return (self._template % (number(count), number(total))).replace(BEFORE, labels)
+
+
+def heads(name: str, documentation: str, kind: str) -> tuple[str, str]:
+    """Return the lines before the first series of a family, in Prometheus' text and in OpenMetrics."""
     family = Metric(name, documentation, kind)
     return TEXT.text(family), OPENMETRICS.text(family)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
-from obs_middleware.tracing.otlp.protobuf import (
+from obs_middleware.protobuf import (
     around,
     field_of,
     fields_of,

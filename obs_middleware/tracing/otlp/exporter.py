@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from obs_middleware import process
+from obs_middleware.losses import lose
 from obs_middleware.tracing.otlp import encoder
 from obs_middleware.tracing.otlp.connection import FAILURES, Connection, compressed
 
@@ -113,6 +114,7 @@ class OtlpExporter(SpanExporter):
     def _report(self, problem: str, count: int) -> None:
         """Count what is lost, and log one line at most in a minute."""
         self._lost += count
+        lose("spans", count)
         now = time.monotonic()
         if now >= self._quiet_until:
             _logger.error("spans lost on their way to %s: %d; %s", self._target, self._lost, problem)

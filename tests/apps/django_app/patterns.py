@@ -28,6 +28,8 @@ def patterns(views: Any) -> list[Any]:
         path("outgoing", views.outgoing),
         path("query", views.query),
         path("own-id", views.own_id),
+        path("left-out", views.left_out),
+        path("labelled", views.labelled),
         path("session", views.session),
         path("echo", views.echo),
     ]

@@ -8,6 +8,7 @@ import json
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
+from obs_middleware import add_labels, leave_out
 from tests.apps import probe, starlette_app
 from tests.apps.django_app import views_sync
 from tests.apps.django_app.views_sync import text
@@ -84,6 +85,16 @@ async def query(request: HttpRequest) -> HttpResponse:
 
 async def own_id(request: HttpRequest) -> HttpResponse:
     return views_sync.own_id(request)
+
+
+@leave_out
+async def left_out(request: HttpRequest) -> HttpResponse:
+    return text("seen")
+
+
+@add_labels(team="checkout")
+async def labelled(request: HttpRequest) -> HttpResponse:
+    return text("seen")
 
 
 async def session(request: HttpRequest) -> HttpResponse:

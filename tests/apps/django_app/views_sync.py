@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
-from obs_middleware import outgoing_headers
+from obs_middleware import add_labels, leave_out, outgoing_headers
 from tests.apps import probe, wsgi_raw
 
 
@@ -85,6 +85,16 @@ def own_id(request: HttpRequest) -> HttpResponse:
     response.headers["X-Request-ID"] = probe.OWN_ID
     response.headers["x-correlation-id"] = probe.OWN_ID
     return response
+
+
+@leave_out
+def left_out(request: HttpRequest) -> HttpResponse:
+    return text("seen")
+
+
+@add_labels(team="checkout")
+def labelled(request: HttpRequest) -> HttpResponse:
+    return text("seen")
 
 
 def session(request: HttpRequest) -> HttpResponse:

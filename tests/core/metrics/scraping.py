@@ -32,9 +32,19 @@ def page(own: Observer, accept: str = "", accept_encoding: str = "") -> str:
     return reply.body.decode()
 
 
+# What changes from one collection to the next by itself.
+RESTLESS = ("telemetry_collection_", "telemetry_metrics_count", "telemetry_series", "cpython_", "asyncio_")
+
+
+def without_telemetry(text: str) -> str:
+    """Return a page without what it says of its own making."""
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if not any(name in line for name in RESTLESS))
+
+
 def counts(own: Observer, name: str = DURATION) -> dict[tuple[str, ...], float]:
     return {
-        tuple(sample.labels[label] for label in LABELS): sample.value
+        tuple(sample.labels.get(label, "") for label in LABELS): sample.value
         for family in own.registry.collect()
         for sample in family.samples
         if sample.name == f"{name}_count"
@@ -44,3 +54,8 @@ def counts(own: Observer, name: str = DURATION) -> dict[tuple[str, ...], float]:
 def active(own: Observer, method: str = "GET", scheme: str = "http") -> float | None:
     labels = {"http_request_method": method, "url_scheme": scheme}
     return own.registry.get_sample_value("http_server_active_requests", labels)
+
+
+def value(own: Observer, name: str, **labels: str) -> float | None:
+    """Return one sample's value."""
+    return own.registry.get_sample_value(name, labels)

@@ -29,28 +29,14 @@ def test_every_exchange_is_one_measurement_of_each_histogram() -> None:
     exchange.first_byte()
     exchange.finish()
     labels = dict(zip(LABELS, ("GET", "/items/{i}", "200", ""), strict=True))
+    by_route = {name: labels[name] for name in LABELS[:2]}
     for name, value in zip(
         HISTOGRAMS, (exchange.duration, exchange.time_to_first_byte, 10, 2000), strict=True
     ):
-        assert own.registry.get_sample_value(f"{name}_count", labels) == 1
-        assert own.registry.get_sample_value(f"{name}_sum", labels) == value
-    for bound in (
-        "0.005",
-        "0.01",
-        "0.025",
-        "0.05",
-        "0.075",
-        "0.1",
-        "0.25",
-        "0.5",
-        "0.75",
-        "1.0",
-        "2.5",
-        "5.0",
-        "7.5",
-        "10.0",
-        "+Inf",
-    ):
+        shown = labels if name == DURATION else by_route
+        assert own.registry.get_sample_value(f"{name}_count", shown) == 1
+        assert own.registry.get_sample_value(f"{name}_sum", shown) == value
+    for bound in ("0.005", "0.025", "0.1", "0.25", "0.5", "1.0", "2.5", "10.0", "+Inf"):
         assert own.registry.get_sample_value(f"{DURATION}_bucket", labels | {"le": bound}) is not None
 
 

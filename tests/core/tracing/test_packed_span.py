@@ -261,3 +261,29 @@ def test_exporter_is_shut_down(packing: Packing) -> None:
     packing.provider.shutdown()
     assert packing.exporter.calls == ["shutdown"]
     assert packing.processor.span_exporter.force_flush() is True
+
+
+class Refusing(SpanExporter):
+    """An exporter that fails, in one way or the other."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.failure = failure
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        if self.failure is not None:
+            raise self.failure
+        return SpanExportResult.FAILURE
+
+
+@pytest.mark.parametrize("failure", [None, OSError("no route")])
+def test_spans_that_another_exporter_does_not_take_are_counted(
+    failure: Exception | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: list[tuple[str, int]] = []
+    monkeypatch.setattr("obs_middleware.losses._listeners", [lambda *loss: lost.append(loss)])
+    provider = TracerProvider()
+    provider.add_span_processor(PackedBatchProcessor(Refusing(failure)))
+    for _ in range(2):
+        provider.get_tracer("shop").start_span("GET").end()
+    provider.force_flush()
+    assert lost == [("spans", 2)]

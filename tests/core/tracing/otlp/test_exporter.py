@@ -302,12 +302,15 @@ def test_nobody_there_is_told_once_in_a_minute(
 
 
 def test_what_the_collector_does_not_take_is_told(
-    make: Make, collector: Collector, caplog: pytest.LogCaptureFixture
+    make: Make, collector: Collector, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     partial = ExportTracePartialSuccess(rejected_spans=1, error_message="no room")
     body = ExportTraceServiceResponse(partial_success=partial).SerializeToString()
     collector.replies.append(Reply(body=body))
+    lost: list[tuple[str, int]] = []
+    monkeypatch.setattr("obs_middleware.losses._listeners", [lambda *loss: lost.append(loss)])
     assert make().export([SPAN, SPAN]) is OK
+    assert lost == [("spans", 1)]
     (line,) = lines(caplog)
     assert line.endswith(": 1; the collector says: no room")
 

@@ -1,0 +1,90 @@
+"""What an exporter is, and what it gets: all metrics of one moment."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+from prometheus_client.metrics_core import Metric
+
+if TYPE_CHECKING:
+    from obs_middleware.settings import Settings
+
+
+class Exporter(Protocol):
+    """Whatever brings metrics somewhere; a class of the user's own may do.
+
+    Attributes:
+        name: in `obs_export_failures_total` and in log lines.
+        interval_seconds: between two exports.
+    """
+
+    name: str
+    interval_seconds: float
+
+    def export(self, collected: Collected) -> object:
+        """Bring the metrics there, sync or async; raise where that fails, and it is tried again."""
+        ...
+
+
+class Source(Protocol):
+    """Where metrics come from: `observer.metrics`."""
+
+    def families(self) -> list[Metric]:
+        """Return all metrics of now."""
+        ...
+
+    def text_of(self, families: Iterable[Metric]) -> bytes:
+        """Return families as Prometheus text."""
+        ...
+
+    def plain(self, families: Iterable[Metric]) -> dict[str, dict[str, Any]]:
+        """Return families as plain values."""
+        ...
+
+
+class Collected(msgspec.Struct, frozen=True):
+    """All metrics of one moment.
+
+    Attributes:
+        families: as prometheus-client has them.
+        timestamp: seconds since 1970.
+        labels: whose metrics these are: `service`, `version`, `environment`, `instance`.
+        events_count: how many events were recorded.
+        is_running: False in the last export before the end.
+        job: the name of the batch job at whose end this is, if it is one.
+        settings: of the Observer.
+    """
+
+    families: list[Metric]
+    timestamp: float
+    labels: dict[str, str]
+    events_count: int
+    is_running: bool
+    job: str | None
+    settings: Settings
+    _source: Source
+
+    def snapshot(self) -> dict[str, dict[str, Any]]:
+        """Return the metrics as plain values, as `observer.metrics.snapshot()` does."""
+        return self._source.plain(self.families)
+
+    def text(self, *, labels: Mapping[str, str] | None = None, leave_out: tuple[str, ...] = ()) -> bytes:
+        """Return the metrics as Prometheus text without timestamps, which neither of its gateways takes.
+
+        Args:
+            labels: stand on each series that has no such label of its own.
+            leave_out: how the names of metrics begin that are not wanted.
+        """
+        kept = (family for family in self.families if not family.name.startswith(leave_out or ("\n",)))
+        return self._source.text_of(_relabelled(family, labels or {}) for family in kept)
+
+
+def _relabelled(family: Metric, labels: Mapping[str, str]) -> Metric:
+    changed = copy.copy(family)
+    changed.samples = [
+        sample._replace(labels={**labels, **sample.labels}, timestamp=None) for sample in family.samples
+    ]
+    return changed

@@ -1,0 +1,220 @@
+"""Exporters run periodically, each by itself: one that fails or hangs holds up no other, and nobody's request.
+
+The background thread says when. A thread of its own does each export, because a gateway may take its time.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from obs_middleware import process
+from obs_middleware.deadline import STOP_SECONDS, deadline
+from obs_middleware.errors import ConfigError
+from obs_middleware.export.collected import Collected
+from obs_middleware.export.job import Job
+from obs_middleware.export.schedule import Scheduled, Together
+from obs_middleware.queue import later
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+    from obs_middleware.export.collected import Exporter, Source
+    from obs_middleware.settings import Settings
+
+_JOB_TRIES = 3
+_FORK_SECONDS = 1.0  # that a fork waits at most
+_PUSH_SECONDS = 60.0  # that a push or a job waits for its exports at most
+_logger = logging.getLogger("obs")
+
+
+class Exporters:
+    """What a user has of exporters: `observer.exporters`.
+
+    Args:
+        source: where the metrics come from.
+        labels: returns whose metrics these are.
+        events_count: returns how many events were recorded.
+        count_failure: is called with the name of an exporter that has failed.
+        describe: returns an exception as a text without secrets.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        settings: Settings,
+        *,
+        labels: Callable[[], dict[str, str]],
+        events_count: Callable[[], int],
+        count_failure: Callable[[str], None],
+        describe: Callable[[BaseException], str],
+    ) -> None:
+        self._source = source
+        self._settings = settings
+        self._labels = labels
+        self._events_count = events_count
+        self._count_failure = count_failure
+        self._describe = describe
+        self._scheduled: list[Scheduled] = []
+        self._run: object | None = None  # from a start to its stop
+        _all.add(self)
+
+    @property
+    def is_started(self) -> bool:
+        """Tell whether exports run periodically."""
+        return self._run is not None
+
+    def add(self, *exporters: Exporter) -> None:
+        """Add exporters; they run from the start of the app on, at once if it has started.
+
+        Raises:
+            ConfigError: one is no exporter, or has no interval.
+        """
+        for exporter in exporters:
+            if not callable(getattr(exporter, "export", None)):
+                raise ConfigError(
+                    f"exporters.add wants exporters such as Textfile('/srv/textfiles/shop.prom'), got {exporter!r}"
+                )
+            seconds = getattr(exporter, "interval_seconds", None)
+            if not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
+                raise ConfigError(f"interval_seconds must be a positive number of seconds, got {seconds!r}")
+        added = [
+            Scheduled(exporter, count_failure=self._count_failure, describe=self._describe)
+            for exporter in exporters
+        ]
+        self._scheduled += added
+        if self._run is not None:
+            self._begin(added)
+
+    def start(self) -> None:
+        """Run periodically from now on; an app that is served starts them itself, a worker of Celery does not."""
+        if self._run is None:
+            self._run = object()
+            self._begin(self._scheduled)
+
+    def push(self) -> bool:
+        """Export now; tell whether all exporters have gone well."""
+        return self._export(self._scheduled, tries=1)
+
+    def job(self, name: str) -> Job:
+        """Export at the end of a block, a batch job, also when it fails; sync and async.
+
+        with observer.exporters.job("nightly"): ...
+
+        The export has the job's duration and when it last went well and last failed.
+        """
+        return Job(name, self._export_job)
+
+    def stop(self) -> Callable[[], None]:
+        """Begin the last export, if they run; return what waits for its end."""
+        if self._run is None:
+            return lambda: None
+        self._run = None
+        return self._begin_export(self._scheduled, self._collect(is_running=False), tries=1).wait
+
+    def _begin(self, scheduled: Iterable[Scheduled]) -> None:
+        deadline.hold_thread()
+        for one in scheduled:
+            later(0.0, partial(self._start_thread, one, self._run))
+
+    def _start_thread(self, one: Scheduled, run: object) -> None:
+        if run is not self._run:
+            return
+        try:
+            threading.Thread(
+                target=self._export_again, args=(one, run), name="obs-export", daemon=True
+            ).start()
+        except RuntimeError:  # no thread is to be had
+            later(one.exporter.interval_seconds, partial(self._start_thread, one, run))
+
+    def _export_again(self, one: Scheduled, run: object) -> None:
+        one.export(self._collect)
+        if run is self._run:
+            later(one.seconds_to_next(), partial(self._start_thread, one, run))
+
+    def _export_job(self, name: str, families: list[Metric]) -> None:
+        if not self._scheduled:
+            _logger.warning("job %s: nobody learns of it, because no exporter was added", name)
+        try:
+            self._export(self._scheduled, tries=_JOB_TRIES, job=name, families=families)
+        except Exception as error:
+            _logger.warning("job %s could not be exported: %s", name, self._describe(error))
+
+    def _export(
+        self,
+        scheduled: list[Scheduled],
+        *,
+        tries: int,
+        job: str | None = None,
+        families: Iterable[Metric] = (),
+    ) -> bool:
+        export = self._begin_export(scheduled, self._collect(job=job, families=families), tries=tries)
+        export.wait(_PUSH_SECONDS)
+        return export.has_gone_well
+
+    def _begin_export(self, scheduled: list[Scheduled], collected: Collected, *, tries: int) -> Together:
+        return Together([partial(one.export_often, lambda: collected, tries) for one in scheduled])
+
+    def _collect(
+        self, *, is_running: bool = True, job: str | None = None, families: Iterable[Metric] = ()
+    ) -> Collected:
+        with _collecting.lock:
+            found = self._source.families()
+        return Collected(
+            families=[*found, *families],
+            timestamp=time.time(),
+            labels=self._labels(),
+            events_count=self._events_count(),
+            is_running=is_running,
+            job=job,
+            settings=self._settings,
+            _source=self._source,
+        )
+
+    def _begin_anew(self) -> None:
+        """Leave a forked child stopped: it exports when it serves."""
+        self._run = None
+        for one in self._scheduled:
+            one.begin_anew()
+
+
+class _Collecting:
+    """Lets no process be forked while its metrics are read: the child would find their locks taken, and for ever."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self._forking = threading.local()
+
+    def hold(self) -> None:
+        self._forking.has_lock = self.lock.acquire(timeout=_FORK_SECONDS)
+
+    def release(self) -> None:
+        if self._forking.has_lock:
+            self.lock.release()
+
+    def begin_anew(self) -> None:
+        self.lock = threading.RLock()
+
+
+def _stop_all() -> None:
+    """Export once more before the process ends, unless that was tried in vain when the app was closed."""
+    for exporters in list(_all):
+        if exporters.is_started:
+            deadline.within(0.0 if deadline.was_missed else STOP_SECONDS, lambda one=exporters: one.stop()())  # type: ignore[misc]
+
+
+def _begin_all_anew() -> None:
+    _collecting.begin_anew()
+    for exporters in list(_all):
+        exporters._begin_anew()
+
+
+_all: weakref.WeakSet[Exporters] = weakref.WeakSet()
+_collecting = _Collecting()
+process.on_fork(before=_collecting.hold, in_parent=_collecting.release, in_child=_begin_all_anew)
+process.on_exit(_stop_all)

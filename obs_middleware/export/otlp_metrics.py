@@ -1,0 +1,96 @@
+"""OtlpMetrics: send the metrics to an OpenTelemetry collector, by OpenTelemetry's own exporter."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context
+
+from obs_middleware.errors import ConfigError
+from obs_middleware.resource import resource_of
+from obs_middleware.settings import otel
+
+if TYPE_CHECKING:
+    from obs_middleware.export.collected import Collected
+    from obs_middleware.settings import Settings
+
+_PATH = "/v1/metrics"
+_SUPPRESS = (
+    "suppress_instrumentation"  # so that nobody traces our own request: opentelemetry-instrumentation's key
+)
+
+
+class OtlpMetrics:
+    """Send the metrics by OTLP over HTTP, every now and then.
+
+    Args:
+        endpoint: base URL of the collector; unless given, that of the setting `otlp_endpoint`, or what OpenTelemetry's
+            variables say, such as `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`.
+        headers: sent with each request, beside those of `OTEL_EXPORTER_OTLP_HEADERS`.
+        interval_seconds: between two exports.
+        timeout_seconds: how long one may take.
+
+    Raises:
+        ConfigError: what it needs is not installed.
+    """
+
+    name = "otlp_metrics"
+
+    def __init__(
+        self,
+        endpoint: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        interval_seconds: float = 60.0,
+        timeout_seconds: float = 10.0,
+    ) -> None:
+        try:
+            self._make = import_module(
+                "opentelemetry.exporter.otlp.proto.http.metric_exporter"
+            ).OTLPMetricExporter
+        except ImportError as error:
+            raise ConfigError(
+                f"OtlpMetrics needs OpenTelemetry's exporter ({error}): pip install 'obs-middleware[otlp]'"
+            ) from None
+        self._endpoint = endpoint
+        self._headers = dict(headers) if headers else None
+        self.interval_seconds = interval_seconds
+        self._timeout_seconds = timeout_seconds
+        self._started = time.time()
+        self._exporter: Any = None
+
+    def export(self, collected: Collected) -> None:
+        """Send the metrics.
+
+        Raises:
+            OSError: the collector is not there, or does not take them.
+        """
+        from obs_middleware.export.otlp_points import metrics_data
+
+        if self._exporter is None:
+            self._exporter = self._make(
+                endpoint=self._url(collected.settings), headers=self._headers, timeout=self._timeout_seconds
+            )
+        resource = resource_of(collected.settings, collected.labels.get("environment", "production"))
+        data = metrics_data(collected.families, resource, started=self._started, now=collected.timestamp)
+        token = context.attach(context.set_value(_SUPPRESS, True))
+        try:
+            result = self._exporter.export(data)
+        finally:
+            context.detach(token)
+        if result.name != "SUCCESS":
+            raise OSError(
+                "the collector has not taken the metrics; the log of OpenTelemetry's exporter says why"
+            )
+
+    def _url(self, settings: Settings) -> str | None:
+        """Return the whole URL; None where OpenTelemetry's variables say it."""
+        endpoint = self._endpoint
+        if endpoint is None and settings.otlp_endpoint != otel.endpoint()[0]:
+            endpoint = (settings.otlp_endpoint or "").removesuffix("/v1/traces")
+        if not endpoint:
+            return None
+        return endpoint if endpoint.endswith(_PATH) else f"{endpoint.rstrip('/')}{_PATH}"

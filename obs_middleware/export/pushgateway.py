@@ -1,0 +1,99 @@
+"""Pushgateway: push the metrics to Prometheus' Pushgateway, by prometheus-client's own client of it.
+
+A push takes the place of the whole group, so that a series which is gone is gone there too. The push of a batch job
+adds to the group, so that a run that fails leaves standing when the job went well last.
+https://github.com/prometheus/pushgateway#api
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import (
+    basic_auth_handler,
+    default_handler,
+    push_to_gateway,
+    pushadd_to_gateway,
+)
+
+from obs_middleware.errors import ConfigError
+
+if TYPE_CHECKING:
+    from obs_middleware.export.collected import Collected
+
+_EXPLANATION = 300  # characters of an answer that says what is wrong
+
+
+class Pushgateway:
+    """Push the metrics, every now and then.
+
+    Args:
+        url: such as `http://localhost:9091`.
+        job: the label `job` of the group; unless given, the service, or the name of the batch job.
+        grouping: further labels of the group.
+        interval_seconds: between two pushes.
+        timeout_seconds: how long a push may take.
+        basic_auth: user and password.
+
+    Raises:
+        ConfigError: the URL is none.
+    """
+
+    name = "pushgateway"
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        job: str | None = None,
+        grouping: Mapping[str, str] | None = None,
+        interval_seconds: float = 15.0,
+        timeout_seconds: float = 5.0,
+        basic_auth: tuple[str, str] | None = None,
+    ) -> None:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+            raise ConfigError(
+                "Pushgateway wants a URL such as 'http://localhost:9091', with user and password in basic_auth="
+                if "@" in url
+                else f"Pushgateway wants a URL such as 'http://localhost:9091', got {url!r}"
+            )
+        self._url = parts.geturl()
+        self._job = job
+        self._grouping = dict(grouping or {})
+        self.interval_seconds = interval_seconds
+        self._timeout_seconds = timeout_seconds
+        user, password = basic_auth or (None, None)
+        self._handler = default_handler
+        if basic_auth is not None:
+            self._handler = partial(basic_auth_handler, username=user, password=password)
+
+    def export(self, collected: Collected) -> None:
+        """Push.
+
+        Raises:
+            OSError: the gateway is not there, or does not take the metrics.
+        """
+        push = push_to_gateway if collected.job is None else pushadd_to_gateway
+        try:
+            push(
+                self._url,
+                job=self._job or collected.job or collected.labels["service"],
+                registry=CollectorRegistry(),
+                grouping_key=self._grouping,
+                timeout=self._timeout_seconds,
+                handler=partial(self._send, collected.text()),
+            )
+        except HTTPError as error:
+            with error:
+                why = error.read(_EXPLANATION).decode("utf-8", "replace").strip()
+            raise OSError(f"the gateway answers {error.code} {error.reason}: {why}") from None
+
+    def _send(self, text: bytes, **request: Any) -> Callable[[], None]:
+        """Send our own text, which was made with pauses, in place of that of the registry."""
+        return self._handler(**{**request, "data": text})

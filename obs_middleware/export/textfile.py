@@ -1,0 +1,69 @@
+"""Textfile: Prometheus text for node-exporter's textfile collector.
+
+node-exporter scrapes all files of a folder into one page. It refuses the whole page where a series is in it twice, and
+a whole file where a sample has a timestamp. So each series says its service, and what node-exporter tells of itself
+(`process_…`) is left out. https://github.com/prometheus/node_exporter#textfile-collector
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from obs_middleware.errors import ConfigError
+from obs_middleware.export.files import write_whole
+
+if TYPE_CHECKING:
+    from obs_middleware.export.collected import Collected
+
+_OF_NODE_EXPORTER = ("process_", "promhttp_", "go_", "node_")
+
+
+class Textfile:
+    """Write the metrics to a file, every now and then.
+
+    Args:
+        path: of the file; node-exporter reads those whose names end in `.prom`.
+        interval_seconds: between two exports.
+        labels: of each series, its service unless given.
+
+    Raises:
+        ConfigError: the path does not end in `.prom`.
+    """
+
+    name = "textfile"
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        interval_seconds: float = 15.0,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        self._path = Path(path)
+        if self._path.suffix != ".prom":
+            raise ConfigError(
+                f"Textfile wants a path that ends in .prom, because node-exporter reads no other, got {str(path)!r}"
+            )
+        self.interval_seconds = interval_seconds
+        self._labels = labels
+
+    def export(self, collected: Collected) -> None:
+        """Write the file."""
+        labels = {"service": collected.labels["service"]} if self._labels is None else self._labels
+        text = collected.text(labels=labels, leave_out=_OF_NODE_EXPORTER)
+        if collected.job is not None:
+            text += self._last_success(text)
+        write_whole(self._path, text)
+
+    def _last_success(self, text: bytes) -> bytes:
+        """Return when the job went well last, out of the file that stands there, where this run has failed."""
+        name = b"obs_job_last_success_timestamp_seconds"
+        if name in text:
+            return b""
+        with suppress(OSError):
+            return b"".join(line for line in self._path.read_bytes().splitlines(True) if name in line)
+        return b""

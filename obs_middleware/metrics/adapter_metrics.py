@@ -1,0 +1,99 @@
+"""Metrics that an adapter declares for what its framework does besides requests: queries, caches.
+
+They are metrics of prometheus-client. Each exists from its first value on, has a bounded number of label sets, and
+never raises: a name that the app has taken costs that metric alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
+from typing import Any
+from weakref import WeakKeyDictionary, ref
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from obs_middleware.errors import Report
+from obs_middleware.metrics.slow_gauge import SlowGauge
+
+Add = Callable[..., None]  # a value, then the values of the labels
+_LABEL_SETS = 500  # of one metric
+
+
+class AdapterMetrics:
+    """Declare metrics of one registry; a second equal declaration is the first one.
+
+    Args:
+        report: is told of a failure.
+    """
+
+    def __init__(self, registry: CollectorRegistry, report: Report) -> None:
+        self._registry = ref(registry)
+        self._report = report
+        with _declaring:
+            self._declared = _of_registry.setdefault(registry, {})
+
+    def counter(self, name: str, documentation: str, labels: Sequence[str]) -> Add:
+        """Return what adds to a counter, whose name comes without `_total`."""
+
+        def make(registry: CollectorRegistry) -> Counter:
+            return Counter(name, documentation, labels, registry=registry)
+
+        return self._add_to(name, make, "inc", len(labels))
+
+    def histogram(self, name: str, documentation: str, labels: Sequence[str], bounds: Sequence[float]) -> Add:
+        """Return what measures in a histogram."""
+
+        def make(registry: CollectorRegistry) -> Histogram:
+            return Histogram(name, documentation, labels, registry=registry, buckets=bounds)
+
+        return self._add_to(name, make, "observe", len(labels))
+
+    def gauge(
+        self, name: str, documentation: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        """Show a gauge whose values take long to read."""
+
+        def make(registry: CollectorRegistry) -> SlowGauge:
+            gauge = SlowGauge(name, documentation, label, read, self._report)
+            registry.register(gauge)
+            return gauge
+
+        self._made(name, make)
+
+    def _add_to(self, name: str, make: Callable[[CollectorRegistry], Any], method: str, labels: int) -> Add:
+        children: dict[tuple[str, ...], Callable[[float], None]] = {}
+        other = ("_OTHER",) * labels
+
+        def add(value: float, *values: str) -> None:
+            try:
+                child = children.get(values)
+                if child is None:
+                    metric = self._made(name, make)
+                    if metric is None:
+                        return
+                    kept = values if len(children) < _LABEL_SETS else other
+                    child = getattr(metric.labels(*kept) if labels else metric, method)
+                    if kept is values:
+                        children[values] = child
+                child(value)
+            except Exception as error:
+                self._report("adapter_metrics", error)
+
+        return add
+
+    def _made(self, name: str, make: Callable[[CollectorRegistry], Any]) -> Any:
+        """Return the metric of a name, made now or before; None where it can't be made."""
+        with _declaring:
+            if name not in self._declared:
+                registry, metric = self._registry(), None
+                try:
+                    metric = None if registry is None else make(registry)
+                except ValueError as error:  # the app has taken the name
+                    self._report("adapter_metrics", error)
+                self._declared[name] = metric
+        return self._declared[name]
+
+
+_declaring = Lock()
+_of_registry: WeakKeyDictionary[CollectorRegistry, dict[str, Any]] = WeakKeyDictionary()

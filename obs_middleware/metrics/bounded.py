@@ -1,0 +1,229 @@
+"""prometheus-client's metrics with a bound on their series: `labels()` is all that differs from its own classes.
+
+A value that is not allowed becomes `other`. Past the cap, every further label set is counted in one whose values are
+all `other`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from threading import Lock
+from typing import Any, TypeVar
+
+import prometheus_client
+from prometheus_client.metrics import MetricWrapperBase
+
+from obs_middleware.errors import ConfigError
+
+OTHER = "other"
+
+_T = TypeVar("_T", bound="BoundedMetric")
+_LabelValues = tuple[str, ...]
+
+
+class SeriesBound:
+    """Which label sets one metric has.
+
+    Args:
+        labelnames: those that the user declares.
+        default_values: stand before the user's in each label set.
+        allowed: the values that a label may have; any other is `other`.
+        max_series: label sets that are kept.
+        count_overflow: is called for each use of a label set past the cap.
+
+    Attributes:
+        children: by its values each label set that is kept; None while it is being made.
+    """
+
+    def __init__(
+        self,
+        labelnames: Sequence[str],
+        *,
+        default_values: _LabelValues,
+        allowed: Mapping[str, Collection[str]],
+        max_series: int,
+        count_overflow: Callable[[], object],
+    ) -> None:
+        self.default_values = default_values
+        self._labelnames = tuple(labelnames)
+        self._allowed = {self._labelnames.index(name): frozenset(map(str, allowed[name])) for name in allowed}
+        self._max_series = max_series
+        self._count_overflow = count_overflow
+        self._overflow = (OTHER,) * len(self._labelnames)
+        self.children: dict[tuple[object, ...], Any] = {}
+        self._adding = Lock()
+
+    def placed(self, positional: tuple[object, ...], named: Mapping[str, object]) -> tuple[object, ...]:
+        """Return the values that are given, in their order.
+
+        Raises:
+            ValueError: the labels are not those of the metric, as prometheus-client has it.
+        """
+        names = self._labelnames
+        if not named and len(positional) == len(names):
+            return positional
+        if positional or len(named) != len(names) or not named.keys() <= {*names}:
+            given = ", ".join(named) or f"{len(positional)} values"
+            raise ValueError(
+                f"the labels are {', '.join(names)}: give all by place or all by name, got {given}"
+            )
+        return tuple([named[name] for name in names])
+
+    def values(self, given: tuple[object, ...]) -> _LabelValues:
+        """Return the values to count under, without the default ones."""
+        values = tuple(map(str, given))
+        if self._allowed:
+            values = tuple(self._allowed_value(place, value) for place, value in enumerate(values))
+        if values not in self.children and not self._has_room(values):
+            self._count_overflow()
+            return self._overflow
+        return values
+
+    def keep(self, values: _LabelValues, child: object) -> None:
+        """Keep the child of a label set, unless that was removed meanwhile or is past the cap."""
+        if values in self.children:
+            self.children[values] = child
+
+    def forget(self, is_gone: Callable[[tuple[object, ...]], bool]) -> None:
+        """Make room again: label sets were removed."""
+        with self._adding:
+            for values in [*self.children]:
+                if is_gone(values):
+                    self.children.pop(values, None)
+
+    def forget_matching(self, labels: Mapping[str, object]) -> None:
+        """Make room again for label sets that have these values."""
+        wanted = {
+            self._labelnames.index(name): str(labels[name]) for name in labels if name in self._labelnames
+        }
+        self.forget(lambda values: all(values[place] == value for place, value in wanted.items()))
+
+    def _allowed_value(self, place: int, value: str) -> str:
+        allowed = self._allowed.get(place)
+        return value if allowed is None or value in allowed else OTHER
+
+    def _has_room(self, values: _LabelValues) -> bool:
+        with self._adding:
+            if len(self.children) < self._max_series:
+                self.children.setdefault(values, None)
+        return values in self.children
+
+
+class BoundedMetric(MetricWrapperBase):
+    """What the classes below have in common; their children, which have values for all labels, have no bound."""
+
+    bound: SeriesBound | None = None
+
+    @property
+    def has_labels_to_set(self) -> bool:
+        """Tell whether `labels()` has to be called before anything is counted."""
+        return self.bound is not None
+
+    def labels(self: _T, *labelvalues: object, **labelkwargs: object) -> _T:
+        """Return the child for a label set, as prometheus-client's own `labels` does."""
+        bound = self.bound
+        if bound is None:
+            return super().labels(*labelvalues, **labelkwargs)
+        given = bound.placed(labelvalues, labelkwargs)
+        try:
+            kept: _T | None = bound.children.get(given)
+        except TypeError:  # a value that is no text and has no hash
+            kept = None
+        if kept is not None:
+            return kept
+        values = bound.values(given)
+        child = super().labels(*bound.default_values, *values)
+        bound.keep(values, child)
+        return child
+
+    def remove(self, *labelvalues: Any) -> None:
+        """Remove a label set."""
+        if self.bound is None:
+            super().remove(*labelvalues)
+            return
+        super().remove(*self.bound.default_values, *labelvalues)
+        gone = tuple(map(str, labelvalues))
+        self.bound.forget(lambda values: values == gone)
+
+    def remove_by_labels(self, labels: dict[str, str]) -> None:
+        """Remove the label sets that have these values."""
+        super().remove_by_labels(labels)
+        if self.bound is not None:
+            self.bound.forget_matching(labels)
+
+    def clear(self) -> None:
+        """Remove all label sets."""
+        super().clear()
+        if self.bound is not None:
+            self.bound.forget(lambda values: True)
+
+
+class Counter(BoundedMetric, prometheus_client.Counter):
+    """A counter."""
+
+
+class Gauge(BoundedMetric, prometheus_client.Gauge):
+    """A gauge; one with a function is set to what that returns before each collection, NaN where it fails.
+
+    Attributes:
+        call_before: has a function called before each collection, in place of an earlier one of the same gauge.
+    """
+
+    call_before: Callable[[object, Callable[[], object]], None] | None = None
+
+    def labels(self, *labelvalues: object, **labelkwargs: object) -> Gauge:
+        """Return the child for a label set."""
+        child = super().labels(*labelvalues, **labelkwargs)
+        child.call_before = self.call_before
+        return child
+
+    def set_function(self, f: Callable[[], float]) -> None:
+        """Let a function say the value.
+
+        Raises:
+            ConfigError: it is none that can be called when metrics are collected.
+        """
+        check_function(f, "a gauge's function")
+        if self.call_before is None:
+            super().set_function(f)
+        elif self.has_labels_to_set:
+            raise ValueError("gauge metric is missing label values")
+        else:
+            self.call_before(self, partial(self._set_by, f))
+
+    def _set_by(self, function: Callable[[], float]) -> None:
+        try:
+            value = float(function())
+        except BaseException:
+            self.set(math.nan)
+            raise
+        self.set(value)
+
+
+def check_function(function: object, what: str) -> None:
+    """Check what is to be called when metrics are collected, which no event loop does.
+
+    Raises:
+        ConfigError: it is no function, or an async one.
+    """
+    if not callable(function) or inspect.iscoroutinefunction(function):
+        raise ConfigError(f"{what} must be a function without arguments, and not async, got {function!r}")
+
+
+class Histogram(BoundedMetric, prometheus_client.Histogram):
+    """A histogram."""
+
+
+class Summary(BoundedMetric, prometheus_client.Summary):
+    """A summary."""
+
+
+class Info(BoundedMetric, prometheus_client.Info):
+    """An info."""
+
+
+class Enum(BoundedMetric, prometheus_client.Enum):
+    """A state out of several."""

@@ -1,0 +1,252 @@
+"""The metrics of this process where it is one of several: when it joins them, and what it publishes.
+
+A process joins when the first records are flushed or the first page is asked for, because by then the server has
+forked its workers. One that is alone finds that out once and changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from threading import Lock
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakSet, ref
+
+from obs_middleware import process
+from obs_middleware.metrics.table_storage import TableStorage, table_name
+from obs_middleware.queue import between_flushes, flush
+from obs_middleware.workers import locks, membership
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from obs_middleware.errors import Report
+    from obs_middleware.metrics.table_storage import SharedInstruments
+    from obs_middleware.workers.cells import Cells
+    from obs_middleware.workers.service import Service
+
+
+_ALONE, _FOUND = "off", "auto"  # values of the setting; any other is the name of a group
+_PUBLISHED_SECONDS = 1.0  # between two publications where nobody can ask for one
+_logger = logging.getLogger("obs")
+
+
+class _Starting(Protocol):
+    """What notes requests that start."""
+
+    def start_anew(self) -> None: ...
+
+
+class Sharing:
+    """Whether this process shares its metrics, and with whom.
+
+    Attributes:
+        is_due: whether there is something to do at the next flush.
+    """
+
+    def __init__(self) -> None:
+        self.is_due = True
+        self._is_decided = False
+        self._next_publication = 0.0
+        self.service: Service | None = None
+        self._workers = _ALONE
+        self._root: str | None = None
+        self._report: Report = _no_report
+        self._lock = Lock()
+        self._shared: list[tuple[ref[CollectorRegistry], ref[SharedInstruments]]] = []
+        self._service_name = ""
+        self._has_observer = False
+        self._is_forked = False
+        self._metrics: WeakSet[_Starting] = WeakSet()
+        process.on_fork(in_child=self._begin_anew)
+        process.on_exit(self._close)
+
+    def add(self, registry: CollectorRegistry, instruments: SharedInstruments) -> int:
+        """Take in a registry; return its number, which is the same in all workers, because they make the same."""
+        number = len(self._shared)
+        self._shared.append((ref(registry), ref(instruments)))
+        if self.service is not None:
+            try:
+                self._move(self.service.cells, number, registry, instruments)
+            except OSError as error:  # full: this registry stays the process's own
+                self._report("workers", error)
+        return number
+
+    @property
+    def registries(self) -> Iterator[tuple[int, CollectorRegistry, SharedInstruments]]:
+        """Yield the registries that are still used, with their numbers and instruments."""
+        for number, (registry, instruments) in enumerate(list(self._shared)):
+            live = registry(), instruments()
+            if live[0] is not None and live[1] is not None:
+                yield number, live[0], live[1]
+
+    def look_at_first_request(self, metrics: _Starting) -> None:
+        """Have a process decide before it counts its first request, also in each forked child."""
+        self._metrics.add(metrics)
+        metrics.start_anew()
+
+    def look(self) -> None:
+        """Decide, unless that is done."""
+        if not self._is_decided:
+            between_flushes(self.look_in_flush)
+
+    def look_in_flush(self) -> None:
+        """Decide, unless that is done, and publish from time to time where no thread answers others."""
+        if not self._is_decided:
+            self._decide()
+        if self.is_due and monotonic() >= self._next_publication:
+            self._next_publication = monotonic() + _PUBLISHED_SECONDS
+            self._publish()
+
+    def configure(self, *, workers: str, directory: str | None, service_name: str, report: Report) -> None:
+        """Take the settings of the process's first Observer."""
+        if not self._has_observer:
+            self._has_observer = True
+            self._workers, self._root, self._report = workers, directory, report
+            self._service_name = service_name
+
+    def _decide(self) -> None:
+        """Find out who belongs to this process, once, and join them; for whoever holds the flush lock."""
+        with self._lock:
+            if self._is_decided:
+                return
+            self._is_decided, self.is_due = True, False
+            if self._workers == _ALONE or not locks.is_supported:
+                return
+            try:
+                self._join()
+            except Exception as error:
+                self.service, self.is_due = None, False
+                _logger.warning(
+                    "obs-middleware: the metrics are those of this process alone, because the directory that its "
+                    "workers share can't be used: %s. Set OBS_METRICS_DIRECTORY to one that is writable and has room",
+                    error,
+                )
+
+    def _join(self) -> None:
+        supervisor = membership.supervisor() if self._workers == _FOUND else None
+        if supervisor is None and self._workers == _FOUND:
+            return
+        from obs_middleware.metrics import values
+        from obs_middleware.workers import service  # memory that a process needs which is not alone
+
+        if not values.is_replaceable():  # prometheus-client's own mode, as the user wants it
+            return
+        directory = service.directory_of(
+            supervisor, group=self._workers, service_name=self._service_name, root=self._root
+        )
+        self.is_due = process.stands_still_between_requests()
+        joined = service.Service(
+            directory,
+            publish=self.publish,
+            answers=not self.is_due,
+            inherited=self._write_all if self._is_forked else None,
+        )
+        try:
+            if self._is_forked:
+                self._forget_inherited()
+            self._write_all(joined.cells)
+        except OSError:
+            values.places.close()
+            joined.abandon()
+            raise
+        self.service = joined
+
+    def _write_all(self, cells: Cells) -> None:
+        """Write all numbers to cells, and there from now on."""
+        from obs_middleware.metrics import values
+
+        values.places.open(cells, self._report)
+        for number, registry, instruments in self.registries:
+            self._move(cells, number, registry, instruments)
+
+    def _forget_inherited(self) -> None:
+        """Begin with nothing counted, because what the parent had counted is counted once."""
+        from obs_middleware.metrics import values
+
+        values.places.begin_anew()
+        for _, registry, instruments in self.registries:
+            values.install(_collectors_of(registry))
+            instruments.table.begin_anew()
+        values.places.begin_anew()
+
+    def _move(
+        self, cells: Cells, number: int, registry: CollectorRegistry, instruments: SharedInstruments
+    ) -> None:
+        from obs_middleware.metrics import values
+
+        values.install(_collectors_of(registry))
+        instruments.table.move(TableStorage(cells, table_name(number, instruments), self._report))
+
+    def of(self, registry: Any) -> tuple[Service, CollectorRegistry, SharedInstruments] | None:
+        """Return what a registry is shared by; None where this process is alone."""
+        process.notice_fork()
+        flush()
+        self.look()
+        for _, known, instruments in self.registries if self.service is not None else ():
+            if known is registry and self.service is not None:
+                return self.service, known, instruments
+        return None
+
+    def report(self, error: Exception) -> None:
+        """Count and log that numbers of other processes could not be had."""
+        self._report("workers", error)
+
+    def publish(self) -> None:
+        """Bring up to date what this process has for the others."""
+        flush()
+        self._publish()
+
+    def _publish(self) -> None:
+        from obs_middleware.metrics import values
+        from obs_middleware.metrics.published import document
+
+        if self.service is not None:
+            documents: dict[str, Any] = {
+                str(number): document(registry, instruments, self._report)
+                for number, registry, instruments in self.registries
+            }
+            known = {name for one in documents.values() for name, *_ in one["names"]}
+            documents["elsewhere"] = sorted(values.places.names - known)  # in registries that nobody observes
+            try:
+                self.service.write(documents)
+            except (OSError, TypeError, ValueError) as error:
+                # The directory is full, or a label is no text that can be sent: what was published before stays.
+                self._report("workers", error)
+
+    def _begin_anew(self) -> None:
+        """Be nobody's member in a forked child, until it serves; its parent goes on with what it has."""
+        self._lock = Lock()
+        self._is_decided, self.is_due = False, True
+        joined, self.service = self.service, None
+        self._is_forked = joined is None
+        for metrics in self._metrics:
+            metrics.start_anew()
+        if joined is not None:
+            from obs_middleware.metrics import values
+
+            joined.leave()
+            values.places.begin_anew()
+            for _, _, instruments in self.registries:
+                instruments.table.begin_anew()
+
+    def _close(self) -> None:
+        """Let what was counted stay, whatever the end of the process takes apart."""
+        if self.service is not None:
+            from obs_middleware.metrics import values
+
+            values.places.close()
+
+
+def _collectors_of(registry: CollectorRegistry) -> list[Any]:
+    from obs_middleware.metrics.exposition.registry import collectors_of
+
+    return collectors_of(registry) or []
+
+
+def _no_report(component: str, error: Exception) -> None:
+    pass
+
+
+sharing = Sharing()

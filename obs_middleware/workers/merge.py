@@ -1,0 +1,372 @@
+"""Merges the numbers of many members: which series there are, and what each is over all who have it.
+
+Names are read once. Then a scrape is a few calls into C for some dozens of series of each member, because the places
+of their cells are kept.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from operator import add, itemgetter
+from typing import Any, NamedTuple, TypeVar
+
+from obs_middleware.workers.cells import ABSENT, DATED, TABLE
+from obs_middleware.workers.reader import Reader
+
+BLOCK = 64  # series that are added up at a time
+_LINES = 200  # names that are read at a time
+
+_Number = TypeVar("_Number", int, float)
+Slot = tuple[str, "str | None"]  # the suffix of a sample's name, and `le` where it is a bucket
+Labels = tuple[str, ...]
+
+
+Exemplar = tuple[dict[str, str], float, "float | None"]  # labels, value, seconds since 1970
+TableExemplar = tuple[int, dict[str, str], float, "float | None"]  # the same behind its cell
+
+
+class Key(NamedTuple):
+    """What makes a metric of two members one."""
+
+    name: str
+    type: str
+    label_names: Labels
+    mode: str
+
+
+class _Part:
+    """One member's part of a family."""
+
+    def __init__(self) -> None:
+        self.slots: list[Slot] = []
+        self.first_cells = array("q")  # by the number of the series; 0 where the member has none
+
+    def cells_of(self, slots: Sequence[Slot], numbers: Iterable[int], width: int) -> list[int]:
+        """Return the cells of some series in the order of slots; 0, where a 0 is, for what it has not."""
+        own = {slot: place * width for place, slot in enumerate(self.slots)}
+        places = [own.get(slot, -1) for slot in slots]
+        known = len(self.first_cells)
+        firsts = [self.first_cells[number] if number < known else 0 for number in numbers]
+        return [first + place if first and place >= 0 else 0 for first in firsts for place in places]
+
+
+class Family:
+    """One metric over all members.
+
+    Attributes:
+        labels: the label values of each series, by its number.
+        slots: what each series has.
+        texts: what readers of a family keep of each series, by its number.
+    """
+
+    def __init__(self, key: Key, documentation: str) -> None:
+        self.key = key
+        self.documentation = documentation
+        self.texts: list[str] = []
+        self.slots: list[Slot] = []
+        self.labels: list[Labels] = []
+        self._numbers: dict[Labels, int] = {}
+        self._parts: dict[str, _Part] = {}
+        self._getters: dict[tuple[str, int], Callable[[Sequence[float]], Sequence[float]]] = {}
+        self._width = 2 if key.mode in DATED else 1
+        self._is_unsure = (
+            False  # whether a member has left since somebody has looked for series that are nobody's
+        )
+        self._has_gaps = False
+
+    def add_slot(self, member: str, slot: Slot) -> None:
+        """Note that each series of a member has this, behind those before."""
+        self._part(member).slots.append(slot)
+        if slot not in self.slots:
+            self.slots.append(slot)
+        self._getters.clear()
+
+    def add_series(self, member: str, labels: Labels, first_cell: int) -> None:
+        """Note where a series of a member is."""
+        number = self._numbers.get(labels)
+        if number is None:
+            number = self._numbers[labels] = len(self.labels)
+            self.labels.append(labels)
+        cells = self._part(member).first_cells
+        cells.extend([0] * (number + 1 - len(cells)))
+        cells[number] = first_cell
+        self._getters.pop((member, number // BLOCK), None)
+
+    def forget(self, member: str) -> None:
+        """Leave a member out from now on."""
+        if self._parts.pop(member, None) is not None:
+            self._is_unsure = True
+            for key in [key for key in self._getters if key[0] == member]:
+                del self._getters[key]
+
+    @property
+    def blocks(self) -> Iterator[range]:
+        """Yield the numbers of the series, some at a time."""
+        for start in range(0, len(self.labels), BLOCK):
+            yield range(start, min(start + BLOCK, len(self.labels)))
+
+    def sums(self, readers: Iterable[Reader], numbers: range) -> tuple[list[int], Sequence[float]]:
+        """Return which series there are among some, and what all members together have in their slots."""
+        total: Sequence[float] = [0.0] * (len(numbers) * len(self.slots))
+        has_gaps = self._look_for_gaps()
+        for reader in readers:
+            values = self.values(reader, numbers)
+            if ABSENT in values:
+                has_gaps = True
+                values = [0.0 if value == ABSENT else value for value in values]
+            if values:
+                total = list(map(add, total, values))
+        return self._those_of(numbers, total, readers) if has_gaps else (list(numbers), total)
+
+    def _look_for_gaps(self) -> bool:
+        """Tell whether a series was known of members alone that have left."""
+        if self._is_unsure:
+            owned = bytearray(len(self.labels))
+            for part in self._parts.values():
+                for number, first in enumerate(part.first_cells):
+                    if first:
+                        owned[number] = 1
+            self._has_gaps, self._is_unsure = 0 in owned, False
+        return self._has_gaps
+
+    def _those_of(
+        self, numbers: range, total: Sequence[float], readers: Iterable[Reader]
+    ) -> tuple[list[int], list[float]]:
+        seen: set[int] = set()
+        for reader in readers:
+            seen.update(self._present(reader, numbers, self.values(reader, numbers)))
+        left = [number for number in numbers if number in seen]
+        width, start = len(self.slots), numbers.start
+        return left, [
+            value
+            for number in left
+            for value in total[(number - start) * width : (number - start + 1) * width]
+        ]
+
+    def values(self, reader: Reader, numbers: range) -> Sequence[float]:
+        """Return what a member has in the slots of some series, 0 for those that it lacks; nothing if it has left."""
+        key = reader.name, numbers.start // BLOCK
+        get = self._getters.get(key)
+        if get is None or len(numbers) < BLOCK:
+            part = self._parts.get(reader.name)
+            if part is None or not self.slots:
+                return ()
+            get = self._getters[key] = _getter(part.cells_of(self.slots, numbers, self._width))
+        return get(reader.doubles)
+
+    def each(self, readers: Iterable[Reader], numbers: range) -> Iterator[tuple[Reader, int, float, float]]:
+        """Yield the member, the series, its value and when it was set, for all that members have; for gauges."""
+        for reader in readers:
+            values = self.values(reader, numbers)
+            part = self._part(reader.name) if self._width == 2 and values else None
+            for number in self._present(reader, numbers, values):
+                dated = 0.0 if part is None else reader.doubles[part.first_cells[number] + 1]
+                yield reader, number, values[number - numbers.start], dated
+
+    def _present(self, reader: Reader, numbers: range, values: Sequence[float]) -> list[int]:
+        part = self._parts.get(reader.name)
+        if part is None or not values:
+            return []
+        firsts, width = part.first_cells, len(self.slots)
+        return [
+            number
+            for number in numbers
+            if number < len(firsts) and firsts[number] and values[(number - numbers.start) * width] != ABSENT
+        ]
+
+    def cells(self, member: str) -> Iterator[tuple[int, int, int]]:
+        """Yield for each series of a member its first cell, the one behind its last, and its number."""
+        part = self._parts.get(member)
+        if part is not None:
+            size = len(part.slots) * self._width
+            yield from (
+                (first, first + size, number) for number, first in enumerate(part.first_cells) if first
+            )
+
+    def slot_of(self, member: str, place: int) -> int:
+        """Return which slot is at a place of a member's series, counted in cells."""
+        return self.slots.index(self._parts[member].slots[place // self._width])
+
+    def has(self, member: str) -> bool:
+        """Tell whether a member has a part in it."""
+        return member in self._parts
+
+    def _part(self, member: str) -> _Part:
+        return self._parts.setdefault(member, _Part())
+
+
+class Row(NamedTuple):
+    """A row of a table, added up over members."""
+
+    labels: tuple[Any, ...]
+    counts: Sequence[int]
+    sums: Sequence[float]
+
+
+class _TablePart(NamedTuple):
+    """A member's table, as it is now."""
+
+    rows: Sequence[tuple[int, tuple[Any, ...]]]
+    width: int
+    sums_width: int
+    counts: Sequence[int]
+    sums: Sequence[float]
+
+    def order(self, numbers: Mapping[tuple[Any, ...], int]) -> list[int]:
+        """Return the row for each number, -1 where there is none."""
+        order = [-1] * len(numbers)
+        for row, labels in self.rows:
+            order[numbers[labels]] = row
+        return order
+
+
+class Tables:
+    """The members' tables. One is found by its name, which also says what its cells are."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str], list[tuple[int, tuple[Any, ...]]]] = {}  # by member and table
+        self.places: dict[tuple[str, str], tuple[int, int, int, int]] = {}  # counts, sums, how many in a row
+
+    @property
+    def names(self) -> set[str]:
+        """Return the names of all tables."""
+        return {table for _, table in self.places}
+
+    def merged(self, readers: Iterable[Reader], table: str) -> list[Row]:
+        """Return the rows of a table that somebody has counted in, added up over members."""
+        parts = [part for reader in readers if (part := self._part(reader, table)) is not None]
+        numbers: dict[tuple[Any, ...], int] = {}
+        for part in parts:
+            for _, labels in part.rows:
+                numbers.setdefault(labels, len(numbers))
+        if not numbers:
+            return []
+        width, sums_width = parts[0].width, parts[0].sums_width
+        counts: Sequence[int] = [0] * (len(numbers) * width)
+        sums: Sequence[float] = [0.0] * (len(numbers) * sums_width)
+        for part in parts:
+            time.sleep(0)  # requests run meanwhile
+            order = part.order(numbers)
+            counts = list(map(add, counts, _in_order(part.counts, order, width)))
+            sums = list(map(add, sums, _in_order(part.sums, order, sums_width)))
+        return [
+            Row(labels, counts[n * width : (n + 1) * width], sums[n * sums_width : (n + 1) * sums_width])
+            for labels, n in numbers.items()
+        ]
+
+    def _part(self, reader: Reader, table: str) -> _TablePart | None:
+        place, rows = self.places.get((reader.name, table)), self.rows.get((reader.name, table))
+        if place is None or not rows:
+            return None
+        counts_at, sums_at, width, sums_width = place
+        return _TablePart(
+            rows,
+            width,
+            sums_width,
+            reader.integers[counts_at : counts_at + len(rows) * width].tolist(),
+            reader.doubles[sums_at : sums_at + len(rows) * sums_width].tolist(),
+        )
+
+    def forget(self, member: str) -> None:
+        """Leave a member out from now on."""
+        for by_member in (self.rows, self.places):
+            for key in [key for key in by_member if key[0] == member]:
+                del by_member[key]
+
+
+class Merge:
+    """All that the members have."""
+
+    def __init__(self) -> None:
+        self.families: dict[Key, Family] = {}
+        self.tables = Tables()
+        self.readers: dict[str, Reader] = {}
+        self._by_number: dict[str, dict[int, Family]] = {}  # by member
+        self._owners: dict[
+            str, dict[int, tuple[Family, int, int]]
+        ] = {}  # of cells with an exemplar, by member
+
+    def read(self, readers: Iterable[Reader]) -> None:
+        """Read what is new of these members, and forget all others."""
+        new = {reader.name: reader for reader in readers}
+        for gone in self.readers.keys() - new.keys():
+            self._forget(gone)
+        self.readers = new
+        for reader in new.values():
+            for number, line in enumerate(reader.new_lines()):
+                self._take(reader.name, line)
+                if number % _LINES == 0:
+                    time.sleep(0)  # requests run meanwhile
+            reader.refresh()
+
+    def exemplars(self) -> tuple[dict[Key, dict[tuple[int, int], Exemplar]], dict[str, list[TableExemplar]]]:
+        """Return the newest exemplar of each number: of families by series and slot, of tables by member."""
+        by_family: dict[Key, dict[tuple[int, int], Exemplar]] = {}
+        by_member: dict[str, list[TableExemplar]] = {}
+        for reader in self.readers.values():
+            time.sleep(0)  # requests run meanwhile
+            found = list(reader.exemplars())
+            by_member[reader.name] = [(one[0] - TABLE, *one[1:]) for one in found if one[0] >= TABLE]
+            owners = self._owners_of(reader.name, {one[0] for one in found if one[0] < TABLE})
+            for cell, labels, value, seconds in found:
+                if cell in owners:
+                    family, number, slot = owners[cell]
+                    kept = by_family.setdefault(family.key, {})
+                    before = kept.get((number, slot))
+                    if before is None or (before[2] or 0.0) <= (seconds or 0.0):
+                        kept[number, slot] = labels, value, seconds
+        return by_family, by_member
+
+    def _owners_of(self, member: str, cells: set[int]) -> dict[int, tuple[Family, int, int]]:
+        """Return the family, series and slot of cells of a member; each is looked for once, because it stays."""
+        owners = self._owners.setdefault(member, {})
+        wanted = sorted(cells - owners.keys())
+        for family in self.families.values() if wanted else ():
+            for first, end, number in family.cells(member):
+                for cell in wanted[bisect_left(wanted, first) : bisect_left(wanted, end)]:
+                    owners[cell] = family, number, family.slot_of(member, cell - first)
+        return owners
+
+    def _take(self, member: str, line: list[Any]) -> None:
+        by_number = self._by_number.setdefault(member, {})
+        match line:
+            case ["f", number, name, kind, documentation, label_names, mode]:
+                key = Key(name, kind, tuple(label_names), mode)
+                by_number[number] = self.families.setdefault(key, Family(key, documentation))
+            case ["s", number, suffix, le]:
+                by_number[number].add_slot(member, (suffix, le))
+            case ["t", table, counts, sums, width, sums_width]:
+                self.tables.places[member, table] = counts, sums, width, sums_width
+            case ["r", table, row, *labels]:
+                self.tables.rows.setdefault((member, table), []).append((row, tuple(labels)))
+            case [number, first_cell, *labels] if number in by_number:
+                by_number[number].add_series(member, tuple(labels), first_cell)
+            case _:  # of another release
+                pass
+
+    def _forget(self, member: str) -> None:
+        self._by_number.pop(member, None)
+        self._owners.pop(member, None)
+        self.tables.forget(member)
+        for family in self.families.values():
+            family.forget(member)
+
+
+def _in_order(numbers: Sequence[_Number], order: Sequence[int], width: int) -> list[_Number]:
+    """Return rows in another order; those that are not there are 0."""
+    if order == list(range(len(order))):
+        return list(numbers)
+    empty: list[Any] = [0] * width
+    rows = [numbers[row * width : (row + 1) * width] if row >= 0 else empty for row in order]
+    return list(chain.from_iterable(rows))
+
+
+def _getter(cells: Sequence[int]) -> Callable[[Sequence[float]], Sequence[float]]:
+    if len(cells) == 1:
+        (only,) = cells
+        return lambda doubles: (doubles[only],)
+    return itemgetter(*cells)

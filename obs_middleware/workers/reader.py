@@ -1,0 +1,85 @@
+"""Reads what one member has written, each time only what is new: names once, numbers where they are."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from obs_middleware.workers import cells
+
+_decode = msgspec.json.Decoder().decode
+
+
+class Reader:
+    """One member's files, or those of the archive.
+
+    Attributes:
+        name: of the member.
+        doubles, integers: its cells as they are.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.name = name
+        self._path = folder / name
+        self._read = 0  # bytes of names
+        self._map: memoryview = memoryview(b"")
+        self.doubles: Any = self._map.cast("d")
+        self.integers: Any = self._map.cast("Q")
+
+    def new_lines(self) -> Iterator[list[Any]]:
+        """Yield the names that have come since the last call; a line that is not whole waits for the next call.
+
+        A member that was killed while it joined lacks files, and has counted nothing.
+        """
+        try:
+            with open(f"{self._path}.names", "rb") as file:
+                file.seek(self._read)
+                new = file.read()
+        except FileNotFoundError:
+            return
+        whole = new[: new.rfind(b"\n") + 1]
+        self._read += len(whole)
+        for line in whole.splitlines():
+            try:
+                parts = _decode(line)
+            except msgspec.DecodeError:  # its writer had no room left
+                continue
+            if isinstance(parts, list) and parts:
+                yield parts
+
+    def refresh(self) -> None:
+        """See all cells that there are; after the names, so that no series comes before its number.
+
+        A number is read where it is, when it is asked for: by one load, as it was written by one store.
+        """
+        self._remap()
+        self.doubles = self._map.cast("d")
+        self.integers = self._map.cast("Q")
+
+    def answered(self) -> float:
+        """Return which call the member has answered last."""
+        if not self._map:
+            self._remap()
+        return self._map.cast("d")[cells.ANSWERED] if self._map else 0.0
+
+    def _remap(self) -> None:
+        try:
+            with open(f"{self._path}.cells", "rb") as file:
+                size = os.fstat(file.fileno()).st_size // cells.CELL * cells.CELL
+                if size != len(self._map):
+                    self._map = memoryview(mmap.mmap(file.fileno(), size, prot=mmap.PROT_READ))
+        except FileNotFoundError:  # as for the names
+            return
+
+    def exemplars(self) -> Iterator[tuple[int, dict[str, str], float, float | None]]:
+        """Yield cell, labels, value and time of each exemplar."""
+        try:
+            with open(f"{self._path}.exemplars", "rb") as file:
+                yield from cells.exemplars(file.read())
+        except FileNotFoundError:  # the archive has none
+            return

@@ -1,0 +1,207 @@
+"""This process as a member of a service: it joins, publishes, and reads what all members have."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable
+from threading import RLock, local
+from typing import Any
+
+import msgspec
+
+from obs_middleware.workers import archive, calls, directory, locks, membership
+from obs_middleware.workers.cells import Cells
+from obs_middleware.workers.directory import Directory
+from obs_middleware.workers.merge import Merge
+from obs_middleware.workers.reader import Reader
+
+
+class Service:
+    """A member of one service; made in the process that it stands for.
+
+    Args:
+        publish: brings what this process has published up to date, when another asks.
+        answers: whether a thread of ours runs between requests, and so can answer.
+        inherited: writes what the parent had counted when it forked, which the first of its children alone counts.
+
+    Attributes:
+        number: of this worker, the lowest that no other living one has.
+
+    Raises:
+        OSError: the directory can't be used, or is full.
+    """
+
+    def __init__(
+        self,
+        shared: Directory,
+        *,
+        publish: Callable[[], object],
+        answers: bool,
+        inherited: Callable[[Cells], object] | None = None,
+    ) -> None:
+        self._directory = shared
+        self._bring_up_to_date = publish
+        self._here = local()
+        with shared.locked(is_exclusive=True):
+            living = self._fold_dead()
+            if not living and shared.path.name.startswith("g-"):
+                _begin_anew(shared)
+            if inherited is not None:
+                self._count_inherited(inherited)
+            self.number = _free_number(living)
+            self.name = f"w{self.number}-{os.getpid()}-{time.time_ns():x}"
+            self._lock_file = locks.hold(shared.path / f"{self.name}.lock")
+            try:
+                self.cells = Cells(shared.path / self.name)
+            except OSError:
+                os.close(self._lock_file)
+                shared.remove(self.name)
+                raise
+        self._answers = self._answer() if answers else None
+        self._readers: dict[str, Reader] = {}
+        self._merge = Merge()
+        self._reading = RLock()
+
+    def _count_inherited(self, write: Callable[[Cells], object]) -> None:
+        parent = membership.facts(os.getppid())
+        name = f"w0-{parent.name if parent else os.getppid()}"
+        if name in archive.read_index(self._directory).parents:
+            return
+        self._directory.remove(name)  # of one who has died in the middle
+        cells = Cells(self._directory.path / name)
+        write(cells)
+        cells.close()
+        archive.fold(self._directory, [name], parent=name)
+
+    def _answer(self) -> calls.Answers | None:
+        with contextlib.suppress(OSError, RuntimeError):
+            return calls.Answers(self._directory.path, self.name, self.cells, self._publish)
+        return None
+
+    def write(self, published: Any) -> None:
+        """Replace what this process publishes: what is no cell, as JSON."""
+        path = self._directory.path / f"{self.name}.json"
+        new = path.with_name(f"{self.name}.new")
+        new.write_bytes(msgspec.json.encode(published))
+        os.replace(new, path)
+
+    def published(self) -> dict[int, Any]:
+        """Return what each living member has published, by its number."""
+        found = {}
+        for name in filter(is_worker, self._readers):
+            with contextlib.suppress(OSError, msgspec.DecodeError):
+                text = (self._directory.path / f"{name}.json").read_bytes()
+                found[number_of(name)] = msgspec.json.decode(text)
+        return dict(sorted(found.items()))
+
+    def read(self) -> Merge:
+        """Return what all members have, after the living ones have brought it up to date."""
+        with self._reading:
+            if (
+                not self._is_publishing
+            ):  # no hook that reads makes another publish, or this one would never end
+                calls.call(self._directory.path, self._others())
+                self._publish()
+            with self._directory.locked(is_exclusive=False):
+                dead, living = self._members()
+                if not dead:
+                    self._read(archive.read_index(self._directory), living)
+                    return self._merge
+            with self._directory.locked(is_exclusive=True):
+                living = self._fold_dead()
+                self._read(archive.read_index(self._directory), living)
+            return self._merge
+
+    @property
+    def _is_publishing(self) -> bool:
+        return getattr(self._here, "is_publishing", False)
+
+    def _publish(self) -> None:
+        self._here.is_publishing = True
+        try:
+            self._bring_up_to_date()
+        finally:
+            self._here.is_publishing = False
+
+    def _others(self) -> list[Reader]:
+        folder = self._directory.path
+        names = [path.stem for path in folder.glob("w*.sock") if path.stem != self.name]
+        return [self._readers.get(name) or Reader(folder, name) for name in names]
+
+    def _read(self, index: archive.Index, living: list[str]) -> None:
+        names = [*([index.name] if index.name else []), *living]
+        readers = {name: self._readers.get(name) or Reader(self._directory.path, name) for name in names}
+        self._merge.read(readers.values())
+        self._readers = readers
+
+    def _members(self) -> tuple[list[str], list[str]]:
+        """Return the dead and the living ones."""
+        dead: list[str] = []
+        living: list[str] = []
+        for name in self._directory.members():
+            is_own = name == getattr(self, "name", None)
+            (living if is_own or self._directory.is_alive(name) else dead).append(name)
+        return dead, living
+
+    def _fold_dead(self) -> list[str]:
+        dead, living = self._members()
+        if dead:
+            archive.fold(self._directory, dead)
+        return living
+
+    def abandon(self) -> None:
+        """Be no member, as if this had never been one."""
+        self.leave()
+        self._directory.remove(self.name)
+
+    def leave(self) -> None:
+        """Stop answering, as in a child that is no member, or at the end; what was counted stays."""
+        if self._answers is not None:
+            self._answers.close()
+
+
+def directory_of(
+    supervisor: membership.Process | None, *, group: str, service_name: str, root: str | None
+) -> Directory:
+    """Return the directory of the service that this process belongs to, and remove those of services that are gone.
+
+    Args:
+        supervisor: who has started the processes; None where they are a group.
+        group: the name of the group.
+        service_name: tells apart two services of one supervisor.
+        root: where directories are made; None: in shared memory, or where temporary files are.
+
+    Raises:
+        OSError: it can't be made.
+    """
+    if supervisor is None:
+        shared = directory.of_group(root, group)
+    else:
+        shared = directory.of_supervisor(root, supervisor, service_name)
+    with contextlib.suppress(OSError):
+        directory.clean_up(shared)
+    return shared
+
+
+def is_worker(name: str) -> bool:
+    """Tell whether a reader's name is a worker's, and not the archive's."""
+    return name.startswith("w")
+
+
+def number_of(member: str) -> int:
+    """Return the number of a worker by its name."""
+    return int(member[1:].partition("-")[0])
+
+
+def _free_number(living: list[str]) -> int:
+    taken = {number_of(name) for name in living}
+    return next(number for number in range(1, len(taken) + 2) if number not in taken)
+
+
+def _begin_anew(shared: Directory) -> None:
+    for path in shared.path.iterdir():
+        if path.name != "lock":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,0 +1,114 @@
+"""Which close code counts, and that counting never costs a message."""
+
+from __future__ import annotations
+
+from enum import Enum, IntEnum
+from typing import Any
+
+import pytest
+
+from obs_asgi import ObservabilityMiddleware
+from obs_middleware import Observer
+from tests.adapters.asgi import get
+
+ACCEPT = {"type": "websocket.accept"}
+CONNECTIONS = "http_server_websocket_connections_total"
+
+
+class _Code(IntEnum):
+    """As wsproto's, whose text is its name, as that of each such class was before Python 3.11."""
+
+    GOING_AWAY = 1001
+
+    __str__ = Enum.__str__
+    __format__ = Enum.__format__
+
+
+def codes(observer: Observer) -> dict[str, float]:
+    return {
+        sample.labels["websocket_close_code"]: sample.value
+        for family in observer.registry.collect()
+        for sample in family.samples
+        if sample.name == CONNECTIONS
+    }
+
+
+def websocket(observer: Observer, app: Any, *incoming: Any) -> Any:
+    middleware = ObservabilityMiddleware(app, observer=observer)
+    return get(middleware, type="websocket", scheme="ws", incoming=incoming)
+
+
+@pytest.mark.parametrize(
+    ("incoming", "outgoing", "code"),
+    [
+        ([], [{"type": "websocket.close", "code": 4000}], "4000"),
+        ([], [{"type": "websocket.close"}], "1000"),
+        ([{"type": "websocket.disconnect", "code": 1001}], [], "1001"),
+        ([{"type": "websocket.disconnect"}], [], "1005"),
+        ([{"type": "websocket.disconnect", "code": 1006}], [], "1006"),
+        (
+            [{"type": "websocket.disconnect", "code": 1001}],
+            [{"type": "websocket.close", "code": 4000}],
+            "1001",
+        ),
+        ([{"type": "websocket.disconnect", "code": _Code.GOING_AWAY}], [], "1001"),
+        ([{"type": "websocket.disconnect", "code": "odd"}], [], ""),
+        ([], [], ""),  # whatever the server says then
+    ],
+)
+def test_the_code_of_the_side_that_closes_first_counts(
+    observer: Observer, incoming: Any, outgoing: Any, code: str
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send(ACCEPT)
+        for _ in incoming:
+            await receive()
+        for message in outgoing:
+            await send(message)
+
+    websocket(observer, app, *incoming)
+    assert codes(observer) == {code: 1}
+
+
+def test_websocket_whose_view_fails_is_closed_by_the_server(observer: Observer) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send(ACCEPT)
+        raise ValueError
+
+    websocket(observer, app)
+    assert codes(observer) == {"1011": 1}
+
+
+def test_websocket_that_is_refused_is_none(observer: Observer) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.close", "code": 4001})
+
+    websocket(observer, app)
+    assert codes(observer) == {}
+
+
+def test_metrics_that_fail_cost_no_message(observer: Observer, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing:
+        def __getattr__(self, name: str) -> Any:
+            def fail(_: Any) -> None:
+                raise RuntimeError("the disk is full")
+
+            return fail
+
+    monkeypatch.setattr(type(observer.gateway), "websocket_opened", lambda *_: Failing())
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send(ACCEPT)
+        await receive()
+        await send({"type": "websocket.send", "text": "a"})
+        await send({"type": "websocket.close", "code": 1000})
+
+    answer = websocket(observer, app, {"type": "websocket.receive", "text": "b"})
+    assert answer.error is None
+    assert answer.types == ["websocket.accept", "websocket.send", "websocket.close"]
+    counted = observer.registry.get_sample_value("obs_internal_errors_total", {"component": "websocket"})
+    assert counted == 3

@@ -1,0 +1,141 @@
+"""What a collector gets by OTLP, read with OpenTelemetry's own messages."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, UntypedMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from obs_middleware import ConfigError, Observer
+from obs_middleware.export import OtlpMetrics
+from tests.core.export.receiving import Receiver, receiver
+from tests.core.support import caught, observer, request, serve
+
+
+@pytest.fixture
+def collector() -> Iterator[Receiver]:
+    with receiver() as server:
+        yield server
+
+
+def sent(collector: Receiver) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the metrics by name, and the resource, of the one request."""
+    (got,) = collector.requests
+    assert (got.method, got.path) == ("POST", "/v1/metrics")
+    body = gzip.decompress(got.body) if got.headers.get("content-encoding") == "gzip" else got.body
+    (whole,) = ExportMetricsServiceRequest.FromString(body).resource_metrics
+    metrics = [metric for scope in whole.scope_metrics for metric in scope.metrics]
+    resource = {attribute.key: attribute.value.string_value for attribute in whole.resource.attributes}
+    return {metric.name: metric for metric in metrics}, resource
+
+
+def labels(point: Any) -> dict[str, str]:
+    return {attribute.key: attribute.value.string_value for attribute in point.attributes}
+
+
+def push(own: Observer, *exporters: OtlpMetrics) -> None:
+    own.exporters.add(*exporters)
+    assert own.exporters.push()
+
+
+def test_each_type_of_metric_arrives_as_what_it_is(collector: Receiver) -> None:
+    began = time.time()
+    own = observer(
+        service_name="shop", service_version="1.2", otlp_endpoint=collector.url, tracing_enabled=False
+    )
+    own.metrics.counter("orders", "Orders.", ["plan"]).labels("free").inc(3)
+    own.metrics.gauge("depth", "Depth.").set(-2.5)
+    sizes = own.metrics.histogram("upload", "Uploads.", ["kind"], unit="bytes", buckets=[1, 10, 100])
+    for size in (0.5, 5, 5, 500):
+        sizes.labels("photo").observe(size)
+    own.metrics.summary("waits_seconds", "Waits.").observe(2)
+    own.metrics.enum("mode", "Mode.", states=["on", "off"]).state("on")
+    push(own, OtlpMetrics())
+    metrics, resource = sent(collector)
+    (orders,) = metrics["orders"].sum.data_points
+    assert (orders.as_double, labels(orders)) == (3, {"plan": "free"})
+    assert metrics["orders"].sum.is_monotonic
+    assert metrics["orders"].sum.aggregation_temporality == 2
+    assert began - 1 <= orders.start_time_unix_nano / 1e9 <= orders.time_unix_nano / 1e9 <= time.time()
+    assert metrics["depth"].gauge.data_points[0].as_double == -2.5
+    (upload,) = metrics["upload_bytes"].histogram.data_points
+    assert (upload.count, upload.sum, labels(upload)) == (4, 510.5, {"kind": "photo"})
+    assert ([*upload.explicit_bounds], [*upload.bucket_counts]) == ([1, 10, 100], [1, 2, 0, 1])
+    assert not upload.HasField("min")
+    assert metrics["upload_bytes"].unit == "By"
+    assert metrics["upload_bytes"].description == "Uploads."
+    (waits,) = metrics["waits_seconds"].histogram.data_points
+    assert (waits.count, waits.sum, [*waits.bucket_counts], [*waits.explicit_bounds]) == (1, 2, [1], [])
+    assert {labels(point)["mode"]: point.as_double for point in metrics["mode"].gauge.data_points} == {
+        "on": 1,
+        "off": 0,
+    }
+    assert (resource["service.name"], resource["service.version"]) == ("shop", "1.2")
+    assert resource["service.instance.id"]
+
+
+def test_what_a_collector_of_the_users_own_yields_arrives(collector: Receiver) -> None:
+    class Custom:
+        def collect(self) -> Any:
+            family = Metric("old", "Old.", "summary")
+            family.add_sample("old", {"quantile": "0.5"}, 3)
+            family.add_sample("old_sum", {}, 12)
+            family.add_sample("old_count", {}, 4)
+            yield family
+            yield UntypedMetricFamily("unknown_thing", "Unknown.", value=7)
+            yield CounterMetricFamily("restarts", "Restarts.", value=2, created=time.time() - 60)
+            yield HistogramMetricFamily("empty", "Empty.")
+
+    own = observer()
+    own.registry.register(Custom())
+    push(own, OtlpMetrics(collector.url))
+    metrics, _ = sent(collector)
+    assert metrics["old"].histogram.data_points[0].count == 4
+    assert metrics["old_quantile"].gauge.data_points[0].as_double == 3
+    assert metrics["unknown_thing"].gauge.data_points[0].as_double == 7
+    (restarts,) = metrics["restarts"].sum.data_points
+    assert 59 < (restarts.time_unix_nano - restarts.start_time_unix_nano) / 1e9 < 70
+    assert "empty" not in metrics
+
+
+def test_http_metrics_arrive_too(collector: Receiver) -> None:
+    own = observer(access_log=False)
+    for _ in range(3):
+        serve(own, request(), route="/items/{i}", response_bytes=10)
+    push(own, OtlpMetrics(f"{collector.url}/", headers={"x-key": "abc"}))
+    metrics, _ = sent(collector)
+    (point,) = metrics["http_server_request_duration_seconds"].histogram.data_points
+    assert (point.count, labels(point)["http_route"]) == (3, "/items/{i}")
+    assert collector.requests[0].headers["x-key"] == "abc"
+
+
+@pytest.mark.parametrize("variable", ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"])
+def test_the_standard_variables_say_where(
+    collector: Receiver, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = "/v1/metrics" if "METRICS" in variable else ""
+    monkeypatch.setenv(variable, f"{collector.url}{path}")
+    push(observer(), OtlpMetrics())
+    assert sent(collector)
+
+
+def test_a_collector_that_refuses_is_a_failure(collector: Receiver) -> None:
+    collector.status = 400
+    own = observer()
+    own.exporters.add(OtlpMetrics(collector.url))
+    with caught("obs") as lines, caught("opentelemetry"):
+        assert not own.exporters.push()
+    assert "the collector has not taken the metrics" in lines.lines[0]
+
+
+def test_without_the_exporter_installed_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.metric_exporter", None)
+    with pytest.raises(ConfigError, match=r"pip install 'obs-middleware\[otlp\]'"):
+        OtlpMetrics()

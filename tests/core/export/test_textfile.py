@@ -1,0 +1,56 @@
+"""Textfile writes what node-exporter takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.parser import text_string_to_metric_families
+
+from obs_middleware import ConfigError
+from obs_middleware.export import Textfile
+from tests.core.support import observer
+
+
+class Custom:
+    """A collector with timestamps, and with what node-exporter tells of itself."""
+
+    def describe(self) -> list[Any]:
+        return []
+
+    def collect(self) -> Any:
+        yield GaugeMetricFamily("process_open_fds", "Of node-exporter too.", 7)
+        family = GaugeMetricFamily("temperature_celsius", "Measured elsewhere.", labels=["service"])
+        family.add_metric(["of its own"], 21.5, timestamp=1e9)
+        yield family
+
+
+def test_textfile_has_the_service_on_each_series_and_no_timestamp(tmp_path: Path) -> None:
+    own = observer(service_name="shop")
+    own.registry.register(Custom())
+    own.metrics.counter("orders", "Orders.", ["plan"]).labels("free").inc()
+    own.exporters.add(Textfile(tmp_path / "shop.prom"))
+    assert own.exporters.push()
+    text = (tmp_path / "shop.prom").read_text()
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    samples = [sample for family in families.values() for sample in family.samples]
+    assert 'orders_total{plan="free",service="shop"} 1.0' in text
+    assert 'temperature_celsius{service="of its own"} 21.5\n' in text
+    assert all(sample.labels["service"] and sample.timestamp is None for sample in samples)
+    assert "process_open_fds" not in families
+
+
+def test_labels_of_a_textfile_can_be_chosen(tmp_path: Path) -> None:
+    own = observer()
+    own.metrics.counter("orders", "Orders.").inc()
+    own.exporters.add(Textfile(str(tmp_path / "shop.prom"), labels={"team": "a"}))
+    assert own.exporters.push()
+    assert 'orders_total{team="a"} 1.0' in (tmp_path / "shop.prom").read_text()
+
+
+@pytest.mark.parametrize("path", ["shop", "shop.txt", "/var/lib/shop.prom.tmp", ""])
+def test_a_textfile_that_node_exporter_would_not_read_is_refused(path: str) -> None:
+    with pytest.raises(ConfigError, match=r"ends in \.prom"):
+        Textfile(path)

@@ -1,0 +1,94 @@
+"""Hooks run before numbers are read, and target_info tells whose numbers they are."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import prometheus_client
+from prometheus_client import CollectorRegistry
+
+from tests.core.metrics.scraping import page
+from tests.core.support import caught, observer
+
+
+def test_hooks_run_before_numbers_are_read_and_one_that_fails_costs_nothing() -> None:
+    registry = CollectorRegistry()
+    theirs = prometheus_client.Gauge("theirs", "Declared before us.", registry=registry)
+    own = observer(registry=registry)
+    runs: list[int] = []
+
+    @own.metrics.on_collect
+    def refresh() -> None:
+        runs.append(len(own.metrics.snapshot()))  # a hook may collect
+        theirs.set(len(runs))
+
+    @own.metrics.on_collect
+    def fail() -> None:
+        raise RuntimeError("no database")
+
+    with caught("obs"):
+        for count in (1, 2, 3):
+            text = page(own)
+            assert f"theirs {count}.0\n" in text
+            assert f'obs_internal_errors_total{{component="collection"}} {count}.0' in text
+
+
+def test_target_info_tells_whose_metrics_these_are() -> None:
+    own = observer(service_name="shop", service_version="1.2")
+    assert 'service="shop",version="1.2"' in page(own)
+    own.gateway.set_up(debug=True)
+    (info,) = [line for line in page(own).splitlines() if line.startswith("target_info{")]
+    assert 'environment="development"' in info
+    assert 'instance="' in info
+    assert "target_info" not in page(observer(metrics_default_labels="none"))
+
+
+def test_target_info_of_the_user_stays() -> None:
+    own = observer(service_name="shop")
+    own.registry.set_target_info({"service": "mine"})
+    text = page(own)
+    assert text.count("target_info{") == 1
+    assert 'target_info{service="mine"} 1.0' in text
+
+
+def test_metrics_are_gone_with_their_registry() -> None:
+    own = observer()
+    own.metrics.gauge("depth", "Depth.", function=lambda: 1)
+    own.metrics.counter("orders", "Orders.", ["plan"]).labels("free").inc()
+    registry = weakref.ref(own.registry)
+    del own
+    gc.collect()
+    assert registry() is None
+
+
+def test_a_hook_that_leaves_by_sys_exit_ends_nothing() -> None:
+    own = observer()
+    own.metrics.on_collect(sys.exit)
+    with caught("obs") as lines:
+        assert "http_server_active_requests" in page(own)
+    assert "has left by SystemExit" in lines.lines[0]
+
+
+def test_what_belongs_to_the_thread_of_hooks_is_looked_after_before_and_after_them() -> None:
+    own, calls = observer(), list[str]()
+
+    @contextmanager
+    def around() -> Iterator[None]:
+        calls.append("before")
+        yield
+        calls.append("after")
+        if len(calls) > 3:
+            raise OSError
+
+    own.metrics.surround_hooks(around)
+    page(own)
+    assert calls == []
+    own.metrics.on_collect(lambda: calls.append("hook"))
+    page(own)
+    assert calls == ["before", "hook", "after"]
+    with caught("obs"):
+        assert 'obs_internal_errors_total{component="collection"} 1.0' in page(own)

@@ -1,0 +1,114 @@
+"""A metric is declared once, and a declaration that is not as it must be is an error at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import prometheus_client
+import pytest
+from prometheus_client import CollectorRegistry
+
+from obs_middleware import ConfigError
+from tests.core.metrics.scraping import page, value
+from tests.core.support import observer
+
+
+def test_prefix_and_unit_are_part_of_the_name() -> None:
+    for prefix in ("shop", "shop_"):
+        own = observer(metrics_prefix=prefix)
+        own.metrics.histogram("charge", "Charge.", unit="seconds").observe(1)
+        own.metrics.counter("orders_total", "Orders.").inc()
+        assert value(own, "shop_charge_seconds_count") == 1
+        assert value(own, "shop_orders_total") == 1
+
+
+def test_an_equal_declaration_returns_the_first_also_from_another_observer() -> None:
+    registry = CollectorRegistry()
+    first = observer(registry=registry).metrics.counter("orders", "Orders.", ["plan"], max_series=3)
+    again = observer(registry=registry).metrics.counter("orders_total", "Orders.", ("plan",), max_series=3)
+    assert again is first
+    assert observer().metrics.counter("orders", "Orders.", ["plan"], max_series=3) is not first
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        ({"documentation": "Others."}, "documentation='Waits.', now 'Others.'"),
+        ({"labelnames": ["plan"]}, "labelnames"),
+        ({"buckets": [1, 2]}, "buckets"),
+        ({"max_series": 7}, "max_series=5000, now 7"),
+    ],
+)
+def test_a_different_declaration_is_an_error_that_says_what_differs(other: dict[str, Any], what: str) -> None:
+    metrics = observer().metrics
+    declared: dict[str, Any] = {"name": "waits_seconds", "documentation": "Waits."}
+    metrics.histogram(**declared)
+    with pytest.raises(ConfigError, match="waits_seconds is declared already, with") as raised:
+        metrics.histogram(**{**declared, **other})
+    assert what in str(raised.value)
+    with pytest.raises(ConfigError, match="kind=histogram, now gauge"):
+        metrics.gauge(**declared)
+
+
+def test_a_name_that_a_metric_of_others_has_is_an_error() -> None:
+    own = observer()
+    prometheus_client.Counter("orders", "Orders.", registry=own.registry)
+    with pytest.raises(ConfigError, match="metric orders: Duplicated"):
+        own.metrics.counter("orders", "Orders.")
+    with pytest.raises(ConfigError, match="metric http_server_active_requests"):
+        own.metrics.gauge("http_server_active_requests", "Ours.")
+
+
+def test_a_label_that_is_one_text_is_one_label() -> None:
+    own = observer()
+    own.metrics.counter("orders", "Orders.", "plan").labels("free").inc()
+    assert value(own, "orders_total", plan="free") == 1
+
+
+def test_default_labels_stand_on_each_series_on_request() -> None:
+    own = observer(
+        service_name="shop", service_version="1.2", environment="test", metrics_default_labels="series"
+    )
+    orders = own.metrics.counter("orders", "Orders.", ["plan"], max_series=1)
+    orders.labels("free").inc()
+    orders.labels(plan="paid").inc()
+    own.metrics.gauge("depth", "Depth.").set(3)
+    own.metrics.gauge("size", "Size.", function=lambda: 4)
+    series = {line.split("{")[0]: line for line in page(own).splitlines() if 'service="shop"' in line}
+    assert {"orders_total", "depth", "size"} <= series.keys()
+    assert all('environment="test"' in line and 'version="1.2"' in line for line in series.values())
+    assert 'plan="other"' in series["orders_total"]
+    assert "target_info" not in page(own)
+    with pytest.raises(ConfigError, match="'service' is a default label"):
+        own.metrics.counter("sales", "Sales.", ["service"])
+    orders.remove("free")
+    orders.labels("team").inc()
+    assert 'plan="team"' in page(own)
+
+
+async def asynchronous() -> float:
+    return 1.0
+
+
+@pytest.mark.parametrize(
+    ("declare", "complaint"),
+    [
+        (lambda metrics: metrics.counter(None, "Orders."), "a metric must have a name, got None"),
+        (lambda metrics: metrics.counter("orders", None), "a documentation is needed"),
+        (lambda metrics: metrics.counter("orders", "Orders.", [7]), "a label must be letters.*got 7"),
+        (lambda metrics: metrics.counter("orders", "Orders.", max_series=0), "max_series must be a whole"),
+        (lambda metrics: metrics.counter("orders", "Orders.", max_series="9"), "max_series must be a whole"),
+        (lambda metrics: metrics.histogram("size_bytes", "Sizes.", buckets=[2, 1]), "sorted order"),
+        (lambda metrics: metrics.histogram("size_bytes", "Sizes.", ["le"]), "le"),
+        (lambda metrics: metrics.enum("mode", "Mode.", states=[]), "No states"),
+        (lambda metrics: metrics.gauge("depth", "Depth.", function=7), "must be a function"),
+        (lambda metrics: metrics.gauge("depth", "Depth.", function=asynchronous), "and not async"),
+        (lambda metrics: metrics.gauge("depth", "Depth.", ["a"], function=lambda: 1), "depth has labels"),
+        (lambda metrics: metrics.on_collect("refresh"), "on_collect must be a function"),
+        (lambda metrics: metrics.on_collect(asynchronous), "and not async"),
+        (lambda metrics: metrics.timed("work", "Work.", {"outcome": "ok"}), "the labels must differ"),
+    ],
+)
+def test_what_is_declared_wrongly_is_an_error_at_once(declare: Any, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        declare(observer().metrics)

@@ -1,0 +1,330 @@
+"""Blocks and functions are timed, whatever they are, and what they do does not change."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, suppress
+from typing import Any
+
+import pytest
+
+from obs_middleware import ConfigError, Observer
+from tests.core.metrics.scraping import OPENMETRICS, SAMPLED, page
+from tests.core.support import observer, request, started
+
+
+def counts(own: Observer, **labels: str) -> dict[str, float]:
+    """Return how often each outcome was seen."""
+    found = {
+        outcome: own.registry.get_sample_value("work_seconds_count", {**labels, "outcome": outcome})
+        for outcome in ("ok", "error", "cancelled")
+    }
+    return {outcome: count for outcome, count in found.items() if count is not None}
+
+
+def seconds(own: Observer, outcome: str = "ok") -> float:
+    return own.registry.get_sample_value("work_seconds_sum", {"outcome": outcome}) or 0.0
+
+
+def timed(own: Observer, **labels: str) -> Any:
+    return own.metrics.timed("work", "How long work takes.", labels)
+
+
+def test_a_block_is_timed_by_its_outcome() -> None:
+    own = observer()
+    with timed(own):
+        time.sleep(0.02)
+    with pytest.raises(KeyError), timed(own):
+        raise KeyError
+    assert counts(own) == {"ok": 1, "error": 1}
+    assert seconds(own) >= 0.02
+
+
+def test_labels_are_those_that_are_given() -> None:
+    own = observer()
+    with timed(own, bank="acme"):
+        pass
+    assert counts(own, bank="acme") == {"ok": 1}
+
+
+def test_a_function_keeps_its_name_its_result_and_its_exception() -> None:
+    own = observer()
+
+    @timed(own)
+    def divide(number: int, by: int = 1) -> float:
+        """Divide."""
+        return number / by
+
+    assert (divide.__name__, divide.__doc__) == ("divide", "Divide.")
+    assert divide(6, by=3) == 2
+    with pytest.raises(ZeroDivisionError):
+        divide(1, 0)
+    assert counts(own) == {"ok": 1, "error": 1}
+
+
+def test_a_coroutine_is_timed_until_it_has_ended() -> None:
+    own = observer()
+
+    @timed(own)
+    async def work(fails: bool = False) -> str:
+        await asyncio.sleep(0.02)
+        if fails:
+            raise LookupError
+        return "done"
+
+    assert inspect.iscoroutinefunction(work)
+    assert asyncio.run(work()) == "done"
+    with pytest.raises(LookupError):
+        asyncio.run(work(fails=True))
+    assert counts(own) == {"ok": 1, "error": 1}
+    assert seconds(own) >= 0.02
+
+
+def test_a_task_that_is_cancelled_is_neither_ok_nor_an_error() -> None:
+    own = observer()
+
+    async def main() -> None:
+        task = asyncio.create_task(timed(own)(asyncio.sleep)(10))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert counts(own) == {"cancelled": 1}
+
+
+def test_a_generator_is_timed_until_its_end_and_takes_what_is_sent() -> None:
+    own = observer()
+
+    @timed(own)
+    def numbers() -> Any:
+        got = yield 1
+        try:
+            yield got
+        except KeyError:
+            yield "caught"
+        time.sleep(0.02)
+        return "end"
+
+    generator: Any = numbers()
+    assert counts(own) == {}
+    assert (next(generator), generator.send("two"), generator.throw(KeyError)) == (1, "two", "caught")
+    with pytest.raises(StopIteration) as stopped:
+        next(generator)
+    assert stopped.value.value == "end"
+    assert counts(own) == {"ok": 1}
+    assert seconds(own) >= 0.02
+
+
+def test_an_async_generator_is_timed_until_its_end_and_takes_what_is_sent() -> None:
+    own = observer()
+
+    @timed(own)
+    async def numbers() -> AsyncIterator[Any]:
+        got = yield 1
+        try:
+            yield got
+        except KeyError:
+            yield "caught"
+        await asyncio.sleep(0.02)
+
+    async def main() -> None:
+        generator: Any = numbers()
+        assert await anext(generator) == 1
+        assert await generator.asend("two") == "two"
+        assert await generator.athrow(KeyError) == "caught"
+        assert [item async for item in generator] == []
+
+    asyncio.run(main())
+    assert counts(own) == {"ok": 1}
+    assert seconds(own) >= 0.02
+
+
+def test_a_generator_that_is_closed_early_or_fails_is_counted_as_what_it_is() -> None:
+    own = observer()
+    cleaned: list[str] = []
+
+    @timed(own)
+    def numbers(fails: bool = False) -> Iterator[int]:
+        try:
+            yield 1
+            if fails:
+                raise LookupError
+            yield 2
+        finally:
+            cleaned.append("sync")
+
+    @timed(own)
+    async def async_numbers(fails: bool = False) -> AsyncIterator[int]:
+        try:
+            yield 1
+            if fails:
+                raise LookupError
+            yield 2
+        finally:
+            cleaned.append("async")
+
+    async def main() -> None:
+        async with aclosing(async_numbers()) as generator:
+            async for _ in generator:
+                break
+        with pytest.raises(LookupError):
+            _ = [item async for item in async_numbers(fails=True)]
+
+    for _ in numbers():
+        break
+    with pytest.raises(LookupError):
+        list(numbers(fails=True))
+    asyncio.run(main())
+    assert cleaned == ["sync", "sync", "async", "async"]
+    assert counts(own) == {"ok": 2, "error": 2}
+
+
+def test_methods_partials_and_callable_objects_are_timed() -> None:
+    own = observer()
+
+    class Worker:
+        @timed(own)
+        def work(self) -> str:
+            return "worked"
+
+        @staticmethod
+        @timed(own)
+        def alone() -> str:
+            return "alone"
+
+        def __call__(self) -> str:
+            return "called"
+
+    assert Worker().work() == "worked"
+    assert Worker.alone() == "alone"
+    assert timed(own)(functools.partial(max, 1))(2) == 2
+    assert timed(own)(Worker())() == "called"
+    assert counts(own) == {"ok": 4}
+
+
+def test_what_is_async_and_does_not_look_it_is_timed_until_it_has_ended() -> None:
+    own = observer()
+
+    class Worker:
+        async def __call__(self, fails: bool = False) -> str:
+            await asyncio.sleep(0.02)
+            if fails:
+                raise LookupError
+            return "done"
+
+    worker = timed(own)(Worker())
+    assert asyncio.run(worker()) == "done"
+    with pytest.raises(LookupError):
+        asyncio.run(worker(fails=True))
+    assert asyncio.run(timed(own)(lambda: Worker()())()) == "done"
+    assert counts(own) == {"ok": 2, "error": 1}
+    assert seconds(own) >= 0.04
+    assert seconds(own, "error") >= 0.02
+
+
+def test_one_timer_serves_many_threads_tasks_and_itself() -> None:
+    own = observer()
+    timer = timed(own)
+
+    def work() -> None:
+        with timer, timer:
+            time.sleep(0.02)
+
+    async def work_async(rest: float) -> None:
+        with timer:
+            await asyncio.sleep(rest)
+
+    async def main() -> None:
+        await asyncio.gather(*(work_async(rest) for rest in (0.06, 0.02, 0.04)))
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    before = seconds(own)
+    asyncio.run(main())
+    assert counts(own) == {"ok": 9}
+    assert seconds(own) - before >= 0.12
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_an_end_of_the_process_is_no_success(error: type[BaseException]) -> None:
+    own = observer()
+    with pytest.raises(error), timed(own):
+        raise error
+    assert counts(own) == {"error": 1}
+
+
+def test_an_exemplar_leads_to_the_trace_that_is_kept() -> None:
+    own = observer()
+    for headers in ({}, SAMPLED):
+        exchange = started(own, request(headers=headers))
+        with exchange, timed(own):
+            pass
+        exchange.finish()
+    text = page(own, OPENMETRICS)
+    (line,) = [line for line in text.splitlines() if line.startswith("work_seconds_bucket") and "# {" in line]
+    assert f'trace_id="{exchange.trace_id}"' in line
+    assert f'span_id="{exchange.span_id}"' in line
+
+
+def test_a_metric_that_is_declared_already_takes_all_outcomes() -> None:
+    own = observer()
+    waits = own.metrics.histogram("waits_seconds", "Waits.", ["bank"])
+    loads = own.metrics.summary("loads_seconds", "Loads.")
+
+    @own.metrics.timed(waits.labels("acme"))
+    @own.metrics.timed(loads)
+    async def work(fails: bool) -> None:
+        if fails:
+            raise LookupError
+
+    asyncio.run(work(fails=False))
+    with pytest.raises(LookupError):
+        asyncio.run(work(fails=True))
+    assert own.registry.get_sample_value("waits_seconds_count", {"bank": "acme"}) == 2
+    assert own.registry.get_sample_value("loads_seconds_count") == 2
+    with pytest.raises(
+        ConfigError, match=r"histogram:waits_seconds has labels: say which, timed\(metric\.labels"
+    ):
+        own.metrics.timed(waits)
+
+
+def test_what_is_timed_may_be_declared_where_it_is_used() -> None:
+    own = observer()
+    work: Callable[[], None] = lambda: None  # noqa: E731
+    for _ in range(3):
+        timed(own)(work)()
+    assert counts(own) == {"ok": 3}
+
+
+def test_static_and_class_methods_are_timed_on_either_side_of_their_decorator() -> None:
+    own = observer()
+
+    class Shop:
+        @timed(own)
+        @staticmethod
+        def outer_static(number: int) -> int:
+            return number
+
+        @timed(own)
+        @classmethod
+        def outer_class(cls, number: int) -> tuple[type, int]:
+            return cls, number
+
+        @staticmethod
+        @timed(own)
+        def inner(number: int) -> int:
+            return number
+
+    assert Shop().outer_static(1) == Shop.outer_static(1) == Shop().inner(1) == 1
+    assert Shop().outer_class(2) == (Shop, 2)
+    assert counts(own) == {"ok": 4}

@@ -1,0 +1,190 @@
+"""A service over its life: members die at any moment, fill the disk, and come back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.core.workers.working import Workers
+
+pytestmark = pytest.mark.once  # processes that die: seconds, and nothing of it is a Python version's
+
+COUNTER = "counter = Counter('orders', 'Orders taken.')\n"
+COUNTING = """
+import os, sys
+from prometheus_client import Counter, Histogram
+from obs_middleware import Observer, RequestInfo
+own = Observer(access_log=False)
+own.gateway.started()
+counter, sizes = Counter("orders", "Orders taken."), Histogram("sizes", "Sizes.", ("of",))
+number = 0
+while True:
+    counter.inc()
+    sizes.labels(str(number % 50)).observe(1.5)
+    number += 1
+    os.write(1, b"%d\\n" % number)
+"""
+
+
+def http(route: str) -> str:
+    labels = 'error_type="",http_request_method="GET",http_response_status_code="200"'
+    return f'http_server_request_duration_seconds_count{{{labels},http_route="{route}"}}'
+
+
+def test_a_writer_that_is_killed_at_any_moment_leaves_whole_numbers(group: Workers) -> None:
+    """Eight times: no number is torn, and none is lower than what was counted when it was said so."""
+    reader = group.start()
+    total, most = 0, 0
+    for round_ in range(8):
+        writer = subprocess.Popen([sys.executable, "-c", COUNTING], stdout=subprocess.PIPE, env=group.env)
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        time.sleep(0.01 * round_)
+        writer.kill()
+        said = int(writer.stdout.read().decode().rpartition("\n")[0].rpartition("\n")[2] or 1)
+        writer.wait()
+        writer.stdout.close()
+        total, most = total + said, most + said + 1
+        found = reader.numbers()
+        assert total <= found["orders_total"] <= most
+        buckets = [value for name, value in found.items() if name.startswith("sizes_count")]
+        assert total - round_ - 1 <= sum(buckets) <= most
+        most = int(found["orders_total"])
+        total = most
+
+
+def test_readers_and_writers_at_once_never_see_a_number_go_back(group: Workers) -> None:
+    """While series are made, workers come and go and two threads make pages."""
+    reader = group.start(COUNTER)
+    writers = [
+        subprocess.Popen([sys.executable, "-c", COUNTING], stdout=subprocess.DEVNULL, env=group.env)
+        for _ in range(2)
+    ]
+    last, turn = 0.0, 0
+    while turn < 20:
+        found = reader.numbers()
+        assert found["orders_total"] >= last
+        last = found["orders_total"]
+        turn += last > 0
+        if turn == 10:
+            writers[0].kill()
+            writers[0].wait()
+    for writer in writers:
+        writer.kill()
+        writer.wait()
+    assert reader.numbers()["orders_total"] >= last > 0
+
+
+def test_what_is_folded_twice_counts_once(group: Workers) -> None:
+    """One dies after the archive was replaced and before the files of the dead were removed."""
+    one, two = group.start(COUNTER), group.start(COUNTER)
+    one.do("counter.inc(3)")
+    one.kill()
+    kept = {path: path.read_bytes() for path in group.folder.rglob("w1-*") if path.suffix != ".sock"}
+    assert two.numbers()["orders_total"] == 3
+    for path, content in kept.items():
+        assert not path.exists()
+        path.write_bytes(content)
+    three = group.start(COUNTER)
+    three.do("counter.inc(4)")
+    three.kill()
+    assert two.numbers()["orders_total"] == 7
+    assert not any(path.exists() for path in kept)
+
+
+def test_an_archive_that_was_not_finished_counts_for_nothing(group: Workers) -> None:
+    one, two = group.start(COUNTER), group.start(COUNTER)
+    one.do("counter.inc(3)")
+    (folder,) = (path.parent for path in group.folder.rglob("w1-*.cells"))
+    for suffix in ("cells", "names", "exemplars"):
+        (folder / f"archive1.{suffix}").write_bytes(b"half")
+    (folder / "archive.new").write_bytes(b"half")
+    one.kill()
+    assert two.numbers()["orders_total"] == 3
+
+
+def test_where_the_disk_is_full_nothing_fails_and_nothing_goes_back(group: Workers) -> None:
+    code = "counter = Counter('orders', 'Orders taken.', ('of',))\n"
+    one, two = group.start(code), group.start(code)
+    one.do("counter.labels('first').inc(); serve('/first')")
+    one.do("import resource")
+    one.do("exec('import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))', globals())")
+    one.do("for number in range(6000): counter.labels(str(number)).inc()")
+    one.do("for number in range(200): serve(f'/{number}')")
+    one.do("counter.labels('first').inc()")
+    found = two.numbers()
+    assert found['orders_total{of="first"}'] == 2
+    assert one.numbers()['orders_total{of="first"}'] == 2
+    assert one.do("counter.labels('5999')._value.get()") == 1
+    assert "failed in workers" in one.errors()
+
+
+@pytest.mark.parametrize("room", [10_000, 33_000, 40_000])
+def test_where_there_is_no_room_to_join_a_process_is_alone(group: Workers, room: int) -> None:
+    code = "counter = Counter('orders', 'Orders taken.', ('of',))\n"
+    code += "for number in range(3000): counter.labels(str(number)).inc()\n"
+    code += f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n"
+    one, two = group.start(code), group.start()
+    one.do("counter.labels('7').inc(); serve('/items')")
+    found = one.numbers()
+    assert found['orders_total{of="7"}'] == 2
+    assert found[http("/items")] == 1
+    assert one.errors().count("the metrics are those of this process alone") == 1
+    assert two.numbers()['obs_fast_path{name="queue"}'] in (0, 1)
+
+
+def test_a_worker_that_stands_still_keeps_nobody_for_long(group: Workers) -> None:
+    one, two = group.start(COUNTER), group.start(COUNTER)
+    one.do("counter.inc()")
+    two.numbers()
+    os.kill(one.do("os.getpid()"), 19)  # SIGSTOP
+    begun = time.monotonic()
+    assert two.numbers()["orders_total"] == 1
+    assert time.monotonic() - begun < 3
+
+
+def test_a_group_that_has_ended_begins_anew(group: Workers) -> None:
+    one = group.start(COUNTER)
+    one.do("counter.inc()")
+    one.stop()
+    two = group.start(COUNTER)
+    assert two.numbers()["orders_total"] == 0
+
+
+def test_a_directory_that_somebody_removes_leaves_each_process_its_own_numbers(group: Workers) -> None:
+    one = group.start(COUNTER)
+    one.do("counter.inc()")
+    one.do("exec('import shutil; shutil.rmtree(os.environ[\"OBS_METRICS_DIRECTORY\"])', globals())")
+    assert one.numbers()["orders_total"] == 1
+
+
+def test_sockets_are_found_in_a_directory_with_a_long_name(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    group = Workers(folder)
+    one, two = group.start(), group.start()
+    one.do('exec(\'late = Counter("late", "x"); late.inc()\', globals())')
+    assert two.numbers()["late_total"] == 1  # its name is published when it is asked
+    group.end()
+
+
+@pytest.mark.parametrize("kept", [(), (".cells",), (".cells", ".names")])
+def test_a_worker_that_is_killed_while_it_joins_costs_nobody_anything(
+    group: Workers, kept: tuple[str, ...]
+) -> None:
+    """It has its lock already, and lacks some of its files; those that it has are empty."""
+    one = group.start(COUNTER)
+    one.do("counter.inc()")
+    assert one.numbers()["orders_total"] == 1
+    folder = next(group.folder.rglob("w*.lock")).parent
+    for end in (".lock", *kept):
+        (folder / f"w9-99999-abc{end}").touch()
+    two = group.start(COUNTER)
+    two.do("counter.inc(2)")
+    assert one.numbers()["orders_total"] == two.numbers()["orders_total"] == 3
+    assert not [name for name in group.files if name.startswith("w9-")]
