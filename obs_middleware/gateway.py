@@ -207,6 +207,7 @@ class Gateway:
         self._health = health
         self._probes = probes
         self._lifecycle = lifecycle
+        lifecycle.stop = self.stopped
         self._exporters = exporters
         self._endpoints = endpoints
         self._app_pages = app_pages
@@ -280,7 +281,8 @@ class Gateway:
             self._health.surroundings.run_async = run_in(loop)
             if not self._lifecycle.is_draining:
                 self._failures.guard("runtime_metrics", self._runtime.watch, loop)
-        self._lifecycle.started()
+        self._lifecycle.run_async = self._health.surroundings.run_async
+        self._lifecycle.started(is_serving=is_serving)
         if is_serving and not self._exporters.is_started and not self._lifecycle.is_draining:
             self._exporters.start()
         self._app_pages.warn()
@@ -316,6 +318,7 @@ class Gateway:
             _logger.error(
                 "after %g s there are still lines, spans or metrics that were not taken", STOP_SECONDS
             )
+        self._lifecycle.stopped()
 
     def _hand_over(self) -> None:
         self._runtime.stop()

@@ -1,23 +1,279 @@
-"""The state of one service, which the probes tell: it starts, serves, and drains before it stops."""
+"""Whether the app starts, serves, drains or has stopped: the probes tell it, and listeners are called.
+
+@observer.lifecycle.initialiser
+async def load_model() -> None: ...
+
+@observer.lifecycle.on_change
+def note(before: str, now: str) -> None: ...
+"""
 
 from __future__ import annotations
 
+import logging
+import os
+import threading
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+from pathlib import Path
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
+
+from obs_middleware import process
+from obs_middleware.errors import ConfigError
+from obs_middleware.sigterm import sigterm
+
+if TYPE_CHECKING:
+    from obs_middleware.errors import Report
+    from obs_middleware.settings import Settings
+
+STARTING, SERVING, DRAINING, STOPPED = "starting", "serving", "draining", "stopped"
+_POD_DRAIN_SECONDS = 5.0  # in which Kubernetes has taken a pod out of its Services
+_LONGEST_SECONDS = 86_400.0
+_DRAINING_FILE = "draining"
+_WAITS, _RUNS, _DONE, _FAILED = "has not run yet", "still runs", "", "has failed"
+_logger = logging.getLogger("obs")
+
+Listener = Callable[[str, str], object]
+_L = TypeVar("_L", bound=Listener)
+_F = TypeVar("_F", bound=Callable[[], object])
+
 
 class Lifecycle:
-    """Whether the app has started, and whether it is about to stop."""
+    """What a user has of the app's start and end: `observer.lifecycle`.
 
-    def __init__(self) -> None:
-        self.is_started = False
-        self.is_draining = False
+    Args:
+        report: is told of a listener that fails.
+        describe: returns an exception as a text without secrets.
+
+    Attributes:
+        is_draining: the app drains, or has stopped.
+        drain_seconds: how long a SIGTERM waits.
+        run_async: runs an awaitable from a thread, in the app's loop.
+        stop: hands over what waits, for a process that ends by a signal alone.
+        shared_folder: returns the directory that the workers of the service share, None where there is one process.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        report: Report | None = None,
+        describe: Callable[[BaseException], str] = repr,
+    ) -> None:
+        given = None if settings is None else settings.drain_seconds
+        in_pod = _POD_DRAIN_SECONDS if "KUBERNETES_SERVICE_HOST" in os.environ else 0.0
+        self.drain_seconds = in_pod if given is None else given
+        self._report = report
+        self._describe = describe
+        self.run_async: Callable[[Awaitable[Any], float], Any] | None = None
+        self.stop: Callable[[], object] = bool
+        self.shared_folder: Callable[[], Path | None] = _no_folder
+        self._listeners: list[Listener] = []
+        self._initialisers: list[_Initialiser] = []
+        self._running: threading.Thread | None = None
+        self._told = STARTING
+        self._telling = threading.RLock()
+        self._began = time()
+        self._is_serving = False
+        self.starting()
+        _all.add(self)
+        if self.drain_seconds:
+            sigterm.prepare()
+
+    @property
+    def state(self) -> str:
+        """The state now: starting, serving, draining or stopped."""
+        if self._has_stopped:
+            return STOPPED
+        if self.is_draining:
+            return DRAINING
+        return SERVING if self.is_started else STARTING
+
+    @property
+    def is_started(self) -> bool:
+        """Tell whether the app has started, and every initialiser has gone well."""
+        return self._has_started and all(one.is_done for one in self._initialisers)
+
+    @property
+    def initialisers(self) -> dict[str, str]:
+        """What is wrong with each initialiser, by name; empty where it has gone well."""
+        return {one.name: one.problem for one in self._initialisers}
+
+    @property
+    def drain_ends_in(self) -> float:
+        """How many seconds of the drain are left."""
+        return max(0.0, self._drain_end - monotonic()) if self.is_draining else self.drain_seconds
+
+    def on_change(self, listener: _L) -> _L:
+        """Call a function with the state before and the state now, at each change; in whichever thread makes it."""
+        self._listeners.append(listener)
+        return listener
+
+    def initialiser(self, function: _F) -> _F:
+        """Run a function, sync or async, once the app serves; until it has gone well the app has not started.
+
+        They run one after the other, in a thread; async ones in the app's loop. One that raises is logged, and the
+        startup probe stays at 503.
+
+        Raises:
+            ConfigError: it is no function.
+        """
+        if not callable(function):
+            raise ConfigError(f"an initialiser must be a function, got {function!r}")
+        self._initialisers.append(_Initialiser(function))
+        if self._is_serving:
+            self._initialise()
+        return function
 
     def starting(self) -> None:
         """Note that the app starts, or starts again after it was stopped."""
-        self.is_started = self.is_draining = False
+        self._has_started = self._has_stopped = self.is_draining = False
+        self._drain_end = 0.0
+        self._began = time()
+        self._tell()
 
-    def started(self) -> None:
-        """Note that the app has started, and serves."""
-        self.is_started = True
+    def started(self, *, is_serving: bool = True) -> None:
+        """Note that the app has started: for an app that no server calls, such as a consumer of a queue.
+
+        Args:
+            is_serving: False where the app is only made.
+        """
+        self._has_started = True
+        if is_serving and not self.is_draining:
+            if not self._is_serving or any(one.problem == _WAITS for one in self._initialisers):
+                self._is_serving = True
+                self._initialise()
+            if self.drain_seconds:
+                sigterm.hold_for(self)
+        if self._told != self.state:
+            self._tell()
 
     def drain(self) -> None:
         """Turn readiness to 503, while liveness stays 200: the service is about to stop."""
-        self.is_draining = True
+        self.drain_until()
+        self._tell()
+
+    def drain_all(self) -> None:
+        """Drain in each worker of the service, where they share a directory."""
+        self.drain()
+        folder = self.shared_folder()
+        if folder is not None:
+            (folder / _DRAINING_FILE).touch()
+
+    def look(self) -> None:
+        """Drain if another worker was asked to; for the answer of a probe."""
+        if self.is_draining:
+            return
+        folder = self.shared_folder()
+        if folder is None:
+            return
+        try:
+            asked = (folder / _DRAINING_FILE).stat().st_mtime
+        except OSError:
+            return
+        if asked >= self._began:
+            self.drain()
+
+    def stopped(self) -> None:
+        """Note that the app has stopped."""
+        self.drain_until()
+        self._has_stopped = True
+        self._tell()
+
+    @property
+    def serves(self) -> bool:
+        """Tell whether requests are served in this process."""
+        return self._is_serving and not self._has_stopped
+
+    def drain_until(self) -> float:
+        """Begin to drain and tell nobody, because a signal's handler may call it; return the end by time.monotonic."""
+        if not self.is_draining:
+            self._drain_end = monotonic() + self.drain_seconds
+            self.is_draining = True
+        return self._drain_end
+
+    def tell(self) -> None:
+        """Tell listeners and the log that a SIGTERM waits."""
+        _logger.info("obs-middleware: SIGTERM: draining for %.3g s before it goes on", self.drain_ends_in)
+        self._tell()
+
+    def hand_over(self) -> None:
+        """Write and send what waits."""
+        self.stop()
+
+    def _tell(self) -> None:
+        with self._telling:
+            before, now = self._told, self.state
+            if before == now:
+                return
+            self._told = now
+            for listener in self._listeners:
+                try:
+                    listener(before, now)
+                except Exception as error:
+                    if self._report is not None:
+                        self._report("lifecycle", error)
+
+    def _initialise(self) -> None:
+        if self._running is not None or not any(one.problem == _WAITS for one in self._initialisers):
+            return
+        thread = threading.Thread(target=self._run_initialisers, name="obs-start", daemon=True)
+        self._running = thread
+        try:
+            thread.start()
+        except RuntimeError:  # no thread is to be had
+            self._run_initialisers()
+
+    def _run_initialisers(self) -> None:
+        for one in self._initialisers:  # also those that are registered meanwhile
+            if one.problem == _WAITS:
+                one.run(self.run_async, self._describe)
+        self._running = None
+        self._tell()
+
+    def begin_anew(self) -> None:
+        """Serve nobody yet, in a forked child, and run what its parent has not finished."""
+        self._telling = threading.RLock()
+        self._is_serving, self._running = False, None
+        for one in self._initialisers:
+            if not one.is_done:
+                one.problem = _WAITS
+
+
+class _Initialiser:
+    def __init__(self, function: Callable[[], object]) -> None:
+        self._function = function
+        self.name = getattr(function, "__name__", type(function).__name__)
+        self.problem = _WAITS
+
+    @property
+    def is_done(self) -> bool:
+        return self.problem == _DONE
+
+    def run(self, run_async: Callable[..., Any] | None, describe: Callable[[BaseException], str]) -> None:
+        self.problem = _RUNS
+        try:
+            answer = self._function()
+            if isawaitable(answer) and run_async is not None:
+                run_async(answer, _LONGEST_SECONDS)
+        except BaseException as error:  # it may call sys.exit
+            self.problem = f"{_FAILED}: {describe(error)}"
+            _logger.error(
+                "obs-middleware: the app does not start: initialiser %s %s", self.name, self.problem
+            )
+        else:
+            self.problem = _DONE
+
+
+def _no_folder() -> Path | None:
+    return None
+
+
+def _begin_all_anew() -> None:
+    for one in list(_all):
+        one.begin_anew()
+
+
+_all: WeakSet[Lifecycle] = WeakSet()
+process.on_fork(in_child=_begin_all_anew)

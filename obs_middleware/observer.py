@@ -62,7 +62,7 @@ class Observer:
         events: `record` counts, keeps and logs an event of the app, and puts it on the span.
         exporters: `add` brings metrics elsewhere without a scrape, `job` at the end of a batch job.
         health: `check` and `add` register readiness checks.
-        lifecycle: `drain()` turns readiness to 503, while liveness stays 200.
+        lifecycle: `initialiser`, `started()`, `drain()` and `on_change`: how the app starts and ends.
         gateway: what an adapter holds.
 
     Raises:
@@ -122,7 +122,9 @@ class Observer:
             describe=redactor.describe,
         )
         self.health = Health()
-        self.lifecycle = Lifecycle()
+        self.lifecycle = Lifecycle(settings, report=failures.report, describe=redactor.describe)
+        if settings.health_token is not None and settings.drain_path is not None:
+            self.lifecycle.shared_folder = sharing.folder
         log_setup = LogSetup(settings)
         probes = Probes(self.health, self.lifecycle, redactor.describe)
         self.gateway = Gateway(

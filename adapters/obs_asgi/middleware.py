@@ -22,7 +22,7 @@ from obs_asgi.request import named_request_info, own_path
 from obs_asgi.response import STARTS, CapturingResponse, Response
 from obs_asgi.routes import RouteOf, Routes
 from obs_asgi.scope_copies import inert_copy, note_copy, note_routers
-from obs_asgi.sending import send_reply
+from obs_asgi.sending import closing, send_reply
 from obs_asgi.starlette_stack import (
     building_frame,
     is_inside,
@@ -77,6 +77,7 @@ class ObservabilityMiddleware:
         "_gateway",
         "_has_begun",
         "_is_serving",
+        "_lifecycle",
         "_names",
         "_request_info",
         "_response",
@@ -115,6 +116,7 @@ class ObservabilityMiddleware:
         try:
             self.observer = Observer.given_or_new(observer, settings)
             self._gateway = gateway = self.observer.gateway
+            self._lifecycle = self.observer.lifecycle
             self._context_headers = tuple(map(str.encode, gateway.context_headers))
             self._request_info = named_request_info if gateway.needs_header_names else scope_request_info
             captures = gateway.captures_response
@@ -203,6 +205,8 @@ class ObservabilityMiddleware:
                 self._telemetry.hide(scope)
         except TypeError:  # a scope that can't be written to, against the specification: the app may not mind
             pass
+        if self._lifecycle.is_draining:
+            send = closing(scope, send)
         if scope["type"] == "websocket":
             opened = self._gateway.websocket_opened
             return self._websocket(exchange, self._names, self._routes, scope, receive, send, opened)
@@ -252,6 +256,8 @@ class ObservabilityMiddleware:
         info = scope_request_info(scope, self._context_headers)
         self._gateway.started(loop=serving_loop())  # a check runs in the loop of the probe that asks for it
         reply = await in_thread(self._gateway.threads(path), self._gateway.reply, info, path)
+        if self._lifecycle.is_draining:
+            send = closing(scope, send)
         await send_reply(reply, send, has_body=info.method != "HEAD")
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 from obs_asgi.loop import running_loop
 from obs_middleware import Reply
 
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
 
 _PIECE_BYTES = 65536
 
@@ -33,3 +34,20 @@ async def send_reply(reply: Reply, send: Send, *, has_body: bool) -> None:
             if running_loop() is not None:
                 await asyncio.sleep(0)
         await send({"type": "http.response.body", "body": body[last:]})
+
+
+def closing(scope: MutableMapping[str, Any], send: Send) -> Send:
+    """Return a `send` that has the client close its connection, as far as the protocol has a word for it (HTTP/1).
+
+    The service drains: who comes again is to come over a new connection, to another instance.
+    """
+    if scope["type"] != "http" or not str(scope.get("http_version")).startswith("1"):
+        return send
+
+    async def send_closing(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            others = [field for field in message.get("headers") or () if field[0].lower() != b"connection"]
+            message = {**message, "headers": [*others, (b"connection", b"close")]}
+        await send(message)
+
+    return send_closing

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Any
 
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase, ResponseHeaders
 
 from obs_middleware import Exchange
@@ -74,3 +75,18 @@ def sent_headers(response: HttpResponseBase) -> list[tuple[str, str]]:
     """Return a response's headers, its cookies among them."""
     cookies = [("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values()]
     return [*response.items(), *cookies]
+
+
+def close_connection(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Have the client close its connection, where the server takes the word from an app: ASGI's do, with HTTP/1.
+
+    Of WSGI servers granian does; wsgiref refuses it (PEP 3333).
+    """
+    scope, software = request.__dict__.get("scope"), str(request.META.get("SERVER_SOFTWARE", ""))
+    if scope is not None:
+        has_word = str(scope.get("http_version")).startswith("1")
+    else:
+        protocol = str(request.META.get("SERVER_PROTOCOL", ""))
+        has_word = software.lower().startswith("granian") and protocol.startswith("HTTP/1")
+    if has_word:
+        response.headers["Connection"] = "close"

@@ -14,7 +14,7 @@ from django.http.response import HttpResponseBase
 
 from obs_django.app_pages import look_at_first_request
 from obs_django.besides import look_besides
-from obs_django.headers import MARK, add_headers, sent_headers, unshared
+from obs_django.headers import MARK, add_headers, close_connection, sent_headers, unshared
 from obs_django.inside import Inside, exchange_outside
 from obs_django.observer import get_observer
 from obs_django.routes import route_of
@@ -49,6 +49,7 @@ class ObservabilityMiddleware:
         "_gateway",
         "_is_async",
         "_is_behind_proxy",
+        "_lifecycle",
         "_names",
         "_request_info",
         "get_response",
@@ -61,6 +62,7 @@ class ObservabilityMiddleware:
         self.get_response = get_response
         self.observer = observer or get_observer()
         self._gateway = gateway = self.observer.gateway
+        self._lifecycle = self.observer.lifecycle
         gateway.set_up(debug=settings.DEBUG)
         gateway.started(is_serving=False)
         look_at_first_request(gateway)
@@ -172,6 +174,8 @@ class ObservabilityMiddleware:
             if MARK in response.__dict__:
                 response = unshared(response)
             add_headers(response, exchange, self._names)
+            if self._lifecycle.is_draining:
+                close_connection(request, response)
             if self._gateway.captures_response:
                 exchange.capture_response_headers(sent_headers(response))
             if isinstance(response, HttpResponse):

@@ -17,6 +17,7 @@ from obs_middleware.gateway import (
 )
 from obs_wsgi.app_pages import has_page
 from obs_wsgi.body import Body, SizedBody, read, watch_file, watch_websocket
+from obs_wsgi.closing import closing
 from obs_wsgi.inside import outer_exchange, serve_inside
 from obs_wsgi.request_body import CountedInput
 from obs_wsgi.response import Response, StartResponse
@@ -60,6 +61,7 @@ class ObservabilityMiddleware:
         "_gateway",
         "_is_debug",
         "_is_serving",
+        "_lifecycle",
         "_ready_body",
         "_request_info",
         "_wrapped",
@@ -81,6 +83,7 @@ class ObservabilityMiddleware:
         self.app = app
         self.observer = Observer.given_or_new(observer, settings)
         self._gateway = gateway = self.observer.gateway
+        self._lifecycle = self.observer.lifecycle
         # The rest is done at the first request, because a command may import the app for its own ends.
         gateway.started(is_serving=False)
         gateway.look_for_pages(partial(has_page, app))
@@ -108,6 +111,8 @@ class ObservabilityMiddleware:
         path = environ["PATH_INFO"] if "PATH_INFO" in environ else ""  # noqa: SIM401 (a call less)
         if path.__class__ is str and path in self._gateway.paths:
             info = request_info(environ, self._context_headers)
+            if self._lifecycle.is_draining:
+                start_response = closing(environ, start_response)
             return _send(self._gateway.reply(info, path), info, start_response)
         response = self._open(environ, start_response)
         if response is None:
@@ -146,6 +151,8 @@ class ObservabilityMiddleware:
         if exchange is None:
             return None
         environ[CARRIER_KEY], exchange.carrier, exchange.routed = exchange, environ, wrapped
+        if self._lifecycle.is_draining:
+            start_response = closing(environ, start_response)
         has_length = "CONTENT_LENGTH" in environ and environ["CONTENT_LENGTH"] not in _NO_LENGTH
         if (has_length or "HTTP_TRANSFER_ENCODING" in environ) and "wsgi.input" in environ:
             environ["wsgi.input"] = CountedInput(environ["wsgi.input"], exchange)

@@ -53,6 +53,13 @@ class Probes:
             Endpoint(settings.live_path, self._answer_of(self.live), access),
             Endpoint(settings.ready_path, self._answer_of(self.ready), access, thread_name="obs-ready"),
             Endpoint(settings.startup_path, self._answer_of(self.startup), access),
+            Endpoint(
+                settings.drain_path if settings.health_token is not None else None,
+                self._drain,
+                AccessRule(settings.health_token, is_required=True),
+                thread_name="obs-drain",
+                methods=("POST",),
+            ),
         )
 
     def live(self) -> Answer:
@@ -60,11 +67,16 @@ class Probes:
         return PASS, {}
 
     def startup(self) -> Answer:
-        """Answer whether the app has started."""
-        return (PASS if self._lifecycle.is_started else FAIL), {}
+        """Answer whether the app has started, and what its initialisers wait for."""
+        checks: dict[str, list[dict[str, Any]]] = {
+            name: [{"status": FAIL, "output": problem} if problem else {"status": PASS}]
+            for name, problem in self._lifecycle.initialisers.items()
+        }
+        return (PASS if self._lifecycle.is_started else FAIL), checks
 
     def ready(self) -> Answer:
         """Answer with the worst that the checks have found."""
+        self._lifecycle.look()
         results = self._health.results()
         statuses = [check.status(result) for check, result in results]
         if self._lifecycle.is_draining or not self._lifecycle.is_started:
@@ -81,6 +93,11 @@ class Probes:
             return Reply(503 if status == FAIL else 200, _HEADERS, msgspec.json.encode(content))
 
         return answer
+
+    def _drain(self, _info: RequestInfo, _is_authorised: bool) -> Reply:
+        self._lifecycle.drain_all()
+        content = {"status": self._lifecycle.state, "drain_seconds": self._lifecycle.drain_seconds}
+        return Reply(202, {**_HEADERS, "Content-Type": "application/json"}, msgspec.json.encode(content))
 
     def _entry(self, check: Check, result: Result | None) -> dict[str, Any]:
         status = check.status(result)

@@ -19,6 +19,8 @@ from obs_middleware.queue import between_flushes, flush
 from obs_middleware.workers import locks, membership
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from prometheus_client import CollectorRegistry
 
     from obs_middleware.errors import Report
@@ -98,6 +100,11 @@ class Sharing:
         if self.is_due and monotonic() >= self._next_publication:
             self._next_publication = monotonic() + _PUBLISHED_SECONDS
             self._publish()
+
+    def folder(self) -> Path | None:
+        """Return the directory that the workers of the service share; None where this process is alone."""
+        self.look()
+        return None if self.service is None else self.service.folder
 
     def configure(self, *, workers: str, directory: str | None, service_name: str, report: Report) -> None:
         """Take the settings of the process's first Observer."""

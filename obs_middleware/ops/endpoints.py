@@ -24,6 +24,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         path: below the app's root; None where the user wants no such page.
         answer: makes the reply; its second argument tells whether the caller is authorised.
         access: who may ask.
+        methods: by which it is asked; HEAD goes with GET.
         thread_name: of the threads in which it is answered under an event loop; empty where it takes no time.
     """
 
@@ -31,6 +32,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     answer: Callable[[RequestInfo, bool], Reply]
     access: AccessRule = AccessRule()
     thread_name: str = ""
+    methods: tuple[str, ...] = ("GET", "HEAD")
 
 
 class Endpoints:
@@ -54,8 +56,9 @@ class Endpoints:
     def reply(self, info: RequestInfo, path: str) -> Reply:
         """Answer one of `paths`."""
         endpoint = self._by_path[path]
-        if info.method not in ("GET", "HEAD"):
-            return Reply(405, {**TEXT_HEADERS, "Allow": "GET, HEAD"}, b"Method Not Allowed\n")
+        if info.method not in endpoint.methods:
+            allowed = ", ".join(endpoint.methods)
+            return Reply(405, {**TEXT_HEADERS, "Allow": allowed}, b"Method Not Allowed\n")
         is_authorised = endpoint.access.authorises(info)
         if endpoint.access.is_required and not is_authorised:
             return Reply(401, {**TEXT_HEADERS, "WWW-Authenticate": "Bearer"}, b"Unauthorized\n")

@@ -105,6 +105,7 @@ _Path = Annotated[
 ]
 _Header = Annotated[str, _wants("a header name such as 'X-Request-ID'", pattern=r"^[A-Za-z0-9-]+\Z")]
 _Token = Annotated[str, _wants("8 or more printable ASCII characters", pattern=r"^[!-~]{8,}\Z")]
+_Seconds = Annotated[float, _wants("a number of seconds, 0 or more", ge=0, le=3600)]
 _Ratio = Annotated[float, _wants("a number between 0 and 1", ge=0, le=1)]
 _Url = Annotated[str, _wants("a URL such as 'http://localhost:4318'", pattern=r"^(?i:https?)://[^\s/]")]
 _Bounds = Annotated[tuple[float, ...], _wants("ascending positive seconds such as '0.1,0.5,1'", min_length=1)]
@@ -245,6 +246,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     health_token: Annotated[_Token | None, _about("bearer token that shows details outside development")] = (
         None
     )
+    drain_seconds: Annotated[
+        _Seconds | None,
+        _about(
+            "how long a SIGTERM waits, while readiness is 503, before the server gets it; "
+            "unset: 5 in a pod of Kubernetes, else 0"
+        ),
+    ] = None
+    drain_path: Annotated[
+        _Path | None, _about("a POST with `health_token` begins to drain; there is none without the token")
+    ] = "/health/drain"
     request_id_header: Annotated[_Header, _about("taken from the caller when safe")] = "X-Request-ID"
     correlation_id_header: Annotated[_Header, _about("the caller's, else the request ID")] = (
         "X-Correlation-ID"
@@ -324,7 +335,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         paths = [path for name in sources.PATHS if (path := getattr(self, name)) is not None]
         if len(set(paths)) < len(paths):
             raise ConfigError(
-                f"the paths of metrics, live, ready and startup must differ, got {', '.join(paths)}"
+                f"the paths of metrics, live, ready, startup and drain must differ, got {', '.join(paths)}"
             )
         _check_renames(self.log_rename_fields)
         if self.request_id_header.lower() == self.correlation_id_header.lower():
@@ -335,7 +346,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def own_paths(self) -> dict[str, str]:
         """Return the paths that we answer, each with the name of its setting."""
-        return {path: name for name in sources.PATHS if (path := getattr(self, name)) is not None}
+        return {
+            path: name
+            for name in sources.PATHS
+            if (path := getattr(self, name)) is not None
+            and (name != "drain_path" or self.health_token is not None)
+        }
 
     @property
     def exports_spans(self) -> bool:

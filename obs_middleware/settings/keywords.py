@@ -44,6 +44,8 @@ class Keywords(TypedDict, total=False):
     ready_path: str | None
     startup_path: str | None
     health_token: str | None
+    drain_seconds: float | None
+    drain_path: str | None
     request_id_header: str
     correlation_id_header: str
     error_response: bool

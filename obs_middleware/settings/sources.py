@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from obs_middleware._speedups import SWITCH
 from obs_middleware.settings import otel
 
-PATHS = ("metrics_path", "live_path", "ready_path", "startup_path")
+PATHS = ("metrics_path", "live_path", "ready_path", "startup_path", "drain_path")
 
 _PREFIX = "OBS_"
 _SHORT = ("service_name", "service_version", "log_level", "redact_pii", "tracing_enabled", "otlp_endpoint")

@@ -43,6 +43,7 @@ class Service:
         inherited: Callable[[Cells], object] | None = None,
     ) -> None:
         self._directory = shared
+        self.folder = shared.path
         self._bring_up_to_date = publish
         self._here = local()
         with shared.locked(is_exclusive=True):

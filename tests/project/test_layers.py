@@ -42,6 +42,7 @@ FLOORS = (
         "resource",
         "scope",
         "settings",
+        "sigterm",
         "statements",
         "tenancy",
         "views",

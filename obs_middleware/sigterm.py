@@ -1,0 +1,209 @@
+"""SIGTERM waits while the service drains, and then goes on to whoever has handled it before.
+
+A handler of ours stands before the server's. It notes the signal, and a thread raises it again when the drain is over:
+then the server's handler gets it. The loops of asyncio and uvloop are told of signals by a file descriptor too
+(`signal.set_wakeup_fd`). There stands ours as well, and hands on all but a SIGTERM that waits.
+
+The main thread alone may set a handler, and a server may call the app in other threads only. So the main thread gets
+a doorbell: a handler of SIGURG, which the kernel sends to nobody who has not asked for it. Servers set their handlers
+when they start. So ours is set at the end of a lifespan's startup, at the first requests, and with each probe.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from contextlib import suppress
+from time import monotonic
+from typing import Any, Protocol
+from weakref import WeakSet
+
+from obs_middleware import process
+
+_LOOP_HANDLERS = ("_sighandler_noop", "__sighandler")  # asyncio's and uvloop's
+_WAKE = b"\0"  # is no signal, and wakes a loop
+# uWSGI handles signals in C, and no handler of Python's would run. Windows sends no process a SIGTERM.
+_is_supported = hasattr(signal, "pthread_kill") and "uwsgi" not in sys.modules
+
+
+class Drained(Protocol):
+    """What drains before the process ends."""
+
+    @property
+    def serves(self) -> bool:
+        """Tell whether it serves or drains: a process that has only imported an app ends at once."""
+
+    def drain_until(self) -> float:
+        """Begin to drain, in a handler of a signal; return the end by time.monotonic."""
+
+    def tell(self) -> None:
+        """Let others know of it, in a thread."""
+
+    def hand_over(self) -> None:
+        """Write and send all that waits, in a thread: the process ends by the signal itself."""
+
+
+class Sigterm:
+    """What stands before the handlers of SIGTERM in this process."""
+
+    def __init__(self) -> None:
+        self._drained: WeakSet[Drained] = WeakSet()
+        self._bell: tuple[socket.socket, socket.socket] | None = None
+        self._begin_anew()
+        process.on_fork(in_child=self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """Begin without a thread, in a forked child, where a handler that is there already hands on at once."""
+        if self._bell is not None:
+            with suppress(ValueError):
+                if (found := signal.set_wakeup_fd(-1)) not in (-1, self._bell[1].fileno()):
+                    signal.set_wakeup_fd(found)  # somebody else's
+            for end in self._bell:
+                end.close()
+        self._bell = None
+        self._thread: threading.Thread | None = None
+        self._loop: int | None = None  # the file descriptor by which the loop learns of signals
+        self._end: float | None = None  # of the drain that is under way
+        self._goes_on = False
+
+    def prepare(self) -> None:
+        """Give the main thread its doorbell, where nobody else handles SIGURG."""
+        if _is_supported and _is_main_thread() and signal.getsignal(signal.SIGURG) == signal.SIG_DFL:
+            signal.signal(signal.SIGURG, self._answer_doorbell)
+
+    def hold_for(self, one: Drained) -> None:
+        """Let SIGTERM wait for one that serves; called again, because a server may have set its handler meanwhile."""
+        if not _is_supported:
+            return
+        self._drained.add(one)
+        if self._goes_on:  # the process has gone on serving
+            self._goes_on, self._end = False, None
+        if _is_main_thread():
+            self._stand_before()
+        elif not self._is_first() and signal.getsignal(signal.SIGURG) == self._answer_doorbell:
+            signal.pthread_kill(_main_thread_id(), signal.SIGURG)
+
+    def _is_first(self) -> bool:
+        return self._thread is not None and isinstance(signal.getsignal(signal.SIGTERM), _Handler)
+
+    def _answer_doorbell(self, *_: object) -> None:
+        if self._drained:
+            self._stand_before()
+
+    def _stand_before(self) -> None:
+        before: Any = signal.getsignal(signal.SIGTERM)
+        is_ours = isinstance(before, _Handler)
+        if before is None or before == signal.SIG_IGN or not (self._thread or self._start()):
+            return
+        if not is_ours:
+            before = _Handler(self, before)
+            signal.signal(signal.SIGTERM, before)
+        if before.is_of_loop:
+            self._stand_before_loop()
+
+    def _stand_before_loop(self) -> None:
+        if self._bell is None:
+            return
+        own = self._bell[1].fileno()
+        theirs = signal.set_wakeup_fd(own, warn_on_full_buffer=False)
+        if theirs not in (-1, own):
+            if self._loop is not None:
+                os.close(self._loop)
+            self._loop = os.dup(theirs)  # a number of our own, which no other file gets when theirs is closed
+
+    def _start(self) -> bool:
+        self._bell = bell = socket.socketpair()
+        bell[1].setblocking(False)
+        thread = threading.Thread(target=self._work, args=(bell[0],), name="obs-sigterm", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no thread is to be had: the server's handler stays alone
+            self._bell = None
+            return False
+        self._thread = thread
+        return True
+
+    def handle(self, handler: _Handler, number: int, frame: Any) -> None:
+        """Let a signal wait, or hand it on; called as a handler."""
+        serving = [one for one in self._drained if one.serves]
+        if self._goes_on or self._bell is None or not serving:
+            handler.hand_on(number, frame)
+        elif self._end is None:  # a second signal, as a whole group of processes gets it, shortens nothing
+            self._end = max(one.drain_until() for one in serving)
+            with suppress(OSError):
+                os.write(self._bell[1].fileno(), _WAKE)
+
+    def _work(self, bell: socket.socket) -> None:
+        """Hand on to the loop what it is to learn, and let a signal go on when the drain is over."""
+        is_told = False
+        while True:
+            end = self._end
+            if end is not None and not self._goes_on:
+                if not is_told:
+                    is_told = True
+                    self._call("tell")
+                if monotonic() >= end:
+                    is_told = False
+                    self._let_go_on()
+                    end = None
+            bell.settimeout(None if end is None or self._goes_on else max(0.001, end - monotonic()))
+            with suppress(TimeoutError, socket.timeout):
+                self._forward(bell.recv(64))
+
+    def _forward(self, numbers: bytes) -> None:
+        if self._loop is not None:
+            waits = b"" if self._goes_on else bytes([signal.SIGTERM])
+            with suppress(OSError):
+                os.write(self._loop, numbers.replace(waits, _WAKE) if waits else numbers)
+
+    def _let_go_on(self) -> None:
+        handler = signal.getsignal(signal.SIGTERM)
+        if isinstance(handler, _Handler) and handler.before == signal.SIG_DFL:
+            self._call("hand_over")
+        self._goes_on = True
+        signal.pthread_kill(_main_thread_id(), signal.SIGTERM)
+
+    def _call(self, name: str) -> None:
+        for one in list(self._drained):
+            if one.serves:
+                with suppress(Exception):
+                    getattr(one, name)()
+
+
+class _Handler:
+    """Ours of SIGTERM.
+
+    Attributes:
+        before: the one that was there before, which gets the signal in the end.
+        is_of_loop: that one belongs to a loop, which learns of the signal by a file descriptor.
+    """
+
+    def __init__(self, holder: Sigterm, before: Any) -> None:
+        self._holder = holder
+        self.before = before
+        self.is_of_loop = getattr(before, "__name__", "").endswith(_LOOP_HANDLERS)
+
+    def __call__(self, number: int, frame: Any) -> None:
+        self._holder.handle(self, number, frame)
+
+    def hand_on(self, number: int, frame: Any) -> None:
+        """Do as if this handler were not there."""
+        if callable(self.before):
+            self.before(number, frame)
+        else:
+            signal.signal(number, self.before)
+            os.kill(os.getpid(), number)
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _main_thread_id() -> int:
+    return threading.main_thread().ident or 0
+
+
+sigterm = Sigterm()
