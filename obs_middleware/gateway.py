@@ -15,6 +15,7 @@ from functools import partial
 from threading import Lock
 from time import monotonic, perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from obs_middleware import _speedups, other_ids, process, request_id
 from obs_middleware._speedups import fast, note, share_layout
@@ -248,6 +249,7 @@ class Gateway:
         self._starting = Lock()
         self._environment: str | None = None  # known once set up
         self.is_development = False
+        _all.add(self)
 
     def set_up(self, *, debug: bool = False) -> None:
         """Set logging and tracing up, once; in debug an unset environment is `development`, also at a later call."""
@@ -277,6 +279,7 @@ class Gateway:
             is_serving: False where the app is only made, perhaps by a command, or before workers are forked.
             loop: the event loop that serves it, if one does: asyncio's, or trio's token.
         """
+        process.notice_fork()  # before what a forked child begins anew is started
         if loop is not None:
             self._health.surroundings.run_async = run_in(loop)
             if not self._lifecycle.is_draining:
@@ -325,8 +328,7 @@ class Gateway:
         self.late_statuses.finish_all()
         flush()
         wait_for_exporters = self._exporters.stop()
-        if self._provider is not None:
-            self._provider.force_flush(round(STOP_SECONDS * 1000))
+        self._spans.flush(round(STOP_SECONDS * 1000))
         wait_for_exporters()
 
     @property
@@ -539,3 +541,13 @@ class Gateway:
     def report(self, component: str, error: Exception) -> None:
         """Count a failure of our own, and log one at most in a minute."""
         self._failures.report(component, error)
+
+
+def _flush_all_spans() -> None:
+    """Send the spans that wait, of a process in which the SDK's own exit handler does not run."""
+    for gateway in list(_all):
+        deadline.within(STOP_SECONDS, partial(gateway._spans.flush, round(STOP_SECONDS * 1000)))
+
+
+_all: WeakSet[Gateway] = WeakSet()
+process.on_child_end(_flush_all_spans)

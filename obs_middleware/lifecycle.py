@@ -66,7 +66,7 @@ class Lifecycle:
         self.drain_seconds = in_pod if given is None else given
         self._report = report
         self._describe = describe
-        self.run_async: Callable[[Awaitable[Any], float], Any] | None = None
+        self.run_async: Callable[[Awaitable[Any], float], Any] = _run_in_new_loop
         self.stop: Callable[[], object] = bool
         self.shared_folder: Callable[[], Path | None] = _no_folder
         self._listeners: list[Listener] = []
@@ -251,11 +251,11 @@ class _Initialiser:
     def is_done(self) -> bool:
         return self.problem == _DONE
 
-    def run(self, run_async: Callable[..., Any] | None, describe: Callable[[BaseException], str]) -> None:
+    def run(self, run_async: Callable[..., Any], describe: Callable[[BaseException], str]) -> None:
         self.problem = _RUNS
         try:
             answer = self._function()
-            if isawaitable(answer) and run_async is not None:
+            if isawaitable(answer):
                 run_async(answer, _LONGEST_SECONDS)
         except BaseException as error:  # it may call sys.exit
             self.problem = f"{_FAILED}: {describe(error)}"
@@ -264,6 +264,15 @@ class _Initialiser:
             )
         else:
             self.problem = _DONE
+
+
+def _run_in_new_loop(awaitable: Awaitable[Any], _seconds: float) -> Any:
+    import asyncio  # what it costs, only those pay who have async initialisers
+
+    async def run() -> Any:
+        return await awaitable
+
+    return asyncio.run(run())
 
 
 def _no_folder() -> Path | None:

@@ -26,6 +26,7 @@ _after_fork_in_parent: list[Hook] = []
 _after_fork_in_child: list[Hook] = []
 _after_unseen_fork: list[Hook] = []
 _at_exit: list[Hook] = []
+_at_child_end: list[Hook] = []
 
 
 # An app that imports one of the first may also be served by one of the second.
@@ -117,6 +118,11 @@ def on_exit(hook: Hook) -> None:
     _at_exit.append(hook)
 
 
+def on_child_end(hook: Hook) -> None:
+    """Register what is called before a child of multiprocessing ends, which calls no exit handler of others."""
+    _at_child_end.append(hook)
+
+
 def _run_before_fork() -> None:
     for hook in _before_fork:
         hook()
@@ -158,7 +164,22 @@ def _register_with(multiprocessing: ModuleType) -> None:
 
 
 def _register_finalizer(_: object) -> None:
-    sys.modules["multiprocessing.util"].Finalize(None, _run_at_exit, exitpriority=100)
+    sys.modules["multiprocessing.util"].Finalize(None, _run_at_child_end, exitpriority=100)
+
+
+def _register_in_child() -> None:
+    """Register where multiprocessing has forked this process before it has imported this module."""
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    if multiprocessing is not None and multiprocessing.parent_process() is not None:
+        import multiprocessing.util  # pyright: ignore[reportUnusedImport]
+
+        _register_finalizer(None)
+
+
+def _run_at_child_end() -> None:
+    _run_at_exit()
+    for hook in _at_child_end:
+        hook()
 
 
 def _run_at_exit() -> None:
@@ -167,5 +188,6 @@ def _run_at_exit() -> None:
 
 
 atexit.register(_run_at_exit)
+_register_in_child()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_run_before_fork, after_in_parent=_run_in_parent, after_in_child=_run_in_child)

@@ -25,8 +25,9 @@ from obs_middleware import process
 
 _LOOP_HANDLERS = ("_sighandler_noop", "__sighandler")  # asyncio's and uvloop's
 _WAKE = b"\0"  # is no signal, and wakes a loop
-# uWSGI handles signals in C, and no handler of Python's would run. Windows sends no process a SIGTERM.
-_is_supported = hasattr(signal, "pthread_kill") and "uwsgi" not in sys.modules
+# These handle signals in C, and no handler of Python's would run. Windows sends no process a SIGTERM.
+_IN_C = ("uwsgi", "mod_wsgi")
+_is_supported = hasattr(signal, "pthread_kill") and not any(name in sys.modules for name in _IN_C)
 
 
 class Drained(Protocol):
@@ -63,11 +64,14 @@ class Sigterm:
                     signal.set_wakeup_fd(found)  # somebody else's
             for end in self._bell:
                 end.close()
+            if self._loop is not None:
+                os.close(self._loop)
         self._bell = None
         self._thread: threading.Thread | None = None
         self._loop: int | None = None  # the file descriptor by which the loop learns of signals
         self._end: float | None = None  # of the drain that is under way
         self._goes_on = False
+        self._starting = threading.Lock()
 
     def prepare(self) -> None:
         """Give the main thread its doorbell, where nobody else handles SIGURG."""
@@ -81,24 +85,28 @@ class Sigterm:
         self._drained.add(one)
         if self._goes_on:  # the process has gone on serving
             self._goes_on, self._end = False, None
+        with self._starting:
+            if self._thread is None:
+                self._start()
+        if self._thread is None:  # none is to be had: the server's handler stays alone
+            return
         if _is_main_thread():
             self._stand_before()
-        elif not self._is_first() and signal.getsignal(signal.SIGURG) == self._answer_doorbell:
+        elif not isinstance(signal.getsignal(signal.SIGTERM), _Handler) and self._has_doorbell():
             signal.pthread_kill(_main_thread_id(), signal.SIGURG)
 
-    def _is_first(self) -> bool:
-        return self._thread is not None and isinstance(signal.getsignal(signal.SIGTERM), _Handler)
+    def _has_doorbell(self) -> bool:
+        return signal.getsignal(signal.SIGURG) == self._answer_doorbell
 
     def _answer_doorbell(self, *_: object) -> None:
-        if self._drained:
+        if self._thread is not None:
             self._stand_before()
 
     def _stand_before(self) -> None:
         before: Any = signal.getsignal(signal.SIGTERM)
-        is_ours = isinstance(before, _Handler)
-        if before is None or before == signal.SIG_IGN or not (self._thread or self._start()):
+        if before is None or before == signal.SIG_IGN:  # handled in C, or not at all
             return
-        if not is_ours:
+        if not isinstance(before, _Handler):
             before = _Handler(self, before)
             signal.signal(signal.SIGTERM, before)
         if before.is_of_loop:
@@ -114,22 +122,20 @@ class Sigterm:
                 os.close(self._loop)
             self._loop = os.dup(theirs)  # a number of our own, which no other file gets when theirs is closed
 
-    def _start(self) -> bool:
+    def _start(self) -> None:
         self._bell = bell = socket.socketpair()
         bell[1].setblocking(False)
         thread = threading.Thread(target=self._work, args=(bell[0],), name="obs-sigterm", daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # no thread is to be had: the server's handler stays alone
-            self._bell = None
-            return False
+        except RuntimeError:
+            return
         self._thread = thread
-        return True
 
     def handle(self, handler: _Handler, number: int, frame: Any) -> None:
         """Let a signal wait, or hand it on; called as a handler."""
         serving = [one for one in self._drained if one.serves]
-        if self._goes_on or self._bell is None or not serving:
+        if self._goes_on or self._bell is None or self._thread is None or not serving:
             handler.hand_on(number, frame)
         elif self._end is None:  # a second signal, as a whole group of processes gets it, shortens nothing
             self._end = max(one.drain_until() for one in serving)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from obs_middleware import Observer, Reply, RequestInfo
@@ -33,7 +34,7 @@ WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 ReadyBody = Callable[[Iterable[bytes]], "Sequence[bytes] | None"]
 
 _NO_LENGTH = ("", "0", None)
-_PHRASES = {200: "OK", 401: "Unauthorized", 405: "Method Not Allowed", 503: "Service Unavailable"}
+_PHRASES = {int(status): status.phrase for status in HTTPStatus}
 
 
 class ObservabilityMiddleware:

@@ -1,0 +1,159 @@
+"""SIGTERM waits while the service drains, and then goes on to whoever has handled it before; each in a process of its own."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.core.support import python
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
+
+SERVED = """
+import asyncio, os, signal, sys, threading, time
+from obs_middleware import Observer
+from obs_middleware.sigterm import sigterm
+import logging
+own = Observer(drain_seconds=0.1, tracing_enabled=False, access_log=False)
+own.gateway.set_up()
+states = []
+own.lifecycle.on_change(lambda before, now: states.append(now))
+began = time.monotonic()
+def told(*what): print(*what, flush=True)
+def waited(): return "late" if time.monotonic() - began > 0.09 else "early"
+def term(): os.kill(os.getpid(), signal.SIGTERM)
+"""
+HANDLED = """
+def handler(number, frame): told("server", waited(), own.lifecycle.state)
+signal.signal(signal.SIGTERM, handler)
+"""
+
+
+def run(code: str) -> list[str]:
+    return [line for line in python(SERVED + code).splitlines() if not line.startswith("{")]
+
+
+def test_the_servers_handler_gets_the_signal_when_the_drain_is_over() -> None:
+    code = """
+own.gateway.started()
+term(); term()
+told(own.lifecycle.state)
+time.sleep(0.3)
+term()  # once more, and at once
+told(*states)
+"""
+    assert run(HANDLED + code) == [
+        "draining",
+        "server late draining",
+        "server late draining",
+        "serving draining",
+    ]
+
+
+def test_a_process_that_serves_nobody_handles_it_at_once() -> None:
+    assert run(HANDLED + "own.gateway.started(is_serving=False); term()") == ["server early serving"]
+    code = "own.gateway.started()\nif os.fork(): os.wait()\nelse: term(); os._exit(0)"
+    assert run(HANDLED + code) == ["server early serving"]
+
+
+def test_without_a_drain_nothing_stands_before_the_servers_handler() -> None:
+    code = """
+own = Observer(drain_seconds=0)
+own.gateway.started()
+told(signal.getsignal(signal.SIGTERM) is handler, signal.getsignal(signal.SIGURG) == signal.SIG_DFL)
+"""
+    assert "True False" in run(HANDLED + code)
+
+
+def test_a_handler_that_is_set_later_gets_it_late_too() -> None:
+    code = """
+own.gateway.started()
+def second(number, frame): told("second", waited()); before(number, frame)
+before = signal.signal(signal.SIGTERM, second)
+own.gateway.started()
+term()
+time.sleep(0.3)
+"""
+    assert run(HANDLED + code) == ["second late", "server late draining"]
+
+
+def test_one_that_drains_already_waits_for_the_rest_alone() -> None:
+    code = """
+own.gateway.started()
+own.lifecycle.drain()
+time.sleep(0.15)
+began = time.monotonic()
+term()
+time.sleep(0.05)
+"""
+    assert run(HANDLED + code) == ["server early draining"]
+
+
+def test_requests_in_other_threads_stand_before_the_handler_too() -> None:
+    code = """
+thread = threading.Thread(target=own.gateway.started)
+thread.start(); thread.join()
+time.sleep(0.05)
+term()
+time.sleep(0.3)
+"""
+    assert run(HANDLED + code) == ["server late draining"]
+
+
+def test_what_has_no_handler_ends_by_the_signal_after_all_is_handed_over() -> None:
+    code = SERVED + """
+class Last:
+    interval_seconds = 60
+    def export(self, collected): told("exported", collected.is_running)
+own.exporters.add(Last())
+own.gateway.started()
+time.sleep(0.2)
+term()
+time.sleep(5)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=10)
+    lines = [line for line in done.stdout.splitlines() if not line.startswith("{")]
+    assert (lines, done.returncode) == (["exported True", "exported False"], -signal.SIGTERM)
+
+
+LOOP = """
+async def main():
+    loop, gone = asyncio.get_running_loop(), asyncio.Event()
+    def handler(): told("server", waited(), own.lifecycle.state); gone.set()
+    loop.add_signal_handler(signal.SIGTERM, handler)
+    loop.add_signal_handler(signal.SIGUSR1, lambda: told("other", waited()))
+    own.gateway.started(loop=loop)
+    own.gateway.started(loop=loop)
+    term()
+    os.kill(os.getpid(), signal.SIGUSR1)
+    await asyncio.wait_for(gone.wait(), 5)
+    gone.clear()
+    term()
+    await asyncio.wait_for(gone.wait(), 5)
+"""
+
+
+@pytest.mark.parametrize("run_loop", ["asyncio.run(main())", "import uvloop; uvloop.run(main())"])
+def test_a_loop_that_handles_signals_itself_gets_it_late_and_others_at_once(run_loop: str) -> None:
+    assert run(LOOP + run_loop) == ["other early", "server late draining", "server late draining"]
+
+
+def test_a_process_that_serves_again_drains_again() -> None:
+    code = """
+for _ in range(2):
+    began = time.monotonic()
+    own.gateway.starting()
+    own.gateway.started()
+    term()
+    time.sleep(0.3)
+told(*states)
+"""
+    assert run(HANDLED + code) == [
+        "server late draining",
+        "server late draining",
+        "serving draining starting serving draining",
+    ]

@@ -1,0 +1,223 @@
+"""Servers that are ended under load, by a client that obeys readiness: what the client saw, and what was recorded."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests import installed, running
+from tests.installed import ROOT
+from tests.running import Answer, Server
+
+TOKEN = "let-me-drain-it"
+DRAIN_SECONDS = 0.5
+CLIENTS = 3
+ASGI, WSGI = "tests.real.draining_app:asgi", "tests.real.draining_app:wsgi"
+GUNICORN = ["gunicorn", "--bind", "127.0.0.1:{port}", "--log-level", "warning"]
+GRANIAN = ["granian", "--host", "127.0.0.1", "--port", "{port}", "--interface"]
+UVICORN = ["uvicorn", "--port", "{port}", "--log-level", "warning"]
+HYPERCORN = ["hypercorn", "--bind", "127.0.0.1:{port}"]
+SERVERS = {
+    "uvicorn": [*UVICORN, "--loop", "uvloop", ASGI],
+    "uvicorn, asyncio": [*UVICORN, "--loop", "asyncio", "--http", "h11", ASGI],
+    "uvicorn, 2 workers": [*UVICORN, "--workers", "2", ASGI],
+    "gunicorn sync": [*GUNICORN, "--workers", "2", WSGI],
+    "gunicorn gthread": [*GUNICORN, "--threads", "4", WSGI],
+    "gunicorn gthread, preload": [*GUNICORN, "--threads", "4", "--preload", WSGI],
+    "gunicorn uvicorn": [
+        *GUNICORN,
+        "--workers",
+        "2",
+        "--worker-class",
+        "uvicorn.workers.UvicornWorker",
+        ASGI,
+    ],
+    "hypercorn, no worker": [*HYPERCORN, "--workers", "0", ASGI],
+    "granian ASGI": [*GRANIAN, "asgi", ASGI],
+    "granian WSGI": [*GRANIAN, "wsgi", "--blocking-threads", "4", WSGI],
+    "daphne": ["daphne", "--access-log", "/dev/null", "--bind", "127.0.0.1", "--port", "{port}", ASGI],
+    "waitress": ["waitress", "--listen=127.0.0.1:{port}", WSGI],
+}
+UWSGI = ["--http-socket", "127.0.0.1:{port}", "--master", "--enable-threads", "--need-app", "--die-on-term"]
+# These have the drain begin by a POST, as a preStop hook makes it, because no worker of theirs is told of the signal.
+BY_REQUEST = {
+    "hypercorn, 2 workers": [*HYPERCORN, "--workers", "2", ASGI],
+    "uwsgi": [
+        "uwsgi",
+        *UWSGI,
+        "--processes",
+        "2",
+        "--hook-master-start",
+        "unix_signal:15 gracefully_kill_them_all",
+        "--module",
+        WSGI,
+        "--home",
+        sys.prefix,
+    ],
+}
+
+
+class Drill(NamedTuple):
+    """What came of one server's end."""
+
+    answered: int
+    failed: list[str]  # what the client saw besides 200
+    lost_lines: int
+    lost_spans: int
+    lost_counts: int
+    live_when_draining: int | None
+    closes: str | None  # the header Connection, of an answer while draining
+    seconds: float  # from SIGTERM to the end of the process
+    log: str
+
+
+class Client:
+    """Sends requests as long as readiness is 200."""
+
+    def __init__(self, server: Server, *, keeps_alive: bool) -> None:
+        self.server = server
+        self.keeps_alive = keeps_alive
+        self.live: Answer | None = None  # when readiness was 503
+        self.ids: list[str] = []
+        self.failed: list[str] = []
+        self.is_ready = True
+
+    def run(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=10)
+        with contextlib.closing(connection):
+            while self.is_ready:
+                if not self.keeps_alive:
+                    connection.close()
+                try:
+                    connection.request("GET", "/orders")
+                    response = connection.getresponse()
+                    response.read()
+                except (OSError, http.client.HTTPException) as error:
+                    self.failed.append(repr(error))
+                    connection.close()
+                    continue
+                if response.status == 200:
+                    self.ids.append(response.headers["X-Request-ID"])
+                else:
+                    self.failed.append(str(response.status))
+                time.sleep(0.01)
+
+    def probe(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            try:
+                self.is_ready = self.server.get("/health/ready").status == 200
+            except (OSError, http.client.HTTPException) as error:
+                self.failed.append(f"probe: {error!r}")
+                self.is_ready = False
+            if not self.is_ready:
+                with contextlib.suppress(OSError, http.client.HTTPException):
+                    self.live = self.server.get("/health/live")
+                return
+            time.sleep(0.03)
+
+
+def drill(name: str, folder: Path) -> Drill:
+    """Start a server, load it, end it, and compare what the client saw with what was recorded."""
+    by_request = name in BY_REQUEST
+    program, *options = (BY_REQUEST if by_request else SERVERS)[name]
+    if program == "uwsgi":
+        command = [shutil.which(program, path=str(Path(sys.executable).parent)), *options]
+    else:
+        command = [sys.executable, "-m", program, *options]
+        command += running.gunicorn_options() if program == "gunicorn" else []
+    spans = folder / "spans"
+    env = {
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'adapters'}",
+        "SPANS": str(spans),
+        "OBS_DRAIN_SECONDS": str(DRAIN_SECONDS),
+        "OBS_HEALTH_TOKEN": TOKEN,
+        "OBS_METRICS_DIRECTORY": str(folder),
+        "PYTHONWARNINGS": "ignore",
+    }
+    with running.serve(command, folder=folder, env=installed.clean() | env) as server:
+        client, stop = Client(server, keeps_alive=program != "uwsgi"), threading.Event()
+        threads = [threading.Thread(target=client.run) for _ in range(CLIENTS)]
+        threads.append(threading.Thread(target=client.probe, args=(stop,)))
+        for thread in threads:
+            thread.start()
+        time.sleep(0.6)
+        if by_request:
+            asked = server.get("/health/drain", "POST", Authorization=f"Bearer {TOKEN}").status
+            client.failed += [] if asked == 202 else [f"POST: {asked}"]
+        else:
+            server.process.send_signal(signal.SIGTERM)
+        sent = time.monotonic()
+        for thread in threads:
+            thread.join()
+        if by_request:
+            time.sleep(DRAIN_SECONDS)
+            server.process.send_signal(signal.SIGTERM)
+            sent = time.monotonic()
+        server.process.wait(running.STOP_SECONDS)
+        seconds = time.monotonic() - sent
+        logged = set(_request_ids(server.stdout + server.stderr))
+        text = server.stderr
+    spanned = [json.loads(line)["obs.request_id"] for line in _lines(spans)]
+    counted = max(
+        (_counted(path) for path in folder.glob("spans-*.json")), default=0
+    )  # each has those of all
+    ids = set(client.ids)
+    return Drill(
+        answered=len(client.ids),
+        failed=client.failed,
+        lost_lines=len(ids - logged),
+        lost_spans=len(ids - set(spanned)),
+        lost_counts=len(ids) - counted,
+        live_when_draining=None if client.live is None else client.live.status,
+        closes=None if client.live is None else client.live.headers["Connection"],
+        seconds=round(seconds, 2),
+        log=text,
+    )
+
+
+def drills(folder: Path, names: list[str] | None = None, at_once: int = 5) -> dict[str, Drill]:
+    """End the servers, some at a time."""
+    names = names or [*SERVERS, *BY_REQUEST]
+
+    def one(name: str) -> Drill:
+        own = folder / name.replace(" ", "_").replace(",", "")
+        own.mkdir()
+        return drill(name, own)
+
+    with ThreadPoolExecutor(at_once) as pool:
+        return dict(zip(names, pool.map(one, names), strict=True))
+
+
+def _request_ids(text: str) -> Iterator[str]:
+    for line in text.splitlines():
+        if line.startswith("{") and '"obs.access"' in line:
+            yield json.loads(line)["request_id"]
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def _counted(path: Path) -> int:
+    found: dict[str, Any] = json.loads(path.read_text())
+    samples = found["metrics"].get("orders", {"samples": []})["samples"]
+    return int(sum(sample["value"] for sample in samples if sample["name"] == "orders_total"))
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    names = [name for name in sys.argv[1:] if name in SERVERS or name in BY_REQUEST]
+    with tempfile.TemporaryDirectory() as folder:
+        for name, found in drills(Path(folder), names, at_once=3).items():
+            print(name, found._replace(log=found.log[-1500:] if found.failed or found.lost_spans else ""))

@@ -1,0 +1,61 @@
+"""Apps whose work takes a moment, as they drain: `asgi` and `wsgi`; the spans of both go to the file SPANS."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from typing import Any
+
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+from obs_asgi import ObservabilityMiddleware as Asgi
+from obs_middleware import Observer
+from obs_middleware.export import JsonFile
+from obs_wsgi import ObservabilityMiddleware as Wsgi
+
+WORK_SECONDS = 0.02
+
+
+class SpanFile(SpanExporter):
+    """Appends each span's request ID to a file."""
+
+    def export(self, spans: Any) -> SpanExportResult:
+        with open(os.environ["SPANS"], "a") as file:
+            file.writelines(json.dumps(dict(span.attributes or {})) + "\n" for span in spans)
+        return SpanExportResult.SUCCESS
+
+
+def provider() -> TracerProvider:
+    made = TracerProvider()
+    made.add_span_processor(BatchSpanProcessor(SpanFile(), schedule_delay_millis=60_000))
+    return made
+
+
+observer = Observer(tracer_provider=provider())
+requests = observer.metrics.counter("orders", "Orders.")
+observer.exporters.add(JsonFile(f"{os.environ['SPANS']}-{os.getpid()}.json", interval_seconds=60))
+
+
+async def _asgi(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "lifespan":
+        for word in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{word}.complete"})
+        return
+    requests.inc()
+    await asyncio.sleep(WORK_SECONDS)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+def _wsgi(environ: Any, start_response: Any) -> list[bytes]:
+    requests.inc()
+    time.sleep(WORK_SECONDS)
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+
+
+asgi, wsgi = Asgi(_asgi, observer), Wsgi(_wsgi, observer)
