@@ -281,10 +281,9 @@ class Gateway:
         """
         process.notice_fork()  # before what a forked child begins anew is started
         if loop is not None:
-            self._health.surroundings.run_async = run_in(loop)
+            self._health.surroundings.run_async = self._lifecycle.run_async = run_in(loop)
             if not self._lifecycle.is_draining:
                 self._failures.guard("runtime_metrics", self._runtime.watch, loop)
-        self._lifecycle.run_async = self._health.surroundings.run_async
         self._lifecycle.started(is_serving=is_serving)
         if is_serving and not self._exporters.is_started and not self._lifecycle.is_draining:
             self._exporters.start()

@@ -123,19 +123,21 @@ class Sigterm:
             self._loop = os.dup(theirs)  # a number of our own, which no other file gets when theirs is closed
 
     def _start(self) -> None:
-        self._bell = bell = socket.socketpair()
+        bell = socket.socketpair()
         bell[1].setblocking(False)
         thread = threading.Thread(target=self._work, args=(bell[0],), name="obs-sigterm", daemon=True)
         try:
             thread.start()
         except RuntimeError:
+            for end in bell:
+                end.close()
             return
-        self._thread = thread
+        self._bell, self._thread = bell, thread
 
     def handle(self, handler: _Handler, number: int, frame: Any) -> None:
         """Let a signal wait, or hand it on; called as a handler."""
         serving = [one for one in self._drained if one.serves]
-        if self._goes_on or self._bell is None or self._thread is None or not serving:
+        if self._goes_on or self._bell is None or not serving:
             handler.hand_on(number, frame)
         elif self._end is None:  # a second signal, as a whole group of processes gets it, shortens nothing
             self._end = max(one.drain_until() for one in serving)

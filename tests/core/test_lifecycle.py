@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
+import threading
+import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from obs_middleware import Observer
-from tests.core.health.probing import TOKEN, probe
-from tests.core.support import observer
+from obs_middleware import ConfigError, Observer, lifecycle
+from tests.core.health.probing import BEARER, TOKEN, ask, probe
+from tests.core.support import eventually, observer, python, request
 
 
 @pytest.fixture
@@ -42,3 +49,197 @@ def test_service_that_starts_again_after_a_stop_is_ready_again(own: Observer) ->
     assert probe(own, "startup") == probe(own, "ready") == (503, {"status": "fail"})
     own.gateway.started()
     assert probe(own, "startup") == probe(own, "ready") == (200, {"status": "pass"})
+
+
+# Initialisers
+
+
+def test_startup_fails_until_every_initialiser_has_gone_well(own: Observer) -> None:
+    own = observer(health_token=TOKEN)
+    loaded, ran = threading.Event(), list[str]()
+
+    @own.lifecycle.initialiser
+    def load_model() -> None:
+        ran.append("model")
+        loaded.wait(5)
+
+    @own.lifecycle.initialiser
+    async def warm_cache() -> None:
+        await asyncio.sleep(0)
+        ran.append("cache")
+
+    own.gateway.started(is_serving=False)
+    assert (probe(own, "startup"), ran) == ((503, {"status": "fail"}), [])
+    own.gateway.started()
+    own.gateway.started()  # as each probe says again
+    eventually(lambda: ran == ["model"])
+    assert probe(own, "ready")[0] == 503
+    assert probe(own, "live")[0] == 200
+    assert probe(own, "startup", **BEARER) == (
+        503,
+        {
+            "status": "fail",
+            "checks": {
+                "load_model": [{"status": "fail", "output": "still runs"}],
+                "warm_cache": [{"status": "fail", "output": "has not run yet"}],
+            },
+        },
+    )
+    loaded.set()
+    eventually(lambda: probe(own, "startup")[0] == 200)
+    assert (probe(own, "ready")[0], ran, own.lifecycle.state) == (200, ["model", "cache"], "serving")
+
+
+def test_an_initialiser_that_fails_is_told_and_keeps_startup_failing(caplog: Any) -> None:
+    own = observer(health_token=TOKEN)
+    for error in (ConnectionError("postgres://app:hunter2x@db refused"), SystemExit(3)):
+
+        def fail(error: BaseException = error) -> None:
+            raise error
+
+        own.lifecycle.initialiser(fail)
+    own.lifecycle.started()
+    eventually(lambda: len(caplog.messages) == 2)
+    assert "the app does not start: initialiser fail has failed: ConnectionError" in caplog.messages[0]
+    assert "hunter2x" not in caplog.text
+    status, content = probe(own, "startup", **BEARER)
+    assert (status, content["status"]) == (503, "fail")
+    assert content["checks"]["fail"][0]["output"].startswith("has failed: SystemExit")
+    assert own.lifecycle.state == "starting"
+
+
+def test_an_async_initialiser_runs_in_the_apps_loop() -> None:
+    own = observer()
+    loops: list[Any] = []
+
+    async def serve() -> None:
+        @own.lifecycle.initialiser
+        async def connect() -> None:
+            loops.append(asyncio.get_running_loop())
+
+        own.gateway.started(loop=asyncio.get_running_loop())
+        while own.lifecycle.state != "serving":
+            await asyncio.sleep(0.005)
+        assert loops == [asyncio.get_running_loop()]
+
+    asyncio.run(serve())
+
+
+def test_one_that_is_registered_late_runs_at_once_also_without_a_loop() -> None:
+    own = observer()
+    own.lifecycle.started()
+    ran = threading.Event()
+
+    @own.lifecycle.initialiser
+    async def late() -> None:
+        ran.set()
+
+    assert ran.wait(5)
+    eventually(lambda: own.lifecycle.is_started)
+    with pytest.raises(ConfigError, match="an initialiser must be a function, got 7"):
+        own.lifecycle.initialiser(7)  # type: ignore[type-var]
+
+
+def test_without_threads_initialisers_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    own = observer(drain_seconds=1)
+    own.lifecycle.initialiser(lambda: None)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    own.lifecycle.started()
+    assert own.lifecycle.state == "serving"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_each_forked_worker_runs_its_own_initialisers() -> None:
+    code = """
+import os
+from obs_middleware import Observer
+own = Observer()
+own.lifecycle.initialiser(lambda: print("ran in the", "parent" if os.getpid() == parent else "child", flush=True))
+parent = os.getpid()
+own.gateway.started(is_serving=False)
+if os.fork() == 0:
+    own.gateway.started()
+    while own.lifecycle.state != "serving": pass
+    os._exit(0)
+os.wait()
+"""
+    assert python(code) == "ran in the child\n"
+
+
+# Changes
+
+
+def test_listeners_are_called_at_each_change_and_one_that_fails_harms_nobody() -> None:
+    own = observer()
+    changes: list[tuple[str, str]] = []
+
+    @own.lifecycle.on_change
+    def fail(before: str, now: str) -> None:
+        raise ValueError(now)
+
+    own.lifecycle.on_change(lambda before, now: changes.append((before, now)))
+    own.gateway.started()
+    own.gateway.started()
+    own.lifecycle.drain()
+    own.lifecycle.drain()
+    own.close()
+    own.gateway.starting()
+    assert changes == [
+        ("starting", "serving"),
+        ("serving", "draining"),
+        ("draining", "stopped"),
+        ("stopped", "starting"),
+    ]
+
+
+# By request
+
+
+def drain(own: Observer, **headers: str) -> tuple[int, Any]:
+    path = "/health/drain"
+    reply = own.gateway.reply(request("POST", path, headers=headers), path)
+    return reply.status, reply.body
+
+
+def test_a_post_with_the_token_begins_to_drain() -> None:
+    own = observer(health_token=TOKEN, drain_seconds=7)
+    own.gateway.started()
+    assert drain(own)[0] == drain(own, authorization="Bearer wrong")[0] == 401
+    assert ask(own, "drain").status == 405
+    assert probe(own)[0] == 200
+    status, body = drain(own, **BEARER)
+    assert (status, json.loads(body)) == (202, {"status": "draining", "drain_seconds": 7})
+    assert probe(own)[0] == 503
+    assert 6 < own.lifecycle.drain_ends_in <= 7
+
+
+def test_without_a_token_nobody_drains_by_request() -> None:
+    assert "/health/drain" not in observer().gateway.paths
+    assert "/health/drain" not in observer(health_token=TOKEN, drain_path=None).gateway.paths
+
+
+def test_a_request_drains_all_workers_that_share_a_directory(tmp_path: Path) -> None:
+    one, other, later = (lifecycle.Lifecycle() for _ in range(3))
+    for each in (one, other, later):
+        each.shared_folder = lambda: tmp_path
+        each.started()
+        each.look()
+    time.sleep(0.02)  # a file's time is some milliseconds behind
+    one.drain_all()
+    other.look()
+    assert (one.state, other.state) == ("draining", "draining")
+    time.sleep(0.02)
+    later.starting()
+    later.started()
+    later.look()
+    assert later.state == "serving"
+
+
+def test_in_a_pod_a_drain_takes_five_seconds_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert observer().lifecycle.drain_seconds == 0
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    assert observer().lifecycle.drain_ends_in == 5
+    assert observer(drain_seconds=0).lifecycle.drain_seconds == 0

@@ -1,11 +1,10 @@
-"""SIGTERM waits while the service drains, and then goes on to whoever has handled it before; each in a process of its own."""
+"""SIGTERM waits while the service drains, and then goes on to whoever has handled it before."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -37,6 +36,7 @@ def run(code: str) -> list[str]:
     return [line for line in python(SERVED + code).splitlines() if not line.startswith("{")]
 
 
+@pytest.mark.once
 def test_the_servers_handler_gets_the_signal_when_the_drain_is_over() -> None:
     code = """
 own.gateway.started()
@@ -54,12 +54,14 @@ told(*states)
     ]
 
 
+@pytest.mark.once
 def test_a_process_that_serves_nobody_handles_it_at_once() -> None:
     assert run(HANDLED + "own.gateway.started(is_serving=False); term()") == ["server early serving"]
     code = "own.gateway.started()\nif os.fork(): os.wait()\nelse: term(); os._exit(0)"
     assert run(HANDLED + code) == ["server early serving"]
 
 
+@pytest.mark.once
 def test_without_a_drain_nothing_stands_before_the_servers_handler() -> None:
     code = """
 own = Observer(drain_seconds=0)
@@ -69,6 +71,7 @@ told(signal.getsignal(signal.SIGTERM) is handler, signal.getsignal(signal.SIGURG
     assert "True False" in run(HANDLED + code)
 
 
+@pytest.mark.once
 def test_a_handler_that_is_set_later_gets_it_late_too() -> None:
     code = """
 own.gateway.started()
@@ -81,6 +84,7 @@ time.sleep(0.3)
     assert run(HANDLED + code) == ["second late", "server late draining"]
 
 
+@pytest.mark.once
 def test_one_that_drains_already_waits_for_the_rest_alone() -> None:
     code = """
 own.gateway.started()
@@ -104,8 +108,11 @@ time.sleep(0.3)
     assert run(HANDLED + code) == ["server late draining"]
 
 
+@pytest.mark.once
 def test_what_has_no_handler_ends_by_the_signal_after_all_is_handed_over() -> None:
-    code = SERVED + """
+    code = (
+        SERVED
+        + """
 class Last:
     interval_seconds = 60
     def export(self, collected): told("exported", collected.is_running)
@@ -115,6 +122,7 @@ time.sleep(0.2)
 term()
 time.sleep(5)
 """
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=10)
     lines = [line for line in done.stdout.splitlines() if not line.startswith("{")]
     assert (lines, done.returncode) == (["exported True", "exported False"], -signal.SIGTERM)
@@ -142,6 +150,7 @@ def test_a_loop_that_handles_signals_itself_gets_it_late_and_others_at_once(run_
     assert run(LOOP + run_loop) == ["other early", "server late draining", "server late draining"]
 
 
+@pytest.mark.once
 def test_a_process_that_serves_again_drains_again() -> None:
     code = """
 for _ in range(2):
