@@ -18,6 +18,7 @@ import sys
 import threading
 from contextlib import suppress
 from time import monotonic
+from types import BuiltinFunctionType
 from typing import Any, Protocol
 from weakref import WeakSet
 
@@ -93,7 +94,7 @@ class Sigterm:
         if _is_main_thread():
             self._stand_before()
         elif not isinstance(signal.getsignal(signal.SIGTERM), _Handler) and self._has_doorbell():
-            signal.pthread_kill(_main_thread_id(), signal.SIGURG)
+            _send(signal.SIGURG)
 
     def _has_doorbell(self) -> bool:
         return signal.getsignal(signal.SIGURG) == self._answer_doorbell
@@ -158,8 +159,11 @@ class Sigterm:
                     self._let_go_on()
                     end = None
             bell.settimeout(None if end is None or self._goes_on else max(0.001, end - monotonic()))
-            with suppress(TimeoutError, socket.timeout):
-                self._forward(bell.recv(64))
+            with suppress(socket.timeout):  # another class than TimeoutError before Python 3.10
+                numbers = bell.recv(64)
+                if not numbers:  # the other end is closed
+                    return
+                self._forward(numbers)
 
     def _forward(self, numbers: bytes) -> None:
         if self._loop is not None:
@@ -172,7 +176,7 @@ class Sigterm:
         if isinstance(handler, _Handler) and handler.before == signal.SIG_DFL:
             self._call("hand_over")
         self._goes_on = True
-        signal.pthread_kill(_main_thread_id(), signal.SIGTERM)
+        _send(signal.SIGTERM)
 
     def _call(self, name: str) -> None:
         for one in list(self._drained):
@@ -203,15 +207,22 @@ class _Handler:
             self.before(number, frame)
         else:
             signal.signal(number, self.before)
-            os.kill(os.getpid(), number)
+            _send(number)
 
 
 def _is_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def _main_thread_id() -> int:
-    return threading.main_thread().ident or 0
+def _send(number: int) -> None:
+    """Send the main thread a signal, which wakes it from whatever it waits for.
+
+    gevent and eventlet give threads other numbers. They run all in one, which gets what the process is sent.
+    """
+    if isinstance(threading.get_ident, BuiltinFunctionType):
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:
+        os.kill(os.getpid(), number)
 
 
 sigterm = Sigterm()

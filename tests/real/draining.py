@@ -133,7 +133,7 @@ def drill(name: str, folder: Path) -> Drill:
     if program == "uwsgi":
         command = [shutil.which(program, path=str(Path(sys.executable).parent)), *options]
     else:
-        command = [sys.executable, "-m", program, *options]
+        command = [sys.executable, *([] if options[0] == "-c" else ["-m", program]), *options]
         command += running.gunicorn_options() if program == "gunicorn" else []
     spans = folder / "spans"
     env = {
