@@ -34,6 +34,7 @@ SERVERS = {
     "gunicorn sync": [*GUNICORN, "--workers", "2", WSGI],
     "gunicorn gthread": [*GUNICORN, "--threads", "4", WSGI],
     "gunicorn gthread, preload": [*GUNICORN, "--threads", "4", "--preload", WSGI],
+    "gunicorn gevent": [*GUNICORN, "--worker-class", "gevent", WSGI],
     "gunicorn uvicorn": [
         *GUNICORN,
         "--workers",
@@ -214,10 +215,31 @@ def _counted(path: Path) -> int:
     return int(sum(sample["value"] for sample in samples if sample["name"] == "orders_total"))
 
 
+def row(name: str, found: Drill) -> str:
+    """Return what a server does, as a row of the table; the seconds apart, because they differ from run to run."""
+    begins = "`POST /health/drain`" if name in BY_REQUEST else "SIGTERM"
+    drained = "yes" if found.answered and not found.failed and found.live_when_draining == 200 else "no"
+    flushed = "no" if found.lost_lines or found.lost_spans or found.lost_counts else "yes"
+    return f"| {name} | {begins} | {drained} | {flushed} | {found.closes or '–'} |"
+
+
+HEAD = (
+    "| server | begins by | no failed request | no lost line, span or number | `Connection` | SIGTERM to exit, s |",
+    "|---|---|---|---|---|---|",
+)
+BEGIN, END = "<!-- made by `make drain` -->\n", "<!-- end -->\n"
+
+
+def write_table(page: Path, found: dict[str, Drill]) -> None:
+    """Write the table into a page, between its marks."""
+    rows = [f"{row(name, drill)} {drill.seconds:.1f} |" for name, drill in found.items()]
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    table = "\n".join((*HEAD, *rows)) + "\n"
+    page.write_text(f"{before}{BEGIN}{table}{END}{rest.partition(END)[2]}", encoding="utf-8")
+
+
 if __name__ == "__main__":
     import tempfile
 
-    names = [name for name in sys.argv[1:] if name in SERVERS or name in BY_REQUEST]
-    with tempfile.TemporaryDirectory() as folder:
-        for name, found in drills(Path(folder), names, at_once=3).items():
-            print(name, found._replace(log=found.log[-1500:] if found.failed or found.lost_spans else ""))
+    with tempfile.TemporaryDirectory() as work:
+        write_table(ROOT / "docs" / "lifecycle.md", drills(Path(work), at_once=2))
