@@ -19,6 +19,7 @@ from obs_middleware.events import Events
 from obs_middleware.export.exporters import Exporters
 from obs_middleware.gateway import Gateway
 from obs_middleware.health.answers import Probes
+from obs_middleware.health.drain import drain_endpoint
 from obs_middleware.health.registry import Health
 from obs_middleware.lifecycle import Lifecycle
 from obs_middleware.logs.access_log import AccessLog
@@ -147,6 +148,7 @@ class Observer:
                 [
                     metrics_endpoint(settings, self.registry, failures.report),
                     *probes.endpoints(settings),
+                    drain_endpoint(settings, self.lifecycle),
                 ]
             ),
         )

@@ -53,13 +53,6 @@ class Probes:
             Endpoint(settings.live_path, self._answer_of(self.live), access),
             Endpoint(settings.ready_path, self._answer_of(self.ready), access, thread_name="obs-ready"),
             Endpoint(settings.startup_path, self._answer_of(self.startup), access),
-            Endpoint(
-                settings.drain_path if settings.health_token is not None else None,
-                self._drain,
-                AccessRule(settings.health_token, is_required=True),
-                thread_name="obs-drain",
-                methods=("POST",),
-            ),
         )
 
     def live(self) -> Answer:
@@ -93,11 +86,6 @@ class Probes:
             return Reply(503 if status == FAIL else 200, _HEADERS, msgspec.json.encode(content))
 
         return answer
-
-    def _drain(self, _info: RequestInfo, _is_authorised: bool) -> Reply:
-        self._lifecycle.drain_all()
-        content = {"status": self._lifecycle.state, "drain_seconds": self._lifecycle.drain_seconds}
-        return Reply(202, {**_HEADERS, "Content-Type": "application/json"}, msgspec.json.encode(content))
 
     def _entry(self, check: Check, result: Result | None) -> dict[str, Any]:
         status = check.status(result)
