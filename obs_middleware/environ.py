@@ -137,3 +137,12 @@ def shown_mount(variables: Mapping[str, Any], scope: Any = None) -> str:
         return mount
     root = scope.get("root_path") or ""
     return f"{scope.get('app_root_path') or ''}{mount[len(root) :]}" if mount.startswith(root) else mount
+
+
+def takes_close(environ: Mapping[str, Any]) -> bool:
+    """Tell whether a WSGI server takes `Connection: close` from an app, and the protocol has it (HTTP/1).
+
+    PEP 3333 forbids it: wsgiref and waitress refuse it, and gunicorn drops it.
+    """
+    is_granian = str(environ.get("SERVER_SOFTWARE", "")).lower().startswith("granian")
+    return is_granian and str(environ.get("SERVER_PROTOCOL", "")).startswith("HTTP/1")

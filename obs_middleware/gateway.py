@@ -23,7 +23,7 @@ from obs_middleware.around import INERT, exchange_around, goes_again, note_insid
 from obs_middleware.callers import callers_of, cell_content, parts_of
 from obs_middleware.deadline import STOP_SECONDS, deadline
 from obs_middleware.details import Details
-from obs_middleware.environ import named_request_info, request_info, shown_mount, variables_of
+from obs_middleware.environ import named_request_info, request_info, shown_mount, takes_close, variables_of
 from obs_middleware.errors import own_status
 from obs_middleware.exchange import (
     CARRIER_KEY,
@@ -102,6 +102,7 @@ __all__ = [
     "scope_request_info",
     "shown_mount",
     "status_number",
+    "takes_close",
     "variables_of",
     "with_header_names",
     "with_path",

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase, ResponseHeaders
 
 from obs_middleware import Exchange
-from obs_middleware.gateway import OTHER_ID_HEADER, OTHER_IDS, headers_added_to, note
+from obs_middleware.gateway import OTHER_ID_HEADER, OTHER_IDS, headers_added_to, note, takes_close
 
 MARK = "_obs_added"  # on a response that has had ours: the names that we have added
 
@@ -78,15 +78,8 @@ def sent_headers(response: HttpResponseBase) -> list[tuple[str, str]]:
 
 
 def close_connection(request: HttpRequest, response: HttpResponseBase) -> None:
-    """Have the client close its connection, where the server takes the word from an app: ASGI's do, with HTTP/1.
-
-    Of WSGI servers granian does; wsgiref refuses it (PEP 3333).
-    """
-    scope, software = request.__dict__.get("scope"), str(request.META.get("SERVER_SOFTWARE", ""))
-    if scope is not None:
-        has_word = str(scope.get("http_version")).startswith("1")
-    else:
-        protocol = str(request.META.get("SERVER_PROTOCOL", ""))
-        has_word = software.lower().startswith("granian") and protocol.startswith("HTTP/1")
-    if has_word:
+    """Have the client close its connection, where the server takes the word from an app: ASGI's do, with HTTP/1."""
+    scope = request.__dict__.get("scope")
+    is_1 = scope is not None and str(scope.get("http_version")).startswith("1")
+    if is_1 or (scope is None and takes_close(request.META)):
         response.headers["Connection"] = "close"

@@ -1,14 +1,11 @@
-"""A service that drains has its clients close their connections, as far as the server lets an app say so.
-
-PEP 3333 forbids an app the header `Connection`: wsgiref and waitress refuse it, and gunicorn drops it.
-"""
+"""A service that drains has its clients close their connections, as far as the server lets an app say so."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from obs_middleware.gateway import parts_of
+from obs_middleware.gateway import parts_of, takes_close
 
 StartResponse = Callable[..., Callable[[bytes], object]]
 
@@ -22,7 +19,7 @@ def closing(environ: dict[str, Any], start_response: StartResponse) -> StartResp
         if callable(force_close):  # gunicorn's
             force_close()
             return start_response
-    if not has_word(environ):
+    if not takes_close(environ):
         return start_response
 
     def start(status: str, headers: Iterable[tuple[str, str]], *exc_info: Any) -> Callable[[bytes], object]:
@@ -30,9 +27,3 @@ def closing(environ: dict[str, Any], start_response: StartResponse) -> StartResp
         return start_response(status, [*others, _CLOSE], *exc_info)
 
     return start
-
-
-def has_word(environ: dict[str, Any]) -> bool:
-    """Tell whether the server takes the header from an app, and the protocol has it (HTTP/1)."""
-    is_granian = str(environ.get("SERVER_SOFTWARE", "")).lower().startswith("granian")
-    return is_granian and str(environ.get("SERVER_PROTOCOL", "")).startswith("HTTP/1")
