@@ -24,7 +24,9 @@ from weakref import WeakSet
 
 from obs_middleware import process
 
-_LOOP_HANDLERS = ("_sighandler_noop", "__sighandler")  # asyncio's and uvloop's
+# The handlers of asyncio and uvloop. The first does nothing, because the loop reads the numbers of signals. The second
+# notes the number itself: the loop has only to be woken, and would handle a number that comes later once more.
+_ASYNCIO, _UVLOOP = "_sighandler_noop", "__sighandler"
 _WAKE = b"\0"  # is no signal, and wakes a loop
 # These handle signals in C, and no handler of Python's would run. Windows sends no process a SIGTERM.
 _IN_C = ("uwsgi", "mod_wsgi")
@@ -70,6 +72,7 @@ class Sigterm:
         self._bell = None
         self._thread: threading.Thread | None = None
         self._loop: int | None = None  # the file descriptor by which the loop learns of signals
+        self._reads_numbers = True
         self._end: float | None = None  # of the drain that is under way
         self._goes_on = False
         self._starting = threading.Lock()
@@ -110,7 +113,8 @@ class Sigterm:
         if not isinstance(before, _Handler):
             before = _Handler(self, before)
             signal.signal(signal.SIGTERM, before)
-        if before.is_of_loop:
+        if before.name.endswith((_ASYNCIO, _UVLOOP)):
+            self._reads_numbers = before.name == _ASYNCIO
             self._stand_before_loop()
 
     def _stand_before_loop(self) -> None:
@@ -167,9 +171,12 @@ class Sigterm:
 
     def _forward(self, numbers: bytes) -> None:
         if self._loop is not None:
-            waits = b"" if self._goes_on else bytes([signal.SIGTERM])
+            if not self._reads_numbers:
+                numbers = _WAKE
+            elif not self._goes_on:
+                numbers = numbers.replace(bytes([signal.SIGTERM]), _WAKE)
             with suppress(OSError):
-                os.write(self._loop, numbers.replace(waits, _WAKE) if waits else numbers)
+                os.write(self._loop, numbers)
 
     def _let_go_on(self) -> None:
         handler = signal.getsignal(signal.SIGTERM)
@@ -190,13 +197,13 @@ class _Handler:
 
     Attributes:
         before: the one that was there before, which gets the signal in the end.
-        is_of_loop: that one belongs to a loop, which learns of the signal by a file descriptor.
+        name: of its function.
     """
 
     def __init__(self, holder: Sigterm, before: Any) -> None:
         self._holder = holder
         self.before = before
-        self.is_of_loop = getattr(before, "__name__", "").endswith(_LOOP_HANDLERS)
+        self.name = str(getattr(before, "__name__", ""))
 
     def __call__(self, number: int, frame: Any) -> None:
         self._holder.handle(self, number, frame)
