@@ -21,7 +21,7 @@ from obs_middleware import _speedups, other_ids, process, request_id
 from obs_middleware._speedups import fast, note, share_layout
 from obs_middleware.around import INERT, exchange_around, goes_again, note_inside, part_of
 from obs_middleware.callers import callers_of, cell_content, parts_of
-from obs_middleware.deadline import STOP_SECONDS, deadline
+from obs_middleware.deadline import STOP_SECONDS, Deadline, deadline
 from obs_middleware.details import Details
 from obs_middleware.environ import named_request_info, request_info, shown_mount, takes_close, variables_of
 from obs_middleware.errors import own_status
@@ -209,7 +209,7 @@ class Gateway:
         self._health = health
         self._probes = probes
         self._lifecycle = lifecycle
-        lifecycle.stop = self.stopped
+        lifecycle.stop, lifecycle.flush_now = self.stopped, self._flush_soon
         self._exporters = exporters
         self._endpoints = endpoints
         self._app_pages = app_pages
@@ -322,6 +322,16 @@ class Gateway:
                 "after %g s there are still lines, spans or metrics that were not taken", STOP_SECONDS
             )
         self._lifecycle.stopped()
+
+    def _flush_soon(self, is_export: bool) -> None:
+        """Hand over what waits, and go on if it takes long."""
+        _soon.within(_SLOW_SECONDS, partial(self._failures.guard, "stop", self._flush_signals, is_export))
+
+    def _flush_signals(self, is_export: bool) -> None:
+        flush()
+        self._spans.flush(round(_SLOW_SECONDS * 1000))
+        if is_export and self._exporters.is_started:
+            self._exporters.push()
 
     def _hand_over(self) -> None:
         self._runtime.stop()
@@ -549,5 +559,6 @@ def _flush_all_spans() -> None:
         deadline.within(STOP_SECONDS, partial(gateway._spans.flush, round(STOP_SECONDS * 1000)))
 
 
+_soon = Deadline()  # of its own: whether it was missed says nothing of the end
 _all: WeakSet[Gateway] = WeakSet()
 process.on_child_end(_flush_all_spans)

@@ -51,6 +51,7 @@ class Lifecycle:
         drain_seconds: how long a SIGTERM waits.
         run_async: runs an awaitable from a thread, in the app's loop.
         stop: hands over what waits, for a process that ends by a signal alone.
+        flush_now: hands over what waits, for a process that may end soon.
         shared_folder: returns the directory that the workers of the service share, None where there is one process.
     """
 
@@ -68,6 +69,7 @@ class Lifecycle:
         self._describe = describe
         self.run_async: Callable[[Awaitable[Any], float], Any] = _run_in_new_loop
         self.stop: Callable[[], object] = bool
+        self.flush_now: Callable[[bool], object] = bool
         self.shared_folder: Callable[[], Path | None] = _no_folder
         self._listeners: list[Listener] = []
         self._initialisers: list[_Initialiser] = []
@@ -201,6 +203,10 @@ class Lifecycle:
     def hand_over(self) -> None:
         """Write and send what waits."""
         self.stop()
+
+    def flush(self, *, is_export: bool) -> None:
+        """Write and send what waits, if somebody takes it at once."""
+        self.flush_now(is_export)
 
     def _tell(self) -> None:
         with self._telling:

@@ -17,7 +17,7 @@ import socket
 import sys
 import threading
 from contextlib import suppress
-from time import monotonic
+from time import monotonic, sleep
 from types import BuiltinFunctionType
 from typing import Any, Protocol
 from weakref import WeakSet
@@ -27,6 +27,7 @@ from obs_middleware import process
 # The handlers of asyncio and uvloop. The first does nothing, because the loop reads the numbers of signals. The second
 # notes the number itself: the loop has only to be woken, and would handle a number that comes later once more.
 _ASYNCIO, _UVLOOP = "_sighandler_noop", "__sighandler"
+_LAST_SECONDS = 0.05  # between two flushes while the server ends
 _WAKE = b"\0"  # is no signal, and wakes a loop
 # These handle signals in C, and no handler of Python's would run. Windows sends no process a SIGTERM.
 _IN_C = ("uwsgi", "mod_wsgi")
@@ -48,6 +49,13 @@ class Drained(Protocol):
 
     def hand_over(self) -> None:
         """Write and send all that waits, in a thread: the process ends by the signal itself."""
+
+    def flush(self, *, is_export: bool) -> None:
+        """Write and send what waits, in a thread, and go on if nobody takes it soon.
+
+        Args:
+            is_export: metrics too.
+        """
 
 
 class Sigterm:
@@ -180,16 +188,27 @@ class Sigterm:
 
     def _let_go_on(self) -> None:
         handler = signal.getsignal(signal.SIGTERM)
-        if isinstance(handler, _Handler) and handler.before == signal.SIG_DFL:
+        ends = isinstance(handler, _Handler) and handler.before == signal.SIG_DFL
+        if ends:
             self._call("hand_over")
+        else:
+            self._call("flush", is_export=True)
         self._goes_on = True
         _send(signal.SIGTERM)
+        with suppress(RuntimeError):
+            threading.Thread(target=self._flush_until_the_end, name="obs-last", daemon=True).start()
 
-    def _call(self, name: str) -> None:
+    def _flush_until_the_end(self) -> None:
+        """Flush what still ends: uvicorn raises the signal again at last, so that no exit handler runs."""
+        while self._goes_on:
+            sleep(_LAST_SECONDS)
+            self._call("flush", is_export=False)
+
+    def _call(self, name: str, **arguments: bool) -> None:
         for one in list(self._drained):
             if one.serves:
                 with suppress(Exception):
-                    getattr(one, name)()
+                    getattr(one, name)(**arguments)
 
 
 class _Handler:

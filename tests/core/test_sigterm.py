@@ -57,7 +57,12 @@ told(*states)
 @pytest.mark.once
 def test_a_process_that_serves_nobody_handles_it_at_once() -> None:
     assert run(HANDLED + "own.gateway.started(is_serving=False); term()") == ["server early serving"]
-    code = "own.gateway.started()\nimport warnings; warnings.simplefilter('ignore')\nif os.fork(): os.wait()\nelse: term(); os._exit(0)"
+    code = """
+import warnings; warnings.simplefilter("ignore")
+own.gateway.started()
+if os.fork(): os.wait()
+else: term(); os._exit(0)
+"""
     assert run(HANDLED + code) == ["server early serving"]
 
 
@@ -106,6 +111,39 @@ term()
 time.sleep(0.3)
 """
     assert run(HANDLED + code) == ["server late draining"]
+
+
+@pytest.mark.once
+def test_all_is_handed_over_before_the_server_gets_the_signal_and_until_the_end() -> None:
+    """uvicorn raises the signal again at last, so that no exit handler runs."""
+    code = """
+from obs_middleware import RequestInfo
+own = Observer(drain_seconds=0.1)
+def serve():
+    exchange = own.gateway.start(RequestInfo("GET", "/last", "", "http", {}.get))
+    exchange.status = 200
+    exchange.finish()
+class Last:
+    interval_seconds = 60
+    def export(self, collected): told("exported", collected.is_running)
+own.gateway.set_up()
+own.exporters.add(Last())
+own.gateway.started()
+time.sleep(0.2)
+serve()
+term()
+time.sleep(0.3)
+serve()
+time.sleep(0.3)
+os._exit(0)
+"""
+    lines = python(SERVED + HANDLED + code).splitlines()
+    assert [line for line in lines if not line.startswith("{")] == [
+        "exported True",
+        "exported True",
+        "server late draining",
+    ]
+    assert sum('"GET /last 200"' in line for line in lines) == 2
 
 
 @pytest.mark.once

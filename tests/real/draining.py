@@ -30,6 +30,7 @@ HYPERCORN = ["hypercorn", "--bind", "127.0.0.1:{port}"]
 SERVERS = {
     "uvicorn": [*UVICORN, "--loop", "uvloop", ASGI],
     "uvicorn, asyncio": [*UVICORN, "--loop", "asyncio", "--http", "h11", ASGI],
+    "uvicorn, no lifespan": [*UVICORN, "tests.real.draining_app:without_lifespan"],
     "uvicorn, 2 workers": [*UVICORN, "--workers", "2", ASGI],
     "gunicorn sync": [*GUNICORN, "--workers", "2", WSGI],
     "gunicorn gthread": [*GUNICORN, "--threads", "4", WSGI],
@@ -242,4 +243,8 @@ if __name__ == "__main__":
     import tempfile
 
     with tempfile.TemporaryDirectory() as work:
-        write_table(ROOT / "docs" / "lifecycle.md", drills(Path(work), at_once=2))
+        results = drills(Path(work), sys.argv[1:], at_once=2)
+        for name, drill_found in results.items():
+            print(name, drill_found)
+        if not sys.argv[1:]:
+            write_table(ROOT / "docs" / "lifecycle.md", results)

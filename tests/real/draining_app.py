@@ -1,4 +1,4 @@
-"""Apps whose work takes a moment, as they drain: `asgi` and `wsgi`; the spans of both go to the file SPANS."""
+"""Apps whose work takes a moment: `asgi`, `without_lifespan` and `wsgi`; their spans go to the file SPANS."""
 
 from __future__ import annotations
 
@@ -58,4 +58,11 @@ def _wsgi(environ: Any, start_response: Any) -> list[bytes]:
     return [b"ok"]
 
 
+async def _without_lifespan(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "lifespan":
+        raise LookupError("as Django raises")
+    await _asgi(scope, receive, send)
+
+
+without_lifespan = Asgi(_without_lifespan, observer)
 asgi, wsgi = Asgi(_asgi, observer), Wsgi(_wsgi, observer)

@@ -1,6 +1,6 @@
 """Servers of the field drain: each is really started, loaded, and really ended.
 
-It takes some seconds, because fifteen servers start and drain.
+It takes some seconds, because sixteen servers start and drain.
 """
 
 from __future__ import annotations
