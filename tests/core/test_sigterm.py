@@ -17,13 +17,13 @@ import asyncio, os, signal, sys, threading, time
 from obs_middleware import Observer
 from obs_middleware.sigterm import sigterm
 import logging
-own = Observer(drain_seconds=0.1, tracing_enabled=False, access_log=False)
+own = Observer(drain_seconds=0.3, tracing_enabled=False, access_log=False)
 own.gateway.set_up()
 states = []
 own.lifecycle.on_change(lambda before, now: states.append(now))
 began = time.monotonic()
 def told(*what): os.write(1, f"{' '.join(map(str, what))}\\n".encode())  # in one piece
-def waited(): return "late" if time.monotonic() - began > 0.09 else "early"
+def waited(): return "late" if time.monotonic() - began > 0.29 else "early"
 def term(): os.kill(os.getpid(), signal.SIGTERM)
 """
 HANDLED = """
@@ -42,7 +42,7 @@ def test_the_servers_handler_gets_the_signal_when_the_drain_is_over() -> None:
 own.gateway.started()
 term(); term()
 told(own.lifecycle.state)
-time.sleep(0.3)
+time.sleep(0.7)
 term()  # once more, and at once
 told(*states)
 """
@@ -84,7 +84,7 @@ def second(number, frame): told("second", waited()); before(number, frame)
 before = signal.signal(signal.SIGTERM, second)
 own.gateway.started()
 term()
-time.sleep(0.3)
+time.sleep(0.7)
 """
     assert run(HANDLED + code) == ["second late", "server late draining"]
 
@@ -94,10 +94,10 @@ def test_one_that_drains_already_waits_for_the_rest_alone() -> None:
     code = """
 own.gateway.started()
 own.lifecycle.drain()
-time.sleep(0.15)
+time.sleep(0.35)
 began = time.monotonic()
 term()
-time.sleep(0.05)
+time.sleep(0.25)
 """
     assert run(HANDLED + code) == ["server early draining"]
 
@@ -106,9 +106,9 @@ def test_requests_in_other_threads_stand_before_the_handler_too() -> None:
     code = """
 thread = threading.Thread(target=own.gateway.started)
 thread.start(); thread.join()
-time.sleep(0.05)
+time.sleep(0.25)
 term()
-time.sleep(0.3)
+time.sleep(0.7)
 """
     assert run(HANDLED + code) == ["server late draining"]
 
@@ -118,7 +118,7 @@ def test_all_is_handed_over_before_the_server_gets_the_signal_and_until_the_end(
     """uvicorn raises the signal again at last, so that no exit handler runs."""
     code = """
 from obs_middleware import RequestInfo
-own = Observer(drain_seconds=0.1)
+own = Observer(drain_seconds=0.3)
 def serve():
     exchange = own.gateway.start(RequestInfo("GET", "/last", "", "http", {}.get))
     exchange.status = 200
@@ -132,9 +132,9 @@ own.gateway.started()
 time.sleep(0.2)
 serve()
 term()
-time.sleep(0.3)
+time.sleep(0.7)
 serve()
-time.sleep(0.3)
+time.sleep(0.7)
 os._exit(0)
 """
     lines = python(SERVED + HANDLED + code).splitlines()
@@ -197,7 +197,7 @@ for _ in range(2):
     own.gateway.starting()
     own.gateway.started()
     term()
-    time.sleep(0.3)
+    time.sleep(0.7)
 told(*states)
 """
     assert run(HANDLED + code) == [
