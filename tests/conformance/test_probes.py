@@ -152,6 +152,41 @@ def test_draining_turns_readiness_alone(app: Probe) -> None:
     assert app.get("/items/1").status == 200
 
 
+def test_a_post_with_the_token_begins_to_drain(serve: Any) -> None:
+    """A POST with the token begins to drain; who lacks it is refused."""
+    app = serve(health_token="for-the-hook")
+    assert app.get("/health/drain", method="POST").status == 401
+    assert _status(app.get("/health/ready")) == (200, "pass")
+    token = ("Authorization", "Bearer for-the-hook")
+    assert app.get("/health/drain", token).status == 405
+    assert app.get("/health/drain", token, method="POST").status == 202
+    assert _status(app.get("/health/ready")) == (503, "fail")
+    assert app.get("/items/1").status == 200
+
+
+def test_initialisers_hold_startup_back(app: Probe) -> None:
+    """Initialisers, sync and async, hold startup and readiness back until they are done; requests are served."""
+    release = threading.Event()
+    ran = []
+    app.observer.lifecycle.initialiser(lambda: release.wait(_PATIENCE))
+
+    @app.observer.lifecycle.initialiser
+    async def load() -> None:
+        ran.append(1)
+
+    assert _status(app.get("/health/startup")) == (503, "fail")
+    assert _status(app.get("/health/ready")) == (503, "fail")
+    assert _status(app.get("/health/live")) == (200, "pass")
+    assert app.get("/items/1").status == 200
+    release.set()
+    deadline = time.monotonic() + _PATIENCE
+    while _status(app.get("/health/startup")) != (200, "pass"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert _status(app.get("/health/ready")) == (200, "pass")
+    assert ran == [1]
+
+
 def test_probes_pass_before_the_apps_own_refusals(serve: Any, front_end: FrontEnd) -> None:
     """Probes pass before the app's host checks and limits."""
     can_refuse = "early rejection" not in front_end.absent
