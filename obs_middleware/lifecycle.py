@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 STARTING, SERVING, DRAINING, STOPPED = "starting", "serving", "draining", "stopped"
 _POD_DRAIN_SECONDS = 5.0  # in which Kubernetes has taken a pod out of its Services
 _LONGEST_SECONDS = 86_400.0
+_LISTENER_SECONDS = 1.0
 _DRAINING_FILE = "draining"
 _WAITS, _RUNS, _DONE, _FAILED = "has not run yet", "still runs", "", "has failed"
 _logger = logging.getLogger("obs")
@@ -209,17 +210,22 @@ class Lifecycle:
         self.flush_now(is_export)
 
     def _tell(self) -> None:
-        with self._telling:
+        if not self._telling.acquire(timeout=_LISTENER_SECONDS):  # a listener that hangs holds nobody up
+            return
+        try:
             before, now = self._told, self.state
-            if before == now:
-                return
             self._told = now
-            for listener in self._listeners:
-                try:
-                    listener(before, now)
-                except Exception as error:
-                    if self._report is not None:
-                        self._report("lifecycle", error)
+            for listener in self._listeners if before != now else ():
+                self._call(listener, before, now)
+        finally:
+            self._telling.release()
+
+    def _call(self, listener: Listener, before: str, now: str) -> None:
+        try:
+            listener(before, now)
+        except Exception as error:
+            if self._report is not None:
+                self._report("lifecycle", error)
 
     def _initialise(self) -> None:
         if self._running is not None or not any(one.problem == _WAITS for one in self._initialisers):

@@ -16,7 +16,9 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from time import monotonic, sleep
 from types import BuiltinFunctionType
 from typing import Any, Protocol
@@ -165,7 +167,7 @@ class Sigterm:
             if end is not None and not self._goes_on:
                 if not is_told:
                     is_told = True
-                    self._call("tell")
+                    _in_thread(partial(self._call, "tell"))  # a listener may hang, and SIGTERM must go on
                 if monotonic() >= end:
                     is_told = False
                     self._let_go_on()
@@ -195,8 +197,7 @@ class Sigterm:
             self._call("flush", is_export=True)
         self._goes_on = True
         _send(signal.SIGTERM)
-        with suppress(RuntimeError):
-            threading.Thread(target=self._flush_until_the_end, name="obs-last", daemon=True).start()
+        _in_thread(self._flush_until_the_end)
 
     def _flush_until_the_end(self) -> None:
         """Flush what still ends: uvicorn raises the signal again at last, so that no exit handler runs."""
@@ -234,6 +235,11 @@ class _Handler:
         else:
             signal.signal(number, self.before)
             _send(number)
+
+
+def _in_thread(function: Callable[[], object]) -> None:
+    with suppress(RuntimeError):  # none is to be had
+        threading.Thread(target=function, name="obs-last", daemon=True).start()
 
 
 def _is_main_thread() -> bool:

@@ -195,6 +195,17 @@ def test_listeners_are_called_at_each_change_and_one_that_fails_harms_nobody() -
     ]
 
 
+def test_a_listener_that_hangs_does_not_keep_the_app_from_its_end() -> None:
+    own, release = observer(), threading.Event()
+    own.gateway.started()
+    own.lifecycle.on_change(lambda before, now: release.wait(20) if now == "draining" else None)
+    threading.Thread(target=own.lifecycle.drain, daemon=True).start()
+    eventually(lambda: own.lifecycle.state == "draining")
+    own.close()
+    assert own.lifecycle.state == "stopped"
+    release.set()
+
+
 # By request
 
 

@@ -55,6 +55,18 @@ told(*states)
 
 
 @pytest.mark.once
+def test_a_listener_that_hangs_holds_no_signal_up() -> None:
+    code = """
+own.lifecycle.on_change(lambda before, now: time.sleep(60 if now == "draining" else 0))
+own.gateway.started()
+term()
+time.sleep(0.7)
+os._exit(0)
+"""
+    assert run(HANDLED + code) == ["server late draining"]
+
+
+@pytest.mark.once
 def test_a_process_that_serves_nobody_handles_it_at_once() -> None:
     assert run(HANDLED + "own.gateway.started(is_serving=False); term()") == ["server early serving"]
     code = """
