@@ -13,7 +13,6 @@ import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from inspect import isawaitable
 from pathlib import Path
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,6 +20,7 @@ from weakref import WeakSet
 
 from obs_middleware import process
 from obs_middleware.errors import ConfigError
+from obs_middleware.initialiser import Initialiser, run_in_new_loop
 from obs_middleware.sigterm import sigterm
 
 if TYPE_CHECKING:
@@ -29,10 +29,8 @@ if TYPE_CHECKING:
 
 STARTING, SERVING, DRAINING, STOPPED = "starting", "serving", "draining", "stopped"
 _POD_DRAIN_SECONDS = 5.0  # in which Kubernetes has taken a pod out of its Services
-_LONGEST_SECONDS = 86_400.0
 _LISTENER_SECONDS = 1.0
 _DRAINING_FILE = "draining"
-_WAITS, _RUNS, _DONE, _FAILED = "has not run yet", "still runs", "", "has failed"
 _logger = logging.getLogger("obs")
 
 Listener = Callable[[str, str], object]
@@ -68,12 +66,12 @@ class Lifecycle:
         self.drain_seconds = in_pod if given is None else given
         self._report = report
         self._describe = describe
-        self.run_async: Callable[[Awaitable[Any], float], Any] = _run_in_new_loop
+        self.run_async: Callable[[Awaitable[Any], float], Any] = run_in_new_loop
         self.stop: Callable[[], object] = bool
         self.flush_now: Callable[[bool], object] = bool
         self.shared_folder: Callable[[], Path | None] = _no_folder
         self._listeners: list[Listener] = []
-        self._initialisers: list[_Initialiser] = []
+        self._initialisers: list[Initialiser] = []
         self._running: threading.Thread | None = None
         self._told = STARTING
         self._telling = threading.RLock()
@@ -124,7 +122,7 @@ class Lifecycle:
         """
         if not callable(function):
             raise ConfigError(f"an initialiser must be a function, got {function!r}")
-        self._initialisers.append(_Initialiser(function))
+        self._initialisers.append(Initialiser(function))
         if self._is_serving:
             self._initialise()
         return function
@@ -144,7 +142,7 @@ class Lifecycle:
         """
         self._has_started = True
         if is_serving and not self.is_draining:
-            if not self._is_serving or any(one.problem == _WAITS for one in self._initialisers):
+            if not self._is_serving or any(one.waits for one in self._initialisers):
                 self._is_serving = True
                 self._initialise()
             if self.drain_seconds:
@@ -228,7 +226,7 @@ class Lifecycle:
                 self._report("lifecycle", error)
 
     def _initialise(self) -> None:
-        if self._running is not None or not any(one.problem == _WAITS for one in self._initialisers):
+        if self._running is not None or not any(one.waits for one in self._initialisers):
             return
         thread = threading.Thread(target=self._run_initialisers, name="obs-start", daemon=True)
         self._running = thread
@@ -239,7 +237,7 @@ class Lifecycle:
 
     def _run_initialisers(self) -> None:
         for one in self._initialisers:  # also those that are registered meanwhile
-            if one.problem == _WAITS:
+            if one.waits:
                 one.run(self.run_async, self._describe)
         self._running = None
         self._tell()
@@ -249,42 +247,7 @@ class Lifecycle:
         self._telling = threading.RLock()
         self._is_serving, self._running = False, None
         for one in self._initialisers:
-            if not one.is_done:
-                one.problem = _WAITS
-
-
-class _Initialiser:
-    def __init__(self, function: Callable[[], object]) -> None:
-        self._function = function
-        self.name = getattr(function, "__name__", type(function).__name__)
-        self.problem = _WAITS
-
-    @property
-    def is_done(self) -> bool:
-        return self.problem == _DONE
-
-    def run(self, run_async: Callable[..., Any], describe: Callable[[BaseException], str]) -> None:
-        self.problem = _RUNS
-        try:
-            answer = self._function()
-            if isawaitable(answer):
-                run_async(answer, _LONGEST_SECONDS)
-        except BaseException as error:  # it may call sys.exit
-            self.problem = f"{_FAILED}: {describe(error)}"
-            _logger.error(
-                "obs-middleware: the app does not start: initialiser %s %s", self.name, self.problem
-            )
-        else:
-            self.problem = _DONE
-
-
-def _run_in_new_loop(awaitable: Awaitable[Any], _seconds: float) -> Any:
-    import asyncio  # what it costs, only those pay who have async initialisers
-
-    async def run() -> Any:
-        return await awaitable
-
-    return asyncio.run(run())
+            one.begin_anew()
 
 
 def _no_folder() -> Path | None:

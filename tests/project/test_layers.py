@@ -48,7 +48,7 @@ FLOORS = (
         "views",
         "wrapping",
     },
-    {"lifecycle", "ops", "workers"},
+    {"initialiser", "lifecycle", "ops", "workers"},
     {"events", "export", "health", "logs", "metrics", "tracing"},
     {"gateway"},
     {"observer"},
