@@ -37,27 +37,20 @@ _is_supported = hasattr(signal, "pthread_kill") and not any(name in sys.modules 
 
 
 class Drained(Protocol):
-    """What drains before the process ends."""
+    """What drains before the process ends; all but `serves` and `drain_until` are called in a thread.
+
+    `serves` is False in a process that has only imported an app: it ends at once. `drain_until` begins the drain in a
+    signal's handler, and returns its end by time.monotonic. `tell` lets others know of it. `hand_over` writes and sends
+    all that waits, because the process ends by the signal itself. `flush` does it in passing, metrics too if
+    `is_export`.
+    """
 
     @property
-    def serves(self) -> bool:
-        """Tell whether it serves or drains: a process that has only imported an app ends at once."""
-
-    def drain_until(self) -> float:
-        """Begin to drain, in a handler of a signal; return the end by time.monotonic."""
-
-    def tell(self) -> None:
-        """Let others know of it, in a thread."""
-
-    def hand_over(self) -> None:
-        """Write and send all that waits, in a thread: the process ends by the signal itself."""
-
-    def flush(self, *, is_export: bool) -> None:
-        """Write and send what waits, in a thread, and go on if nobody takes it soon.
-
-        Args:
-            is_export: metrics too.
-        """
+    def serves(self) -> bool: ...
+    def drain_until(self) -> float: ...
+    def tell(self) -> None: ...
+    def hand_over(self) -> None: ...
+    def flush(self, *, is_export: bool) -> None: ...
 
 
 class Sigterm:
