@@ -391,3 +391,24 @@ with make_server("127.0.0.1", 0, ObservabilityMiddleware(app), Server, Handler) 
 def test_line_is_out_where_a_server_forks_for_each_request() -> None:
     """The child ends by `os._exit`, as those of Werkzeug's server with processes do."""
     assert python(FOR_EACH_REQUEST, env=FORKS).count('"GET /last 200"') == 3
+
+
+@needs_fork
+@pytest.mark.once
+def test_a_child_of_multiprocessing_that_imports_us_writes_its_last_lines_and_sends_its_last_spans() -> None:
+    """Such a child ends without exit handlers, the SDK's own among them; granian's workers are some."""
+    code = f"""
+import multiprocessing
+def work():
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(ConsoleSpanExporter(formatter=lambda span: "span " + span.name)))
+    {END.replace("Observer()", "Observer(tracer_provider=provider)").strip().replace(chr(10), chr(10) + "    ")}
+child = multiprocessing.get_context("fork").Process(target=work)
+child.start()
+child.join()
+"""
+    printed = python(code)
+    assert printed.count('"GET /last 200"') == 3
+    assert printed.count("span GET") == 3

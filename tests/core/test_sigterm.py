@@ -179,6 +179,37 @@ time.sleep(5)
     assert (lines, done.returncode) == (["exported True", "exported False"], -signal.SIGTERM)
 
 
+@pytest.mark.once
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    code = """
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+own.gateway.started()
+term()
+told(own.lifecycle.state)
+"""
+    assert run(code) == ["serving"]
+
+
+@pytest.mark.once
+def test_a_forked_child_of_a_loop_tells_its_parent_of_no_signal() -> None:
+    code = """
+import warnings; warnings.simplefilter("ignore")
+async def main():
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, lambda: told("parent"))
+    own.gateway.started(loop=loop)
+    child = os.fork()
+    if not child:
+        term()
+        time.sleep(0.4)
+        os._exit(0)
+    await asyncio.sleep(0.7)
+    told(os.waitpid(child, 0)[1], own.lifecycle.state)
+asyncio.run(main())
+"""
+    assert run(code) == ["0 serving"]
+
+
 LOOP = """
 async def main():
     loop, gone = asyncio.get_running_loop(), asyncio.Event()
