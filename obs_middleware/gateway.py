@@ -210,6 +210,7 @@ class Gateway:
         self._probes = probes
         self._lifecycle = lifecycle
         lifecycle.stop, lifecycle.flush_now = self.stopped, self._flush_soon
+        lifecycle.is_busy = self._has_requests
         self._exporters = exporters
         self._endpoints = endpoints
         self._app_pages = app_pages
@@ -322,6 +323,10 @@ class Gateway:
                 "after %g s there are still lines, spans or metrics that were not taken", STOP_SECONDS
             )
         self._lifecycle.stopped()
+
+    def _has_requests(self) -> bool:
+        flush()  # those that have ended count until their records are handed over
+        return any(number for _, number in self._metrics.instruments.active_now())
 
     def _flush_soon(self, is_export: bool) -> None:
         """Hand over what waits, and go on if it takes long."""

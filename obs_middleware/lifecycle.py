@@ -51,6 +51,7 @@ class Lifecycle:
         run_async: runs an awaitable from a thread, in the app's loop.
         stop: hands over what waits, for a process that ends by a signal alone.
         flush_now: hands over what waits, for a process that may end soon.
+        is_busy: tells whether any request is under way.
         shared_folder: returns the directory that the workers of the service share, None where there is one process.
     """
 
@@ -69,6 +70,7 @@ class Lifecycle:
         self.run_async: Callable[[Awaitable[Any], float], Any] = run_in_new_loop
         self.stop: Callable[[], object] = bool
         self.flush_now: Callable[[bool], object] = bool
+        self.is_busy: Callable[[], bool] = bool
         self.shared_folder: Callable[[], Path | None] = _no_folder
         self._listeners: list[Listener] = []
         self._initialisers: list[Initialiser] = []
@@ -202,6 +204,10 @@ class Lifecycle:
     def hand_over(self) -> None:
         """Write and send what waits."""
         self.stop()
+
+    def has_requests(self) -> bool:
+        """Tell whether any request is under way."""
+        return self.is_busy()
 
     def flush(self, *, is_export: bool) -> None:
         """Write and send what waits, if somebody takes it at once."""

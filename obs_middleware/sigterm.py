@@ -42,11 +42,12 @@ class Drained(Protocol):
     `serves` is False in a process that has only imported an app: it ends at once. `drain_until` begins the drain in a
     signal's handler, and returns its end by time.monotonic. `tell` lets others know of it. `hand_over` writes and sends
     all that waits, because the process ends by the signal itself. `flush` does it in passing, metrics too if
-    `is_export`.
+    `is_export`. `has_requests` tells whether any is under way.
     """
 
     @property
     def serves(self) -> bool: ...
+    def has_requests(self) -> bool: ...
     def drain_until(self) -> float: ...
     def tell(self) -> None: ...
     def hand_over(self) -> None: ...
@@ -77,6 +78,7 @@ class Sigterm:
         self._loop: int | None = None  # the file descriptor by which the loop learns of signals
         self._reads_numbers = True
         self._end: float | None = None  # of the drain that is under way
+        self._seconds = 0.0  # that it takes
         self._goes_on = False
         self._starting = threading.Lock()
 
@@ -149,6 +151,7 @@ class Sigterm:
             handler.hand_on(number, frame)
         elif self._end is None:  # a second signal, as a whole group of processes gets it, shortens nothing
             self._end = max(one.drain_until() for one in serving)
+            self._seconds = self._end - monotonic()
             with suppress(OSError):
                 os.write(self._bell[1].fileno(), _WAKE)
 
@@ -184,6 +187,8 @@ class Sigterm:
     def _let_go_on(self) -> None:
         handler = signal.getsignal(signal.SIGTERM)
         ends = isinstance(handler, _Handler) and handler.before == signal.SIG_DFL
+        if isinstance(handler, _Handler) and (ends or handler.is_abrupt):
+            self._wait_for_requests()
         if ends:
             self._call("hand_over")
         else:
@@ -191,6 +196,14 @@ class Sigterm:
         self._goes_on = True
         _send(signal.SIGTERM)
         _in_thread(self._flush_until_the_end)
+
+    def _wait_for_requests(self) -> None:
+        """Let requests end that are under way, because nobody else does; as long again as the drain at most."""
+        end = monotonic() + self._seconds
+        with suppress(Exception):  # the signal must go on
+            while monotonic() < end and any(one.has_requests() for one in list(self._drained) if one.serves):
+                sleep(_LAST_SECONDS)
+        sleep(_LAST_SECONDS)  # the server sends the last bytes of the response
 
     def _flush_until_the_end(self) -> None:
         """Flush what still ends: uvicorn raises the signal again at last, so that no exit handler runs."""
@@ -211,12 +224,14 @@ class _Handler:
     Attributes:
         before: the one that was there before, which gets the signal in the end.
         name: of its function.
+        is_abrupt: it ends the process whatever is under way: twisted's, which daphne has.
     """
 
     def __init__(self, holder: Sigterm, before: Any) -> None:
         self._holder = holder
         self.before = before
         self.name = str(getattr(before, "__name__", ""))
+        self.is_abrupt = str(getattr(before, "__module__", "")).startswith("twisted.")
 
     def __call__(self, number: int, frame: Any) -> None:
         self._holder.handle(self, number, frame)

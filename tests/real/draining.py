@@ -128,7 +128,7 @@ class Client:
             time.sleep(0.03)
 
 
-def drill(name: str, folder: Path) -> Drill:
+def drill(name: str, folder: Path, *, work_seconds: float = 0.02) -> Drill:
     """Start a server, load it, end it, and compare what the client saw with what was recorded."""
     by_request = name in BY_REQUEST
     program, *options = (BY_REQUEST if by_request else SERVERS)[name]
@@ -141,6 +141,7 @@ def drill(name: str, folder: Path) -> Drill:
     env = {
         "PYTHONPATH": f"{ROOT}:{ROOT / 'adapters'}",
         "SPANS": str(spans),
+        "WORK_SECONDS": str(work_seconds),
         "OBS_DRAIN_SECONDS": str(DRAIN_SECONDS),
         "OBS_HEALTH_TOKEN": TOKEN,
         "OBS_METRICS_DIRECTORY": str(folder),
@@ -187,14 +188,16 @@ def drill(name: str, folder: Path) -> Drill:
     )
 
 
-def drills(folder: Path, names: list[str] | None = None, at_once: int = 5) -> dict[str, Drill]:
+def drills(
+    folder: Path, names: list[str] | None = None, *, at_once: int = 5, work_seconds: float = 0.02
+) -> dict[str, Drill]:
     """End the servers, some at a time."""
     names = names or [*SERVERS, *BY_REQUEST]
 
     def one(name: str) -> Drill:
         own = folder / name.replace(" ", "_").replace(",", "")
         own.mkdir()
-        return drill(name, own)
+        return drill(name, own, work_seconds=work_seconds)
 
     with ThreadPoolExecutor(at_once) as pool:
         return dict(zip(names, pool.map(one, names), strict=True))

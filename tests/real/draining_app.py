@@ -16,7 +16,7 @@ from obs_middleware import Observer
 from obs_middleware.export import JsonFile
 from obs_wsgi import ObservabilityMiddleware as Wsgi
 
-WORK_SECONDS = 0.02
+WORK_SECONDS = float(os.environ["WORK_SECONDS"])
 
 
 class SpanFile(SpanExporter):

@@ -22,3 +22,14 @@ def test_a_client_that_obeys_readiness_loses_nothing_when_a_server_ends(tmp_path
         assert not drill.failed, (name, drill)
         assert draining.row(name, drill) in page, (name, drill)
         assert drill.seconds >= draining.DRAIN_SECONDS or name in draining.BY_REQUEST, (name, drill)
+
+
+@pytest.mark.once
+def test_requests_that_last_longer_than_the_drain_are_answered(tmp_path: Path) -> None:
+    """Also by servers that end at once: their signal waits until nothing is under way, as long again at most."""
+    names = ["daphne", "waitress", "uvicorn, no lifespan"]
+    found = draining.drills(tmp_path, names, work_seconds=1.3)
+    for name, drill in found.items():
+        assert drill.answered >= draining.CLIENTS, (name, drill)
+        assert not drill.failed, (name, drill)
+        assert drill.lost_lines == drill.lost_spans == drill.lost_counts == 0, (name, drill)
