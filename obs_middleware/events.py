@@ -84,6 +84,21 @@ class Events:
             labels: what the event belongs to.
             metadata: what else is known of it.
         """
+        self._record(name, value, labels, metadata, tell=_log)
+
+    def record_silently(self, name: str, labels: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
+        """Record an event of ours that has a log line already."""
+        self._record(name, None, labels, metadata, tell=bool)
+
+    def _record(
+        self,
+        name: str,
+        value: float | None,
+        labels: Mapping[str, Any] | None,
+        metadata: Mapping[str, Any] | None,
+        *,
+        tell: Callable[[Event], object],
+    ) -> None:
         try:
             if value is not None and not isinstance(value, (int, float)):
                 value = self._shown({"value": value})["value"]
@@ -95,7 +110,7 @@ class Events:
                     self._names.add(event.name)
                 counted = event.name if event.name in self._names else _OTHER
             self._count(counted)
-            _log(event)
+            tell(event)
             _add_to_span(event)
         except Exception as error:
             self._report("events", error)

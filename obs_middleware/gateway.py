@@ -121,7 +121,9 @@ class Gateway:
 
     Attributes:
         adapter_metrics: declares metrics of what the framework does besides requests.
-        paths: what is answered here and never reaches the app.
+        paths: what is answered here and never reaches the app, beside what `has_page` tells.
+        path_prefix: what a path begins with that `has_page` is to be asked for; None where it need not be asked.
+        prefix_of_path: cuts such a prefix out of a path.
         response_header_names: the names of an exchange's `response_headers`, in their order; the second is empty where
             no correlation ID is sent.
         id_header_names: the same for calls made, with both names.
@@ -170,8 +172,10 @@ class Gateway:
         "context_headers",
         "id_header_names",
         "is_development",
+        "path_prefix",
         "paths",
         "perf_counter",
+        "prefix_of_path",
         "response_header_names",
         "time_ns",
     )
@@ -215,6 +219,8 @@ class Gateway:
         self._endpoints = endpoints
         self._app_pages = app_pages
         self.paths = endpoints.paths
+        self.path_prefix = None if endpoints.prefix is None else f"{endpoints.prefix}/"
+        self.prefix_of_path = slice(len(self.path_prefix or ""))
         self._excluded_paths = ExcludedPaths(settings.exclude_paths)
         self._tenancy = tenancy
         self.adapter_metrics = adapter_metrics
@@ -289,9 +295,22 @@ class Gateway:
         self._lifecycle.started(is_serving=is_serving)
         if is_serving and not self._exporters.is_started and not self._lifecycle.is_draining:
             self._exporters.start()
-        self._app_pages.warn()
+        self._app_pages.warn(self._give_way)
         self._failures.guard("workers", self._metrics.look_for_workers)
         self._flush_where_needed()  # what runs the app may have been imported after it
+
+    def _give_way(self, has_page: HasRoute) -> None:
+        self._endpoints.yield_to(has_page)
+        self.paths = self._endpoints.paths
+
+    def has_page(self, path: str) -> bool:
+        """Tell whether a path is answered here and never reaches the app.
+
+        An adapter asks `paths` first, and this only where the path begins with `path_prefix`.
+        """
+        return path in self.paths or (
+            path[self.prefix_of_path] == self.path_prefix and self._endpoints.has_below(path)
+        )
 
     def look_for_pages(self, has_route: HasRoute) -> None:
         """Let the next `started` warn of the app's own pages at paths of ours.
@@ -318,6 +337,7 @@ class Gateway:
     def stopped(self) -> None:
         """Hand over the lines, spans and metrics that still wait; it takes up to five seconds, whatever comes of it."""
         self._lifecycle.drain()
+        self._health.stop()
         if not deadline.within(STOP_SECONDS, partial(self._failures.guard, "stop", self._hand_over)):
             _logger.error(
                 "after %g s there are still lines, spans or metrics that were not taken", STOP_SECONDS

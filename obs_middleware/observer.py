@@ -20,6 +20,7 @@ from obs_middleware.export.exporters import Exporters
 from obs_middleware.gateway import Gateway
 from obs_middleware.health.answers import Probes
 from obs_middleware.health.drain import drain_endpoint
+from obs_middleware.health.changes import Telling
 from obs_middleware.health.registry import Health
 from obs_middleware.lifecycle import Lifecycle
 from obs_middleware.logs.access_log import AccessLog
@@ -64,6 +65,8 @@ class Observer:
         exporters: `add` brings metrics elsewhere without a scrape, `job` at the end of a batch job.
         health: `check` and `add` register readiness checks.
         lifecycle: `initialiser`, `started()`, `drain()` and `on_change`: how the app starts and ends.
+        health: `check` and `add` register checks, `on_change` a listener.
+        lifecycle: `drain()` turns readiness to 503, while liveness stays 200.
         gateway: what an adapter holds.
 
     Raises:
@@ -122,12 +125,23 @@ class Observer:
             count_failure=self.metrics.count_export_failure,
             describe=redactor.describe,
         )
-        self.health = Health()
+        adapter_metrics = AdapterMetrics(self.registry, failures.report)
+        set_status, count_run = adapter_metrics.health()
+        self.health = Health(
+            Telling(
+                describe=redactor.describe,
+                shown=lambda fields: JsonValues(redactor).value(fields),
+                count_run=count_run,
+                set_status=set_status,
+                record_event=self.events.record_silently,
+                report=failures.report,
+            )
+        )
         self.lifecycle = Lifecycle(settings, report=failures.report, describe=redactor.describe)
         if settings.health_token is not None and settings.drain_path is not None:
             self.lifecycle.shared_folder = sharing.folder
         log_setup = LogSetup(settings)
-        probes = Probes(self.health, self.lifecycle, redactor.describe)
+        probes = Probes(self.health, self.lifecycle, settings)
         self.gateway = Gateway(
             settings,
             failures=failures,
@@ -140,16 +154,19 @@ class Observer:
             probes=probes,
             lifecycle=self.lifecycle,
             exporters=self.exporters,
-            adapter_metrics=AdapterMetrics(self.registry, failures.report),
+            adapter_metrics=adapter_metrics,
             runtime=RuntimeMetrics(self.registry, settings.runtime_metrics, failures.report),
             tenancy=Tenancy.of(settings, redactor),
             app_pages=AppPages(settings.own_paths, is_own_registry=registry is not None, failures=failures),
             endpoints=Endpoints(
                 [
                     metrics_endpoint(settings, self.registry, failures.report),
-                    *probes.endpoints(settings),
+                    *probes.endpoints(),
                     drain_endpoint(settings, self.lifecycle),
-                ]
+                ],
+                aliases=probes.aliases(),
+                prefix=settings.health_path,
+                below=probes.below,
             ),
         )
 

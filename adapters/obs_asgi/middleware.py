@@ -158,7 +158,11 @@ class ObservabilityMiddleware:
             return
         root = scope.get("root_path")
         path = own_path(scope) if root or "path" not in scope else scope["path"]
-        if path in self._gateway.paths and kind == "http":
+        gateway = self._gateway
+        if (
+            path in gateway.paths
+            or (path[gateway.prefix_of_path] == gateway.path_prefix and gateway.has_page(path))
+        ) and kind == "http":
             await self._reply(scope, path, send)
             return
         if CURRENT.get() is not None or "wsgi_environ" in scope:

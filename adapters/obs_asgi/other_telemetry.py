@@ -63,7 +63,7 @@ class Telemetry:
         if gateway.traces and not has_own and (gateway.has_own_provider or not is_around):
             config["tracing"] = False
         if config.get("exclude", "") is None:
-            config["exclude"] = lambda scope: own_path(scope) in gateway.paths
+            config["exclude"] = lambda scope: gateway.has_page(own_path(scope))
 
     def is_to_be_around(self, app: Any) -> bool:
         """Tell whether an app that we are wrapped around makes the server span, so that we have to be inside of it.

@@ -85,7 +85,7 @@ class ObservabilityMiddleware:
             if outer is not None:
                 with Inside(request, outer):
                     return self.get_response(request)
-            if request.path_info in self._gateway.paths:
+            if self._gateway.has_page(request.path_info):
                 return _response(self._gateway.reply(self._info(request), request.path_info))
             return self.get_response(request)
         with exchange:
@@ -103,7 +103,7 @@ class ObservabilityMiddleware:
             if outer is not None:
                 with Inside(request, outer):
                     return await self.get_response(request)
-            if request.path_info in self._gateway.paths:
+            if self._gateway.has_page(request.path_info):
                 return _response(await self._reply_async(self._info(request), request.path_info))
             return await self.get_response(request)
         with exchange:
@@ -125,7 +125,10 @@ class ObservabilityMiddleware:
         )
         if has_outside and exchange_outside(request, self._info) is not None:
             return None
-        if request.path_info in self._gateway.paths:
+        gateway, path = self._gateway, request.path_info
+        if path in gateway.paths or (
+            path[gateway.prefix_of_path] == gateway.path_prefix and gateway.has_page(path)
+        ):
             return None
         try:
             info = self._info(request)

@@ -110,7 +110,11 @@ class ObservabilityMiddleware:
             self._gateway.set_up(debug=self._is_debug())
             self._gateway.started()
         path = environ["PATH_INFO"] if "PATH_INFO" in environ else ""  # noqa: SIM401 (a call less)
-        if path.__class__ is str and path in self._gateway.paths:
+        gateway = self._gateway
+        if path.__class__ is str and (
+            path in gateway.paths
+            or (path[gateway.prefix_of_path] == gateway.path_prefix and gateway.has_page(path))
+        ):
             info = request_info(environ, self._context_headers)
             if self._lifecycle.is_draining:
                 start_response = closing(environ, start_response)

@@ -69,7 +69,7 @@ def database() -> None:
     storage.ping()
 
 
-@observer.health.check("audotics", critical=False, cache_seconds=5.0)
+@observer.health.check("audotics", critical=False, every_seconds=5.0)
 async def audotics() -> None:
     """Without audotics we still serve, only with no recommendations: degraded, not down."""
     await recommendations.ping()

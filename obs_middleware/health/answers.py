@@ -1,32 +1,37 @@
-"""What the three probes answer: `application/health+json`, 200 or 503, details for the authorised alone.
+"""What the probes answer: `application/health+json`, 200 or 503, details for the authorised alone.
 
 Liveness and startup ask no dependency (Kubernetes would restart a healthy process for a broken database); readiness
-runs the checks. The shape is that of draft-inadarei-api-health-check-06.
+asks the checks of its group. A group of the user's is answered at `/health/<group>`, and a single check below the page
+of its group. The shape is that of draft-inadarei-api-health-check-06.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from obs_middleware.health.checks import FAIL, PASS, WARN, Check, Result
-from obs_middleware.health.verdict import CheckFailed
+from obs_middleware.health.registry import READY
+from obs_middleware.health.result import FAIL, PASS, WARN
 from obs_middleware.ops.access import AccessRule
 from obs_middleware.ops.endpoints import Endpoint
 from obs_middleware.reply import Reply
 
 if TYPE_CHECKING:
+    from obs_middleware.health.checks import Check, State
     from obs_middleware.health.registry import Health
     from obs_middleware.lifecycle import Lifecycle
     from obs_middleware.request import RequestInfo
     from obs_middleware.settings import Settings
 
 _HEADERS = {"Content-Type": "application/health+json", "Cache-Control": "no-store"}
+_RETRY_SECONDS = "5"  # until another process is likely to serve at the same address
+_UNKNOWN = msgspec.json.encode({"status": FAIL, "output": "there is no such check"})
 
-Answer = tuple[str, dict[str, list[dict[str, Any]]]]  # the status, and the checks by name
+Content = dict[str, Any]
 
 
 class Probes:
@@ -35,70 +40,130 @@ class Probes:
     Args:
         health: the registered checks.
         lifecycle: whether the app has started, and whether it drains.
-        describe: turns a failure into text that may be shown.
     """
 
-    def __init__(
-        self, health: Health, lifecycle: Lifecycle, describe: Callable[[BaseException], str]
-    ) -> None:
+    def __init__(self, health: Health, lifecycle: Lifecycle, settings: Settings) -> None:
         self._health = health
         self._lifecycle = lifecycle
-        self._describe = describe
+        self._settings = settings
+        self._access = AccessRule(settings.health_token)
         self.are_details_open = False
 
-    def endpoints(self, settings: Settings) -> tuple[Endpoint, ...]:
+    def endpoints(self) -> tuple[Endpoint, ...]:
         """Return the endpoints of the three probes."""
-        access = AccessRule(settings.health_token)
+        settings = self._settings
         return (
-            Endpoint(settings.live_path, self._answer_of(self.live), access),
-            Endpoint(settings.ready_path, self._answer_of(self.ready), access, thread_name="obs-ready"),
-            Endpoint(settings.startup_path, self._answer_of(self.startup), access),
+            Endpoint(settings.live_path, self._answer_of(self.live), self._access),
+            self._asking(settings.ready_path, self.ready, partial(self._health.members, READY)),
+            Endpoint(settings.startup_path, self._answer_of(self.startup), self._access),
         )
 
-    def live(self) -> Answer:
+    def aliases(self) -> tuple[Endpoint, ...]:
+        """Return the same under the names that others give them; an app's own page comes before them."""
+        if self._settings.health_path is None:
+            return ()
+        live, ready, startup = self.endpoints()
+        others = {"/livez": live, "/readyz": ready, "/startupz": startup, self._settings.health_path: ready}
+        return tuple(
+            msgspec.structs.replace(endpoint, path=path)
+            for path, endpoint in others.items()
+            if endpoint.path is not None and path not in self._settings.own_paths
+        )
+
+    def below(self, path: str) -> Endpoint | None:
+        """Return the endpoint of a group or of a single check; None where neither is meant."""
+        group, _, component = path.removeprefix(f"{self._settings.health_path}/").partition("/")
+        members = self._health.members(group)
+        if component and (members or (group == READY and self._settings.ready_path is not None)):
+            asked = [check for check in members if check.name == component]
+            if not asked:
+                return Endpoint(path, _unknown)
+            return self._asking(path, partial(self._group, asked), lambda: asked)
+        if component or not members or group == READY:
+            return None
+        return self._asking(path, partial(self._group, members), lambda: members)
+
+    def live(self) -> Content:
         """Answer that the process can answer."""
-        return PASS, {}
+        return {"status": PASS}
 
-    def startup(self) -> Answer:
+    def startup(self) -> Content:
         """Answer whether the app has started, and what its initialisers wait for."""
-        checks: dict[str, list[dict[str, Any]]] = {
-            name: [{"status": FAIL, "output": problem} if problem else {"status": PASS}]
-            for name, problem in self._lifecycle.initialisers.items()
-        }
-        return (PASS if self._lifecycle.is_started else FAIL), checks
+        content: Content = {"status": PASS if self._lifecycle.is_started else FAIL}
+        if problems := self._lifecycle.initialisers:
+            content["checks"] = lambda: {
+                name: [{"status": FAIL, "output": problem} if problem else {"status": PASS}]
+                for name, problem in problems.items()
+            }
+        return content
 
-    def ready(self) -> Answer:
-        """Answer with the worst that the checks have found."""
+    def ready(self) -> Content:
+        """Answer with the worst that the checks have found; a service that does not serve fails anyhow."""
         self._lifecycle.look()
-        results = self._health.results()
-        statuses = [check.status(result) for check, result in results]
-        if self._lifecycle.is_draining or not self._lifecycle.is_started:
-            statuses.append(FAIL)
-        worst = next((status for status in (FAIL, WARN) if status in statuses), PASS)
-        return worst, {check.name: [self._entry(check, result)] for check, result in results}
+        content = self._group(self._health.members(READY))
+        for is_so, note in (
+            (self._lifecycle.is_draining, "the app is about to stop"),
+            (not self._lifecycle.is_started, "the app has not started yet"),
+        ):
+            if is_so:
+                content["status"] = FAIL
+                content.setdefault("notes", []).append(note)
+        return content
 
-    def _answer_of(self, probe: Callable[[], Answer]) -> Callable[[RequestInfo, bool], Reply]:
+    def _group(self, checks: Iterable[Check]) -> Content:
+        found = self._health.ask(checks)
+        statuses = [state.status for _, state in found]
+        worst = next((status for status in (FAIL, WARN) if status in statuses), PASS)
+        if not found:
+            return {"status": worst}
+        return {
+            "status": worst,
+            "checks": lambda: {check.name: [_entry(check, state)] for check, state in found},
+        }
+
+    def _asking(
+        self, path: str | None, probe: Callable[[], Content], asked: Callable[[], Iterable[Check]]
+    ) -> Endpoint:
+        """Return an endpoint that may have to wait for a check."""
+        return Endpoint(
+            path,
+            self._answer_of(probe),
+            self._access,
+            thread_name="obs-ready",
+            takes_time=lambda: self._health.will_wait(asked()),
+        )
+
+    def _answer_of(self, probe: Callable[[], Content]) -> Callable[[RequestInfo, bool], Reply]:
         def answer(info: RequestInfo, is_authorised: bool) -> Reply:
-            status, checks = probe()
-            content: dict[str, object] = {"status": status}
-            if checks and (self.are_details_open or is_authorised):
-                content["checks"] = checks
-            return Reply(503 if status == FAIL else 200, _HEADERS, msgspec.json.encode(content))
+            content = probe()
+            status = content["status"]
+            if not (self.are_details_open or is_authorised):
+                content = {"status": status}
+            elif "checks" in content:
+                content["checks"] = content["checks"]()
+            headers = _HEADERS
+            if status == FAIL and self._lifecycle.is_draining:
+                headers = {**_HEADERS, "Retry-After": _RETRY_SECONDS}
+            return Reply(503 if status == FAIL else 200, headers, msgspec.json.encode(content))
 
         return answer
 
-    def _entry(self, check: Check, result: Result | None) -> dict[str, Any]:
-        status = check.status(result)
-        if result is None:
-            return {"status": status, "output": "no answer yet"}
-        entry = {
-            "status": status,
-            "time": datetime.fromtimestamp(result.at, timezone.utc).isoformat(timespec="milliseconds"),
-            "observedValue": round(result.seconds * 1000, 3),
-            "observedUnit": "ms",
-        }
-        if result.error is not None:
-            described = self._describe(result.error)
-            is_answer = isinstance(result.error, CheckFailed)  # the check's own words
-            entry["output"] = described.partition(": ")[2] if is_answer else described
-        return entry
+
+def _entry(check: Check, state: State) -> dict[str, Any]:
+    entry: dict[str, Any] = {"status": state.status}
+    if check.options.component_type:
+        entry["componentType"] = check.options.component_type
+    if state.run is not None:
+        run = state.run
+        entry["time"] = datetime.fromtimestamp(run.at, timezone.utc).isoformat(timespec="milliseconds")
+        if run.value is None:
+            entry |= {"observedValue": round(run.seconds * 1000, 3), "observedUnit": "ms"}
+        else:
+            entry |= {"observedValue": run.value} | ({"observedUnit": run.unit} if run.unit else {})
+    if state.output:
+        entry["output"] = state.output
+    return entry
+
+
+def _unknown(info: RequestInfo, is_authorised: bool) -> Reply:
+    return Reply(404, _HEADERS, _UNKNOWN)

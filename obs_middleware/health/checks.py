@@ -3,8 +3,10 @@
 Rules:
 - a check fails by raising, or by an answer that says so (`verdict.py`); critical ones make the service fail, the others
   degrade it to warn;
-- a result is good for `cache_seconds`; past that the next question starts a run and waits for it a little;
-- a run that takes longer than `timeout_seconds` has failed, and no further one starts while it hangs;
+- once anybody has asked, it runs every `every_seconds` in the background, and a question gets what the last run found;
+- a question waits for a run only where there is no result yet, or an old one, and for a moment only;
+- a run that takes longer than `timeout_seconds` has failed, and no further one starts while it hangs; it fails once
+  more for each `every_seconds` that it goes on hanging;
 - a check keeps its thread, and what belongs to it: connections, an event loop. A check that has failed gets a new one.
 """
 
@@ -14,82 +16,79 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from threading import Event, Lock
 from typing import Any
+from weakref import ref
 
 import msgspec
 
 from obs_middleware import process
-from obs_middleware.errors import ConfigError
+from obs_middleware.health.changes import UNKNOWN, Change, Changes
 from obs_middleware.health.check_thread import CheckThread
-from obs_middleware.health.event_loops import Await, close_own_loop, run_in_own_loop, running_asyncio_loop
-from obs_middleware.health.verdict import failure_of
+from obs_middleware.health.event_loops import Await, running_asyncio_loop
+from obs_middleware.health.hysteresis import Hysteresis
+from obs_middleware.health.result import FAIL, PASS, WARN
+from obs_middleware.health.surroundings import Surroundings
+from obs_middleware.health.verdict import CheckFailed, result_of
+from obs_middleware.queue import later
 
 Function = Callable[[], Any] | Callable[[], Awaitable[Any]]
 
-PASS, WARN, FAIL = "pass", "warn", "fail"
+_WAIT_SECONDS = 0.08  # that a question waits for a run, counted from the run's begin
+_LEAST_PAUSE_SECONDS = 0.05  # between two looks of the background thread
 
 
-class Result(msgspec.Struct, frozen=True):
-    """What a run of a check has found; `at` is seconds since 1970, `seconds` how long it took."""
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user says of a check; see `Health.add`."""
+
+    critical: bool
+    timeout_seconds: float
+    every_seconds: float
+    groups: tuple[str, ...]
+    component_type: str
+    failures_to_fail: int
+    passes_to_heal: int
+
+
+class Run(msgspec.Struct, frozen=True):
+    """What a run has found; `at` is seconds since 1970, `seconds` how long it took, `output` is without secrets."""
 
     at: float
     seconds: float
-    error: BaseException | None
+    status: str
+    output: str = ""
+    value: Any = None
+    unit: str = ""
 
 
-class Surroundings:
-    """What the checks of one Observer run in; an adapter sets it.
+class State(msgspec.Struct, frozen=True):
+    """What is known of a check.
 
     Attributes:
-        run_async: runs an awaitable from the thread of a check.
-        around_run: is called in that thread, before each run and after it.
-        at_thread_end: is called in that thread when it ends.
+        status: pass, warn or fail, as readiness takes it.
+        run: the last run; None where there is no answer yet.
+        output: why it is no pass.
     """
 
-    def __init__(self) -> None:
-        self.run_async: Await = run_in_own_loop
-        self.around_run: Callable[[], object] = _nothing
-        self.at_thread_end: Callable[[], object] = _nothing
-
-    def end_thread(self) -> None:
-        """Close what a thread of a check has kept."""
-        try:
-            close_own_loop()
-        finally:
-            self.at_thread_end()
+    status: str
+    run: Run | None
+    output: str
 
 
 class Check:
-    """One registered check and its last result.
-
-    Raises:
-        ConfigError: the function can't be called, or a number is not as it must be.
-    """
+    """One registered check, and what its runs have found."""
 
     def __init__(
-        self,
-        name: str,
-        function: Function,
-        *,
-        is_critical: bool,
-        timeout_seconds: float,
-        cache_seconds: float,
-        surroundings: Surroundings,
+        self, name: str, function: Function, options: Options, *, surroundings: Surroundings, changes: Changes
     ) -> None:
-        if not callable(function):
-            raise ConfigError(f"check {name!r} must be a function, got {function!r}")
-        if not (_is_number(timeout_seconds) and timeout_seconds > 0 and _is_number(cache_seconds)):
-            raise ConfigError(
-                f"check {name!r} must have timeout_seconds above 0 and cache_seconds of 0 or more, "
-                f"got {timeout_seconds!r} and {cache_seconds!r}"
-            )
         self.name = name
-        self.is_critical = is_critical
+        self.options = options
         self._function = function
-        self._timeout = timeout_seconds
-        self._cache = cache_seconds
+        self._timeout = options.timeout_seconds
+        self._every = options.every_seconds
         self._surroundings = surroundings
+        self._changes = changes
         self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -97,16 +96,82 @@ class Check:
         self._pid = process.pid()
         self._lock = Lock()
         self._thread = CheckThread(f"obs-check-{self.name}", self._surroundings.end_thread)
-        self._result: Result | None = None
+        self._hysteresis = Hysteresis(self.options.failures_to_fail, self.options.passes_to_heal)
+        self._last: Run | None = None
+        self._last_failure = ""
         self._fresh_until = 0.0
         self._started: float | None = None  # of the run under way, on the monotonic clock
+        self._late = 0  # how often the run under way has failed, because it hangs
         self._done = Event()
         self._task: Any = None  # of the event loop, where no thread is to be had; nobody waits for it there
+        self._refreshing: object | None = None  # in the background
+        self._changes.show(self.name, UNKNOWN)
 
-    def begin(self) -> None:
-        """Start a run unless one is under way or the last result is fresh."""
+    def ask(self) -> None:
+        """Start a run unless one is under way or the last result is fresh; go on in the background."""
         if self._pid != process.pid():
             self._begin_anew()
+        self._look()
+        self._begin()
+        if self._refreshing is None and self._every > 0:
+            self._refreshing = refreshing = object()
+            self._refresh_later(refreshing)
+
+    @property
+    def will_wait(self) -> bool:
+        """Tell whether a question has to wait for a run."""
+        started = self._started
+        return self._is_old() and (started is None or time.monotonic() < started + self._patience)
+
+    def state(self) -> State:
+        """Return what is known, after a moment where a run is under way and nothing else is known."""
+        started = self._started
+        if started is not None and self._task is None and self._is_old():
+            self._done.wait(max(0.0, started + self._patience - time.monotonic()))
+        self._look()
+        with self._lock:
+            last, status = self._last, self._status()
+            if last is None:
+                return State(FAIL if self.options.critical else WARN, None, "no answer yet")
+            output = "" if status == PASS else last.output or self._last_failure
+            if pending := self._hysteresis.pending:
+                output = f"{pending}: {last.output}" if last.status == FAIL else f"{pending} after: {output}"
+            return State(status, last, output)
+
+    def stop(self) -> None:
+        """Refresh no longer in the background."""
+        self._refreshing = None
+
+    @property
+    def _patience(self) -> float:
+        return min(_WAIT_SECONDS, self._timeout)
+
+    def _is_old(self) -> bool:
+        return self._last is None or time.monotonic() > self._fresh_until + self._every
+
+    def _status(self) -> str:
+        status = self._hysteresis.status or UNKNOWN
+        return WARN if status == FAIL and not self.options.critical else status
+
+    # In the background
+
+    def _refresh_later(self, refreshing: object) -> None:
+        started = self._started
+        if started is None:
+            due = self._fresh_until
+        else:
+            due = started + self._timeout + self._late * (self._every or self._timeout)
+        later(max(_LEAST_PAUSE_SECONDS, due - time.monotonic()), partial(_refresh, ref(self), refreshing))
+
+    def _refresh(self, refreshing: object) -> None:
+        if refreshing is self._refreshing:
+            self._look()
+            self._begin(is_background=True)
+            self._refresh_later(refreshing)
+
+    # Runs
+
+    def _begin(self, *, is_background: bool = False) -> None:
         with self._lock:
             if self._started is not None or time.monotonic() < self._fresh_until:
                 return
@@ -115,21 +180,11 @@ class Check:
         try:
             self._thread.run(self._run)
         except RuntimeError as no_thread:
-            self._run_here(no_thread)
-
-    def result(self, *, wait_until: float) -> Result | None:
-        """Return the newest result, waiting for a run under way until then (monotonic clock); None if there is none."""
-        if self._started is not None and self._task is None:
-            self._done.wait(max(0.0, wait_until - time.monotonic()))
-        with self._lock:
-            running = 0.0 if self._started is None else time.monotonic() - self._started
-            return Result(time.time(), running, self._late()) if running > self._timeout else self._result
-
-    def status(self, result: Result | None) -> str:
-        """Return pass, warn or fail; a check that has not answered yet has not passed."""
-        if result is not None and result.error is None:
-            return PASS
-        return FAIL if self.is_critical else WARN
+            if is_background:  # whose thread has other work
+                self._started = None
+                self._fresh_until = time.monotonic() + self._every
+            else:
+                self._run_here(no_thread)
 
     def _run_here(self, no_thread: RuntimeError) -> None:
         """Run where no thread is to be had: here, and an async check as a task of the loop that runs here."""
@@ -150,9 +205,9 @@ class Check:
     async def _run_in_loop(self) -> None:
         import asyncio
 
-        async def failure() -> BaseException | None:
+        async def answer() -> Any:
             try:
-                return failure_of(await self._function())
+                return await self._function()
             except Exception as error:
                 return error
             except (SystemExit, KeyboardInterrupt) as error:  # would end the loop
@@ -160,50 +215,101 @@ class Check:
 
         began = time.monotonic()
         try:
-            error = await asyncio.wait_for(failure(), self._timeout)
+            found = await asyncio.wait_for(answer(), self._timeout)
         except asyncio.TimeoutError:
-            error = self._late()
+            found = TimeoutError()
         self._task = None
-        self._end(error, time.monotonic() - began, cache_seconds=self._cache)
+        self._end(found, time.monotonic() - began)
 
     def _run(self, run_async: Await | None = None) -> None:
         around_run = self._surroundings.around_run
         with suppress(Exception):
             around_run()
         began = time.monotonic()
-        error = self._failure(run_async or self._surroundings.run_async)
+        found = self._answer(run_async or self._surroundings.run_async)
         seconds = time.monotonic() - began
-        if seconds > self._timeout and (error is None or isinstance(error, TimeoutError)):
-            error = self._late()
         with suppress(Exception):
             around_run()
-        if error is not None:
-            self._thread.end()
-        self._end(error, seconds, cache_seconds=self._cache)
+        self._end(found, seconds)
 
-    def _failure(self, run_async: Await) -> BaseException | None:
+    def _answer(self, run_async: Await) -> Any:
         try:
             answer = self._function()
             while inspect.isawaitable(answer):
                 answer = run_async(answer, self._timeout)
-            return failure_of(answer)
         except BaseException as error:
             return error
+        return answer
 
-    def _end(self, error: BaseException | None, seconds: float, *, cache_seconds: float) -> None:
+    # What they find
+
+    def _end(self, answer: Any, seconds: float) -> None:
+        run = self._found(answer, seconds)
+        if run.status == FAIL:
+            self._thread.end()
         with self._lock:
-            self._result = Result(time.time(), seconds, error)
-            self._fresh_until = time.monotonic() + cache_seconds
-            self._started = None
-            self._done.set()
+            is_noted = self._late > 0
+            if not is_noted:
+                self._note(run)
+            self._fresh_until = time.monotonic() + self._every
+            self._started, self._late = None, 0
+        if not is_noted:
+            self._changes.count_run(self.name, run.status, seconds)
+        self._changes.tell()
+        self._done.set()
 
-    def _late(self) -> TimeoutError:
-        return TimeoutError(f"no answer after {self._timeout:g} s")
+    def _look(self) -> None:
+        """Note that a run under way is late."""
+        with self._lock:
+            running = 0.0 if self._started is None else time.monotonic() - self._started
+            if running <= self._timeout:
+                return
+            before = self._late
+            self._late = 1 + int((running - self._timeout) / (self._every or self._timeout))
+            if self._late == before:
+                return
+            self._note(self._too_late(running), count=self._late - before)
+        if not before:
+            self._changes.count_run(self.name, FAIL, running)
+        self._changes.tell()
+
+    def _note(self, run: Run, *, count: int = 1) -> None:
+        """Take a run in; for who holds the lock."""
+        before = self._status()
+        self._last = run
+        if run.output:
+            self._last_failure = run.output
+        self._hysteresis.add(run.status, count=count)
+        status = self._status()
+        if status != before:
+            output = "" if status == PASS else run.output
+            self._changes.add(Change(self.name, status, before, output, run.at))
+
+    def _found(self, answer: Any, seconds: float) -> Run:
+        try:
+            result = result_of(answer)
+        except BaseException as error:  # of an answer that can't be looked at
+            result = error
+        is_failure = isinstance(result, BaseException) or result.status == FAIL
+        if seconds > self._timeout and (isinstance(result, TimeoutError) or not is_failure):
+            return self._too_late(seconds)
+        if isinstance(result, BaseException):
+            described = self._changes.telling.describe(result)
+            if isinstance(result, CheckFailed):  # the check's own words
+                described = described.partition(": ")[2]
+            return Run(time.time(), seconds, FAIL, described)
+        shown = self._changes.telling.shown({"output": result.output, "value": result.observed_value})
+        return Run(
+            time.time(), seconds, result.status, shown["output"], shown["value"], str(result.observed_unit)
+        )
+
+    def _too_late(self, seconds: float) -> Run:
+        error = TimeoutError(f"no answer after {self._timeout:g} s")
+        return Run(time.time(), seconds, FAIL, self._changes.telling.describe(error))
 
 
-def _nothing() -> None:
-    pass
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and value >= 0
+def _refresh(check: ref[Check], refreshing: object) -> None:
+    """Refresh a check that is still there."""
+    found = check()
+    if found is not None:
+        found._refresh(refreshing)

@@ -2,17 +2,23 @@
 
 Nothing and True are a pass, and so is any value that says nothing: a row of a database, a number, a text.
 A failure is False, alone or first in a tuple; an exception that is returned; a response of status 5xx; a mapping or an
-object whose status says so; and what has never run, such as a generator or a function.
+object whose status says so; several results of which one is a failure; and what has never run, such as a generator or
+a function.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Set, ValuesView
 from enum import Enum
 from types import SimpleNamespace
 from typing import Any
+
+import msgspec
+
+from obs_middleware.health.result import FAIL, WARN, Result
 
 
 class CheckFailed(Exception):
@@ -23,9 +29,11 @@ _FAILING_WORDS = (
     "fail failed failing failure error err down unhealthy critical dead ko nok broken offline unavailable "
     "unreachable outofservice notok notready notserving notavailable disconnected timeout fatal false"
 )
+_WARNING_WORDS = "warn warning degraded"
 _PASSING_WORDS = "pass passed passing ok okay up healthy success serving ready available true"
 _FLAG_WORDS = "ok healthy is_healthy is_ok success passed up is_up alive is_alive ready available connected"
 _FAILING, _PASSING = frozenset(_FAILING_WORDS.split()), frozenset(_PASSING_WORDS.split())
+_WARNING = frozenset(_WARNING_WORDS.split())
 _FLAGS = _FLAG_WORDS.split()
 _STATUS_CODES = ("status_code", "status", "code")
 _STATUS = (*_STATUS_CODES, "state", "health", "result", "outcome")
@@ -33,8 +41,32 @@ _ERRORS = ("error", "errors", "exception")
 _DETAILS = ("output", "message", "detail", "details", "reason", *_ERRORS)
 _NEVER_RUN = "has returned what never runs, a generator or a function: a check must do its work and return"
 _VALUE_CLASSES = ("__dataclass_fields__", "__struct_fields__", "__attrs_attrs__", "model_fields", "_fields")
+_COLLECTIONS = (list, deque, Set, ValuesView)
 _MOST_DETAIL = 500  # characters
 _no_letter = re.compile(r"[^a-z]+")
+
+
+def result_of(answer: Any) -> Result | BaseException:
+    """Return what an answer says: a Result, or why it is a failure."""
+    if isinstance(answer, Result):
+        has_reason = answer.output or answer.status != FAIL
+        return answer if has_reason else msgspec.structs.replace(answer, output="returned fail")
+    failure = failure_of(answer)
+    if failure is not None:
+        return failure
+    if isinstance(answer, _COLLECTIONS):
+        warning = next((one for one in map(result_of, answer) if is_warning(one)), None)
+        return warning or Result()
+    if isinstance(answer, Mapping) or _is_value(answer):
+        fields = answer if isinstance(answer, Mapping) else _Attributes(answer)
+        if any(_word(fields.get(name)) in _WARNING for name in _STATUS):
+            return Result("warn", output=_text(fields.get(name) for name in _DETAILS))
+    return Result()
+
+
+def is_warning(result: Result | BaseException) -> bool:
+    """Tell whether it is a Result that warns."""
+    return isinstance(result, Result) and result.status == WARN
 
 
 def failure_of(answer: Any) -> BaseException | None:
@@ -55,14 +87,16 @@ def failure_of(answer: Any) -> BaseException | None:
         return _failure_of_mapping(answer)
     if _is_value(answer):
         return _failure_of_mapping(_Attributes(answer))
-    if isinstance(answer, (tuple, list)):
-        return _failure_of_items(answer)
+    if isinstance(answer, tuple):
+        return _failure_of_items(answer) or _failure_of_results(answer)
+    if isinstance(answer, _COLLECTIONS):
+        return _failure_of_items(tuple(answer), is_tuple=False) or _failure_of_results(tuple(answer))
     if isinstance(answer, (str, bytes, int, float)):
         return None
     return _failure_of_response(_Attributes(answer))
 
 
-def _failure_of_items(items: tuple[Any, ...] | list[Any]) -> BaseException | None:
+def _failure_of_items(items: tuple[Any, ...], *, is_tuple: bool = True) -> BaseException | None:
     """`(False, "redis down")`, `("down", 503)` of Flask, `(None, error)`."""
     error = _first_error(items)
     if error is not None or not items:
@@ -70,10 +104,40 @@ def _failure_of_items(items: tuple[Any, ...] | list[Any]) -> BaseException | Non
     first, *others = items
     if _is_false(first):
         return CheckFailed(_text(others) or "returned False")
-    if isinstance(items, tuple) and len(items) <= 3 and any(map(_is_server_error, items)):
+    if is_tuple and len(items) <= 3 and any(map(_is_server_error, items)):
         texts = [item for item in items if not _is_number(item)]
         return CheckFailed(_text(texts)) if texts else None
     return failure_of(first) if isinstance(first, (Enum, Mapping)) else None
+
+
+def _failure_of_results(items: tuple[Any, ...]) -> BaseException | None:
+    """Several results, as `asyncio.gather` returns them: why the first one that has failed has failed."""
+    if not all(map(_is_result, items)):
+        return None
+    return next(filter(None, map(_failure_of_result, items)), None)
+
+
+def _is_result(item: Any) -> bool:
+    """Tell whether an item is a result, and not a row of a database or a number."""
+    if isinstance(item, tuple) and not _is_value(item):
+        return any(isinstance(part, bool) for part in item) and all(map(_is_told, item))
+    return (
+        item is None
+        or isinstance(item, (bool, Enum, Mapping, BaseException, *_COLLECTIONS))
+        or _is_false(item)
+        or _is_value(item)
+    )
+
+
+def _is_told(part: Any) -> bool:
+    """Tell whether it is a part of `(False, "redis down")` or `("redis", False)`."""
+    return part is None or isinstance(part, (bool, str, BaseException))
+
+
+def _failure_of_result(item: Any) -> BaseException | None:
+    if isinstance(item, tuple) and not _is_value(item) and any(part is False for part in item):
+        return CheckFailed(_text(part for part in item if not isinstance(part, bool)) or "returned False")
+    return failure_of(item)
 
 
 def _failure_of_mapping(fields: Mapping[Any, Any]) -> BaseException | None:
@@ -95,6 +159,10 @@ def _failure_of_mapping(fields: Mapping[Any, Any]) -> BaseException | None:
     values = list(fields.values()) if isinstance(fields, dict) else []
     if any(map(_is_false, values)) and all(value is True or _is_false(value) for value in values):
         return CheckFailed(f"False for {_text(name for name, value in fields.items() if _is_false(value))}")
+    if values and all(map(_is_result, values)):
+        failed = {name: failure for name, value in fields.items() if (failure := _failure_of_result(value))}
+        if failed:
+            return CheckFailed(_text(f"{name}: {failure}" for name, failure in failed.items()))
     return None
 
 

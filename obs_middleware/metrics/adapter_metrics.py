@@ -1,4 +1,4 @@
-"""Metrics that an adapter declares for what its framework does besides requests: queries, caches.
+"""Metrics of what happens besides requests: those that an adapter declares (queries, caches), and those of health.
 
 They are metrics of prometheus-client. Each exists from its first value on, has a bounded number of label sets, and
 never raises: a name that the app has taken costs that metric alone.
@@ -11,13 +11,14 @@ from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from obs_middleware.errors import Report
 from obs_middleware.metrics.slow_gauge import SlowGauge
 
 Add = Callable[..., None]  # a value, then the values of the labels
 _LABEL_SETS = 500  # of one metric
+_CHECK_SECONDS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
 class AdapterMetrics:
@@ -48,6 +49,31 @@ class AdapterMetrics:
             return Histogram(name, documentation, labels, registry=registry, buckets=bounds)
 
         return self._add_to(name, make, "observe", len(labels))
+
+    def worst(self, name: str, documentation: str, label: str) -> Callable[[str, float], None]:
+        """Return what sets a gauge, of which several processes show the highest value."""
+
+        def make(registry: CollectorRegistry) -> Gauge:
+            return Gauge(name, documentation, (label,), registry=registry, multiprocess_mode="livemax")
+
+        add = self._add_to(name, make, "set", 1)
+        return lambda value, number: add(number, value)
+
+    def health(self) -> tuple[Callable[[str, float], None], Callable[[str, str, float], None]]:
+        """Return what sets the status of a component, and what counts and times a run of its check."""
+        status = self.worst(
+            "health_status", "0 not known yet, 1 healthy, 2 degraded, 3 unhealthy.", "component"
+        )
+        runs = self.counter("health_checks", "Runs of health checks.", ("component", "status"))
+        seconds = self.histogram(
+            "health_check_duration_seconds", "How long they take.", ("component",), _CHECK_SECONDS
+        )
+
+        def count(component: str, found: str, took: float) -> None:
+            runs(1, component, found)
+            seconds(took, component)
+
+        return status, count
 
     def gauge(
         self, name: str, documentation: str, label: str, read: Callable[[], Mapping[str, float]]

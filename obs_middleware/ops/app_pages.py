@@ -36,21 +36,21 @@ class AppPages:
         """Note how to ask an app whether it has a route for a path; `warn` asks when its routes are complete."""
         self._unread.append(has_route)
 
-    def warn(self) -> None:
-        """Warn of the pages of the apps that were added since the last call."""
+    def warn(self, give_way: Callable[[HasRoute], object] = bool) -> None:
+        """Warn of the pages of the apps that were added since the last call.
+
+        Args:
+            give_way: is called with what tells whether one of them has a page for a path, which then stays the app's.
+        """
         if self._unread:
             unread, self._unread = self._unread, []
+            give_way(lambda path: self._has_any(unread, path))
             for complaint in (self._of_routes(unread), self._of_processes()):
                 if complaint:
                     _logger.warning("obs-middleware: %s", complaint)
 
     def _of_routes(self, unread: list[HasRoute]) -> str:
-        guard = self._failures.guard
-        paths = [
-            path
-            for path in self._own_paths
-            if any(guard("routes", has_route, one) for has_route in unread for one in (path, f"{path}/"))
-        ]
+        paths = [path for path in self._own_paths if self._has_any(unread, path)]
         if not paths:
             return ""
         names = [self._own_paths[path] for path in paths]
@@ -59,6 +59,10 @@ class AppPages:
             f"The setting {_listed(names)} names another path for ours; None switches it off "
             f"(in the environment: {' '.join(f'OBS_{name.upper()}=' for name in names)})"
         )
+
+    def _has_any(self, unread: list[HasRoute], path: str) -> bool:
+        guard = self._failures.guard
+        return any(guard("routes", has_route, one) for has_route in unread for one in (path, f"{path}/"))
 
     def _of_processes(self) -> str:
         path = next((path for path, name in self._own_paths.items() if name == "metrics_path"), None)

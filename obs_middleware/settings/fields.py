@@ -243,6 +243,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     live_path: Annotated[_Path | None, _about("liveness probe: asks no dependency")] = "/health/live"
     ready_path: Annotated[_Path | None, _about("readiness probe: runs the checks")] = "/health/ready"
     startup_path: Annotated[_Path | None, _about("startup probe")] = "/health/startup"
+    health_path: Annotated[
+        _Path | None,
+        _about(
+            "readiness too, and above the groups of checks; with `/livez`, `/readyz` and `/startupz`, "
+            "where the app has no page there; `None`: none of them"
+        ),
+    ] = "/health"
     health_token: Annotated[_Token | None, _about("bearer token that shows details outside development")] = (
         None
     )

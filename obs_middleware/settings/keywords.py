@@ -43,6 +43,7 @@ class Keywords(TypedDict, total=False):
     live_path: str | None
     ready_path: str | None
     startup_path: str | None
+    health_path: str | None
     health_token: str | None
     drain_seconds: float | None
     drain_path: str | None

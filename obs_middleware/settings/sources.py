@@ -15,6 +15,7 @@ from obs_middleware._speedups import SWITCH
 from obs_middleware.settings import otel
 
 PATHS = ("metrics_path", "live_path", "ready_path", "startup_path", "drain_path")
+_MAY_BE_EMPTY = (*PATHS, "health_path")
 
 _PREFIX = "OBS_"
 _SHORT = ("service_name", "service_version", "log_level", "redact_pii", "tracing_enabled", "otlp_endpoint")
@@ -31,7 +32,7 @@ def read(config: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[tuple[st
             name = label[len(_PREFIX) :].lower()
             if value != "":
                 yield name, value, label
-            elif name in PATHS:
+            elif name in _MAY_BE_EMPTY:
                 yield name, None, label
 
 

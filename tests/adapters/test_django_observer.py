@@ -25,7 +25,7 @@ connection_created.connect(lambda connection, **_: opened.append(connection), we
 gateway = get_observer().gateway
 gateway.started()
 
-@get_observer().health.check("database", cache_seconds=0, timeout_seconds=5)
+@get_observer().health.check("database", every_seconds=0, timeout_seconds=5)
 def database():
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")

@@ -65,7 +65,7 @@ def test_head_on_a_page_has_no_body(app: Probe) -> None:
 def test_a_failing_check_is_a_503(app: Probe) -> None:
     """A failing check turns readiness to 503 and back; liveness and startup stay."""
     is_broken = [True]
-    app.observer.health.add("database", lambda: not is_broken[0], cache_seconds=0)
+    app.observer.health.add("database", lambda: not is_broken[0], every_seconds=0)
     assert _status(app.get("/health/ready")) == (503, "fail")
     assert _status(app.get("/health/live")) == (200, "pass")
     assert _status(app.get("/health/startup")) == (200, "pass")
@@ -83,7 +83,7 @@ def test_async_checks_are_run(app: Probe) -> None:
     """Checks may be async."""
     calls = []
 
-    @app.observer.health.check("queue", cache_seconds=0)
+    @app.observer.health.check("queue", every_seconds=0)
     async def queue() -> bool:
         calls.append(1)
         return len(calls) > 1
@@ -95,7 +95,7 @@ def test_async_checks_are_run(app: Probe) -> None:
 def test_liveness_asks_no_dependency(app: Probe) -> None:
     """Liveness and startup run no check."""
     calls = []
-    app.observer.health.add("database", lambda: calls.append(1), cache_seconds=0)
+    app.observer.health.add("database", lambda: calls.append(1), every_seconds=0)
     app.get("/health/live")
     app.get("/health/startup")
     assert calls == []

@@ -54,7 +54,7 @@ for path in sorted(own.gateway.paths):
     print(own.gateway.reply(RequestInfo("GET", path, "", "http", {}.get), path).status)
 own.close()
 """
-    assert python(code).split() == ["200"] * 4
+    assert python(code).split() == ["200"] * 8
 
 
 def test_public_names_are_sorted_and_there() -> None:

@@ -212,7 +212,7 @@ if child:
 else:
     replies = [own.gateway.reply(RequestInfo("GET", path, "", "http", {{}}.get), path).status
                for path in sorted(own.gateway.paths)]
-    os._exit(replies != [200] * 4 or _flusher.lock.is_held)
+    os._exit(replies != [200] * 8 or _flusher.lock.is_held)
 """
     python(code)
 

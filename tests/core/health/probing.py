@@ -34,6 +34,12 @@ def detail(own: Observer, name: str = "database") -> dict[str, Any]:
     return dict(found)
 
 
+def answered(own: Observer, name: str = "database") -> dict[str, Any]:
+    """Return the details of a check once it has answered."""
+    eventually(lambda: detail(own, name).get("output") != "no answer yet")
+    return detail(own, name)
+
+
 def settled(own: Observer, count: int, runs: list[Any]) -> None:
     """Ask until the check has run so often and has answered."""
     eventually(lambda: (ask(own, "ready"), len(runs) >= count)[1])

@@ -66,7 +66,7 @@ def test_hung_check_is_answered_quickly_and_not_run_twice(own: Observer, hang: t
 def test_run_that_took_too_long_has_failed_also_when_it_has_come_to_an_end(own: Observer) -> None:
     runs: list[int] = []
 
-    @own.health.check("database", timeout_seconds=0.02, cache_seconds=60)
+    @own.health.check("database", timeout_seconds=0.02, every_seconds=60)
     def database() -> None:
         time.sleep(0.05)
         runs.append(1)
@@ -79,7 +79,7 @@ def test_run_that_took_too_long_has_failed_also_when_it_has_come_to_an_end(own: 
 
 def test_result_is_kept_for_its_time(own: Observer) -> None:
     runs: list[int] = []
-    own.health.add("database", lambda: runs.append(1), cache_seconds=60)
+    own.health.add("database", lambda: runs.append(1), every_seconds=60)
     for _ in range(5):
         assert probe(own)[0] == 200
     assert len(runs) == 1
@@ -87,7 +87,7 @@ def test_result_is_kept_for_its_time(own: Observer) -> None:
 
 def test_check_that_has_recovered_passes_again(own: Observer) -> None:
     is_broken = [True]
-    own.health.add("database", lambda: not is_broken[0], cache_seconds=0)
+    own.health.add("database", lambda: not is_broken[0], every_seconds=0)
     assert probe(own)[0] == 503
     is_broken.clear()
     is_broken.append(False)
@@ -97,7 +97,7 @@ def test_check_that_has_recovered_passes_again(own: Observer) -> None:
 def test_hung_check_that_comes_back_is_run_again(own: Observer, hang: threading.Event) -> None:
     runs: list[int] = []
 
-    @own.health.check("database", timeout_seconds=0.01, cache_seconds=0)
+    @own.health.check("database", timeout_seconds=0.01, every_seconds=0)
     def database() -> None:
         runs.append(1)
         hang.wait()
@@ -112,7 +112,7 @@ def test_check_that_can_get_no_thread_runs_here_and_in_a_thread_when_there_is_on
     own: Observer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran_in: list[int] = []
-    own.health.add("database", lambda: ran_in.append(threading.get_ident()), cache_seconds=0)
+    own.health.add("database", lambda: ran_in.append(threading.get_ident()), every_seconds=0)
 
     def start(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -128,7 +128,7 @@ def test_check_that_can_get_no_thread_runs_here_and_in_a_thread_when_there_is_on
 def test_async_check_runs_in_a_loop_of_its_own_where_none_serves(own: Observer) -> None:
     loops: list[object] = []
 
-    @own.health.check("database", cache_seconds=0)
+    @own.health.check("database", every_seconds=0)
     async def database() -> bool:
         await asyncio.sleep(0)
         loops.append(asyncio.get_running_loop())
@@ -230,7 +230,7 @@ def test_check_in_an_event_loop_without_threads_is_answered_when_the_loop_has_ru
     check: Any, output: str | None, own: Observer
 ) -> None:
     own.health.add("other", lambda: None)
-    own.health.add("database", check, timeout_seconds=0.05, cache_seconds=60)
+    own.health.add("database", check, timeout_seconds=0.05, every_seconds=60)
 
     async def main() -> dict[str, Any]:
         assert detail(own, "other")["status"] == "pass"

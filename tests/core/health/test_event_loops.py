@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from obs_middleware import Observer
-from tests.core.health.probing import detail, probe
+from tests.core.health.probing import answered, detail, probe
 from tests.core.support import eventually, observer
 
 ERRORS = [SystemExit("gone"), KeyboardInterrupt("gone"), BaseException("gone"), ConnectionError("gone")]
@@ -67,7 +67,7 @@ def test_exception_of_an_async_check_is_a_failure_and_ends_no_loop(serve: Any, e
         await pause(serve, 0)
         raise error
 
-    status, told = serve(own, lambda own: (probe(own)[0], detail(own)))
+    status, told = serve(own, lambda own: (probe(own)[0], answered(own)))
     assert (status, told["output"]) == (503, f"{type(error).__name__}: gone")
 
 
@@ -105,7 +105,7 @@ def test_async_check_that_takes_too_long_is_stopped(serve: Any) -> None:
 def test_async_check_keeps_its_loop_where_none_serves() -> None:
     own, loops = secured(), []
 
-    @own.health.check("database", cache_seconds=0)
+    @own.health.check("database", every_seconds=0)
     async def database() -> None:
         loops.append(asyncio.get_running_loop())
 
@@ -117,7 +117,7 @@ def test_async_check_keeps_its_loop_where_none_serves() -> None:
 def test_loop_of_a_check_is_closed_with_its_thread() -> None:
     own, loops = secured(), []
 
-    @own.health.check("database", cache_seconds=0)
+    @own.health.check("database", every_seconds=0)
     async def database() -> None:
         loops.append(asyncio.get_running_loop())
         raise ConnectionError

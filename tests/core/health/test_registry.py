@@ -41,9 +41,9 @@ def test_hung_checks_wait_together_and_not_one_after_another(own: Observer, hang
         ("database", print, {"timeout_seconds": float("nan")}),
         ("database", print, {"timeout_seconds": "1"}),
         ("database", print, {"timeout_seconds": None}),
-        ("database", print, {"cache_seconds": -1}),
-        ("database", print, {"cache_seconds": float("nan")}),
-        ("database", print, {"cache_seconds": "1"}),
+        ("database", print, {"every_seconds": -1}),
+        ("database", print, {"every_seconds": float("nan")}),
+        ("database", print, {"every_seconds": "1"}),
     ],
 )
 def test_bad_check_is_told_at_once(own: Observer, name: Any, function: Any, options: Any) -> None:

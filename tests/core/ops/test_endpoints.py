@@ -10,16 +10,24 @@ from tests.core.support import observer
 PATHS = ("/metrics", "/health/live", "/health/ready", "/health/startup")
 
 
+ALIASES = ("/health", "/livez", "/readyz", "/startupz")
+
+
 def test_paths_are_those_of_the_settings() -> None:
-    assert observer().gateway.paths == frozenset(PATHS)
-    own = observer(metrics_path="/internal/metrics", live_path="/livez")
-    assert own.gateway.paths == {"/internal/metrics", "/livez", "/health/ready", "/health/startup"}
+    assert observer().gateway.paths == {*PATHS, *ALIASES}
+    assert observer(health_path=None).gateway.paths == frozenset(PATHS)
+    own = observer(metrics_path="/internal/metrics", live_path="/livez", health_path="/status")
+    assert own.gateway.paths == {
+        "/internal/metrics", "/livez", "/health/ready", "/health/startup", "/readyz", "/startupz", "/status"
+    }  # fmt: skip
     assert ask(own, "/internal/metrics").status == 200
     assert ask(own, "/livez").status == 200
 
 
 def test_page_without_a_path_is_not_there() -> None:
-    assert observer(metrics_path=None, live_path=None).gateway.paths == {"/health/ready", "/health/startup"}
+    own = observer(metrics_path=None, live_path=None, health_path=None)
+    assert own.gateway.paths == {"/health/ready", "/health/startup"}
+    assert "/livez" not in observer(live_path=None).gateway.paths
     none = dict.fromkeys(("metrics_path", "live_path", "ready_path", "startup_path"))
     assert observer(**none).gateway.paths == frozenset()
 

@@ -1,0 +1,272 @@
+"""What is told when the status of a check changes, and only then."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from functools import partial
+from typing import Any
+
+import pytest
+
+from obs_middleware import ConfigError, Observer
+from obs_middleware.health import Change
+from tests.core.health.probing import BEARER, SECRET, answered, ask, fail, probe
+from tests.core.support import caught, eventually, internal_errors
+
+
+class Broken:
+    """A dependency that is broken, or not."""
+
+    def __init__(self, *, is_broken: bool = True) -> None:
+        self.is_broken = is_broken
+        self.runs = 0
+
+    def __call__(self) -> None:
+        self.runs += 1
+        if self.is_broken:
+            fail()
+
+
+def run(own: Observer, dependency: Broken, *answers: bool) -> list[str]:
+    """Let the dependency answer so; return what readiness has answered after each run."""
+    statuses = []
+    for is_broken in answers:
+        runs, dependency.is_broken = dependency.runs, is_broken
+        probe(own)
+        eventually(partial(has_run, dependency, runs))
+        (check,) = own.health.members("ready")
+        statuses.append(check.state().status)
+    return statuses
+
+
+def has_run(dependency: Broken, runs: int) -> bool:
+    return dependency.runs > runs
+
+
+def changes_of(own: Observer) -> list[Change]:
+    changes: list[Change] = []
+    own.health.on_change(changes.append)
+    return changes
+
+
+def test_a_change_is_logged_recorded_and_told_once(own: Observer) -> None:
+    changes = changes_of(own)
+    database = Broken()
+    own.health.add("database", database, every_seconds=0)
+    with caught("obs.health") as output:
+        run(own, database, True, True, True, False, False)
+        eventually(lambda: len(changes) == 2)
+        eventually(lambda: len(output.records) == 2)
+    assert [(one.component, one.previous, one.status) for one in changes] == [
+        ("database", "unknown", "fail"),
+        ("database", "fail", "pass"),
+    ]
+    assert changes[0].output == "ConnectionError: postgres://REDACTED:REDACTED@db refused REDACTED"
+    first, second = output.records
+    assert (first.levelname, second.levelname) == ("WARNING", "INFO")
+    assert first.getMessage() == f"health check database fails: {changes[0].output}"
+    assert second.getMessage() == "health check database passes again"
+    events = [event for event in own.events.recent() if event.name == "health_changed"]
+    assert [event.labels["status"] for event in events] == ["fail", "pass"]
+    assert SECRET not in str(events)
+
+
+def test_first_pass_is_told_to_listeners_and_is_no_log_line(own: Observer) -> None:
+    changes = changes_of(own)
+    with caught("obs.health") as output:
+        own.health.add("database", lambda: None)
+        probe(own)
+        eventually(lambda: len(changes) == 1)
+    assert (changes[0].previous, changes[0].status, changes[0].output) == ("unknown", "pass", "")
+    assert output.records == []
+
+
+def test_warning_is_told_as_one(own: Observer) -> None:
+    with caught("obs.health") as output:
+        own.health.add("cache", lambda: False, critical=False)
+        probe(own)
+        eventually(lambda: output.records)
+    assert output.records[0].getMessage() == "health check cache warns: returned False"
+
+
+def test_listener_may_be_async_or_fail(own: Observer) -> None:
+    told: list[Any] = []
+
+    @own.health.on_change
+    def broken(change: Change) -> None:
+        raise ValueError("broken")
+
+    @own.health.on_change
+    async def tell(change: Change) -> None:
+        told.append(change.component)
+
+    own.health.add("database", lambda: None)
+    probe(own)
+    eventually(lambda: told == ["database"])
+    assert internal_errors(own, "health") == 1
+    wrong: Any = "tell"
+    with pytest.raises(ConfigError, match="on_change"):
+        own.health.on_change(wrong)
+
+
+def test_listener_that_hangs_holds_up_no_probe_and_no_check(own: Observer, hang: threading.Event) -> None:
+    own.health.on_change(lambda change: hang.wait())
+    database = Broken()
+    own.health.add("database", database, every_seconds=0)
+    assert run(own, database, True, False, True) == ["fail", "pass", "fail"]
+
+
+def test_changes_are_told_where_no_thread_is_to_be_had(
+    own: Observer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    changes = changes_of(own)
+    own.health.add("database", fail)
+    assert probe(own)[0] == 503
+    assert [one.status for one in changes] == ["fail"]
+
+
+def test_a_check_that_flaps_fails_after_some_failures_and_heals_after_some_passes(own: Observer) -> None:
+    database = Broken()
+    own.health.add("database", database, every_seconds=0, failures_to_fail=3, passes_to_heal=2)
+    changes = changes_of(own)
+    assert run(own, database, False, True, True, False, True, True) == ["pass"] * 6
+    assert "2 of 3 failures: ConnectionError" in own.health.members("ready")[0].state().output
+    assert run(own, database, True, False, True, False) == ["fail"] * 4
+    assert own.health.members("ready")[0].state().output.startswith("1 of 2 passes after: ConnectionError")
+    assert run(own, database, False) == ["pass"]
+    eventually(lambda: [one.status for one in changes] == ["pass", "fail", "pass"])
+
+
+def test_first_answer_decides_alone(own: Observer) -> None:
+    own.health.add("database", fail, failures_to_fail=3)
+    assert answered(own)["output"].startswith("ConnectionError")
+    assert probe(own)[0] == 503
+
+
+def test_check_that_hangs_fails_without_being_asked_and_again_and_again(
+    own: Observer, hang: threading.Event
+) -> None:
+    changes = changes_of(own)
+    runs: list[int] = []
+
+    @own.health.check("database", timeout_seconds=0.05, every_seconds=0.05, failures_to_fail=3)
+    def database() -> None:
+        runs.append(1)
+        if len(runs) > 1:
+            hang.wait()
+
+    assert probe(own)[0] == 200
+    eventually(lambda: changes and changes[-1].status == "fail")  # nobody has asked again
+    assert changes[-1].output == "TimeoutError: no answer after 0.05 s"
+    assert len(runs) == 2
+    assert _value(own, "health_checks_total", status="fail") == 1
+
+
+def test_check_runs_in_the_background_once_somebody_has_asked(own: Observer) -> None:
+    database = Broken(is_broken=False)
+    own.health.add("database", database, every_seconds=0.05)
+    time.sleep(0.15)
+    assert database.runs == 0
+    probe(own)
+    eventually(lambda: database.runs >= 3)
+    own.close()
+    eventually(lambda: _stands_still(database))
+
+
+def _stands_still(database: Broken) -> bool:
+    runs = database.runs
+    time.sleep(0.15)
+    return database.runs == runs
+
+
+def test_what_goes_down_with_the_app_is_no_news(own: Observer) -> None:
+    changes = changes_of(own)
+    database = Broken(is_broken=False)
+    own.health.add("database", database, every_seconds=0)
+    probe(own)
+    eventually(lambda: len(changes) == 1)
+    own.close()
+    database.is_broken = True
+    (check,) = own.health.members("ready")
+    check.ask()
+    eventually(lambda: check.state().status == "fail")
+    assert len(changes) == 1
+
+
+def test_background_run_that_gets_no_thread_is_tried_again(
+    own: Observer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_broken = [True]
+    runs: list[int] = []
+
+    @own.health.check("database", every_seconds=0.05)
+    def database() -> bool:
+        runs.append(1)
+        return not is_broken[0]  # a check that has failed gets a new thread
+
+    own.health.members("ready")[0].ask()
+    eventually(lambda: runs)
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith("obs-check"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        count = len(runs) + 1
+        time.sleep(0.2)
+        assert len(runs) <= count
+    is_broken[0] = False
+    eventually(lambda: probe(own)[0] == 200)
+
+
+def test_metrics_say_what_readiness_says(own: Observer) -> None:
+    own.health.add("database", fail)
+    own.health.add("cache", lambda: False, critical=False)
+    own.health.add("odd \ud800", lambda: None)
+    assert _value(own, "health_status") == 0
+    probe(own)
+    eventually(lambda: _value(own, "health_status") == 3)
+    eventually(lambda: _value(own, "health_status", component="cache") == 2)
+    eventually(lambda: _value(own, "health_status", component="odd ?") == 1)
+    assert _value(own, "health_checks_total", status="fail") == 1
+    assert _value(own, "health_check_duration_seconds_count") == 1
+    page = own.gateway.reply(_request("/metrics"), "/metrics").body.decode()
+    assert 'health_status{component="cache"} 2.0' in page
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_forked_child_tells_its_own_changes(own: Observer) -> None:
+    changes = changes_of(own)
+    own.health.add("database", lambda: None, every_seconds=0.05)
+    probe(own)
+    eventually(lambda: len(changes) == 1)
+    child = os.fork()
+    if child == 0:
+        changes.clear()
+        for _ in range(100):
+            ask(own, "ready")
+            if changes:
+                break
+            time.sleep(0.02)
+        os._exit(0 if [one.status for one in changes] == ["pass"] else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def _request(path: str) -> Any:
+    from tests.core.support import request
+
+    return request(path=path, headers=BEARER)
+
+
+def _value(own: Observer, name: str, *, component: str = "database", **labels: str) -> float | None:
+    return own.registry.get_sample_value(name, {"component": component, **labels})
