@@ -19,8 +19,8 @@ from obs_middleware.events import Events
 from obs_middleware.export.exporters import Exporters
 from obs_middleware.gateway import Gateway
 from obs_middleware.health.answers import Probes
-from obs_middleware.health.drain import drain_endpoint
 from obs_middleware.health.changes import Telling
+from obs_middleware.health.drain import drain_endpoint
 from obs_middleware.health.registry import Health
 from obs_middleware.lifecycle import Lifecycle
 from obs_middleware.logs.access_log import AccessLog
@@ -63,10 +63,8 @@ class Observer:
         metrics: declares metrics of the app itself.
         events: `record` counts, keeps and logs an event of the app, and puts it on the span.
         exporters: `add` brings metrics elsewhere without a scrape, `job` at the end of a batch job.
-        health: `check` and `add` register readiness checks.
-        lifecycle: `initialiser`, `started()`, `drain()` and `on_change`: how the app starts and ends.
         health: `check` and `add` register checks, `on_change` a listener.
-        lifecycle: `drain()` turns readiness to 503, while liveness stays 200.
+        lifecycle: `initialiser`, `started()`, `drain()` and `on_change`: how the app starts and ends.
         gateway: what an adapter holds.
 
     Raises:

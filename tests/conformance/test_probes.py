@@ -92,6 +92,27 @@ def test_async_checks_are_run(app: Probe) -> None:
     assert _status(app.get("/health/ready")) == (200, "pass")
 
 
+def test_checks_and_groups_have_pages_of_their_own(app: Probe) -> None:
+    """A single check and a group of checks have a page of their own; an unknown check is a 404."""
+    app.observer.health.add("mail", lambda: False, groups=("reports",))
+    app.observer.health.add("database", lambda: True, groups=("ready", "reports"))
+    assert _status(app.get("/health/ready")) == (200, "pass")
+    assert _status(app.get("/health/reports")) == (503, "fail")
+    assert _status(app.get("/health/reports/mail")) == (503, "fail")
+    assert _status(app.get("/health/ready/database")) == (200, "pass")
+    assert _status(app.get("/health/ready/mail")) == (404, "fail")
+    assert app.get("/health/ready/database", method="HEAD").body == b""
+    assert app.get("/health/nothing").status == 404  # the app's own
+    assert {labels[2] for labels in app.counted(1)} == {"404"}
+
+
+def test_probes_have_the_names_that_others_give_them(app: Probe) -> None:
+    """The probes are answered at `/livez`, `/readyz`, `/startupz` and `/health` too."""
+    app.observer.health.add("database", lambda: False)
+    for target, status in (("/livez", 200), ("/readyz", 503), ("/startupz", 200), ("/health", 503)):
+        assert app.get(target).status == status
+
+
 def test_liveness_asks_no_dependency(app: Probe) -> None:
     """Liveness and startup run no check."""
     calls = []

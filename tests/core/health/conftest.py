@@ -13,10 +13,11 @@ from tests.core.support import observer
 
 
 @pytest.fixture
-def own() -> Observer:
+def own() -> Iterator[Observer]:
     made = observer(health_token=TOKEN)
     made.gateway.started()
-    return made
+    yield made
+    made.health.stop()
 
 
 @pytest.fixture
