@@ -469,3 +469,29 @@ def test_an_exemplar_that_can_not_be_written_fails_nobody(group: Workers) -> Non
     one.numbers()
     one.do(r"counter.inc(1, {'trace_id': '\ud800'})")
     assert one.numbers()["orders_total"] == 1
+
+
+@pytest.mark.once
+def test_health_is_that_of_the_worker_that_is_worst(group: Workers) -> None:
+    check = """
+def ask(answer):
+    import time
+    own.health.add("database", lambda: answer)
+    own.gateway.reply(RequestInfo("GET", "/health/ready", "", "http", {}.get), "/health/ready")
+    while own.health.members("ready")[0].state().run is None:
+        time.sleep(0.01)
+"""
+    one, two = group.start(), group.start()
+    for worker, answer in ((one, True), (two, False)):
+        worker.do(check)
+        worker.do(f"ask({answer})")
+    for worker in (one, two):
+        found = worker.numbers()
+        assert found['health_status{component="database"}'] == 3
+        assert found['health_checks_total{component="database",status="pass"}'] == 1
+        assert found['health_checks_total{component="database",status="fail"}'] == 1
+        assert found['health_check_duration_seconds_count{component="database"}'] == 2
+    two.kill()
+    found = one.numbers()
+    assert found['health_status{component="database"}'] == 1
+    assert found['health_checks_total{component="database",status="fail"}'] == 1
