@@ -51,6 +51,7 @@ from obs_middleware.settings.keywords import Keywords
 from obs_middleware.statements import RepeatedStatements, operation_of
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
     from collections.abc import Callable, Iterable
     from concurrent.futures import Executor
 
@@ -81,6 +82,7 @@ __all__ = [
     "OTHER_ID_HEADER",
     "Gateway",
     "Keywords",
+    "add_health_arguments",
     "callers_of",
     "cell_content",
     "error_name",
@@ -103,6 +105,7 @@ __all__ = [
     "shown_mount",
     "status_number",
     "takes_close",
+    "told_health",
     "variables_of",
     "with_header_names",
     "with_path",
@@ -576,6 +579,20 @@ class Gateway:
     def report(self, component: str, error: Exception) -> None:
         """Count a failure of our own, and log one at most in a minute."""
         self._failures.report(component, error)
+
+
+def add_health_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of the command `health` to a framework's own command."""
+    from obs_middleware.health.command import add_arguments
+
+    add_arguments(parser)
+
+
+def told_health(target: Any, **options: Any) -> tuple[bool, list[str]]:
+    """Ask a server or the checks of a Health, as the command does; return whether all is well, and lines that tell."""
+    from obs_middleware.health.command import told
+
+    return told(target, **options)
 
 
 def _flush_all_spans() -> None:

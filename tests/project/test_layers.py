@@ -52,7 +52,7 @@ FLOORS = (
     {"events", "export", "health", "logs", "metrics", "tracing"},
     {"gateway"},
     {"observer"},
-    {"__init__"},
+    {"__init__", "__main__"},
 )
 # Rooms that stand alone: each imports the floors below it, and no other room.
 ROOMS = ("events", "export", "health", "logs", "metrics", "ops", "tracing")
