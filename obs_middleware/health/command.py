@@ -215,7 +215,7 @@ def _candidates(found: Any) -> Iterator[Any]:
         yield getattr(found, "observer", None)
         extensions = getattr(found, "extensions", None)
         if isinstance(extensions, dict):  # Flask
-            yield getattr(extensions.get("obs"), "observer", None)
+            yield extensions.get("obs")
         for added in getattr(found, "user_middleware", ()):  # Starlette
             for arguments in ("kwargs", "options"):
                 yield getattr(added, arguments, {}).get("observer")

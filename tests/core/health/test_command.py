@@ -154,7 +154,7 @@ def test_check_that_hangs_ends_with_the_timeout(
 
 def test_observer_is_found_in_apps_of_all_kinds(own: Observer, shop: Any) -> None:
     shop.wrapped = SimpleNamespace(observer=own)
-    shop.flask = SimpleNamespace(extensions={"obs": SimpleNamespace(observer=own)})
+    shop.flask = SimpleNamespace(extensions={"obs": own})
     shop.starlette = SimpleNamespace(user_middleware=[SimpleNamespace(kwargs={"observer": own})])
     shop.outer = SimpleNamespace(app=shop.flask)
     for name in ("wrapped", "flask", "starlette", "outer"):

@@ -1,0 +1,48 @@
+"""The code of docs/health.md does what the page says."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.core.support import python
+
+pytestmark = pytest.mark.once
+
+TEXT = (Path(__file__).parents[2] / "docs/health.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+
+
+def test_first_app_answers_as_the_page_says() -> None:
+    ask = """
+from starlette.testclient import TestClient
+with TestClient(app) as client:
+    bearer = {"Authorization": "Bearer health-token"}
+    for path, headers in (("/health/ready", {}), ("/health/ready", bearer), ("/health/orders/mail", {})):
+        print(client.get(path, headers=headers).text)
+"""
+    env = {"OBS_LOG_SETUP": "false", "PYTHONWARNINGS": "ignore", "OBS_HEALTH_TOKEN": "health-token"}
+    silent = "import logging\nlogging.disable()\n"
+    public, private, mail = map(json.loads, python(silent + BLOCKS[0] + ask, env=env).splitlines())
+    shown = re.findall(r"^(\{.*\})$", TEXT, re.MULTILINE)
+    assert [public, mail] == [json.loads(shown[0]), {"status": "warn"}]
+    assert without_times(private) == without_times(json.loads(shown[1]))
+
+
+def without_times(answer: dict[str, object]) -> str:
+    return re.sub(r'"time": "[^"]*"|0\.\d+', "", json.dumps(answer))
+
+
+def test_listener_is_told() -> None:
+    ask = """
+import logging, time
+logging.disable()
+from obs_middleware import RequestInfo
+observer.health.add("database", lambda: False)
+observer.gateway.reply(RequestInfo("GET", "/health", "", "http", {}.get), "/health")
+time.sleep(0.2)
+"""
+    assert python(BLOCKS[1] + ask) == "database unknown fail returned False\n"
