@@ -292,6 +292,7 @@ class Gateway:
         """
         process.notice_fork()  # before what a forked child begins anew is started
         if loop is not None:
+            self._health.surroundings.loop = loop
             self._health.surroundings.run_async = self._lifecycle.run_async = run_in(loop)
             if not self._lifecycle.is_draining:
                 self._failures.guard("runtime_metrics", self._runtime.watch, loop)

@@ -164,7 +164,11 @@ class Check:
         later(max(_LEAST_PAUSE_SECONDS, due - time.monotonic()), partial(_refresh, ref(self), refreshing))
 
     def _refresh(self, refreshing: object) -> None:
-        if refreshing is self._refreshing:
+        if refreshing is not self._refreshing:
+            return
+        if self._surroundings.has_ended:  # the next question comes with another loop, or never
+            self._refreshing = None
+        else:
             self._look()
             self._begin(is_background=True)
             self._refresh_later(refreshing)
@@ -253,10 +257,10 @@ class Check:
                 self._note(run)
             self._fresh_until = time.monotonic() + self._every
             self._started, self._late = None, 0
+            self._done.set()
         if not is_noted:
             self._changes.count_run(self.name, run.status, seconds)
         self._changes.tell()
-        self._done.set()
 
     def _look(self) -> None:
         """Note that a run under way is late."""
