@@ -73,15 +73,14 @@ class Probes:
     def below(self, path: str) -> Endpoint | None:
         """Return the endpoint of a group or of a single check; None where neither is meant."""
         group, _, component = path.removeprefix(f"{self._settings.health_path}/").partition("/")
-        members = self._health.members(group)
-        if component and (members or (group == READY and self._settings.ready_path is not None)):
-            asked = [check for check in members if check.name == component]
-            if not asked:
-                return Endpoint(path, _unknown)
-            return self._asking(path, partial(self._group, asked), lambda: asked)
-        if component or not members or group == READY:
+        is_switched_off = group == READY and (self._settings.ready_path is None or not component)
+        members = [] if is_switched_off else self._health.members(group)
+        if not members:
             return None
-        return self._asking(path, partial(self._group, members), lambda: members)
+        asked = [check for check in members if component in ("", check.name)]
+        if not asked:
+            return Endpoint(path, _unknown)
+        return self._asking(path, partial(self._group, asked), lambda: asked)
 
     def live(self) -> Content:
         """Answer that the process can answer."""

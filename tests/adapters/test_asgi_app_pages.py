@@ -135,3 +135,11 @@ def test_page_of_an_app_that_a_layer_hides_is_told_of(
     app = layer(Starlette(routes=[Route("/metrics", view)]))
     get(ObservabilityMiddleware(app, observer), "/health/live")
     assert paths_told() == paths
+
+
+def test_app_keeps_its_own_page_at_another_name_of_a_probe(observer: Observer) -> None:
+    app = FastAPI()
+    app.add_api_route("/health", lambda: "theirs")
+    app.add_middleware(ObservabilityMiddleware, observer=observer)
+    assert get(app, "/health").body == b'"theirs"'
+    assert get(app, "/readyz").status == 200

@@ -50,3 +50,16 @@ def test_django_project_is_told_of_its_pages_at_the_first_request(
             status = get(app, "/health/live").status if is_async else call(app, "/health/live").status
             assert status == 200
     assert paths_told() == ([paths] if paths else [])
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["wsgi", "asgi"])
+def test_django_project_keeps_its_own_page_at_another_name_of_a_probe(
+    is_async: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls: Any = ModuleType("urls_of_a_test")
+    urls.urlpatterns = [path("health", page)]
+    monkeypatch.setitem(sys.modules, urls.__name__, urls)
+    with project(ROOT_URLCONF=urls.__name__):
+        app = asgi_app() if is_async else wsgi_app()
+        bodies = [get(app, one).body if is_async else call(app, one).sent for one in ("/health", "/readyz")]
+        assert bodies == [b"theirs", b'{"status":"pass"}']

@@ -46,6 +46,15 @@ def test_flask_app_is_told_of_its_pages_at_the_first_request(
     assert paths_told() == ([paths] if paths else [])
 
 
+def test_flask_app_keeps_its_own_page_at_another_name_of_a_probe(observer: Observer) -> None:
+    app = Flask(__name__)
+    app.add_url_rule("/health", view_func=lambda: "theirs")
+    Observability(app, observer=observer)
+    client = app.test_client()
+    assert client.get("/health").text == "theirs"
+    assert client.get("/readyz").mimetype == "application/health+json"
+
+
 @pytest.mark.parametrize(("mount", "paths"), [("/metrics", ["/metrics"]), ("/metric", []), ("", [])])
 def test_app_mounted_by_a_dispatcher_is_told_of(
     mount: str, paths: list[str], observer: Observer, paths_told: PathsTold

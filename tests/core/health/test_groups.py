@@ -58,10 +58,16 @@ def test_what_names_no_group_is_left_to_the_app(own: Observer, name: str) -> Non
 
 def test_without_a_ready_path_its_checks_have_no_pages_but_those_of_other_groups() -> None:
     own = observer(ready_path=None)
+    own.health.add("database", lambda: None, groups=("ready", "storage"))
     assert not own.gateway.has_page("/health/ready/database")
-    own.health.add("database", lambda: None, groups=("storage",))
     assert own.gateway.has_page("/health/storage/database")
     assert not own.gateway.has_page("/health")
+
+
+def test_without_a_check_what_is_below_readiness_is_the_apps(own: Observer) -> None:
+    assert not own.gateway.has_page("/health/ready/database")
+    own.health.add("disk", lambda: None)
+    assert own.gateway.has_page("/health/ready/database")
 
 
 def test_pages_move_with_their_setting() -> None:
