@@ -147,7 +147,11 @@ class Changes:
 
 
 def _log(change: Change) -> None:
-    fields = {"component": change.component, "status": change.status, "previous": change.previous}
+    fields = {  # `status` is a number on access lines
+        "component": change.component,
+        "health_status": change.status,
+        "health_previous": change.previous,
+    }
     if change.status != PASS:
         word = "fails" if change.status == FAIL else "warns"
         _logger.warning(

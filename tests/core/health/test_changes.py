@@ -13,6 +13,7 @@ import pytest
 
 from obs_middleware import ConfigError, Observer
 from obs_middleware.health import Change
+from obs_middleware.health.checks import Check, Run
 from tests.core.health.probing import BEARER, SECRET, answered, ask, fail, probe
 from tests.core.support import caught, eventually, internal_errors
 
@@ -31,19 +32,19 @@ class Broken:
 
 
 def run(own: Observer, dependency: Broken, *answers: bool) -> list[str]:
-    """Let the dependency answer so; return what readiness has answered after each run."""
+    """Let the dependency be broken or not in one run after another; return the status after each."""
+    (check,) = own.health.members("ready")
     statuses = []
     for is_broken in answers:
-        runs, dependency.is_broken = dependency.runs, is_broken
-        probe(own)
-        eventually(partial(has_run, dependency, runs))
-        (check,) = own.health.members("ready")
+        before, dependency.is_broken = check.state().run, is_broken
+        own.health.ask([check])
+        eventually(partial(has_run_since, check, before))
         statuses.append(check.state().status)
     return statuses
 
 
-def has_run(dependency: Broken, runs: int) -> bool:
-    return dependency.runs > runs
+def has_run_since(check: Check, before: Run | None) -> bool:
+    return check.state().run is not before
 
 
 def changes_of(own: Observer) -> list[Change]:
@@ -69,6 +70,8 @@ def test_a_change_is_logged_recorded_and_told_once(own: Observer) -> None:
     assert (first.levelname, second.levelname) == ("WARNING", "INFO")
     assert first.getMessage() == f"health check database fails: {changes[0].output}"
     assert second.getMessage() == "health check database passes again"
+    fields = ("component", "health_status", "health_previous")
+    assert [getattr(second, name) for name in fields] == ["database", "pass", "fail"]
     events = [event for event in own.events.recent() if event.name == "health_changed"]
     assert [event.labels["status"] for event in events] == ["fail", "pass"]
     assert SECRET not in str(events)
@@ -156,15 +159,15 @@ def test_check_that_hangs_fails_without_being_asked_and_again_and_again(
     changes = changes_of(own)
     runs: list[int] = []
 
-    @own.health.check("database", timeout_seconds=0.2, every_seconds=0.05, failures_to_fail=3)
+    @own.health.check("database", timeout_seconds=0.3, every_seconds=0.05, failures_to_fail=3)
     def database() -> None:
         runs.append(1)
         if len(runs) > 1:
             hang.wait()
 
-    assert probe(own)[0] == 200
-    eventually(lambda: changes and changes[-1].status == "fail")  # nobody has asked again
-    assert changes[-1].output == "TimeoutError: no answer after 0.2 s"
+    probe(own)
+    eventually(lambda: [one.status for one in changes] == ["pass", "fail"])  # nobody has asked again
+    assert changes[-1].output == "TimeoutError: no answer after 0.3 s"
     assert len(runs) == 2
     eventually(lambda: _value(own, "health_checks_total", status="fail") == 1)
 
