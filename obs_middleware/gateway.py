@@ -125,7 +125,7 @@ class Gateway:
     Attributes:
         adapter_metrics: declares metrics of what the framework does besides requests.
         paths: what is answered here and never reaches the app, beside what `has_page` tells.
-        path_prefix: what a path begins with that `has_page` is to be asked for; None where it need not be asked.
+        path_prefix: what a path begins with that `has_page` is to be asked for; None while there is no check.
         prefix_of_path: cuts such a prefix out of a path.
         response_header_names: the names of an exchange's `response_headers`, in their order; the second is empty where
             no correlation ID is sent.
@@ -222,8 +222,9 @@ class Gateway:
         self._endpoints = endpoints
         self._app_pages = app_pages
         self.paths = endpoints.paths
-        self.path_prefix = None if endpoints.prefix is None else f"{endpoints.prefix}/"
-        self.prefix_of_path = slice(len(self.path_prefix or ""))
+        self.path_prefix: str | None = None
+        self.prefix_of_path = slice(0)
+        health.on_added = self._look_below
         self._excluded_paths = ExcludedPaths(settings.exclude_paths)
         self._tenancy = tenancy
         self.adapter_metrics = adapter_metrics
@@ -307,13 +308,20 @@ class Gateway:
         self._endpoints.yield_to(has_page)
         self.paths = self._endpoints.paths
 
+    def _look_below(self) -> None:
+        if self._endpoints.prefix is not None:
+            self.path_prefix = f"{self._endpoints.prefix}/"
+            self.prefix_of_path = slice(len(self.path_prefix))
+
     def has_page(self, path: str) -> bool:
         """Tell whether a path is answered here and never reaches the app.
 
         An adapter asks `paths` first, and this only where the path begins with `path_prefix`.
         """
         return path in self.paths or (
-            path[self.prefix_of_path] == self.path_prefix and self._endpoints.has_below(path)
+            self.path_prefix is not None
+            and path[self.prefix_of_path] == self.path_prefix
+            and self._endpoints.has_below(path)
         )
 
     def look_for_pages(self, has_route: HasRoute) -> None:

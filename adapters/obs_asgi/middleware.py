@@ -161,7 +161,11 @@ class ObservabilityMiddleware:
         gateway = self._gateway
         if (
             path in gateway.paths
-            or (path[gateway.prefix_of_path] == gateway.path_prefix and gateway.has_page(path))
+            or (
+                gateway.path_prefix
+                and path[gateway.prefix_of_path] == gateway.path_prefix
+                and gateway.has_page(path)
+            )
         ) and kind == "http":
             await self._reply(scope, path, send)
             return

@@ -127,7 +127,9 @@ class ObservabilityMiddleware:
             return None
         gateway, path = self._gateway, request.path_info
         if path in gateway.paths or (
-            path[gateway.prefix_of_path] == gateway.path_prefix and gateway.has_page(path)
+            gateway.path_prefix
+            and path[gateway.prefix_of_path] == gateway.path_prefix
+            and gateway.has_page(path)
         ):
             return None
         try:

@@ -113,7 +113,11 @@ class ObservabilityMiddleware:
         gateway = self._gateway
         if path.__class__ is str and (
             path in gateway.paths
-            or (path[gateway.prefix_of_path] == gateway.path_prefix and gateway.has_page(path))
+            or (
+                gateway.path_prefix
+                and path[gateway.prefix_of_path] == gateway.path_prefix
+                and gateway.has_page(path)
+            )
         ):
             info = request_info(environ, self._context_headers)
             if self._lifecycle.is_draining:

@@ -29,6 +29,7 @@ class Health:
         self.surroundings = Surroundings()
         self._changes = Changes(telling, self.surroundings)
         self.on_change = self._changes.listen
+        self.on_added: Callable[[], object] = bool  # called when a check is registered
 
     def check(
         self,
@@ -115,6 +116,7 @@ class Health:
         self._checks[name] = Check(
             name, function, options, surroundings=self.surroundings, changes=self._changes
         )
+        self.on_added()
 
     def members(self, group: str) -> list[Check]:
         """Return the checks of a group."""
