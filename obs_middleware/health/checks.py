@@ -28,6 +28,7 @@ from obs_middleware.health.changes import UNKNOWN, Change, Changes
 from obs_middleware.health.check_thread import CheckThread
 from obs_middleware.health.event_loops import Await, running_asyncio_loop
 from obs_middleware.health.hysteresis import Hysteresis
+from obs_middleware.health.ready_check import adopt
 from obs_middleware.health.result import FAIL, PASS, WARN
 from obs_middleware.health.surroundings import Surroundings
 from obs_middleware.health.verdict import CheckFailed, result_of
@@ -95,7 +96,8 @@ class Check:
         """Begin with no run under way, as in a forked child, which has none of its parent's threads."""
         self._pid = process.pid()
         self._lock = Lock()
-        self._thread = CheckThread(f"obs-check-{self.name}", self._surroundings.end_thread)
+        end_thread = adopt(self._function, self._timeout, self._surroundings.end_thread)
+        self._thread = CheckThread(f"obs-check-{self.name}", end_thread)
         self._hysteresis = Hysteresis(self.options.failures_to_fail, self.options.passes_to_heal)
         self._last: Run | None = None
         self._last_failure = ""
