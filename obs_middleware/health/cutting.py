@@ -7,8 +7,8 @@ the check would then be lost, and the check with it, also when the database is w
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from threading import Timer
 from typing import Any
 
@@ -48,6 +48,31 @@ def cut_after(seconds: float, connection: Any) -> Iterator[None]:
     finally:
         timer.cancel()
         twin.close()
+
+
+@asynccontextmanager
+async def terminated_after(seconds: float, connection: Any) -> AsyncIterator[None]:
+    """Terminate a connection of asyncpg unless the block ends in time; with any other driver do nothing.
+
+    A task that is cancelled would let asyncpg open one more connection, to tell the server so, and wait there too.
+
+    Raises:
+        TimeoutError: the block has taken longer, and failed therefore.
+    """
+    if not hasattr(connection, "terminate"):
+        yield
+        return
+    import asyncio
+
+    timer = asyncio.get_running_loop().call_later(seconds, connection.terminate)
+    try:
+        yield
+    except Exception as error:
+        if connection.is_closed():
+            raise TimeoutError(f"no answer after {seconds:g} s") from error
+        raise
+    finally:
+        timer.cancel()
 
 
 def _twin(connection: Any) -> socket.socket | None:

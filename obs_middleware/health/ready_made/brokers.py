@@ -76,10 +76,10 @@ class _KombuConnection(KeptConnection[Any]):
         own = copy.clone(
             heartbeat=0,  # nobody would send any between two runs
             connect_timeout=seconds,
-            transport_options={**copy.transport_options, **limits, "max_retries": 0},
+            transport_options={**copy.transport_options, **limits},
         )
-        try:
-            own.connect()
+        try:  # kombu has no way to try once: 0 is for ever in some of its releases
+            own.ensure_connection(max_retries=1, interval_start=0, interval_step=0, interval_max=0)
         except BaseException:
             own.collect()
             raise

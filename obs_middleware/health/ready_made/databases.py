@@ -6,14 +6,14 @@ nobody gets a connection in time fails, as the app's requests do.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from obs_middleware.health.cutting import cut_after
+from obs_middleware.health.cutting import cut_after, terminated_after
 from obs_middleware.health.ready_check import DATASTORE, KeptConnection, ReadyCheck, given, library
 
 _SELECT = "SELECT 1"
+_EARLY = 0.9  # of the time limit, at which the check itself is cancelled
 
 
 def sqlalchemy_engine(engine: Any) -> ReadyCheck:
@@ -94,7 +94,9 @@ class _SqlAlchemyEngine(ReadyCheck):
 
     async def _select_async(self, engine: Any) -> None:
         async with engine.connect() as connection:
-            await connection.execute(self._select)
+            pooled = await connection.get_raw_connection()
+            async with terminated_after(self.timeout_seconds * _EARLY, pooled.driver_connection):
+                await connection.execute(self._select)
 
 
 class _PsycopgConnection(KeptConnection[Any]):
@@ -142,12 +144,9 @@ class _AsyncpgPool(ReadyCheck):
 
     async def __call__(self) -> None:
         pool = given(self._pool)
-        until = time.monotonic() + self.timeout_seconds
         connection = await pool.acquire(timeout=self.timeout_seconds)
         try:
-            await connection.fetchval(_SELECT, timeout=until - time.monotonic())
-        except BaseException:
-            connection.terminate()  # a server that hangs would let the pool wait to give it back
-            raise
+            async with terminated_after(self.timeout_seconds * _EARLY, connection):
+                await connection.fetchval(_SELECT)
         finally:
-            await pool.release(connection, timeout=self.timeout_seconds)
+            await pool.release(connection)
