@@ -35,7 +35,9 @@ from obs_middleware.exchange import (
 )
 from obs_middleware.exclusion import ExcludedPaths
 from obs_middleware.headers import header_values
+from obs_middleware.health.cutting import cut_after
 from obs_middleware.health.event_loops import run_in
+from obs_middleware.health.ready_check import DATASTORE, ReadyCheck, graded
 from obs_middleware.late_status import LateStatuses
 from obs_middleware.ops.app_pages import is_caught_by_all
 from obs_middleware.ops.endpoints import Endpoints, new_threads
@@ -77,17 +79,21 @@ if TYPE_CHECKING:
 __all__ = [
     "CARRIER_KEY",
     "CURRENT",
+    "DATASTORE",
     "INERT",
     "OTHER_IDS",
     "OTHER_ID_HEADER",
     "Gateway",
     "Keywords",
+    "ReadyCheck",
     "add_health_arguments",
     "callers_of",
     "cell_content",
+    "cut_after",
     "error_name",
     "exchange_around",
     "goes_again",
+    "graded",
     "header_values",
     "headers_added_around",
     "headers_added_to",
@@ -556,6 +562,11 @@ class Gateway:
     def observes(self, what: str) -> bool:
         """Tell whether the setting `django_metrics` has a part."""
         return what in self._settings.django_metrics
+
+    @property
+    def health_databases(self) -> tuple[str, ...] | None:
+        """The databases of Django that readiness asks; None: all."""
+        return self._settings.django_health_databases
 
     def name_views(self, view_name: Callable[[str], str]) -> None:
         """Let metrics that have a view's name find it by the route; for the names of django-prometheus."""

@@ -37,7 +37,6 @@ MOST = (
     " -k '(not conformance or not (starlette or fastapi or flask or django)) and (not test_servers or apache)'"
 )
 NOT_COMPILED = "-m 'not compiled and not once'"
-NO_DATABASES = "--ignore=tests/real/ready_made"  # one lane starts RabbitMQ, PostgreSQL and the others
 
 _printing = threading.Lock()
 
@@ -130,7 +129,7 @@ def test_lanes() -> list[Lane]:
         Lane("newest", f"Python {newest}, everything, branch coverage", coverage, EVERYTHING),
         Lane("oldest", f"Python {oldest}, oldest releases", ["make", "test-oldest"], NOT_ONCE),
     ]
-    lanes.append(Lane("python", "the Python code alone", ["make", "test-python"], f"{NOT_COMPILED} {NO_DATABASES}"))
+    lanes.append(Lane("python", "the Python code alone", ["make", "test-python"], NOT_COMPILED))
     if (ROOT / "scripts" / "sanitized").exists():
         lanes.append(Lane("sanitized", "C under the sanitizers", ["make", "test-sanitized"], NOT_ONCE))
     else:

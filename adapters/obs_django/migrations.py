@@ -13,15 +13,16 @@ from obs_middleware.gateway import Gateway
 def show_migrations(gateway: Gateway) -> None:
     """Show how many migrations are pending, by database."""
     gauge, label = gateway.adapter_metrics.gauge, "db_alias"
-    gauge("django_migrations_pending", "Migrations that a database still lacks.", label, _pending)
+    gauge("django_migrations_pending", "Migrations that a database still lacks.", label, pending)
     if gateway.has_names_of("django-prometheus"):
         names = "django_migrations_unapplied_total", "django_migrations_applied_total"
         abouts = "unapplied", "applied"
-        for name, about, read in zip(names, abouts, (_pending, _applied), strict=True):
+        for name, about, read in zip(names, abouts, (pending, _applied), strict=True):
             gauge(name, f"Count of {about} migrations by database connection", "connection", read)
 
 
-def _pending() -> Mapping[str, float]:
+def pending() -> Mapping[str, float]:
+    """Return how many migrations each database still lacks."""
     return _by_database(lambda executor: len(executor.migration_plan(executor.loader.graph.leaf_nodes())))
 
 

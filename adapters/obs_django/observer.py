@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from obs_middleware import Observer
+from obs_middleware import ConfigError, Observer
 
 try:
     from django.conf import settings
-    from django.db import close_old_connections, connections
+    from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
+
+    from obs_django.ready_made import django_database
 except ImportError as missing:
     raise ImportError(
         f"obs_django needs Django ({missing}): pip install 'obs-middleware[django]'"
@@ -29,7 +31,27 @@ def get_observer() -> Observer:
     # A check is no request, at whose begin and end Django closes connections that are broken or too old.
     observer.gateway.surround_checks(close_old_connections, connections.close_all)
     observer.metrics.surround_hooks(closed_connections)
+    check_databases(observer)
     return observer
+
+
+def check_databases(observer: Observer) -> None:
+    """Let readiness ask the databases; one that is not the default may fail without making the service unready.
+
+    Raises:
+        ConfigError: the setting names a database that there is not.
+    """
+    there = [one for one in connections if connections.settings[one]["ENGINE"] != "django.db.backends.dummy"]
+    wanted = observer.gateway.health_databases
+    unknown = [] if wanted is None else [alias for alias in wanted if alias not in there]
+    if unknown:
+        raise ConfigError(
+            f"OBS_DJANGO_HEALTH_DATABASES must have databases of DATABASES ({', '.join(there)}), "
+            f"got {', '.join(unknown)}"
+        )
+    for alias in there if wanted is None else wanted:
+        is_default = alias == DEFAULT_DB_ALIAS
+        observer.health.add(f"database:{alias}", django_database(alias), critical=is_default)
 
 
 def own_settings() -> dict[str, Any]:

@@ -23,7 +23,7 @@ class ReadyCheck(ABC):
 
     Attributes:
         component_type: what kind of component it asks: datastore, component or system.
-        timeout_seconds: how long a run may take; `Health.add` sets it, and the check hands it to its library.
+        timeout_seconds: how long a run may take; the registered check sets it, and the check hands it to its library.
     """
 
     component_type = COMPONENT
@@ -82,6 +82,27 @@ class KeptConnection(ReadyCheck, Generic[_Connection]):
         if connection is not None:
             with suppress(Exception):
                 self._hang_up(connection)
+
+
+def component_type_of(function: object) -> str:
+    """Return what kind of component a check of ours asks; nothing for any other function."""
+    return function.component_type if isinstance(function, ReadyCheck) else ""
+
+
+def adopt(function: object, timeout_seconds: float, end_thread: Callable[[], object]) -> Callable[[], object]:
+    """Tell a check of ours its time limit; return what ends its thread, which closes what the check keeps there."""
+    if not isinstance(function, ReadyCheck):
+        return end_thread
+    function.timeout_seconds = timeout_seconds
+    close = function.close
+
+    def close_and_end() -> None:
+        try:
+            close()
+        finally:
+            end_thread()
+
+    return close_and_end
 
 
 def library(module: str, package: str, check: str) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from obs_middleware.errors import ConfigError
 from obs_middleware.health.changes import Changes, Telling
 from obs_middleware.health.checks import Check, Function, Options, State
+from obs_middleware.health.ready_check import component_type_of
 from obs_middleware.health.surroundings import Surroundings
 
 READY = "ready"  # the group that readiness asks
@@ -93,7 +94,7 @@ class Health:
             timeout_seconds: a run that takes longer has failed.
             every_seconds: how often it runs in the background once anybody has asked; 0: with each question instead.
             groups: whose answers it is part of: `ready`, and any other, which is answered at `/health/<group>`.
-            component_type: what it asks, such as `datastore`, for those who read the details.
+            component_type: what it asks, such as `datastore`, for those who read the details; ready-made checks know it.
             failures_to_fail: so many failures in a row make it fail after it has passed.
             passes_to_heal: so many passes in a row make it pass after it has failed.
 
@@ -109,7 +110,7 @@ class Health:
             timeout_seconds=_seconds(name, "timeout_seconds", timeout_seconds, is_zero_allowed=False),
             every_seconds=_seconds(name, "every_seconds", every_seconds, is_zero_allowed=True),
             groups=_groups(name, groups),
-            component_type=component_type,
+            component_type=component_type or component_type_of(function),
             failures_to_fail=_count(name, "failures_to_fail", failures_to_fail),
             passes_to_heal=_count(name, "passes_to_heal", passes_to_heal),
         )

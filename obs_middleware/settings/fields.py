@@ -204,6 +204,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     django_metrics: Annotated[_DjangoMetrics, _about("what is counted of Django besides requests")] = (
         DJANGO_METRICS
     )
+    django_health_databases: Annotated[
+        _Names | None, _about("Django's databases that readiness asks; unset: all; `()`: none")
+    ] = None
     n_plus_one_queries: Annotated[
         _Number | None, _about("warn where one request makes one query so often (N+1); Django's queries")
     ] = 20

@@ -27,6 +27,7 @@ class Keywords(TypedDict, total=False):
     runtime_metrics: str | tuple[str, ...]
     metrics_max_series: int
     django_metrics: str | tuple[str, ...]
+    django_health_databases: str | tuple[str, ...] | None
     n_plus_one_queries: int | None
     exclude_paths: str | tuple[str, ...]
     tenant_header: str | None

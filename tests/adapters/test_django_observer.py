@@ -12,6 +12,7 @@ import django
 from django.conf import settings
 settings.configure(
     INSTALLED_APPS=["obs_django"], ALLOWED_HOSTS=["*"], SECRET_KEY="x", OBS_LOG_SETUP=False, ROOT_URLCONF=__name__,
+    OBS_DJANGO_HEALTH_DATABASES=(),
     DATABASES={{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": {name!r}, "CONN_MAX_AGE": {age}}}}},
 )
 django.setup()

@@ -162,7 +162,12 @@ KINDS = [
 
 def held(servers: Servers, name: str) -> int:
     """Ask a server how many connections it has besides the one that asks."""
-    return _HELD[name](servers.port(name))
+    return count(name, servers.port(name))
+
+
+def count(name: str, port: int) -> int:
+    """Ask the server at a port."""
+    return _COUNTS[name](port)
 
 
 def _by_postgres(port: int) -> int:
@@ -214,7 +219,7 @@ def _by_rabbitmq(port: int) -> int:
 
 
 _idle_memcached: dict[int, int] = {}
-_HELD: dict[str, Callable[[int], int]] = {
+_COUNTS: dict[str, Callable[[int], int]] = {
     "postgres": _by_postgres,
     "mariadb": _by_mariadb,
     "redis": _by_redis,

@@ -34,7 +34,7 @@ class Service:
         self.name = f"database-{next(_numbers)}"
         self.own = observer(health_token=TOKEN)
         self.own.gateway.started(loop=loop.loop)
-        self.own.health.add(self.name, check, timeout_seconds=timeout_seconds, cache_seconds=0)  # type: ignore[arg-type]
+        self.own.health.add(self.name, check, timeout_seconds=timeout_seconds, every_seconds=0)  # type: ignore[arg-type]
 
     def passes(self) -> bool:
         return probe(self.own)[0] == 200
