@@ -94,7 +94,7 @@ class Health:
             timeout_seconds: a run that takes longer has failed.
             every_seconds: how often it runs in the background once anybody has asked; 0: with each question instead.
             groups: whose answers it is part of: `ready`, and any other, which is answered at `/health/<group>`.
-            component_type: what it asks, such as `datastore`, for those who read the details; ready-made checks know it.
+            component_type: what it asks, such as `datastore`, for readers of the details; a ready-made check knows.
             failures_to_fail: so many failures in a row make it fail after it has passed.
             passes_to_heal: so many passes in a row make it pass after it has failed.
 

@@ -103,10 +103,10 @@ class _QueueLength(_KombuConnection):
         with connection.channel() as channel:
             try:
                 length = channel.queue_declare(queue=self._queue, passive=True).message_count
-            except (
-                self._kombu.exceptions.ChannelError
-            ):  # of a transport that has only queues in which something is
-                length = 0
+            except self._kombu.exceptions.ChannelError:
+                if connection.transport.driver_type == "amqp":
+                    raise
+                length = 0  # the transport has only queues in which something is
         output = f"{length} messages wait in {self._queue}"
         warns = self._warn_at is not None and length >= self._warn_at
         fails = self._fail_at is not None and length >= self._fail_at
@@ -121,8 +121,10 @@ class _CeleryWorkers(_KombuConnection):
         self._app, self._at_least = app, at_least
 
     def _ask(self, connection: Any, seconds: float) -> Result:
-        answers = self._app.control.ping(
-            timeout=self.timeout_seconds * _ANSWERS_WITHIN, limit=self._at_least, connection=connection
+        mailbox = self._app.control.mailbox(connection)
+        mailbox.producer_pool = None  # the app's own connections stay out of it
+        answers = mailbox.multi_call(
+            "ping", timeout=self.timeout_seconds * _ANSWERS_WITHIN, limit=self._at_least
         )
         output = f"{len(answers)} of {self._at_least} workers have answered"
         return graded(len(answers), "workers", output, warns=False, fails=len(answers) < self._at_least)
