@@ -51,28 +51,40 @@ def cut_after(seconds: float, connection: Any) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def terminated_after(seconds: float, connection: Any) -> AsyncIterator[None]:
-    """Terminate a connection of asyncpg unless the block ends in time; with any other driver do nothing.
+async def ended_after(seconds: float, connection: Any) -> AsyncIterator[None]:
+    """Do the same in an event loop of asyncio: for asyncpg, psycopg, and what has `terminate()` or `fileno()`.
 
-    A task that is cancelled would let asyncpg open one more connection, to tell the server so, and wait there too.
+    A task that is cancelled would let these drivers open one more connection, to tell the server so, and wait there.
 
     Raises:
         TimeoutError: the block has taken longer, and failed therefore.
     """
-    if not hasattr(connection, "terminate"):
-        yield
-        return
     import asyncio
 
-    timer = asyncio.get_running_loop().call_later(seconds, connection.terminate)
+    was_ended: list[bool] = []
+
+    def end() -> None:
+        was_ended.append(True)
+        with suppress(Exception):  # already closed, or nothing that we know how to end
+            _end(connection)
+
+    timer = asyncio.get_running_loop().call_later(seconds, end)
     try:
         yield
     except Exception as error:
-        if connection.is_closed():
+        if was_ended:
             raise TimeoutError(f"no answer after {seconds:g} s") from error
         raise
     finally:
         timer.cancel()
+
+
+def _end(connection: Any) -> None:
+    if hasattr(connection, "terminate"):
+        connection.terminate()
+        return
+    with socket.fromfd(connection.fileno(), socket.AF_INET, socket.SOCK_STREAM) as twin:
+        twin.shutdown(socket.SHUT_RDWR)
 
 
 def _twin(connection: Any) -> socket.socket | None:

@@ -7,9 +7,10 @@ nobody gets a connection in time fails, as the app's requests do.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from traceback import clear_frames
 from typing import Any
 
-from obs_middleware.health.cutting import cut_after, terminated_after
+from obs_middleware.health.cutting import cut_after, ended_after
 from obs_middleware.health.ready_check import DATASTORE, KeptConnection, ReadyCheck, given, library
 
 _SELECT = "SELECT 1"
@@ -93,10 +94,17 @@ class _SqlAlchemyEngine(ReadyCheck):
             await self._select_async(engine)
 
     async def _select_async(self, engine: Any) -> None:
-        async with engine.connect() as connection:
+        try:
+            connection = await engine.connect()
+        except BaseException as error:
+            clear_frames(error.__traceback__)  # they would hold psycopg's half-open connection
+            raise
+        try:
             pooled = await connection.get_raw_connection()
-            async with terminated_after(self.timeout_seconds * _EARLY, pooled.driver_connection):
+            async with ended_after(self.timeout_seconds * _EARLY, pooled.driver_connection):
                 await connection.execute(self._select)
+        finally:
+            await connection.close()
 
 
 class _PsycopgConnection(KeptConnection[Any]):
@@ -132,7 +140,7 @@ class _PsycopgPool(ReadyCheck):
         return None
 
     async def _ask_async(self, borrowed: Any) -> None:
-        async with borrowed as connection:
+        async with borrowed as connection, ended_after(self.timeout_seconds * _EARLY, connection):
             await connection.execute(_SELECT)
 
 
@@ -146,7 +154,7 @@ class _AsyncpgPool(ReadyCheck):
         pool = given(self._pool)
         connection = await pool.acquire(timeout=self.timeout_seconds)
         try:
-            async with terminated_after(self.timeout_seconds * _EARLY, connection):
+            async with ended_after(self.timeout_seconds * _EARLY, connection):
                 await connection.fetchval(_SELECT)
         finally:
             await pool.release(connection)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from pathlib import Path
+
 import pytest
 
 from obs_middleware import ConfigError, Observer
@@ -41,8 +44,14 @@ def test_check_whose_library_is_missing_names_the_package(call: str, module: str
 
 
 def test_package_of_checks_imports_no_library() -> None:
-    libraries = "{'sqlalchemy', 'psycopg', 'asyncpg', 'redis', 'kombu', 'asyncio'}"
-    code = f"import sys; import obs_middleware.health.ready_made; print({libraries} & set(sys.modules) or 'none')"
+    code = """
+import sys
+import obs_middleware
+before = set(sys.modules)
+import obs_middleware.health.ready_made
+libraries = "sqlalchemy psycopg asyncpg redis kombu ssl http.client asyncio".split()
+print(set(libraries) & (set(sys.modules) - before) or "none")
+"""
     assert python(code).strip() == "none"
 
 
@@ -50,6 +59,29 @@ def test_package_of_checks_imports_no_library() -> None:
 def test_address_of_memcached_that_is_none_is_an_error(address: str) -> None:
     with pytest.raises(ConfigError, match="memcached_server wants"):
         ready_made.memcached_server(address)
+
+
+@pytest.mark.parametrize(("answer", "status"), [(b"VERSION 1.6\r\n", "pass"), (b"ERROR\r\n", "fail")])
+def test_memcached_is_asked_over_a_unix_socket_too(
+    answer: bytes, status: str, own: Observer, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "memcached")
+    own.health.add("gone", ready_made.memcached_server(f"{path}-gone"))
+    eventually(lambda: "FileNotFoundError" in detail(own, "gone").get("output", ""))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        own.health.add("cache", ready_made.memcached_server(path))
+        detail(own, "cache")
+        with listener.accept()[0] as connection:
+            assert connection.recv(100) == b"version\r\n"
+            connection.sendall(answer)
+            eventually(lambda: detail(own, "cache").get("output") != "no answer yet")
+    found = detail(own, "cache")
+    assert found["status"] == status
+    assert found.get("output") == (
+        None if status == "pass" else "ConnectionError: memcached has answered b'ERROR\\r\\n'"
+    )
 
 
 def test_queue_without_a_bound_is_an_error() -> None:

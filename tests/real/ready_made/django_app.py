@@ -116,6 +116,39 @@ def many() -> Any:
     }
 
 
+def cut() -> Any:
+    """Probe before and after PostgreSQL has cut the connection that waits."""
+    import psycopg
+
+    set_up(OBS_DJANGO_HEALTH_DATABASES=())
+    from obs_django.ready_made import django_database
+
+    register(database=django_database())
+    probe_until(200)
+    with psycopg.connect(f"postgresql://app@127.0.0.1:{PORTS['postgres']}/postgres") as connection:
+        backends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        connection.execute(f"{backends} AND backend_type = 'client backend'")
+    return [probe()[0] for _ in range(3)]
+
+
+def pooled() -> Any:
+    """Probe a database whose connections Django takes from a pool of psycopg."""
+    postgres = {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "postgres",
+        "USER": "app",
+        "HOST": "127.0.0.1",
+        "PORT": PORTS["postgres"],
+        "OPTIONS": {"pool": {"min_size": 1, "max_size": 2}},
+    }
+    set_up(DATABASES={"default": postgres})
+    from django.db import connection
+
+    checks = probe_until(200)
+    connection.close_pool()
+    return [check["status"] for check in checks.values()]
+
+
 def databases() -> Any:
     """Probe without having registered anything."""
     set_up()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from obs_middleware.health import ready_made
@@ -62,11 +64,14 @@ def _engine(url: str) -> Callable[[int, Loop], Any]:
     return make
 
 
-def _async_engine(port: int, loop: Loop) -> Any:
-    from sqlalchemy.ext.asyncio import create_async_engine
+def _async_engine(url: str) -> Callable[[int, Loop], Any]:
+    def make(port: int, loop: Loop) -> Any:
+        from sqlalchemy.ext.asyncio import create_async_engine
 
-    engine = create_async_engine(f"postgresql+asyncpg://app@127.0.0.1:{port}/postgres?ssl=disable")
-    return ready_made.sqlalchemy_engine(engine), lambda: loop.run(engine.dispose())
+        engine = create_async_engine(url.format(port=port))
+        return ready_made.sqlalchemy_engine(lambda: engine), lambda: loop.run(engine.dispose())
+
+    return make
 
 
 def _psycopg_connection(port: int, _: Loop) -> Any:
@@ -146,7 +151,16 @@ KINDS = [
         _engine("postgresql+psycopg://app@127.0.0.1:{port}/postgres"),
     ),
     Kind("sqlalchemy_engine, pymysql", "mariadb", _engine("mysql+pymysql://root@127.0.0.1:{port}/mysql")),
-    Kind("sqlalchemy_engine, async", "postgres", _async_engine),
+    Kind(
+        "sqlalchemy_engine, asyncpg",
+        "postgres",
+        _async_engine("postgresql+asyncpg://app@127.0.0.1:{port}/postgres?ssl=disable"),
+    ),
+    Kind(
+        "sqlalchemy_engine, async psycopg",
+        "postgres",
+        _async_engine("postgresql+psycopg://app@127.0.0.1:{port}/postgres"),
+    ),
     Kind("psycopg_connection", "postgres", _psycopg_connection),
     Kind("psycopg_pool", "postgres", _psycopg_pool),
     Kind("psycopg_pool, async", "postgres", _psycopg_async_pool),
@@ -211,11 +225,22 @@ def _by_memcached(port: int) -> int:
 
 def _by_rabbitmq(port: int) -> int:
     """Count the sockets at its port; `rabbitmqctl list_connections` starts an Erlang of its own for seconds."""
-    from pathlib import Path
+    return sum(line[1].endswith(f":{port:04X}") for line in _established())
 
-    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    lines += [line.split() for line in Path("/proc/net/tcp6").read_text().splitlines()[1:]]
-    return sum(line[1].endswith(f":{port:04X}") and line[3] == "01" for line in lines)
+
+def own_sockets(port: int) -> int:
+    """Count the sockets of this process that are connected to a port."""
+    files = set()
+    for file in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # closed meanwhile
+            files.add(os.readlink(file))
+    return sum(line[2].endswith(f":{port:04X}") and f"socket:[{line[9]}]" in files for line in _established())
+
+
+def _established() -> list[list[str]]:
+    texts = [Path(f"/proc/net/{name}").read_text() for name in ("tcp", "tcp6")]
+    lines = [line.split() for text in texts for line in text.splitlines()[1:]]
+    return [line for line in lines if line[3] == "01"]
 
 
 _idle_memcached: dict[int, int] = {}

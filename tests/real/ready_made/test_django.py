@@ -37,6 +37,14 @@ def test_300_probes_hold_one_connection_of_each_server(scene: Scene) -> None:
     assert found["held"] == {"postgres": 1, "mariadb": 1, "redis": 1, "memcached": 1}
 
 
+def test_connection_that_was_cut_while_it_waited_is_no_failure(scene: Scene) -> None:
+    assert scene("cut") == [200, 200, 200]
+
+
+def test_database_with_a_pool_is_asked(scene: Scene) -> None:
+    assert scene("pooled") == ["pass"]
+
+
 def test_databases_are_asked_without_a_line(scene: Scene) -> None:
     assert scene("databases") == {
         "database:default": "pass",
