@@ -55,6 +55,12 @@ def _bucket() -> Any:
     return _client_child("Histogram")()._buckets[0]
 
 
+def _pymysql_connection() -> Any:
+    import pymysql
+
+    return pymysql.connect(defer_connect=True)
+
+
 def _context_module() -> Any:
     from opentelemetry import context
 
@@ -149,6 +155,7 @@ _READERS = "prometheus-client writes this metric itself, fifteen times slower"
 # Names that Python itself documents.
 _DOCUMENTED = {"_getframe", "_replace", "_value_"}
 TABLE = (
+    Row("pymysql", "_sock", "a database that hangs keeps the thread of its check", _pymysql_connection),
     Row("opentelemetry-api", "_RUNTIME_CONTEXT", "two more calls to get or set the context", _context_module),
     Row(
         "opentelemetry-api", "_current_context", "two more calls to get or set the context", _runtime_context
