@@ -133,7 +133,7 @@ class _Storage(ReadyCheck):
             _write(storage)
             return
         storage.exists(_NAME)
-        if isinstance(storage, FileSystemStorage) and not os.access(storage.location, os.W_OK | os.X_OK):
+        if isinstance(storage, FileSystemStorage) and not os.access(str(storage.location), os.W_OK | os.X_OK):
             raise PermissionError("the folder of the storage is missing, or can't be written to")
 
 

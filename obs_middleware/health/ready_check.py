@@ -14,7 +14,6 @@ from obs_middleware.errors import ConfigError
 from obs_middleware.health.result import Result, Status
 
 DATASTORE, COMPONENT, SYSTEM = "datastore", "component", "system"
-_T = TypeVar("_T")
 _Connection = TypeVar("_Connection")
 
 
@@ -119,7 +118,7 @@ def library(module: str, package: str, check: str) -> Any:
         ) from missing
 
 
-def given(what: _T | Callable[[], _T]) -> _T:
+def given(what: Any) -> Any:
     """Return what a check was given, or what a function returns that was given in its place."""
     return what() if callable(what) else what
 
