@@ -33,6 +33,7 @@ FLOORS = (
         "other_ids",
         "process",
         "protobuf",
+        "proxies",
         "queue",
         "record",
         "redaction",
