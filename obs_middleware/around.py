@@ -89,6 +89,6 @@ def _are_same(
         known.method == told.method
         and known.query == told.query
         and known.path.endswith(told.path)
-        and (known.peer or ("",))[0] == (told.peer or ("",))[0]
+        and (known.connection or ("",))[0] == (told.connection or ("",))[0]
         and all(known.header(name) == told.header(name) for name in _SAME_HEADERS)
     )

@@ -45,7 +45,7 @@ from obs_middleware.other_ids import OTHER_IDS, headers_added_around, headers_ad
 from obs_middleware.queue import RecordQueue, flush
 from obs_middleware.record import detailed
 from obs_middleware.reply import TEXT_HEADERS, Reply, status_number
-from obs_middleware.request import with_header_names, with_path
+from obs_middleware.request import with_client, with_header_names, with_path
 from obs_middleware.scope import header_names as scope_header_names
 from obs_middleware.scope import request_info as scope_request_info
 from obs_middleware.settings import otel
@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from obs_middleware.metrics.runtime import RuntimeMetrics
     from obs_middleware.metrics.websocket import OpenWebsocket
     from obs_middleware.ops.app_pages import AppPages, HasRoute
+    from obs_middleware.proxies import Proxies
     from obs_middleware.record import RequestRecord
     from obs_middleware.redaction import Redactor
     from obs_middleware.request import RequestInfo
@@ -206,6 +207,7 @@ class Gateway:
         endpoints: Endpoints,
         app_pages: AppPages,
         tenancy: Tenancy | None,
+        proxies: Proxies,
         adapter_metrics: AdapterMetrics,
         runtime: RuntimeMetrics,
     ) -> None:
@@ -233,10 +235,11 @@ class Gateway:
         health.on_added = self._look_below
         self._excluded_paths = ExcludedPaths(settings.exclude_paths)
         self._tenancy = tenancy
+        self._proxies = proxies
         self.adapter_metrics = adapter_metrics
         self._runtime = runtime
         self._repeated = RepeatedStatements(settings.n_plus_one_queries, redactor)
-        if settings.exclude_paths or tenancy is not None:
+        if settings.exclude_paths or tenancy is not None or proxies:
             # On this object alone, so that others start as fast as they do.
             self.start = self._start_specially  # type: ignore[method-assign]
         sinks = [("metrics", metrics.record)]
@@ -448,7 +451,9 @@ class Gateway:
         return exchange
 
     def _start_specially(self, info: RequestInfo) -> Exchange | None:
-        """Begin an exchange where paths are left out, or tenants are named; in place of `start`."""
+        """Begin an exchange where paths are left out, tenants named or proxies trusted; in place of `start`."""
+        if self._proxies:
+            info = self._failures.guard("proxies", self._of_client, info) or info
         if info.path in self._excluded_paths:
             exchange: Exchange | None = self._failures.guard("start", self._left_out_exchange, info)
             return exchange
@@ -456,6 +461,10 @@ class Gateway:
         if exchange is not None and self._tenancy is not None:
             self._failures.guard("tenancy", self._tenancy.note, exchange)
         return exchange
+
+    def _of_client(self, info: RequestInfo) -> RequestInfo:
+        client = self._proxies.client(info)
+        return info if client is None or client == info.peer_address else with_client(info, client)
 
     def _left_out_exchange(self, info: RequestInfo) -> Exchange:
         now, started = self.time_ns(), self.perf_counter()

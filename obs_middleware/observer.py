@@ -35,6 +35,7 @@ from obs_middleware.metrics.plan import Plan
 from obs_middleware.metrics.runtime import RuntimeMetrics
 from obs_middleware.metrics.self_telemetry import SelfTelemetry
 from obs_middleware.metrics.sharing import sharing
+from obs_middleware.ops.access import Access
 from obs_middleware.ops.app_pages import AppPages
 from obs_middleware.ops.endpoints import Endpoints
 from obs_middleware.redaction import Redactor
@@ -139,7 +140,8 @@ class Observer:
         if settings.health_token is not None and settings.drain_path is not None:
             self.lifecycle.shared_folder = sharing.folder
         log_setup = LogSetup(settings)
-        probes = Probes(self.health, self.lifecycle, settings)
+        access = Access(settings, count=metrics.count_refusal, shown=redactor.address)
+        probes = Probes(self.health, self.lifecycle, settings, access)
         self.gateway = Gateway(
             settings,
             failures=failures,
@@ -154,13 +156,14 @@ class Observer:
             exporters=self.exporters,
             adapter_metrics=adapter_metrics,
             runtime=RuntimeMetrics(self.registry, settings.runtime_metrics, failures.report),
+            proxies=access.proxies,
             tenancy=Tenancy.of(settings, redactor),
             app_pages=AppPages(settings.own_paths, is_own_registry=registry is not None, failures=failures),
             endpoints=Endpoints(
                 [
-                    metrics_endpoint(settings, self.registry, failures.report),
+                    metrics_endpoint(settings, self.registry, failures.report, access),
                     *probes.endpoints(),
-                    drain_endpoint(settings, self.lifecycle),
+                    drain_endpoint(settings, self.lifecycle, access),
                 ],
                 aliases=probes.aliases(),
                 prefix=settings.health_path,

@@ -38,6 +38,16 @@ class RequestInfo(msgspec.Struct, frozen=True):
         return list(_names_of(fields)) if isinstance(fields, Mapping) else ()
 
     @property
+    def connection(self) -> tuple[str, int | None] | None:
+        """Return (address, port) of the connection, which is a proxy's where `peer` is its client."""
+        return self.peer
+
+    @property
+    def peer_address(self) -> str | None:
+        """Return the address of `peer`."""
+        return self.peer[0] if self.peer else None
+
+    @property
     def is_websocket(self) -> bool:
         """Tell whether the request opens a websocket."""
         return self.scheme in ("ws", "wss")
@@ -64,6 +74,21 @@ class _NamedRequestInfo(RequestInfo, frozen=True):
 def with_header_names(info: RequestInfo, names: Callable[[], Iterable[str]]) -> RequestInfo:
     """Return what the core learns of a request with a function that returns the names of its headers."""
     return _NamedRequestInfo(**msgspec.structs.asdict(info), names=names)
+
+
+class _ClientRequestInfo(_NamedRequestInfo, frozen=True):
+    proxy: tuple[str, int | None] | None = None
+
+    @property
+    def connection(self) -> tuple[str, int | None] | None:
+        return self.proxy
+
+
+def with_client(info: RequestInfo, address: str) -> RequestInfo:
+    """Return what the core learns of a request that a trusted proxy has handed on, with its client's address."""
+    facts = {name: getattr(info, name) for name in RequestInfo.__struct_fields__}
+    facts["peer"] = (address, None)
+    return _ClientRequestInfo(**facts, names=info.header_names, proxy=info.peer)
 
 
 def with_path(info: RequestInfo, path: str) -> RequestInfo:

@@ -16,7 +16,6 @@ import msgspec
 
 from obs_middleware.health.registry import READY
 from obs_middleware.health.result import FAIL, PASS, WARN
-from obs_middleware.ops.access import AccessRule
 from obs_middleware.ops.endpoints import Endpoint
 from obs_middleware.reply import Reply
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from obs_middleware.health.checks import Check, State
     from obs_middleware.health.registry import Health
     from obs_middleware.lifecycle import Lifecycle
+    from obs_middleware.ops.access import Access
     from obs_middleware.request import RequestInfo
     from obs_middleware.settings import Settings
 
@@ -40,13 +40,14 @@ class Probes:
     Args:
         health: the registered checks.
         lifecycle: whether the app has started, and whether it drains.
+        access: makes the rule of who sees details.
     """
 
-    def __init__(self, health: Health, lifecycle: Lifecycle, settings: Settings) -> None:
+    def __init__(self, health: Health, lifecycle: Lifecycle, settings: Settings, access: Access) -> None:
         self._health = health
         self._lifecycle = lifecycle
         self._settings = settings
-        self._access = AccessRule(settings.health_token)
+        self._access = access.rule("health", is_required=False, is_open_directly=lambda: self.are_details_open)
         self.are_details_open = False
 
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -136,7 +137,7 @@ class Probes:
         def answer(info: RequestInfo, is_authorised: bool) -> Reply:
             content = probe()
             status = content["status"]
-            if not (self.are_details_open or is_authorised):
+            if not is_authorised:
                 content = {"status": status}
             elif "checks" in content:
                 content["checks"] = content["checks"]()

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from obs_middleware.ops.access import AccessRule
 from obs_middleware.ops.endpoints import Endpoint
 from obs_middleware.reply import Reply
 
 if TYPE_CHECKING:
     from obs_middleware.lifecycle import Lifecycle
+    from obs_middleware.ops.access import Access
     from obs_middleware.request import RequestInfo
     from obs_middleware.settings import Settings
 
 _HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 
 
-def drain_endpoint(settings: Settings, lifecycle: Lifecycle) -> Endpoint:
+def drain_endpoint(settings: Settings, lifecycle: Lifecycle, access: Access) -> Endpoint:
     """Return the endpoint; without a token there is none."""
 
     def answer(_info: RequestInfo, _is_authorised: bool) -> Reply:
@@ -29,7 +29,7 @@ def drain_endpoint(settings: Settings, lifecycle: Lifecycle) -> Endpoint:
     return Endpoint(
         settings.drain_path if settings.health_token is not None else None,
         answer,
-        AccessRule(settings.health_token, is_required=True),
+        access.token_rule("health"),
         thread_name="obs-drain",
         methods=("POST",),
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from obs_middleware.ops.access import AccessRule
 from obs_middleware.ops.endpoints import Endpoint
 from obs_middleware.reply import Reply
 
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
 
     from obs_middleware.errors import Report
     from obs_middleware.metrics.exposition.page import MetricsPage
+    from obs_middleware.ops.access import Access
     from obs_middleware.request import RequestInfo
     from obs_middleware.settings import Settings
 
@@ -41,11 +41,14 @@ class MetricsAnswer:
         return Reply(200, headers, body)
 
 
-def metrics_endpoint(settings: Settings, registry: CollectorRegistry, report: Report) -> Endpoint:
+def metrics_endpoint(
+    settings: Settings, registry: CollectorRegistry, report: Report, access: Access
+) -> Endpoint:
     """Return the endpoint of the metrics page.
 
     Args:
         report: is told of a collector that has raised.
+        access: makes the rule of who may ask.
     """
-    access = AccessRule(settings.metrics_token, is_required=settings.metrics_token is not None)
-    return Endpoint(settings.metrics_path, MetricsAnswer(registry, report), access, thread_name="obs-scrape")
+    rule = access.rule("metrics", is_required=True, is_open_directly=lambda: True)
+    return Endpoint(settings.metrics_path, MetricsAnswer(registry, report), rule, thread_name="obs-scrape")

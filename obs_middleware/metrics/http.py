@@ -54,6 +54,7 @@ class Instruments(Collector):
         "number",
         "overflow",
         "plan",
+        "refused",
         "started",
         "table",
         "websockets",
@@ -68,6 +69,9 @@ class Instruments(Collector):
         self.started: deque[ActiveKey] = deque()
         self.active: dict[ActiveKey, list[int]] = {}  # counted in and out
         self.table = self.new_table()
+        self.refused = OwnCounter(
+            "obs_access_refused", "Callers whom a page of obs-middleware was refused to.", "reason"
+        )
         self.internal_errors = OwnCounter(
             "obs_internal_errors", "Failures inside obs-middleware itself.", "component"
         )
@@ -145,7 +149,13 @@ class Instruments(Collector):
     def _register(self, registry: CollectorRegistry) -> None:
         done: list[Collector] = []
         try:
-            collectors: tuple[Collector, ...] = (self, self.internal_errors, self.overflow, FastPaths())
+            collectors: tuple[Collector, ...] = (
+                self,
+                self.internal_errors,
+                self.refused,
+                self.overflow,
+                FastPaths(),
+            )
             for collector in collectors:
                 registry.register(collector)
                 done.append(collector)
@@ -246,6 +256,10 @@ class HttpMetrics:
     def count_failure(self, component: str) -> None:
         """Count a failure of our own."""
         self.instruments.internal_errors.inc(component)
+
+    def count_refusal(self, reason: str) -> None:
+        """Count a caller whom a page of ours was refused to."""
+        self.instruments.refused.inc(reason)
 
     def _new_row(self, result: ResultLabels, route: str) -> int:
         table = self.instruments.table

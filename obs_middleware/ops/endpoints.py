@@ -23,7 +23,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     Attributes:
         path: below the app's root; None where the user wants no such page.
         answer: makes the reply; its second argument tells whether the caller is authorised.
-        access: who may ask.
+        access: who may ask; None: everybody, without details.
         thread_name: of the threads in which it is answered under an event loop; empty where it takes no time.
         takes_time: tells whether the answer of now takes time; it always does unless given.
         methods: by which it is asked; HEAD goes with GET.
@@ -31,7 +31,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     path: str | None
     answer: Callable[[RequestInfo, bool], Reply]
-    access: AccessRule = AccessRule()
+    access: AccessRule | None = None
     thread_name: str = ""
     takes_time: Callable[[], bool] | None = None
     methods: tuple[str, ...] = ("GET", "HEAD")
@@ -88,10 +88,12 @@ class Endpoints:
         if info.method not in endpoint.methods:
             allowed = ", ".join(endpoint.methods)
             return Reply(405, {**TEXT_HEADERS, "Allow": allowed}, b"Method Not Allowed\n")
-        is_authorised = endpoint.access.authorises(info)
-        if endpoint.access.is_required and not is_authorised:
-            return Reply(401, {**TEXT_HEADERS, "WWW-Authenticate": "Bearer"}, b"Unauthorized\n")
-        return endpoint.answer(info, is_authorised)
+        if endpoint.access is None:
+            return endpoint.answer(info, False)
+        refusal = endpoint.access.refusal(info, path)
+        if refusal is not None and endpoint.access.is_required:
+            return refusal
+        return endpoint.answer(info, refusal is None)
 
     def _endpoint(self, path: str) -> Endpoint:
         return self._by_path.get(path) or self._below(path) or _NONE

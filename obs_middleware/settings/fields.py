@@ -106,6 +106,11 @@ _Path = Annotated[
 _Header = Annotated[str, _wants("a header name such as 'X-Request-ID'", pattern=r"^[A-Za-z0-9-]+\Z")]
 _Token = Annotated[str, _wants("8 or more printable ASCII characters", pattern=r"^[!-~]{8,}\Z")]
 _Seconds = Annotated[float, _wants("a number of seconds, 0 or more", ge=0, le=3600)]
+_Tokens = Annotated[
+    str, _wants("8 or more printable ASCII characters", pattern=r"^[!-~]{8,}( +[!-~]{8,})*\Z")
+]
+_Networks = Annotated[tuple[str, ...], _wants("networks such as '10.0.0.0/8,::1', or unix")]
+_Access = Annotated[Literal["auto", "open", "both"], _wants("auto, open or both")]
 _Ratio = Annotated[float, _wants("a number between 0 and 1", ge=0, le=1)]
 _Url = Annotated[str, _wants("a URL such as 'http://localhost:4318'", pattern=r"^(?i:https?)://[^\s/]")]
 _Bounds = Annotated[tuple[float, ...], _wants("ascending positive seconds such as '0.1,0.5,1'", min_length=1)]
@@ -178,7 +183,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _Path | None,
         _about("the metrics page; as of every path, `None`, or empty in the environment: no such page"),
     ] = "/metrics"
-    metrics_token: Annotated[_Token | None, _about("the page then wants `Authorization: Bearer …`")] = None
+    metrics_token: Annotated[
+        _Tokens | None,
+        _about(
+            "the page then wants `Authorization: Bearer …`; several, while one is replaced: a blank between"
+        ),
+    ] = None
+    metrics_networks: Annotated[_Networks, _about("whose callers may ask for the page")] = ()
+    metrics_access: Annotated[
+        _Access,
+        _about(
+            "`auto`: who has the token or comes from the networks; where none is set, who came through no proxy. "
+            "`both`: token and network; `open`: everybody"
+        ),
+    ] = "auto"
     metrics_buckets: Annotated[_Bounds, _about("bounds of the durations")] = SECONDS_BUCKETS
     metrics_route_buckets: Annotated[
         _RouteBounds, _about("other bounds of the durations of some routes")
@@ -253,9 +271,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "where the app has no page there; `None`: none of them"
         ),
     ] = "/health"
-    health_token: Annotated[_Token | None, _about("bearer token that shows details outside development")] = (
-        None
-    )
+    health_token: Annotated[
+        _Tokens | None, _about("bearer token, or several, that shows details outside development")
+    ] = None
+    health_networks: Annotated[_Networks, _about("whose callers see details outside development")] = ()
+    health_access: Annotated[_Access, _about("who sees details, as `metrics_access`")] = "auto"
     drain_seconds: Annotated[
         _Seconds | None,
         _about(
@@ -266,6 +286,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     drain_path: Annotated[
         _Path | None, _about("a POST with `health_token` begins to drain; there is none without the token")
     ] = "/health/drain"
+    trusted_proxies: Annotated[
+        _Networks, _about("whose `X-Forwarded-For` and `Forwarded` are believed; `unix`: a socket's")
+    ] = ()
     request_id_header: Annotated[_Header, _about("taken from the caller when safe")] = "X-Request-ID"
     correlation_id_header: Annotated[_Header, _about("the caller's, else the request ID")] = (
         "X-Correlation-ID"

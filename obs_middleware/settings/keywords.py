@@ -17,6 +17,8 @@ class Keywords(TypedDict, total=False):
     environment: str | None
     metrics_path: str | None
     metrics_token: str | None
+    metrics_networks: str | tuple[str, ...]
+    metrics_access: Literal["auto", "open", "both"]
     metrics_buckets: tuple[float, ...]
     metrics_route_buckets: Mapping[str, tuple[float, ...]]
     native_histograms: bool
@@ -48,6 +50,9 @@ class Keywords(TypedDict, total=False):
     health_token: str | None
     drain_seconds: float | None
     drain_path: str | None
+    health_networks: str | tuple[str, ...]
+    health_access: Literal["auto", "open", "both"]
+    trusted_proxies: str | tuple[str, ...]
     request_id_header: str
     correlation_id_header: str
     error_response: bool

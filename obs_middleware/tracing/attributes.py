@@ -50,7 +50,7 @@ class SpanFacts(msgspec.Struct, gc=False):
     host: str | None
     user_agent: str | None
     address: str | None
-    port: int | None
+    peer: tuple[str, int | None] | None
     route: str | None
     status: int | None
     error_type: str
@@ -74,8 +74,11 @@ class SpanFacts(msgspec.Struct, gc=False):
         address = None if self.address is None else self.redactor.address(self.address)
         if address is not None:
             attributes["client.address"] = attributes["network.peer.address"] = address
-            if self.port is not None and self.redactor.shows_addresses_whole:
-                attributes["network.peer.port"] = self.port
+            peer, port = self.peer or (None, None)
+            if peer != self.address:
+                attributes["network.peer.address"] = self.redactor.address(peer or "") or ""
+            if port is not None and self.redactor.shows_addresses_whole:
+                attributes["network.peer.port"] = port
         if self.scheme in ("ws", "wss"):
             attributes["network.protocol.name"] = "websocket"
         if self.http_version:
@@ -97,7 +100,7 @@ class SpanFacts(msgspec.Struct, gc=False):
 def facts_of(exchange: Exchange, redactor: Redactor) -> SpanFacts:
     """Return what an exchange that has ended tells of its request and its response."""
     info = exchange.info
-    address, port = info.peer or (None, None)
+    client = info.peer
     return SpanFacts(
         redactor,
         exchange.method,
@@ -108,8 +111,8 @@ def facts_of(exchange: Exchange, redactor: Redactor) -> SpanFacts:
         info.http_version,
         info.header("host"),
         info.header("user-agent"),
-        address,
-        port,
+        client[0] if client else None,
+        client if client is None or client[1] is not None else info.connection,
         exchange.route,
         exchange.status,
         exchange.error_type,
