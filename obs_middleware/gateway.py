@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from obs_middleware.metrics.runtime import RuntimeMetrics
     from obs_middleware.metrics.websocket import OpenWebsocket
     from obs_middleware.ops.app_pages import AppPages, HasRoute
+    from obs_middleware.ops.port import OpsPort
     from obs_middleware.proxies import Proxies
     from obs_middleware.record import RequestRecord
     from obs_middleware.redaction import Redactor
@@ -229,10 +230,18 @@ class Gateway:
         self._exporters = exporters
         self._endpoints = endpoints
         self._app_pages = app_pages
-        self.paths = endpoints.paths
+        self.paths: frozenset[str] = frozenset()
         self.path_prefix: str | None = None
         self.prefix_of_path = slice(0)
-        health.on_added = self._look_below
+        self._ops_port: OpsPort | None = None
+        if settings.ops_port:
+            from obs_middleware.ops.port import OpsPort  # http.server, which others do not need
+
+            address = settings.ops_host, settings.ops_port
+            self._ops_port = OpsPort(address, has_page=endpoints.has_page, answer=self.reply)
+        else:
+            self.paths = endpoints.paths
+            health.on_added = self._look_below
         self._excluded_paths = ExcludedPaths(settings.exclude_paths)
         self._tenancy = tenancy
         self._proxies = proxies
@@ -307,6 +316,8 @@ class Gateway:
             if not self._lifecycle.is_draining:
                 self._failures.guard("runtime_metrics", self._runtime.watch, loop)
         self._lifecycle.started(is_serving=is_serving)
+        if self._ops_port is not None:
+            self._ops_port.start(is_serving=is_serving)
         if is_serving and not self._exporters.is_started and not self._lifecycle.is_draining:
             self._exporters.start()
         self._app_pages.warn(self._give_way)
@@ -314,8 +325,9 @@ class Gateway:
         self._flush_where_needed()  # what runs the app may have been imported after it
 
     def _give_way(self, has_page: HasRoute) -> None:
-        self._endpoints.yield_to(has_page)
-        self.paths = self._endpoints.paths
+        if self._ops_port is None:
+            self._endpoints.yield_to(has_page)
+            self.paths = self._endpoints.paths
 
     def _look_below(self) -> None:
         if self._endpoints.prefix is not None:
@@ -330,7 +342,7 @@ class Gateway:
         return path in self.paths or (
             self.path_prefix is not None
             and path[self.prefix_of_path] == self.path_prefix
-            and self._endpoints.has_below(path)
+            and self._endpoints.has_page(path)
         )
 
     def look_for_pages(self, has_route: HasRoute) -> None:

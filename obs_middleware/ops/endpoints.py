@@ -67,9 +67,11 @@ class Endpoints:
         """Leave to the app the aliases at which it has a page."""
         self.paths -= {path for path in self._aliases & self.paths if has_page(path)}
 
-    def has_below(self, path: str) -> bool:
-        """Tell whether a path that begins with the prefix is ours."""
-        return self._below(path) is not None
+    def has_page(self, path: str) -> bool:
+        """Tell whether a path is ours."""
+        return path in self.paths or (
+            self.prefix is not None and path.startswith(f"{self.prefix}/") and self._below(path) is not None
+        )
 
     def threads(self, path: str) -> Executor | None:
         """Return the threads to answer a path in under an event loop; None where the answer takes no time.

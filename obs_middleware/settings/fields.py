@@ -111,6 +111,7 @@ _Tokens = Annotated[
 ]
 _Networks = Annotated[tuple[str, ...], _wants("networks such as '10.0.0.0/8,::1', or unix")]
 _Access = Annotated[Literal["auto", "open", "both"], _wants("auto, open or both")]
+_Port = Annotated[int, _wants("a port from 1 to 65535", ge=1, le=65535)]
 _Ratio = Annotated[float, _wants("a number between 0 and 1", ge=0, le=1)]
 _Url = Annotated[str, _wants("a URL such as 'http://localhost:4318'", pattern=r"^(?i:https?)://[^\s/]")]
 _Bounds = Annotated[tuple[float, ...], _wants("ascending positive seconds such as '0.1,0.5,1'", min_length=1)]
@@ -276,6 +277,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     health_networks: Annotated[_Networks, _about("whose callers see details outside development")] = ()
     health_access: Annotated[_Access, _about("who sees details, as `metrics_access`")] = "auto"
+    ops_port: Annotated[
+        _Port | None, _about("answers our paths in place of the app's port, also while the app is stuck")
+    ] = None
+    ops_host: Annotated[_Name, _about("the address of `ops_port`; `0.0.0.0`: that of all networks")] = (
+        "127.0.0.1"
+    )
     drain_seconds: Annotated[
         _Seconds | None,
         _about(
@@ -379,6 +386,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def own_paths(self) -> dict[str, str]:
         """Return the paths that we answer, each with the name of its setting."""
+        if self.ops_port is not None:  # the app has its own port to itself
+            return {}
         return {
             path: name
             for name in sources.PATHS

@@ -52,6 +52,8 @@ class Keywords(TypedDict, total=False):
     drain_path: str | None
     health_networks: str | tuple[str, ...]
     health_access: Literal["auto", "open", "both"]
+    ops_port: int | None
+    ops_host: str
     trusted_proxies: str | tuple[str, ...]
     request_id_header: str
     correlation_id_header: str

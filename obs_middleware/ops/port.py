@@ -1,0 +1,170 @@
+"""A port of our own for our paths, served by a thread, so that it answers while the app's loop or workers are stuck.
+
+Of several processes the first one has the port, and another one takes over when that one ends. A process that only
+forks others gives it up to them.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from socketserver import ThreadingMixIn
+from typing import Any
+
+from obs_middleware import process
+from obs_middleware.reply import TEXT_HEADERS, Reply
+from obs_middleware.request import RequestInfo
+
+Answer = Callable[[RequestInfo, str], Reply]
+
+_CONNECTIONS = 32
+_AGAIN_SECONDS = 1.0  # until a taken port is asked for again
+_LOOK_SECONDS = 0.25
+_NOT_FOUND = Reply(404, TEXT_HEADERS, b"Not Found\n")
+
+
+class OpsPort:
+    """Serve paths in a thread.
+
+    Args:
+        address: host and port.
+        has_page: tells whether a path is answered.
+        answer: makes the reply to such a path.
+    """
+
+    def __init__(
+        self, address: tuple[str, int], *, has_page: Callable[[str], bool], answer: Answer
+    ) -> None:
+        self._address = address
+        self._has_page = has_page
+        self._answer = answer
+        self._run: _Run | None = None
+        self._is_serving = False
+        self._lock = threading.Lock()
+        process.on_fork(in_parent=self._leave_to_child, in_child=self._begin_in_child)
+
+    def start(self, *, is_serving: bool) -> None:
+        """Serve, unless it is done already.
+
+        Args:
+            is_serving: False where the app is only made, perhaps by a process that forks workers.
+        """
+        with self._lock:
+            self._is_serving = self._is_serving or is_serving
+            if self._run is None or (is_serving and self._run.is_over):
+                self._run = _Run(self._address, self._reply)
+                self._run.begin()
+
+    def stop(self) -> None:
+        """Close the port."""
+        if self._run is not None:
+            self._run.is_over = True
+
+    def _leave_to_child(self) -> None:
+        if not self._is_serving:
+            self.stop()
+
+    def _begin_in_child(self) -> None:
+        self._lock = threading.Lock()
+        run, self._run = self._run, None
+        if run is not None:
+            run.close()
+            if not self._is_serving:
+                self.start(is_serving=False)
+        self._is_serving = False
+
+    def _reply(self, info: RequestInfo) -> Reply:
+        return self._answer(info, info.path) if self._has_page(info.path) else _NOT_FOUND
+
+
+class _Run:
+    def __init__(self, address: tuple[str, int], reply: Callable[[RequestInfo], Reply]) -> None:
+        self._address = address
+        self._reply = reply
+        self._server: _Server | None = None
+        self.is_over = False
+
+    def begin(self) -> None:
+        try:
+            threading.Thread(target=self._serve, name="obs-ops-port", daemon=True).start()
+        except RuntimeError:  # there are no threads here
+            self.is_over = True
+
+    def close(self) -> None:
+        self.is_over = True
+        if self._server is not None:
+            self._server.server_close()
+
+    def _serve(self) -> None:
+        ask_again = threading.Event()
+        while not self.is_over and self._server is None:
+            try:
+                self._server = _Server(self._address, self._reply)
+            except OSError:  # another process has it
+                ask_again.wait(_AGAIN_SECONDS)
+        while not self.is_over and self._server is not None:
+            self._server.handle_request()
+        self.close()
+
+
+class _Server(ThreadingMixIn, HTTPServer):
+    daemon_threads = True
+    timeout = _LOOK_SECONDS
+
+    def __init__(self, address: tuple[str, int], reply: Callable[[RequestInfo], Reply]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self.reply = reply
+        self._free = threading.Semaphore(_CONNECTIONS)
+        super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        """Bind, without the look-up of the host's name that HTTPServer makes."""
+        super(HTTPServer, self).server_bind()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread; close a connection that is one too many."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer one connection."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that has gone."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = 5
+    server_version = "obs-middleware"
+    sys_version = ""
+
+    def _respond(self) -> None:
+        path, _, query = self.path.partition("?")
+        peer = self.client_address[0], self.client_address[1]
+        reply = self.server.reply(
+            RequestInfo(self.command, path, query, "http", self._header, peer, self.request_version[5:])
+        )
+        self.send_response(reply.status)
+        for name, value in {**reply.headers, "Content-Length": str(len(reply.body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(reply.body)
+
+    do_GET = do_HEAD = do_POST = _respond  # noqa: N815 (http.server's names)
+
+    def _header(self, name: str) -> str | None:
+        values = self.headers.get_all(name)
+        return None if values is None else ", ".join(values)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Write no line: probes and scrapes have none at the app's port either."""

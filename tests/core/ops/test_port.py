@@ -1,0 +1,93 @@
+"""The ops port answers our paths in a thread, whatever the app's own threads do."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from obs_middleware import Observer
+from tests.core.ops.asking import TOKEN
+from tests.core.support import observer
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def own(port: int) -> Iterator[Observer]:
+    made = observer(ops_port=port, metrics_token=TOKEN)
+    yield made
+    made.gateway._ops_port.stop()  # type: ignore[union-attr]
+
+
+def ask(port: int, path: str, method: str = "GET", **headers: str) -> tuple[int, bytes]:
+    for _ in range(100):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request(method, path, headers=headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+        finally:
+            connection.close()
+    raise TimeoutError
+
+
+def test_port_answers_in_place_of_the_apps(own: Observer, port: int) -> None:
+    assert own.gateway.paths == frozenset()
+    assert own.settings.own_paths == {}
+    own.gateway.started(is_serving=False)  # no request has come yet
+    status, body = ask(port, "/health/live?x=1")
+    assert (status, json.loads(body)) == (200, {"status": "pass"})
+    assert ask(port, "/metrics")[0] == 401
+    status, body = ask(port, "/metrics", Authorization=f"Bearer {TOKEN}")
+    assert (status, b"http_server" in body) == (200, True)
+    assert ask(port, "/health/live", "HEAD") == (200, b"")
+    assert ask(port, "/health/live", "POST")[0] == 405
+    assert ask(port, "/items/7")[0] == 404
+
+
+def test_connections_are_few(own: Observer, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("obs_middleware.ops.port._CONNECTIONS", 0)
+    own.gateway.started()
+    with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+        ask(port, "/health/live")
+
+
+@pytest.mark.once
+def test_next_process_takes_the_port_over(own: Observer, port: int) -> None:
+    """It takes over a second, after which a taken port is asked for again."""
+    with socket.create_server(("127.0.0.1", port)):
+        own.gateway.started()
+        time.sleep(0.2)
+    assert ask(port, "/health/live")[0] == 200
+
+
+@pytest.mark.once
+def test_process_that_forks_workers_leaves_the_port_to_them(own: Observer, port: int) -> None:
+    """It takes some seconds, because the port passes on from process to process."""
+    own.gateway.started(is_serving=False)
+    assert ask(port, "/health/live")[0] == 200
+    child = os.fork()
+    if not child:
+        time.sleep(8)
+        os._exit(0)
+    try:
+        time.sleep(0.6)
+        run = own.gateway._ops_port._run  # type: ignore[union-attr]
+        assert run is not None
+        assert run.is_over
+        assert ask(port, "/health/live")[0] == 200
+    finally:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
