@@ -77,34 +77,32 @@ class Proxies:
 
     def client(self, info: RequestInfo) -> str | None:
         """Return the address of the client, as far as the chain is believed; for lines and spans."""
-        known = info.peer[0] if info.peer else None
-        address = address_of(known)
-        if not self._trusts(known, address):
-            return known
-        for name, read in _CHAINS:
-            value = info.header(name)
-            if value:
-                found = self._last_believed(read(value), address)[0]
-                return known if found is None else str(found)
+        known, address, is_told = _peer_of(info)
+        if self._believes(known, address, is_told):
+            for name, read in _CHAINS:
+                value = info.header(name)
+                if value:
+                    found = self._last_believed(read(value), address)[0]
+                    return known if found is None else str(found)
         return known
 
     def is_within(self, networks: Networks, info: RequestInfo) -> bool:
         """Tell whether a request comes from networks for certain: each chain says so, and is understood."""
-        known = info.peer[0] if info.peer else None
-        address = address_of(known)
-        if known and address is None and not known.startswith("/"):
+        known, address, is_told = _peer_of(info)
+        if address is None and not _is_unix(known):
             return False  # a name, which nobody has looked up
         if proxy_header(info) is None:
             return networks.holds(address)
-        if not self._trusts(known, address):
+        if not self._believes(known, address, is_told):
             return False
         chains = [read(value) for name, read in _CHAINS if (value := info.header(name))]
         ends = [self._last_believed(chain, address) for chain in chains]
         return bool(ends) and all(is_client and networks.holds(end) for end, is_client in ends)
 
-    def _trusts(self, known: str | None, address: Address | None) -> bool:
-        is_unix = not known or known.startswith("/")
-        return self._trusted.holds(address) and (address is not None or is_unix)
+    def _believes(self, known: str | None, address: Address | None, is_told: bool) -> bool:
+        if address is None:
+            return self._trusted.has_unix and _is_unix(known)
+        return bool(self._trusted) and (is_told or self._trusted.holds(address))
 
     def _last_believed(
         self, chain: Iterable[str | None], last: Address | None
@@ -119,6 +117,22 @@ class Proxies:
             if not self._trusted.holds(address):
                 break
         return last, is_client
+
+
+def _peer_of(info: RequestInfo) -> tuple[str | None, Address | None, bool]:
+    """Return what is known of the peer, its address, and whether the server has been told of it by a proxy.
+
+    A server that believes its own proxies, as uvicorn does, puts the client's address there, with a port 0 that no
+    connection has.
+    """
+    known: object = info.peer[0] if info.peer else None
+    if not isinstance(known, str):
+        return None, None, False
+    return known, address_of(known), info.peer is not None and info.peer[1:] == (0,)
+
+
+def _is_unix(known: str | None) -> bool:
+    return not known or known.startswith("/")
 
 
 def proxy_header(info: RequestInfo) -> str | None:

@@ -41,6 +41,14 @@ def test_a_request_has_one_access_line(app: Probe, front_end: FrontEnd) -> None:
     assert (line["level"], line["service"]) == ("INFO", "probe")
 
 
+def test_the_client_is_the_one_before_the_trusted_proxies(serve: Any) -> None:
+    """The client of a line and a span is the one before the trusted proxies."""
+    app = serve(trusted_proxies="127.0.0.1,10.0.0.0/8")
+    app.get("/items/1", ("X-Forwarded-For", "6.6.6.6, 198.51.100.7, 10.0.0.2"))
+    assert app.access_line()["client"] == "198.51.100.7"
+    assert (app.span().attributes or {})["client.address"] == "198.51.100.7"
+
+
 def test_the_apps_own_lines_carry_the_context(app: Probe) -> None:
     """The app's own log lines carry the request's IDs."""
     app.get("/log")

@@ -226,6 +226,24 @@ def test_the_metrics_page_can_want_a_token(serve: Any) -> None:
     assert app.get("/metrics", ("Authorization", "Bearer for-prometheus")).status == 200
 
 
+def test_the_metrics_page_is_not_public_behind_a_proxy(serve: Any) -> None:
+    """The metrics page is refused to what came through a proxy; the status of a probe is not."""
+    app = serve()
+    for name in ("Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "Via", "X-Real-IP"):
+        refused = app.get("/metrics", (name, "for=198.51.100.7"))
+        assert (refused.status, b"metrics_access" in refused.body) == (403, True)
+        assert app.get("/health/live", (name, "for=198.51.100.7")).status == 200
+    assert app.get("/metrics").status == 200
+
+
+def test_a_page_can_be_for_networks_behind_trusted_proxies(serve: Any) -> None:
+    """A page can be for networks, which a chain of trusted proxies tells, read from its right end."""
+    app = serve(metrics_networks="198.51.100.0/24", trusted_proxies="127.0.0.1,10.0.0.0/8")
+    assert app.get("/metrics", ("X-Forwarded-For", "6.6.6.6, 198.51.100.7, 10.0.0.2")).status == 200
+    assert app.get("/metrics", ("X-Forwarded-For", "198.51.100.7, 203.0.113.9")).status == 403
+    assert app.get("/metrics").status == 403
+
+
 def test_the_pages_can_have_other_paths(serve: Any) -> None:
     """The pages can have other paths; the old ones are then the app's."""
     app = serve(

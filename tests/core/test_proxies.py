@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,7 +78,26 @@ def test_who_is_no_trusted_proxy_is_the_client() -> None:
 def test_proxy_on_a_unix_socket_can_be_trusted(peer: str | None) -> None:
     assert client(peer, x_forwarded_for="198.51.100.7") == "198.51.100.7"
     assert client(peer) == peer
-    assert not Proxies(Networks(("10.0.0.0/8",), setting="x"))._trusts(peer, None)
+    untrusting = Proxies(Networks(("10.0.0.0/8",), setting="x"))
+    info = request(headers={"x-forwarded-for": "198.51.100.7"}, peer=None if peer is None else (peer, 1))
+    assert untrusting.client(info) == peer
+
+
+def test_server_that_believes_the_chain_itself_is_not_followed_further_than_we_go() -> None:
+    """uvicorn puts the client there with port 0; with `--forwarded-allow-ips=*` it is what the client has written."""
+    chain = {"x-forwarded-for": "6.6.6.6, 198.51.100.7"}
+    assert TRUSTED.client(request(headers=chain, peer=("6.6.6.6", 0))) == "198.51.100.7"
+    assert TRUSTED.is_within(OFFICE, request(headers=chain, peer=("198.51.100.7", 0)))
+    forged = {"x-forwarded-for": "198.51.100.7, 203.0.113.9"}
+    assert not TRUSTED.is_within(OFFICE, request(headers=forged, peer=("198.51.100.7", 0)))
+    nobody = Proxies(Networks((), setting="x"))
+    assert not nobody.is_within(OFFICE, request(headers=chain, peer=("198.51.100.7", 0)))
+
+
+@pytest.mark.parametrize("peer", [(), (b"10.0.0.1", 1), (7, 1), ("10.0.0.1",)])
+def test_odd_peer_is_no_error(peer: Any) -> None:
+    info = request(headers={"x-forwarded-for": "198.51.100.7"}, peer=peer)
+    assert TRUSTED.client(info) in (None, "198.51.100.7")
 
 
 @pytest.mark.parametrize(
