@@ -37,8 +37,8 @@
         FIELD(Gateway, _repeated) FIELD(Gateway, _runtime) FIELD(Gateway, _settings) FIELD(Gateway, _spans) \
         FIELD(Gateway, _starting) FIELD(Gateway, _tenancy) FIELD(Gateway, adapter_metrics) \
         FIELD(Gateway, context_headers) FIELD(Gateway, id_header_names) FIELD(Gateway, is_development) \
-        FIELD(Gateway, paths) FIELD(Gateway, perf_counter) FIELD(Gateway, response_header_names) \
-        FIELD(Gateway, time_ns) \
+        FIELD(Gateway, path_prefix) FIELD(Gateway, paths) FIELD(Gateway, perf_counter) \
+        FIELD(Gateway, prefix_of_path) FIELD(Gateway, response_header_names) FIELD(Gateway, time_ns) \
     CLASS(HistogramTable, _capacity, sums) \
         FIELD(HistogramTable, _capacity) FIELD(HistogramTable, _exemplar_cells) \
         FIELD(HistogramTable, _exemplars) FIELD(HistogramTable, _storage) FIELD(HistogramTable, cells) \
@@ -51,8 +51,8 @@
     CLASS(Instruments, active, websockets) \
         FIELD(Instruments, active) FIELD(Instruments, buckets) FIELD(Instruments, bytes_buckets) \
         FIELD(Instruments, internal_errors) FIELD(Instruments, lock) FIELD(Instruments, number) \
-        FIELD(Instruments, overflow) FIELD(Instruments, plan) FIELD(Instruments, started) \
-        FIELD(Instruments, table) FIELD(Instruments, websockets) \
+        FIELD(Instruments, overflow) FIELD(Instruments, plan) FIELD(Instruments, refused) \
+        FIELD(Instruments, started) FIELD(Instruments, table) FIELD(Instruments, websockets) \
     CLASS(RecordQueue, _batch, flusher) \
         FIELD(RecordQueue, _batch) FIELD(RecordQueue, _discard) FIELD(RecordQueue, _report) \
         FIELD(RecordQueue, _sinks) FIELD(RecordQueue, _waiting) FIELD(RecordQueue, flusher) \

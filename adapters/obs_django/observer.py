@@ -41,7 +41,8 @@ def check_databases(observer: Observer) -> None:
     Raises:
         ConfigError: the setting names a database that there is not.
     """
-    there = [one for one in connections if connections.settings[one]["ENGINE"] != "django.db.backends.dummy"]
+    dummy = "django.db.backends.dummy"
+    there = [one.alias for one in connections.all() if one.settings_dict["ENGINE"] != dummy]
     wanted = observer.gateway.health_databases
     unknown = [] if wanted is None else [alias for alias in wanted if alias not in there]
     if unknown:

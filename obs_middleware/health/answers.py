@@ -47,7 +47,9 @@ class Probes:
         self._health = health
         self._lifecycle = lifecycle
         self._settings = settings
-        self._access = access.rule("health", is_required=False, is_open_directly=lambda: self.are_details_open)
+        self._access = access.rule(
+            "health", is_required=False, is_open_directly=lambda: self.are_details_open
+        )
         self.are_details_open = False
 
     def endpoints(self) -> tuple[Endpoint, ...]:

@@ -34,9 +34,7 @@ class OpsPort:
         answer: makes the reply to such a path.
     """
 
-    def __init__(
-        self, address: tuple[str, int], *, has_page: Callable[[str], bool], answer: Answer
-    ) -> None:
+    def __init__(self, address: tuple[str, int], *, has_page: Callable[[str], bool], answer: Answer) -> None:
         self._address = address
         self._has_page = has_page
         self._answer = answer
@@ -142,7 +140,7 @@ class _Server(ThreadingMixIn, HTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+    server: _Server  # pyright: ignore[reportIncompatibleVariableOverride] (its only server)
     timeout = 5
     server_version = "obs-middleware"
     sys_version = ""

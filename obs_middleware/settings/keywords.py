@@ -48,12 +48,12 @@ class Keywords(TypedDict, total=False):
     startup_path: str | None
     health_path: str | None
     health_token: str | None
-    drain_seconds: float | None
-    drain_path: str | None
     health_networks: str | tuple[str, ...]
     health_access: Literal["auto", "open", "both"]
     ops_port: int | None
     ops_host: str
+    drain_seconds: float | None
+    drain_path: str | None
     trusted_proxies: str | tuple[str, ...]
     request_id_header: str
     correlation_id_header: str
