@@ -159,7 +159,7 @@ def test_token_is_never_shown(name: str) -> None:
     assert getattr(settings, name) == SECRET
     assert SECRET not in repr(settings)
     assert SECRET not in f"{settings!s}"
-    for bad in (f"{SECRET}\n{SECRET}", f"{SECRET} {SECRET}"):
+    for bad in (f"{SECRET}\n{SECRET}", f"{SECRET} short", f"{SECRET}\t{SECRET}"):
         with pytest.raises(ConfigError) as caught:
             made(**{name: bad})
         assert SECRET not in str(caught.value)
