@@ -46,7 +46,7 @@ def prove(driver: Driver, variant: str, path: str) -> None:
 
 def _prove_page(driver: Driver, path: str, is_wanted: bool) -> None:
     try:
-        page = driver.ask("/metrics", headers={**HEADERS, "accept-encoding": "identity"})
+        page = driver.ask("/metrics", headers={"host": HEADERS["host"], "accept-encoding": "identity"})
         text = page.body.decode() if page.status == 200 else ""
     except ValueError:  # the raw app knows no path of one part
         text = ""

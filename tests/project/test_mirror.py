@@ -17,11 +17,14 @@ NAMED_OTHERWISE = {
     "core/test_imports.py": "__init__.py",  # what an import brings along, and the public names
     "core/logs/formatters/test_json_options.py": "logs/formatters/json.py",  # python-json-logger's options alone
     "core/logs/test_structured_secrets.py": "logs/json_value.py",  # secrets in extras of every shape
+    "core/health/test_groups.py": "health/registry.py",  # groups and single checks, at their paths
     "core/redaction/test_corpus.py": "redaction/redactor.py",  # the rates of what comes out and what is changed
     "core/redaction/test_linear.py": "redaction/redactor.py",  # hostile texts, against all patterns together
     "adapters/test_asgi_stack.py": "obs_asgi/middleware.py",  # its place around Starlette's stack
     "adapters/test_asgi_mounts.py": "obs_asgi/middleware.py",  # around one mount alone
     "adapters/test_asgi_same_behaviour.py": "obs_asgi/middleware.py",  # odd apps, bare and observed
+    "adapters/test_closing.py": "gateway.py",  # `Connection: close` while a service drains
+    "adapters/test_django_health.py": "obs_django/management/commands/obs_health.py",
     "adapters/test_exporters.py": "export/exporters.py",  # when an adapter says that an app serves
     "adapters/test_two_of_us.py": "around.py",  # two adapters around one request
     "adapters/test_django_odd.py": "obs_django/middleware.py",  # odd requests, shared responses, copies
@@ -33,9 +36,19 @@ NAMED_OTHERWISE = {
 # Modules without a test file of their own, and the files that test them, since nobody calls them but by another module.
 TESTED_ELSEWHERE = {
     "_speedups.py": "native/test_layout.py",  # which functions are off, where C is built
+    "__main__.py": "core/health/test_command.py",
     "callers.py": "adapters/test_wsgi_answers.py",  # who stands around shows in who answers
     "export/collected.py": "core/export/test_exporters.py",  # a value; its texts are seen in the files
     "export/otlp_points.py": "core/export/test_otlp_metrics.py",
+    "health/cutting.py": "real/ready_made/test_connections.py",  # databases and proxies that stand still
+    "health/drain.py": "core/test_lifecycle.py",
+    "health/hysteresis.py": "core/health/test_checks.py",
+    "health/surroundings.py": "core/health/test_event_loops.py",
+    "health/ready_made/brokers.py": "real/ready_made/test_queues.py",  # the real servers
+    "health/ready_made/databases.py": "real/ready_made/test_connections.py",
+    "health/ready_made/event_loop.py": "core/health/ready_made/test_machine.py",
+    "health/ready_made/stores.py": "real/ready_made/test_connections.py",
+    "initialiser.py": "core/test_lifecycle.py",
     "logs/file_descriptor.py": "core/logs/test_outputs.py",  # whole lines on pipes
     "logs/found.py": "core/logs/test_setup.py",  # what is found shows in what is set up
     "logs/sentry.py": "core/logs/test_neighbours.py",
@@ -56,6 +69,7 @@ TESTED_ELSEWHERE = {
     "metrics/published.py": "core/metrics/test_sharing.py",
     "metrics/table_storage.py": "core/metrics/test_sharing.py",
     "metrics/values.py": "core/metrics/test_sharing.py",
+    "ops/refusals.py": "core/ops/test_access.py",  # who was refused shows in the answers
     "protobuf.py": "core/tracing/otlp/test_encoder.py",  # compared with the SDK's bytes
     "redaction/bounds.py": "core/redaction/test_pairs.py",  # where a value ends is seen in what is left of a text
     "redaction/columns.py": "core/redaction/test_pairs.py",
