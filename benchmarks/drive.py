@@ -21,6 +21,8 @@ HEADERS = {
     "x-forwarded-proto": "https",
     "cache-control": "no-cache",
 }
+# A scraper's, which comes through no proxy.
+SCRAPE_HEADERS = {name: value for name, value in HEADERS.items() if not name.startswith("x-forwarded-")}
 QUERY = "page=2&sort=price"
 
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks.drive import HEADERS, Driver
+from benchmarks.drive import SCRAPE_HEADERS, Driver
 from benchmarks.variants import VARIANTS
 
 ROUTES = 1000
@@ -107,6 +107,6 @@ def _kilobytes(name: str, text: str) -> int:
 
 
 def _lines(driver: Driver) -> int:
-    page = driver.ask("/metrics", headers={**HEADERS, "accept-encoding": "identity"})
+    page = driver.ask("/metrics", headers={**SCRAPE_HEADERS, "accept-encoding": "identity"})
     body = gzip.decompress(page.body) if page.headers.get("content-encoding") == "gzip" else page.body
     return sum(1 for line in body.splitlines() if not line.startswith(b"#"))

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from benchmarks import telemetry
-from benchmarks.drive import HEADERS, Driver
+from benchmarks.drive import SCRAPE_HEADERS, Driver
 from benchmarks.earlier import PREFIX, is_compiled
 from benchmarks.variants import VARIANTS
 
@@ -46,7 +46,7 @@ def prove(driver: Driver, variant: str, path: str) -> None:
 
 def _prove_page(driver: Driver, path: str, is_wanted: bool) -> None:
     try:
-        page = driver.ask("/metrics", headers={"host": HEADERS["host"], "accept-encoding": "identity"})
+        page = driver.ask("/metrics", headers={**SCRAPE_HEADERS, "accept-encoding": "identity"})
         text = page.body.decode() if page.status == 200 else ""
     except ValueError:  # the raw app knows no path of one part
         text = ""

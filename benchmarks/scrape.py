@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.drive import HEADERS
+from benchmarks.drive import SCRAPE_HEADERS
 from benchmarks.summary import summary
 
 _TICK = 0.001
@@ -75,7 +75,7 @@ def stall(driver: Any, *, path: str) -> dict[str, float]:
 async def _stall(driver: Any, path: str) -> dict[str, float]:
     late: list[float] = []
     ticker = asyncio.get_running_loop().create_task(_tick(late))
-    headers = {**HEADERS, "accept-encoding": "gzip", "accept": "text/plain"}
+    headers = {**SCRAPE_HEADERS, "accept-encoding": "gzip", "accept": "text/plain"}
     await driver.call(path, headers)
     await asyncio.sleep(0.01)
     late.clear()
