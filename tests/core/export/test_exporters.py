@@ -6,9 +6,12 @@ import asyncio
 import os
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import Metric
 
 from obs_middleware import ConfigError, Observer
 from obs_middleware.export import JsonFile, Textfile, schedule
@@ -135,18 +138,15 @@ def test_an_export_waits_for_one_that_hangs_and_then_has_failed(monkeypatch: pyt
 
 def test_metrics_that_can_not_be_read_are_a_failure_of_the_export(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schedule, "_FIRST_RETRY_SECONDS", 0.05)
-    own, exporter, broken = observer(), Own(60), [True]
+    broken = [True]
 
-    class Leaving:
-        def describe(self) -> list[Any]:
-            return []
-
-        def collect(self) -> list[Any]:
+    class Registry(CollectorRegistry):
+        def collect(self) -> Iterable[Metric]:
             if broken[0]:
                 raise SystemExit
-            return []
+            return super().collect()
 
-    own.registry.register(Leaving())
+    own, exporter = observer(registry=Registry()), Own(60)
     own.exporters.add(exporter)
     with caught("obs"):
         own.gateway.started()
@@ -154,6 +154,23 @@ def test_metrics_that_can_not_be_read_are_a_failure_of_the_export(monkeypatch: p
         broken[0] = False
         eventually(lambda: exporter.got)
     own.close()
+
+
+def test_a_collector_that_leaves_costs_its_own_metrics_alone() -> None:
+    class Leaving:
+        def describe(self) -> list[Any]:
+            return []
+
+        def collect(self) -> list[Any]:
+            raise SystemExit
+
+    own, exporter = observer(), Own(60)
+    own.registry.register(Leaving())
+    own.exporters.add(exporter)
+    with caught("obs") as lines:
+        assert own.exporters.push()
+    assert "http_server_active_requests" in {family.name for family in exporter.got[0].families}
+    assert "failed in collector" in lines.lines[0]
 
 
 def test_an_async_exporter_is_run_to_its_end() -> None:
