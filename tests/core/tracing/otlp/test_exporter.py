@@ -510,6 +510,9 @@ def test_span_is_out_when_the_request_has_ended_where_the_process_stands_still_t
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.skipif(
+    "libasan" in os.environ.get("LD_PRELOAD", ""), reason="a fork may leave ASan's locks held"
+)
 def test_child_of_an_unseen_fork_exports_its_spans(collector: Collector) -> None:
     """By a thread of its own, since the SDK knows nothing of that fork."""
     code = """
