@@ -493,3 +493,24 @@ def test_an_exemplar_that_can_not_be_written_fails_nobody(group: Workers) -> Non
     one.numbers()
     one.do(r"counter.inc(1, {'trace_id': '\ud800'})")
     assert one.numbers()["orders_total"] == 1
+
+
+EXEMPLARS = """
+from prometheus_client.metrics_core import CounterMetricFamily
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
+class Payments(Collector):
+    def collect(self):
+        family = CounterMetricFamily("payments", "Paid.")
+        family.add_sample("payments_total", {}, 3, None, Exemplar({"trace_id": "abc"}, 2.5, 12.0))
+        family.add_sample("payments_total", {"of": "x"}, 4, None, Exemplar({"trace_id": "def"}, float("inf")))
+        yield family
+REGISTRY.register(Payments())
+"""
+
+
+def test_exemplars_of_a_custom_collector_are_on_every_page(group: Workers) -> None:
+    group.start(EXEMPLARS)
+    page = group.start().do(f"page({OPENMETRICS!r})")
+    assert 'payments_total{worker="1"} 3.0 # {trace_id="abc"} 2.5 12.0' in page
+    assert 'payments_total{of="x",worker="1"} 4.0 # {trace_id="def"} +Inf' in page
