@@ -12,7 +12,8 @@ from obs_middleware.redaction import CUT
 
 _ENDS = ("stack", "stack_info")  # of which the end says the most
 _LAST = ("exception", "stack_info")
-_LEAST = 24  # bytes for a value that is cut
+_LEAST = 40  # bytes for a value that is cut: IDs and times are shorter, and stay whole
+_LEAST_OF_LAST = 512  # and a fourth of the line at most
 
 Size = Callable[[Any], int]  # bytes of a value as JSON
 
@@ -39,7 +40,9 @@ def _of_dict(fields: dict[str, Any], limit: int, size: Size) -> dict[str, Any]:
     names = {name: size(name) + 2 for name in fields}
     left = limit - 2 - sum(names.values())
     kept = dict(fields)
-    needed = sum(min(size_, _LEAST) for size_ in sizes.values())
+    last_cap = max(_LEAST, min(_LEAST_OF_LAST, limit // 4))
+    least = {name: min(sizes[name], last_cap if name in _LAST else _LEAST) for name in fields}
+    needed = sum(least.values())
     mark = size(CUT) + 8
     for name in reversed(fields):
         if left >= needed + (mark if len(kept) < len(fields) else 0):
@@ -47,12 +50,13 @@ def _of_dict(fields: dict[str, Any], limit: int, size: Size) -> dict[str, Any]:
         if name not in _LAST:
             del kept[name]
             left += names[name]
-            needed -= min(sizes[name], _LEAST)
+            needed -= least[name]
     if len(kept) < len(fields):
         left -= mark
-    cap = _cap([sizes[name] for name in kept], left)
+    caps = _caps({name: sizes[name] for name in kept}, left, last_cap)
     short = {
-        name: value if sizes[name] <= cap else _fit(value, cap, size, name) for name, value in kept.items()
+        name: value if sizes[name] <= caps[name] else _fit(value, caps[name], size, name)
+        for name, value in kept.items()
     }
     if len(kept) < len(fields):
         short[CUT] = len(fields) - len(kept)
@@ -82,6 +86,16 @@ def _of_text(text: str, limit: int, size: Size, *, is_end: bool) -> str:
         if needed <= limit or not count:
             return short
         count = max(0, min(count - 1, count * (limit - mark) // needed))
+
+
+def _caps(sizes: dict[str, int], limit: int, last_cap: int) -> dict[str, int]:
+    """Return the size to which each value is cut: the same for all, but for what many others would leave no room."""
+    cap = _cap(sizes.values(), limit)
+    if cap >= last_cap:
+        return dict.fromkeys(sizes, cap)
+    last = {name: min(size, last_cap) for name, size in sizes.items() if name in _LAST}
+    others = [size for name, size in sizes.items() if name not in last]
+    return dict.fromkeys(sizes, _cap(others, limit - sum(last.values()))) | last
 
 
 def _cap(sizes: Iterable[int], limit: int) -> int:

@@ -30,7 +30,7 @@ class ServerFilter(logging.Filter):
             return False
         if isinstance(record.msg, str) and "\x1b" in record.msg:
             record.msg = _terminal_codes.sub("", record.msg)
-        if isinstance(record.args, tuple) and "\x1b" in str(record.args):
+        if isinstance(record.args, tuple):
             record.args = tuple(
                 _terminal_codes.sub("", value) if isinstance(value, str) else value for value in record.args
             )

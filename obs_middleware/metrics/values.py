@@ -302,23 +302,34 @@ def _replace(child: Any) -> None:
     for name, new in vars(aside).items():
         old = vars(child)[name]
         if isinstance(old, list) and isinstance(new, list):
-            if any(map(_is_without_cell, old)):
-                setattr(child, name, new)
-                for before, after in zip(old, new, strict=True):
-                    _move(before, after)
-        elif _is_without_cell(old):
+            pairs = list(zip(old, new, strict=True))
+            is_replaced = any(map(_is_without_cell, old))
+        else:
+            pairs, is_replaced = [(old, new)], _is_without_cell(old)
+        if is_replaced:
+            copied = [_copy(*pair) for pair in pairs]
             setattr(child, name, new)
-            _move(old, new)
+            for pair, before in zip(pairs, copied, strict=True):
+                _add_late(*pair, before)
     if created is not None:
         child._created = created
 
 
-def _is_without_cell(value: Any) -> bool:
-    return isinstance(value, values.MutexValue) or (isinstance(value, CellValue) and not value.has_cell)
-
-
-def _move(old: Any, new: CellValue) -> None:
-    new.set(new.get() + old.get(), time.time())
+def _copy(old: Any, new: CellValue) -> float:
+    """Give a new value the number of the old one; return it."""
+    number: float = old.get()
+    new.set(number, time.time())
     exemplar = old.get_exemplar()
     if exemplar is not None:
         new.set_exemplar(exemplar)
+    return number
+
+
+def _add_late(old: Any, new: CellValue, copied: float) -> None:
+    """Add what another thread has counted in the old value since it was copied."""
+    if late := old.get() - copied:
+        new.inc(late)
+
+
+def _is_without_cell(value: Any) -> bool:
+    return isinstance(value, values.MutexValue) or (isinstance(value, CellValue) and not value.has_cell)

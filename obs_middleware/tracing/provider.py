@@ -49,10 +49,11 @@ def check(settings: Settings) -> None:
 def set_up(settings: Settings, environment: str) -> TracerProvider | None:
     """Install a global TracerProvider that exports over OTLP, once, and return it.
 
-    None where nothing is to be exported or can be, or the user has a provider already, which stays.
+    None where nothing can be exported, or the user has a provider already, which stays.
+
+    Args:
+        settings: have an endpoint.
     """
-    if not settings.exports_spans:
-        return None
     with otel.readable_variable(otel.PROVIDER):
         present: Any = trace.get_tracer_provider()
     if not isinstance(present, trace.ProxyTracerProvider):

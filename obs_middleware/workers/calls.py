@@ -44,8 +44,10 @@ class Answers:
         while True:
             try:
                 call = float(self._socket.recv(32))
-            except (OSError, ValueError):
+            except OSError:  # it was closed
                 return
+            except ValueError:  # no call: whoever sends one must not silence us
+                continue
             with contextlib.suppress(Exception):  # what it publishes is guarded by itself
                 self._publish()
             self._cells.doubles[ANSWERED] = max(call, self._cells.doubles[ANSWERED])

@@ -223,6 +223,43 @@ def test_an_app_that_is_built_again_is_observed_again(observer: Observer, access
     ]
 
 
+class WithoutErrorPage(Starlette):
+    """An app that builds its stack itself, with no error middleware around it."""
+
+    def build_middleware_stack(self) -> Any:
+        stack: Any = self.router
+        for kind, args, keywords in reversed(self.user_middleware):
+            stack = kind(stack, *args, **keywords)
+        return stack
+
+
+class WithOtherErrorPage(Starlette):
+    """An app whose stack begins with a middleware of its own."""
+
+    def build_middleware_stack(self) -> Any:
+        middleware: list[Any] = [(CORSMiddleware, (), {"allow_origins": ["*"]}), *self.user_middleware]
+        stack: Any = self.router
+        for kind, args, keywords in reversed(middleware):
+            stack = kind(stack, *args, **keywords)
+        return stack
+
+
+@pytest.mark.parametrize("kind", [WithoutErrorPage, WithOtherErrorPage])
+def test_an_app_that_builds_its_stack_by_itself_is_observed(
+    call: Any, observer: Observer, access: Calls, kind: Any
+) -> None:
+    app = kind(routes=[Route("/boom", boom), Route("/fine", fine)])
+    app.add_middleware(ObservabilityMiddleware, observer=observer)
+    failed, answered = call(app, "/boom", "/fine")
+    assert [told(line) for line in access] == [
+        ("/boom", 500, "error", "LookupError"),
+        ("/fine", 200, "ok", None),
+    ]
+    assert [answer.all("x-request-id") for answer in (failed, answered)] == [
+        [line.request_id] for line in access
+    ]
+
+
 def fails_to_start(app: Any) -> str:
     """Return what the server is told by an app that does not start."""
 

@@ -6,6 +6,7 @@ from enum import Enum, IntEnum
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from obs_asgi import ObservabilityMiddleware
 from obs_middleware import Observer
@@ -112,3 +113,52 @@ def test_metrics_that_fail_cost_no_message(observer: Observer, monkeypatch: pyte
     assert answer.types == ["websocket.accept", "websocket.send", "websocket.close"]
     counted = observer.registry.get_sample_value("obs_internal_errors_total", {"component": "websocket"})
     assert counted == 3
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    await send(ACCEPT)
+    message = await receive()
+    await send({"type": "websocket.send", "bytes": message["bytes"]})
+    await send({"type": "websocket.ping"})  # of a server that has more than the specification
+    await send({"type": "websocket.close", "code": 1000})
+
+
+SAID = {"type": "websocket.receive", "bytes": b"hello"}
+ECHOED = ["websocket.accept", "websocket.send", "websocket.ping", "websocket.close"]
+
+
+def bytes_of(line: Any) -> tuple[Any, ...]:
+    return line.status, line.outcome, line.request_bytes, line.response_bytes
+
+
+def test_bytes_are_on_the_access_line_where_no_metric_of_websockets_is_wanted(access: list[Any]) -> None:
+    observer = Observer(registry=CollectorRegistry(), log_setup=False, http_metrics="request_duration")
+    assert websocket(observer, echo, SAID).types == ECHOED
+    assert [bytes_of(line) for line in access] == [(101, "ok", 5, 5)]
+    assert codes(observer) == {}
+
+
+def test_websocket_that_cannot_be_counted_is_served(
+    observer: Observer, access: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("no room")
+
+    monkeypatch.setattr(type(observer.gateway), "websocket_opened", fail)
+    answer = websocket(observer, echo, SAID)
+    assert (answer.error, answer.types) == (None, ECHOED)
+    assert [bytes_of(line) for line in access] == [(101, "ok", 5, 5)]
+    assert observer.registry.get_sample_value("obs_internal_errors_total", {"component": "route"}) == 1
+
+
+def test_denial_that_goes_on_after_its_end_is_one_exchange(observer: Observer, access: list[Any]) -> None:
+    """Servers refuse the second end; what they think of it is theirs to say."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.http.response.start", "status": 404, "headers": []})
+        for _ in range(2):
+            await send({"type": "websocket.http.response.body", "body": b"none"})
+
+    assert websocket(observer, app).status == 404
+    assert [(line.status, line.outcome) for line in access] == [(404, "ok")]

@@ -376,6 +376,26 @@ def test_layer_that_tries_another_path_has_the_route_of_that(
     ]
 
 
+@pytest.mark.parametrize("again", ["/items/1", "/nowhere"])
+def test_layer_that_tries_again_on_the_copy_that_it_has_made_has_the_route_of_the_last(
+    observer: Observer, access: list[Any], again: str
+) -> None:
+    async def layer(scope: Any, receive: Any, send: Any) -> None:
+        async def drop(message: Any) -> None:
+            pass
+
+        mine = dict(scope)
+        await app(mine, receive, drop)
+        mine["path"] = again
+        await app(mine, receive, send)
+
+    app = shop()
+    answer = get(ObservabilityMiddleware(layer, observer=observer), "/nowhere")
+    is_found = again != "/nowhere"
+    assert answer.status == (200 if is_found else 404)
+    assert [line.route for line in access] == ["/items/{number}" if is_found else None]
+
+
 def test_request_that_the_app_hands_to_itself_has_the_route_of_the_last(
     observer: Observer, access: list[Any]
 ) -> None:

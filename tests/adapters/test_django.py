@@ -16,7 +16,9 @@ from django.apps import apps
 from django.conf import settings as django_settings
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
+from django.http import HttpRequest
 from django.test import Client
+from django.urls import resolve
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -24,6 +26,7 @@ from obs_asgi import ObservabilityMiddleware as AsgiMiddleware
 from obs_django import get_observer
 from obs_django.checks import check_settings
 from obs_django.observer import own_settings
+from obs_django.routes import _view_names, route_below, view_name
 from obs_middleware import ConfigError
 from obs_wsgi import ObservabilityMiddleware as WsgiMiddleware
 from tests.adapters import django_project
@@ -432,3 +435,16 @@ def test_an_async_check_runs_on_the_loop_that_serves(access: list[Any]) -> None:
 
     with project():
         assert asyncio.run(ask_ready()).status == 200
+
+
+@pytest.mark.parametrize(
+    "target", ["/items/7", "/orders/a-b/lines/3/", "/orders/a-b/codes/x/", "/api/v1/lines/3/"]
+)
+def test_view_of_a_route_has_the_name_that_django_gives_it(target: str) -> None:
+    with project():
+        _view_names.cache_clear()
+        request = HttpRequest()
+        request.resolver_match = resolve(target)
+        assert view_name(route_below(request) or "") == request.resolver_match.view_name
+        assert view_name("/nowhere") == "/nowhere"
+        _view_names.cache_clear()

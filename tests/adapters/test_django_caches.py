@@ -72,3 +72,38 @@ value = lambda result: REGISTRY.get_sample_value(
     "django_cache_lookups_total", {"cache_alias": "default", "cache_result": result})
 print(json.dumps({"found": found, "calls": calls, "hits": value("hit"), "misses": value("miss")}))
 """
+
+
+BROKEN = """
+import django
+from django.conf import settings
+settings.configure(
+    DATABASES={}, LOGGING_CONFIG=None, INSTALLED_APPS=[],
+    CACHES={
+        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+        "other": {"BACKEND": "nowhere.Cache"},
+    },
+)
+django.setup()
+from django.core.cache import cache
+cache.set("a", 1)  # before us
+from obs_django.besides import look_besides
+from obs_middleware import Observer
+own = Observer(log_setup=False)
+look_besides(own.gateway)
+print(cache.get("a"), cache.get("b"))
+page = own.metrics.snapshot()
+print([sample["value"] for sample in page["django_cache_lookups"]["samples"] if sample["name"].endswith("_total")])
+print(own.registry.get_sample_value("obs_internal_errors_total", {"component": "caches"}))
+print("django_migrations_pending" in page)
+"""
+
+
+def test_cache_whose_backend_is_not_there_costs_no_start_and_nothing_besides() -> None:
+    """Nobody may use it."""
+    assert python(f"import logging; logging.disable()\n{BROKEN}").splitlines() == [
+        "1 None",
+        "[1.0, 1.0]",
+        "1.0",
+        "True",
+    ]

@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from tests.core.support import ROOT
+import pytest
+
+from obs_middleware import Observer
+from tests.adapters import django_project
+from tests.core.support import ROOT, started
 
 QUERIES = "db_client_operation_duration_seconds_count"
 
@@ -105,3 +110,50 @@ def test_names_of_django_prometheus_are_there_for_queries_caches_and_views() -> 
     assert count(found, "django_cache_get_misses_total", backend="locmem") == 5
     assert len([line for line in found["lines"] if line["logger"] == "obs.queries"]) == 0  # 15 times each
     assert count(found, "django_http_responses_total_by_status_view_method_total", view="see-two") == 1
+
+
+# In this process, whose Django the probe app shares
+
+
+def internal_errors(observer: Observer) -> float | None:
+    return observer.registry.get_sample_value("obs_internal_errors_total", {"component": "queries"})
+
+
+@pytest.fixture
+def timed(observer: Observer) -> Iterator[Observer]:
+    """Have the queries of connections to come timed."""
+    django_project.start()
+    from django.db.backends.signals import connection_created
+
+    from obs_django.database import time_queries
+
+    time_queries(observer.gateway)
+    yield observer
+    connection_created.disconnect(dispatch_uid="obs_django")
+
+
+def test_connection_that_takes_no_wrapper_works_without_its_queries(timed: Observer) -> None:
+    """Of a backend that somebody has written without Django's own class."""
+    from django.db.backends.signals import connection_created
+
+    connection_created.send(object, connection=object())
+    assert internal_errors(timed) == 1
+
+
+def test_query_that_cannot_be_noted_is_run_all_the_same(timed: Observer) -> None:
+    from django.db.backends.signals import connection_created
+
+    class Connection:
+        alias, execute_wrappers = "default", list[Any]()  # and no vendor
+
+    class Composed:
+        def __str__(self) -> str:
+            raise TypeError("no connection to ask for quotes")
+
+    connection_created.send(object, connection=Connection)
+    (timer,) = Connection.execute_wrappers
+    for connection in (Connection, type("Other", (), {"alias": "default", "vendor": "odd"})):
+        with started(timed):
+            assert timer(lambda *given: given[0], Composed, (), False, {"connection": connection}) is Composed
+            assert timer(lambda *_: 7, Composed(), (), False, {"connection": connection}) == 7
+    assert internal_errors(timed) == 3

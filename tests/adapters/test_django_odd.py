@@ -324,6 +324,45 @@ def test_another_of_us_around_django_has_the_route(access: list[Any], copied: An
     assert [line.route for line in access] == ["/items/<int:i>", "/shop/items/<int:i>", "/items/<int:i>"]
 
 
+def test_error_that_django_hands_on_to_another_of_us_has_its_name_and_route(access: list[Any]) -> None:
+    with project(DEBUG_PROPAGATE_EXCEPTIONS=True, **HERE):
+        done = call(WsgiMiddleware(wsgi_app(), get_observer()), "/boom/7")
+    assert isinstance(done.error, LookupError)
+    assert [told(line) for line in access] == [("/boom/<int:number>", 500, "error", "LookupError")]
+
+
+def replaced_match(get_response: Any) -> Any:
+    """Be a middleware that has a resolver of its own."""
+
+    def answer(request: HttpRequest) -> Any:
+        response = get_response(request)
+        request.resolver_match = object()
+        return response
+
+    return answer
+
+
+def test_match_that_is_not_djangos_costs_the_route_alone(access: list[Any]) -> None:
+    """Alone, and with another of us around Django."""
+    with project(MIDDLEWARE=[MIDDLEWARE, f"{__name__}.replaced_match"]):
+        for app in (wsgi_app(), WsgiMiddleware(wsgi_app(), get_observer())):
+            assert call(app, "/items/7").sent == b"item 7"
+    assert [told(line) for line in access] == [(None, 200, "ok", None)] * 2
+
+
+@pytest.mark.filterwarnings("ignore:async_to_sync was passed")
+@pytest.mark.parametrize("is_inside", [True, False])
+def test_setting_that_django_cannot_use_changes_no_answer(access: list[Any], is_inside: bool) -> None:
+    """`request.scheme` raises then; inside a bridge nobody can tell whose request it is."""
+    with project(SECURE_PROXY_SSL_HEADER="HTTP_X_FORWARDED_PROTO", **HERE):
+        if is_inside:
+            app = AsgiMiddleware(WsgiToAsgi(wsgi_app()), get_observer())
+            assert get(app, "/cached/7", headers=[(b"host", b"shop.test")]).body == b"page 7"
+        else:
+            assert call(wsgi_app(), "/cached/7").sent == b"page 7"
+    assert [told(line) for line in access] == [(None, 200, "ok", None)] * is_inside
+
+
 @pytest.mark.filterwarnings("ignore:async_to_sync was passed")
 def test_django_inside_a_bridge_is_one_request(access: list[Any]) -> None:
     """asgiref makes a new environ and runs Django in a thread."""

@@ -18,8 +18,10 @@ from werkzeug.wsgi import ClosingIterator
 
 from obs_flask import Observability
 from obs_flask.ready_body import ready_body
+from obs_flask.routes import match_route
 from obs_middleware import ConfigError, Observer, current_exchange
 from tests.adapters.wsgi import Call, call
+from tests.core.support import python
 
 
 def bare(**config: Any) -> Flask:
@@ -485,3 +487,32 @@ def test_connexion_which_takes_the_app_first_is_told_at_start(
 def test_a_name_of_others_in_the_config_is_theirs(observer: Observer, name: str) -> None:
     """Apps take over their whole environment, where Kubernetes and clouds have names that begin as ours."""
     Observability(bare(**{name: "10.0.0.7"}), log_setup=False)
+
+
+def test_without_flask_the_import_says_what_to_install() -> None:
+    code = """
+import sys
+sys.modules["flask"] = None
+try:
+    import obs_flask
+except ImportError as error:
+    print(error)
+"""
+    assert "pip install 'obs-middleware[flask]'" in python(code)
+
+
+class WithoutRoutes(Flask):
+    """An app that binds its routes to no request, as one that routes by itself."""
+
+    def create_url_adapter(self, request: Any) -> Any:
+        return None
+
+
+def test_rule_is_found_for_variables_that_have_come_past_us() -> None:
+    """Those of a server's own websockets have no exchange."""
+    variables = Call(None, "/items/7").environ
+    mounted = {**variables, "SCRIPT_NAME": "/shop"}
+    assert match_route(bare(), variables) == "/items/<int:i>"
+    assert match_route(bare(), mounted) == "/shop/items/<int:i>"
+    assert match_route(bare(), {**variables, "PATH_INFO": "/nowhere"}) is None
+    assert match_route(WithoutRoutes("shop"), variables) is None

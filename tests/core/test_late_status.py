@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
+
+import pytest
 
 from obs_middleware import Exchange, Observer, Outcome, RequestInfo
 from obs_middleware.late_status import LateStatuses
@@ -55,3 +58,16 @@ def test_forked_child_discards_what_its_parent_finishes() -> None:
     late.add(exchange, lambda: 503)
     late.clear()
     assert (len(discarded), late.has_waiting, exchange.outcome) == (1, False, None)
+
+
+def test_without_a_thread_to_be_had_the_exchange_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_to_be_had(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    own = observer(access_log=False)
+    exchange, late = failed(own), LateStatuses(lambda record: None)
+    monkeypatch.setattr(own.gateway._queue.flusher.worker, "_thread", None)
+    monkeypatch.setattr(own.gateway._queue.flusher.worker, "is_asleep", True)
+    monkeypatch.setattr(threading.Thread, "start", none_to_be_had)
+    late.add(exchange, lambda: 503)
+    assert (exchange.status, exchange.outcome, late.has_waiting) == (503, Outcome.ERROR, False)

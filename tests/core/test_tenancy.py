@@ -113,3 +113,12 @@ def test_secret_in_a_tenants_name_is_hidden() -> None:
 def test_bad_settings_are_refused(settings: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         observer(**settings)
+
+
+def test_request_with_labels_of_a_view_and_no_tenant_has_those_labels_alone() -> None:
+    own = observer(access_log=False, tenant_header="X-Shop")
+    with started(own) as exchange:
+        exchange.add_labels(team="a")
+        exchange.route, exchange.status = "/a", 200
+    exchange.finish()
+    assert (tenants(own), tenants(own, "team")) == ({"": 1}, {"a": 1})

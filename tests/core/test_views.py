@@ -142,3 +142,19 @@ def test_label_whose_name_is_none_is_dropped_in_a_request_and_counted() -> None:
     exchange.finish()
     assert counts(own) == {("GET", "/a", "200", ""): 1}
     assert internal_errors(own, "labels") == 1
+
+
+def test_label_whose_value_has_no_text_is_dropped_and_the_view_runs() -> None:
+    own = observer(access_log=False)
+
+    class Team:
+        def __str__(self) -> str:
+            raise RuntimeError("no name yet")
+
+    labelled = add_labels(team=Team())(view)  # type: ignore[arg-type]
+    with started(own) as exchange:
+        assert labelled(2) == "aa"
+        exchange.route, exchange.status = "/a", 200
+    exchange.finish()
+    assert counts(own) == {("GET", "/a", "200", ""): 1}
+    assert internal_errors(own, "views") == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -139,3 +139,47 @@ def test_async_check_whose_trio_run_is_over_fails_and_leaves_no_coroutine() -> N
 
     assert probe(own)[0] == 503
     assert detail(own)["output"].startswith("trio.RunFinishedError")
+
+
+def test_what_a_check_has_left_running_in_its_own_loop_is_ended_with_it() -> None:
+    own, ended, kept = secured(), list[str](), list[Any]()
+
+    async def watch() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append("task")
+
+    @own.health.check("database")
+    async def database() -> None:
+        kept.append(asyncio.create_task(watch()))
+        await asyncio.sleep(0)
+        raise ConnectionError
+
+    own.gateway.started()
+    assert probe(own)[0] == 503
+    eventually(kept[0].get_loop().is_closed)
+    assert ended == ["task"]
+    assert kept[0].cancelled()
+
+
+def test_rows_that_a_check_has_not_read_to_their_end_are_closed_with_its_loop() -> None:
+    own, ended, kept = secured(), list[str](), list[Any]()
+
+    async def rows() -> AsyncIterator[int]:
+        try:
+            yield 1
+            yield 2
+        finally:
+            ended.append("rows")
+
+    @own.health.check("database")
+    async def database() -> None:
+        kept.extend((rows(), asyncio.get_running_loop()))
+        await anext(kept[0])
+        raise ConnectionError
+
+    own.gateway.started()
+    assert probe(own)[0] == 503
+    eventually(kept[1].is_closed)
+    assert ended == ["rows"]

@@ -199,6 +199,17 @@ def test_line_that_waits_while_its_level_is_switched_off_is_not_written(output: 
     assert output.messages() == []
 
 
+def test_line_of_a_hostile_path_that_waits_among_others_is_cut_and_they_stay_whole(output: Output) -> None:
+    own, hostile = observer(), "/" + "\x00" * 5000
+    for path in (hostile, "/a", hostile, "/b"):
+        serve(own, request(path=path))
+    own.close()
+    assert max(map(len, output.bytes.getvalue().splitlines())) < 16_384
+    paths = [line["path"] for line in output.lines()]
+    assert [path for path in paths if not path.endswith("…[cut]")] == ["/a", "/b"]
+    assert [line["status"] for line in output.lines()] == [200] * 4
+
+
 def test_record_of_the_access_line_has_its_fields_and_nothing_of_our_own() -> None:
     with access_lines() as handler:
         serve(observer())

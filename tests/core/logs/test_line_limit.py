@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from obs_middleware import Settings
 from obs_middleware.logs import JsonFormatter
+from obs_middleware.logs.line_limit import shortened
 from tests.core.logs.support import line, raised, record
-from tests.core.support import strict_json
+from tests.core.support import observer, started, strict_json
 
 LIMIT = 16_384
 
@@ -24,6 +26,10 @@ LONG: dict[str, tuple[str, dict[str, Any]]] = {
     "control characters": ("\x00" * 20_000, {}),
     "many extras": ("paid", {f"row{number}": "x" * 1000 for number in range(100)}),
     "very many extras": ("paid", {f"row{number:05}": number for number in range(5000)}),
+    "very many extras and an exception": (
+        "failed",
+        {f"row{number:05}": number for number in range(1500)} | {"exc_info": raised(ValueError("sold out"))},
+    ),
     "long names": ("paid", {"x" * 9000 + str(number): 1 for number in range(5)}),
     "deep": ("paid", {"order": nested()}),
     "a list": ("paid", {"rows": list(range(10**6, 10**6 + 120)) * 1, "text": ["z" * 15_000] * 9}),
@@ -117,3 +123,45 @@ def test_mark_of_what_was_left_out_is_within_the_limit_too() -> None:
         ids = dict.fromkeys(("request_id", "correlation_id", "trace_id", "span_id"), "0" * 36)
         made = record("x", **ids, **{f"k{number}": number for number in range(count)})
         assert len(formatter.format(made).encode()) < 1024
+
+
+@pytest.mark.parametrize(
+    "extras",
+    [
+        {f"row{number:05}": number for number in range(1500)},
+        {f"row{number}": "x" * 99 for number in range(900)},
+    ],
+    ids=["short ones", "long ones"],
+)
+def test_exception_ids_and_time_stay_where_very_many_extras_are_left_out(extras: dict[str, Any]) -> None:
+    with started(observer()) as exchange:
+        found = line("failed", exc_info=raised(ValueError("sold out")), **extras)
+    assert (found["exception"]["type"], found["exception"]["message"]) == ("ValueError", "sold out")
+    assert (found["request_id"], found["trace_id"]) == (exchange.request_id, exchange.trace_id)
+    assert found["timestamp"].endswith("Z")
+    assert found["…[cut]"] > 100
+
+
+def size(value: object) -> int:
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def test_first_item_of_a_list_is_cut_rather_than_left_out() -> None:
+    (only,) = line(rows=["z" * 20_000])["rows"]
+    assert only.startswith("z" * 1000)
+    assert only.endswith("…[cut]")
+    first, mark = line(rows=["z" * 20_000, "y"])["rows"]
+    assert (first[:3], first[-6:], mark) == ("zzz", "…[cut]", "1 more …[cut]")
+
+
+def test_first_item_of_a_list_stays_whole_where_it_fits_to_the_byte() -> None:
+    rows = ["z" * 60, "y" * 90]
+    found = {limit: shortened({"rows": rows}, limit, size)["rows"] for limit in range(90, 170)}
+    assert max(size({"rows": value}) - limit for limit, value in found.items()) <= 0
+    firsts = [value[0] for value in found.values() if len(value) == 2]
+    assert firsts == sorted(firsts, key=len)
+    assert firsts[-1] == rows[0]
+
+
+def test_value_that_cannot_be_cut_gives_way_to_the_mark() -> None:
+    assert shortened({"total": 10**200, "of": "shop"}, 100, size) == {"total": "…[cut]", "of": "shop"}

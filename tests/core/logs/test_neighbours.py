@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -58,6 +59,47 @@ def test_structlogs_event_is_the_message_of_our_line(lines: Caught, chain: str) 
     assert (found["message"], found["order"], found["level"]) == ("not paid", 3, "ERROR")
     assert (found["exception"]["type"], found["password"]) == ("LookupError", "REDACTED")
     assert not [name for name in found if name.startswith(("_", "field_"))]
+
+
+WRAPPED = structlog.stdlib.ProcessorFormatter.wrap_for_formatter
+
+
+def test_texts_that_structlogs_processors_have_made_are_in_our_line_without_secrets(lines: Caught) -> None:
+    log = configure(structlog.processors.StackInfoRenderer(), structlog.processors.format_exc_info, WRAPPED)
+    try:
+        raise LookupError(f"no such order, password={SECRET}")
+    except LookupError:
+        log.exception("not paid", stack_info=True)
+    found = json.loads(lines.lines[0])
+    assert found["exception"]["stack"].endswith("LookupError: no such order, password=REDACTED")
+    assert found["stack_info"].startswith("Stack (most recent call last):")
+    assert not {"stack", "field_stack", "field_exception"} & found.keys()
+
+
+def test_value_that_has_the_name_of_an_attribute_of_records_keeps_its_place_in_structlogs_event(
+    lines: Caught,
+) -> None:
+    configure(WRAPPED).info("paid", args="cash", lineno=3, order=7)
+    found = json.loads(lines.lines[0])
+    assert (found["message"], found["field_args"], found["field_lineno"], found["order"]) == (
+        "paid",
+        "cash",
+        3,
+        7,
+    )
+
+
+@pytest.mark.parametrize("way", ["an exception", "a tuple", "True"])
+def test_exception_comes_to_our_line_in_each_way_that_structlog_takes_it(lines: Caught, way: str) -> None:
+    log = configure(WRAPPED)
+    try:
+        raise LookupError("no such order")
+    except LookupError as error:
+        ways: dict[str, Any] = {"an exception": error, "a tuple": sys.exc_info(), "True": True}
+        log.error("not paid", exc_info=ways[way])
+    found = json.loads(lines.lines[0])["exception"]
+    assert (found["type"], found["message"]) == ("LookupError", "no such order")
+    assert "in test_exception_comes" in found["stack"]
 
 
 def test_structlogs_own_printer_has_ids_and_no_secrets_by_one_processor(lines: Caught) -> None:

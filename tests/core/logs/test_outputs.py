@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import logging.config
@@ -10,13 +11,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
-from obs_middleware.logs import JsonFormatter
+from obs_middleware.logs import JsonFormatter, file_descriptor
 from obs_middleware.logs.outputs import LineHandler, sole_handler
 from tests.core.support import ROOT, Output, WithoutPytest, observer, serve, strict_json
 
@@ -265,3 +267,74 @@ def test_stream_that_has_nothing_but_write_is_written() -> None:
     writer = Writer()
     LineHandler(writer).write([b"one\n", b"two\n"])  # type: ignore[arg-type]
     assert writer.text == "one\ntwo\n"
+
+
+HOLDER = r"""
+import fcntl, os, sys
+fcntl.lockf(1, fcntl.LOCK_EX)
+os.write(1, b"held\n")
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, TextIO]]:
+    """Make a pipe: what reads it, and a stream that writes to it."""
+    reading, writing = os.pipe()
+    with open(writing, "w", encoding="utf-8") as stream:
+        yield reading, stream
+    os.close(reading)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems may have no locks on pipes")
+def test_line_is_written_though_another_process_keeps_the_pipe_locked(
+    pipe: tuple[int, TextIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_descriptor, "_PATIENCE_SECONDS", 0.02)
+    reading, stream = pipe
+    with subprocess.Popen([sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=stream) as holder:
+        assert os.read(reading, 100) == b"held\n"
+        LineHandler(stream).write([b"one\n"])
+        assert os.read(reading, 100) == b"one\n"
+        holder.communicate()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks of pipes there")
+def test_line_is_written_where_pipes_have_no_locks(
+    pipe: tuple[int, TextIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lockf(descriptor: int, kind: int) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(file_descriptor.fcntl, "lockf", lockf)
+    reading, stream = pipe
+    LineHandler(stream).write([b"one\n"])
+    assert os.read(reading, 100) == b"one\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes always block there")
+def test_reader_that_has_stopped_costs_lines_and_not_the_app(
+    pipe: tuple[int, TextIO], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(file_descriptor, "_PATIENCE_SECONDS", 0.02)
+    reading, stream = pipe
+    os.set_blocking(stream.fileno(), False)
+    handler = LineHandler(stream)
+    with pytest.raises(BlockingIOError):
+        handler.write([b"x" * 300_000 + b"\n"])
+    handler.handle(logging.makeLogRecord({"msg": "lost"}))
+    assert "BlockingIOError" in capsys.readouterr().err
+    os.read(reading, 100_000)
+    handler.handle(logging.makeLogRecord({"msg": "written"}))
+    assert os.read(reading, 300_000).endswith(b"written\n")
+
+
+def test_stream_whose_descriptor_somebody_has_closed_costs_lines_and_not_the_app(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    reading, writing = os.pipe()
+    with open(writing, "w", encoding="utf-8", closefd=False) as stream:
+        os.close(writing)
+        LineHandler(stream).handle(logging.makeLogRecord({"msg": "lost"}))
+    assert "Bad file descriptor" in capsys.readouterr().err
+    os.close(reading)

@@ -268,6 +268,45 @@ def test_werkzeugs_access_lines_are_not_written_and_its_other_lines_have_no_term
     )
 
 
+COLOURED = """
+werkzeug = logging.getLogger("werkzeug")
+werkzeug.info('1.2.3.4 - - [day] "%s" %s %s', "\x1b[36mGET /a HTTP/1.1\x1b[0m", 304, "-")
+werkzeug.info("\x1b[1mserves on port %(port)d\x1b[0m", {"port": 5000})
+"""
+
+
+def test_werkzeugs_own_lines_have_no_terminal_codes_where_they_are_wanted() -> None:
+    lines = map(strict_json, printed(after=COLOURED, OBS_ACCESS_LOG="0").splitlines())
+    assert [line["message"] for line in lines] == [
+        '1.2.3.4 - - [day] "GET /a HTTP/1.1" 304 -',
+        "serves on port 5000",
+    ]
+
+
+RUNSERVER = """
+django = logging.getLogger("django.server")
+django.info('"%s" %s %s', "GET / HTTP/1.1", "200", "5", extra={"status_code": 200, "server_time": "day"})
+django.info("- Broken pipe from %s", ("192.0.2.1", 50123))
+"""
+
+
+def test_access_lines_of_djangos_runserver_are_not_written_and_its_other_lines_are() -> None:
+    (line,) = printed(after=RUNSERVER).splitlines()
+    assert strict_json(line)["message"] == "- Broken pipe from ('192.0.2.1', 50123)"
+
+
+FLASK = """
+from flask import Flask
+app = Flask("shop")
+app.logger.setLevel("INFO")
+"""
+
+
+def test_lines_of_flasks_logger_are_there_once_and_ours_though_it_was_asked_for_before_us() -> None:
+    (line,) = printed(before=FLASK, after="app.logger.info('paid')").splitlines()
+    assert strict_json(line)["message"] == "paid"
+
+
 def test_log_setup_can_be_turned_off() -> None:
     assert printed(after="print(logging.getLogger().handlers)", OBS_LOG_SETUP="false") == "[]\n"
 

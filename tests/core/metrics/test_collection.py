@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +13,8 @@ from contextlib import contextmanager
 import prometheus_client
 from prometheus_client import CollectorRegistry
 
+from obs_middleware.metrics.collection import AppMetrics, declaring
+from obs_middleware.metrics.own_counter import OwnCounter
 from tests.core.metrics.scraping import page
 from tests.core.support import caught, observer
 
@@ -92,3 +96,29 @@ def test_what_belongs_to_the_thread_of_hooks_is_looked_after_before_and_after_th
     assert calls == ["before", "hook", "after"]
     with caught("obs"):
         assert 'obs_internal_errors_total{component="collection"} 1.0' in page(own)
+
+
+def test_two_threads_that_ask_for_a_new_counter_at_once_have_the_same_one() -> None:
+    registry, asks = CollectorRegistry(), threading.Event()
+    shared = AppMetrics.of(registry, lambda component, error: None, dict)
+    found: list[OwnCounter] = []
+
+    def ask() -> None:
+        asks.set()
+        found.append(shared.own_counter("mine", "About.", "of"))
+
+    thread = threading.Thread(target=ask)
+    with declaring:
+        thread.start()
+        assert asks.wait(5)
+        time.sleep(0.02)  # by then it waits for the lock
+        own = shared.own_counter("mine", "About.", "of")
+    thread.join(5)
+    assert found == [own]
+
+
+def test_counter_of_a_registry_that_is_gone_counts_for_nobody() -> None:
+    metrics = AppMetrics(CollectorRegistry(), lambda component, error: None, dict)
+    gc.collect()
+    metrics.own_counter("mine", "About.", "of").inc("a")
+    assert list(metrics.collect()) == []

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from pathlib import Path
 
+import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
+from prometheus_client.values import MutexValue
 
 from obs_middleware.metrics.own_counter import OwnCounter
 from tests.core.support import python
@@ -32,3 +36,42 @@ OwnCounter("mine", "About.", "component").inc("a")
 """
     python(code, env={"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)})
     assert os.listdir(tmp_path) == []
+
+
+class Cell(MutexValue):
+    """A value that is kept elsewhere."""
+
+
+def test_counts_move_to_another_kind_of_value_and_those_that_are_there_already_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counter = OwnCounter("mine", "About.", "component")
+    counter.inc("a", 2)
+    monkeypatch.setattr(OwnCounter, "kind", Cell)
+    counter.inc("b", 3)
+    there = counter._counts["b"]
+    counter.move(lambda value: type(value) is MutexValue)
+    counter.inc("a")
+    (family,) = counter.collect()
+    assert {sample.labels["component"]: sample.value for sample in family.samples} == {"a": 3, "b": 3}
+    assert counter._counts["b"] is there
+    assert type(counter._counts["a"]) is Cell
+
+
+def test_threads_that_count_the_first_one_at_once_lose_nothing() -> None:
+    counter, arrived = OwnCounter("mine", "About.", "component"), threading.Barrier(5)
+
+    def count() -> None:
+        arrived.wait(5)
+        counter.inc("a")
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    with counter._adding:
+        for thread in threads:
+            thread.start()
+        arrived.wait(5)
+        time.sleep(0.02)  # by then they wait for the lock
+    for thread in threads:
+        thread.join(5)
+    (family,) = counter.collect()
+    assert [sample.value for sample in family.samples] == [4]

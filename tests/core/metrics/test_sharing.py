@@ -176,6 +176,30 @@ def test_numbers_of_workers_that_have_ended_or_were_killed_stay(group: Workers) 
     )  # two living ones and the archive
 
 
+COUNTED_MEANWHILE = """
+counter, gauge = Counter("orders", "Orders taken."), Gauge("depth", "Depth.")
+counter.inc(3)
+gauge.set(3)
+class Meanwhile(type(counter._value)):
+    def get(self):
+        number = super().get()
+        if not hasattr(self, "is_read"):
+            self.is_read = True
+            self.inc(1)  # as another thread may, at this moment
+        return number
+for metric in (counter, gauge):
+    metric._value.__class__ = Meanwhile
+"""
+
+
+@pytest.mark.once
+def test_what_is_counted_while_a_process_joins_is_kept(group: Workers) -> None:
+    one, two = group.start(COUNTED_MEANWHILE), group.start()
+    found = two.numbers()
+    assert (found["orders_total"], one.numbers()["orders_total"]) == (4, 4)
+    assert [value for name, value in found.items() if name.startswith("depth")] == [4]
+
+
 def test_metrics_that_are_made_before_us_keep_what_they_have_counted(group: Workers) -> None:
     before = METRICS + "counter.labels('paid').inc(3); summary.observe(4); gauges['max'].set(9)\n"
     one, two = group.start(before), group.start(METRICS)
@@ -495,3 +519,24 @@ def ask(answer):
     found = one.numbers()
     assert found['health_status{component="database"}'] == 1
     assert found['health_checks_total{component="database",status="fail"}'] == 1
+
+
+EXEMPLARS = """
+from prometheus_client.metrics_core import CounterMetricFamily
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
+class Payments(Collector):
+    def collect(self):
+        family = CounterMetricFamily("payments", "Paid.")
+        family.add_sample("payments_total", {}, 3, None, Exemplar({"trace_id": "abc"}, 2.5, 12.0))
+        family.add_sample("payments_total", {"of": "x"}, 4, None, Exemplar({"trace_id": "def"}, float("inf")))
+        yield family
+REGISTRY.register(Payments())
+"""
+
+
+def test_exemplars_of_a_custom_collector_are_on_every_page(group: Workers) -> None:
+    group.start(EXEMPLARS)
+    page = group.start().do(f"page({OPENMETRICS!r})")
+    assert 'payments_total{worker="1"} 3.0 # {trace_id="abc"} 2.5 12.0' in page
+    assert 'payments_total{of="x",worker="1"} 4.0 # {trace_id="def"} +Inf' in page

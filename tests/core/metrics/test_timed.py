@@ -328,3 +328,16 @@ def test_static_and_class_methods_are_timed_on_either_side_of_their_decorator() 
     assert Shop().outer_static(1) == Shop.outer_static(1) == Shop().inner(1) == 1
     assert Shop().outer_class(2) == (Shop, 2)
     assert counts(own) == {"ok": 4}
+
+
+def test_a_block_that_ends_in_another_thread_than_it_has_begun_in_is_not_counted() -> None:
+    """That thread may have begun one itself, whose time it would take."""
+    own = observer()
+    timer = timed(own)
+    timer.__enter__()
+    thread = threading.Thread(target=timer.__exit__, args=(None, None, None))
+    thread.start()
+    thread.join(5)
+    assert counts(own) == {}
+    timer.__exit__(None, None, None)
+    assert counts(own) == {"ok": 1}

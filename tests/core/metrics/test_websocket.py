@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 import weakref
 
+import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from obs_middleware import Observer
-from obs_middleware.metrics.websocket import OpenWebsocket
+from obs_middleware.metrics.websocket import OpenWebsocket, WebsocketMetrics
 from obs_middleware.queue import flush
 from tests.core.metrics.scraping import page
 from tests.core.support import internal_errors, observer, request, started
@@ -99,3 +100,10 @@ def test_registry_of_an_app_that_is_gone_is_not_kept() -> None:
     flush()
     gc.collect()
     assert gone() is None
+
+
+def test_websocket_that_is_opened_after_its_registry_has_gone_is_refused() -> None:
+    metrics = WebsocketMetrics(CollectorRegistry())
+    gc.collect()
+    with pytest.raises(ReferenceError, match="the registry is gone"):
+        metrics.opened("/chat")

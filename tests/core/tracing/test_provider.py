@@ -290,18 +290,36 @@ def test_resource_attributes_of_the_user_beat_those_that_we_suppose(
     assert {name: found[name] for name in attributes} == attributes
 
 
-def test_sampler_of_a_package_is_used_as_the_sdk_uses_it(tmp_path: Path) -> None:
-    (tmp_path / "odd.py").write_text(
-        "from opentelemetry.sdk.trace.sampling import TraceIdRatioBased\n"
-        "make = lambda arg: TraceIdRatioBased(float(arg))\n"
+def package_with_sampler(folder: Path, make: str) -> None:
+    (folder / "odd.py").write_text(
+        f"from opentelemetry.sdk.trace.sampling import TraceIdRatioBased\nmake = lambda arg: {make}\n"
     )
-    info = tmp_path / "odd-1.0.dist-info"
+    info = folder / "odd-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[opentelemetry_traces_sampler]\nodd = odd:make\n")
+
+
+def test_sampler_of_a_package_is_used_as_the_sdk_uses_it(tmp_path: Path) -> None:
+    package_with_sampler(tmp_path, "TraceIdRatioBased(float(arg))")
     code = RUN.format(before=SINK, middle="", after=SAMPLER, settings="")
     env = {"OBS_OTLP_ENDPOINT": "SINK", "OTEL_TRACES_SAMPLER": "odd", "OTEL_TRACES_SAMPLER_ARG": "0.25"}
     assert python(code, env=env, path=(tmp_path,)) == "TraceIdRatioBased{0.25}\n"
+
+
+@pytest.mark.parametrize("variable", ["OBS_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"])
+def test_sampler_that_cannot_be_made_costs_the_spans_and_not_the_app(tmp_path: Path, variable: str) -> None:
+    package_with_sampler(tmp_path, "1 / 0")
+    after = """
+print(type(provider).__name__, own.registry.get_sample_value("http_server_request_duration_seconds_count", {
+    "http_request_method": "GET", "http_route": "/items/{i}", "http_response_status_code": "200", "error_type": ""
+}))
+"""
+    code = RUN.format(before=TO_STDOUT, middle="", after=after, settings="")
+    env = {variable: "http://127.0.0.1:9", "OTEL_TRACES_SAMPLER": "odd"}
+    *lines, told = python(code, env=env, path=(tmp_path,)).splitlines()
+    assert told == "ProxyTracerProvider 1.0"
+    assert "division by zero" in "\n".join(lines)
 
 
 def test_the_tracer_has_our_version() -> None:

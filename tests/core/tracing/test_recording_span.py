@@ -24,6 +24,7 @@ from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode,
 
 from obs_middleware import Exchange, RequestInfo
 from obs_middleware.tracing.packed_span import PackedBatchProcessor
+from obs_middleware.tracing.provider import recording_tracer
 from obs_middleware.tracing.recording_span import RecordingSpan
 from obs_middleware.tracing.recording_tracer import RecordingTracer, SpanProcessors
 from obs_middleware.tracing.sampling import Sampling
@@ -552,3 +553,19 @@ def _json(span: Any) -> Any:
     for event in described["events"]:
         event.pop("timestamp")
     return described
+
+
+@pytest.mark.parametrize("variable", ["OTEL_SDK_DISABLED", "OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED"])
+def test_sdk_that_is_switched_off_or_counts_its_spans_makes_them_itself(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    def tracer() -> RecordingTracer | None:
+        processors = SpanProcessors(PackedBatchProcessor(Kept()))
+        provider = TracerProvider(active_span_processor=processors, shutdown_on_exit=False)
+        made = recording_tracer(provider, processors)
+        provider.shutdown()
+        return made
+
+    assert tracer() is not None
+    monkeypatch.setenv(variable, "true")
+    assert tracer() is None

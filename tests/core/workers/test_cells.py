@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from obs_middleware.workers.cells import FIRST, Cells, exemplars
 from obs_middleware.workers.reader import Reader
+
+resource = pytest.importorskip("resource", reason="no limits of files on this system")
 
 
 def test_cells_follow_each_other_and_grow(tmp_path: Path) -> None:
@@ -67,3 +71,45 @@ def test_files_of_another_member_are_never_taken(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         Cells(tmp_path / "w1-1-a")
     cells.close()
+
+
+@contextmanager
+def room(size: int) -> Iterator[None]:
+    """Let no file have more bytes than these, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_where_there_is_no_room_for_more_cells_those_that_are_there_stay(tmp_path: Path) -> None:
+    cells = Cells(tmp_path / "w1-1-a")
+    first = cells.reserve(1)
+    assert first is not None
+    with room(40_000), pytest.raises(OSError, match="no room for 10"):
+        cells.reserve(10_000)
+    assert cells.reserve(1, after=first + 1) == first + 1
+    cells.doubles[first] = 1.5
+    reader = Reader(tmp_path, "w1-1-a")
+    reader.refresh()
+    assert reader.doubles[first] == 1.5
+    cells.close()
+
+
+def test_a_line_of_names_that_had_no_room_does_not_spoil_the_next_one(tmp_path: Path) -> None:
+    cells, reader = Cells(tmp_path / "w1-1-a"), Reader(tmp_path, "w1-1-a")
+    cells.note("f", 0, "orders")
+    with room(30), pytest.raises(OSError, match="no room for the names"):
+        cells.note("f", 1, "a name that is long")
+    cells.note("f", 2, "later")
+    assert list(reader.new_lines()) == [["f", 0, "orders"], ["f", 2, "later"]]
+    cells.close()
+
+
+def test_a_member_that_has_no_files_yet_has_nothing(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, "w1-1-a")
+    reader.refresh()
+    assert (list(reader.new_lines()), list(reader.exemplars()), len(reader.doubles)) == ([], [], 0)
+    assert reader.answered() == 0

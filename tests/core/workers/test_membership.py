@@ -81,3 +81,8 @@ def test_where_there_is_no_proc_the_system_is_asked_by_ps(monkeypatch: pytest.Mo
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: answers.pop(0))
     assert membership.facts(7) == membership.Process(7, "Nov-28-18-00-00-2026", "python -m shop")
     assert membership.facts(8) is None
+
+
+def test_a_process_whose_parent_is_outside_its_container_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getppid", lambda: 0)
+    assert membership.supervisor() is None

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from obs_middleware.workers import archive, calls
+from obs_middleware.workers.cells import Cells
+from obs_middleware.workers.directory import of_group
+from obs_middleware.workers.merge import Merge
+from obs_middleware.workers.reader import Reader
+from tests.core.support import eventually
 from tests.core.workers.working import Workers
 
 pytestmark = pytest.mark.once  # processes that die: seconds, and nothing of it is a Python version's
 
+ROOM = "import resource; most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]; "
+ROOM += "resource.setrlimit(resource.RLIMIT_FSIZE, ({}, most))"
+ROOM_AGAIN = ROOM.format("most")  # for what coverage writes at the end
 COUNTER = "counter = Counter('orders', 'Orders taken.')\n"
 COUNTING = """
 import os, sys
@@ -113,8 +124,7 @@ def test_where_the_disk_is_full_nothing_fails_and_nothing_goes_back(group: Worke
     code = "counter = Counter('orders', 'Orders taken.', ('of',))\n"
     one, two = group.start(code), group.start(code)
     one.do("counter.labels('first').inc(); serve('/first')")
-    one.do("import resource")
-    one.do("exec('import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))', globals())")
+    one.do(ROOM.format(40_000))
     one.do("for number in range(6000): counter.labels(str(number)).inc()")
     one.do("for number in range(200): serve(f'/{number}')")
     one.do("counter.labels('first').inc()")
@@ -123,13 +133,14 @@ def test_where_the_disk_is_full_nothing_fails_and_nothing_goes_back(group: Worke
     assert one.numbers()['orders_total{of="first"}'] == 2
     assert one.do("counter.labels('5999')._value.get()") == 1
     assert "failed in workers" in one.errors()
+    one.do(ROOM_AGAIN)
 
 
 @pytest.mark.parametrize("room", [10_000, 33_000, 40_000])
 def test_where_there_is_no_room_to_join_a_process_is_alone(group: Workers, room: int) -> None:
     code = "counter = Counter('orders', 'Orders taken.', ('of',))\n"
     code += "for number in range(3000): counter.labels(str(number)).inc()\n"
-    code += f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n"
+    code += ROOM.format(room)
     one, two = group.start(code), group.start()
     one.do("counter.labels('7').inc(); serve('/items')")
     found = one.numbers()
@@ -137,6 +148,7 @@ def test_where_there_is_no_room_to_join_a_process_is_alone(group: Workers, room:
     assert found[http("/items")] == 1
     assert one.errors().count("the metrics are those of this process alone") == 1
     assert two.numbers()['obs_fast_path{name="queue"}'] in (0, 1)
+    one.do(ROOM_AGAIN)
 
 
 def test_a_worker_that_stands_still_keeps_nobody_for_long(group: Workers) -> None:
@@ -193,3 +205,58 @@ def test_a_worker_that_is_killed_while_it_joins_costs_nobody_anything(
     two.do("counter.inc(2)")
     assert one.numbers()["orders_total"] == two.numbers()["orders_total"] == 3
     assert not [name for name in group.files if name.startswith("w9-")]
+
+
+def test_files_that_a_crash_has_left_of_a_member_in_the_archive_are_removed(tmp_path: Path) -> None:
+    shared = of_group(str(tmp_path), "shop")
+    for name, count in (("w1-7-a", 3.0), ("w1-8-b", 4.0)):
+        cells = Cells(shared.path / name)
+        cells.note("f", 0, "orders", "counter", "Orders taken.", [], "")
+        cells.note("s", 0, "_total", None)
+        first = cells.reserve(1)
+        assert first is not None
+        cells.doubles[first] = count
+        cells.note(0, first)
+        cells.close()
+    left = {path: path.read_bytes() for path in shared.path.glob("w1-7-a.*")}
+    index = archive.fold(shared, ["w1-7-a", "w1-8-b"])
+    for path, content in left.items():
+        path.write_bytes(content)
+    assert archive.fold(shared, ["w1-7-a"]) == index
+    assert sorted(path.name for path in shared.path.glob("*.cells")) == ["archive1.cells"]
+    merge = Merge()
+    merge.read([Reader(shared.path, "archive1")])
+    (family,) = merge.families.values()
+    assert [list(family.sums(merge.readers.values(), block)[1]) for block in family.blocks] == [[7.0]]
+
+
+def test_a_worker_answers_calls_after_something_that_is_none_and_no_more_when_it_has_left(
+    tmp_path: Path,
+) -> None:
+    cells, published, before = Cells(tmp_path / "w1-1-a"), threading.Event(), threading.enumerate()
+    answers = calls.Answers(tmp_path, "w1-1-a", cells, published.set)
+    reader = Reader(tmp_path, "w1-1-a")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.connect(str(tmp_path / "w1-1-a.sock"))
+        for text in (b"", b"hello"):
+            sender.send(text)
+        calls.call(tmp_path, [reader])
+        eventually(lambda: reader.answered() > 0)
+        assert published.is_set()
+        (thread,) = (one for one in threading.enumerate() if one.name == "obs-workers" and one not in before)
+        answers.close()
+        sender.send(b"1")
+    thread.join(5)
+    assert not thread.is_alive()
+    cells.close()
+
+
+def test_a_member_whose_cells_can_not_be_read_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "TIMEOUT_SECONDS", 60)
+    (tmp_path / "w1-1-a.cells").mkdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as member:
+        member.bind(str(tmp_path / "w1-1-a.sock"))
+        calls.call(tmp_path, [Reader(tmp_path, "w1-1-a")])
+        assert float(member.recv(32)) > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +13,11 @@ from prometheus_client import (
     Info,
     ProcessCollector,
 )
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
+from obs_middleware.metrics.exposition.formats import Format, choose
+from obs_middleware.metrics.exposition.registry import blocks, families
 from tests.core.metrics.exposition.comparing import ACCEPTS, OPEN, ours, parsed, same, theirs
 from tests.core.metrics.exposition.filling import collectors, counters, target_info
 from tests.core.metrics.exposition.own_collector import Own
@@ -74,6 +79,33 @@ def test_registry_without_the_attributes_that_we_know_is_asked_itself(registry: 
     counters(registry)
     registry.get_target_info = None  # type: ignore[assignment,method-assign]
     same(registry)
+
+
+class Failing(Collector):
+    """A collector that raises after its first family."""
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily("first", "About.", value=1)
+        raise ConnectionError("no database")
+
+
+def test_collector_that_raises_fails_a_page_of_which_nobody_is_told() -> None:
+    registry = CollectorRegistry()
+    registry.register(Failing())
+    told: list[Exception] = []
+    text, _ = choose("")
+    assert isinstance(text, Format)
+    assert "first_total 1.0" in "".join(blocks(registry, text, lambda _, error: told.append(error)))
+    assert [type(error) for error in told] == [ConnectionError]
+    for whole in (blocks(registry, text), families(registry)):
+        with pytest.raises(ConnectionError):
+            list(whole)
+
+
+def test_families_of_a_view_of_a_registry_are_those_of_the_view(registry: CollectorRegistry) -> None:
+    counters(registry)
+    view = registry.restricted_registry(["suffixed_total"])
+    assert [family.name for family in families(view)] == ["suffixed"]
 
 
 def test_collector_of_ours_is_asked_for_text_and_anybody_elses_is_not() -> None:
