@@ -10,10 +10,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from tests import installed, running
 from tests.installed import ROOT
@@ -22,6 +23,10 @@ from tests.running import Answer, Server
 TOKEN = "let-me-drain-it"
 DRAIN_SECONDS = 0.5
 CLIENTS = 3
+STUCK, STUCK_SECONDS = (
+    12,
+    1.5,
+)  # requests, more than any server here answers at a time, and how long each blocks
 ASGI, WSGI = "tests.real.draining_app:asgi", "tests.real.draining_app:wsgi"
 GUNICORN = ["gunicorn", "--bind", "127.0.0.1:{port}", "--log-level", "warning"]
 GRANIAN = ["granian", "--host", "127.0.0.1", "--port", "{port}", "--interface"]
@@ -67,6 +72,9 @@ BY_REQUEST = {
         sys.prefix,
     ],
 }
+
+
+_T = TypeVar("_T")
 
 
 class Drill(NamedTuple):
@@ -128,27 +136,56 @@ class Client:
             time.sleep(0.03)
 
 
-def drill(name: str, folder: Path, *, work_seconds: float = 0.02) -> Drill:
-    """Start a server, load it, end it, and compare what the client saw with what was recorded."""
-    by_request = name in BY_REQUEST
-    program, *options = (BY_REQUEST if by_request else SERVERS)[name]
+@contextlib.contextmanager
+def _serve(name: str, folder: Path, **env: str) -> Iterator[Server]:
+    program, *options = {**SERVERS, **BY_REQUEST}[name]
     if program == "uwsgi":
         command = [shutil.which(program, path=str(Path(sys.executable).parent)), *options]
     else:
         command = [sys.executable, *([] if options[0] == "-c" else ["-m", program]), *options]
         command += running.gunicorn_options() if program == "gunicorn" else []
-    spans = folder / "spans"
-    env = {
+    common = {
         "PYTHONPATH": f"{ROOT}:{ROOT / 'adapters'}",
-        "SPANS": str(spans),
-        "WORK_SECONDS": str(work_seconds),
+        "SPANS": str(folder / "spans"),
         "OBS_DRAIN_SECONDS": str(DRAIN_SECONDS),
         "OBS_HEALTH_TOKEN": TOKEN,
         "OBS_METRICS_DIRECTORY": str(folder),
         "PYTHONWARNINGS": "ignore",
     }
-    with running.serve(command, folder=folder, env=installed.clean() | env) as server:
-        client, stop = Client(server, keeps_alive=program != "uwsgi"), threading.Event()
+    with running.serve(command, folder=folder, env=installed.clean() | common | env) as server:
+        yield server
+
+
+def live_while_stuck(name: str, folder: Path) -> float | None:
+    """Return after how many seconds liveness answers on `ops_port` while all workers are stuck; None: it does not."""
+    port = running.free_port()
+    with _serve(name, folder, WORK_SECONDS="0", OBS_OPS_PORT=str(port)) as server:
+        deadline = time.monotonic() + 3
+        while _ask(port, "/health/live") is None and time.monotonic() < deadline:
+            time.sleep(0.05)  # after a fork one process leaves the port to another
+        for _ in range(STUCK):
+            threading.Thread(target=_ask, args=(server.port, "/stuck"), daemon=True).start()
+        time.sleep(STUCK_SECONDS / 3)
+        began = time.monotonic()
+        status = _ask(port, "/health/live")
+        seconds = time.monotonic() - began
+    return seconds if status == 200 and seconds < STUCK_SECONDS / 3 else None
+
+
+def _ask(port: int, path: str) -> int | None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+        connection.request("GET", path)
+        return connection.getresponse().status
+    return None
+
+
+def drill(name: str, folder: Path, *, work_seconds: float = 0.02) -> Drill:
+    """Start a server, load it, end it, and compare what the client saw with what was recorded."""
+    by_request = name in BY_REQUEST
+    spans = folder / "spans"
+    with _serve(name, folder, WORK_SECONDS=str(work_seconds)) as server:
+        client, stop = Client(server, keeps_alive=name != "uwsgi"), threading.Event()
         threads = [threading.Thread(target=client.run) for _ in range(CLIENTS)]
         threads.append(threading.Thread(target=client.probe, args=(stop,)))
         for thread in threads:
@@ -192,15 +229,35 @@ def drills(
     folder: Path, names: list[str] | None = None, *, at_once: int = 5, work_seconds: float = 0.02
 ) -> dict[str, Drill]:
     """End the servers, some at a time."""
-    names = names or [*SERVERS, *BY_REQUEST]
+    return _for_each(
+        names, at_once, lambda name: drill(name, _folder(folder, name), work_seconds=work_seconds)
+    )
 
-    def one(name: str) -> Drill:
-        own = folder / name.replace(" ", "_").replace(",", "")
-        own.mkdir()
-        return drill(name, own, work_seconds=work_seconds)
 
+def all_while_stuck(
+    folder: Path, names: list[str] | None = None, *, at_once: int = 5
+) -> dict[str, float | None]:
+    """Ask for the liveness of stuck servers, some at a time."""
+    return _for_each(names, at_once, lambda name: live_while_stuck(name, _folder(folder, f"stuck {name}")))
+
+
+def _for_each(names: list[str] | None, at_once: int, do: Callable[[str], _T]) -> dict[str, _T]:
+    names = names or [name for name in (*SERVERS, *BY_REQUEST) if _is_installed(name)]
     with ThreadPoolExecutor(at_once) as pool:
-        return dict(zip(names, pool.map(one, names), strict=True))
+        return dict(zip(names, pool.map(do, names), strict=True))
+
+
+def _is_installed(name: str) -> bool:
+    """Tell whether a server can be started; gevent and uWSGI do not install on every Python."""
+    if name == "uwsgi":
+        return (Path(sys.executable).parent / name).exists()
+    return "gevent" not in name or find_spec("gevent") is not None
+
+
+def _folder(folder: Path, name: str) -> Path:
+    own = folder / name.replace(" ", "_").replace(",", "")
+    own.mkdir()
+    return own
 
 
 def _request_ids(text: str) -> Iterator[str]:
@@ -219,24 +276,29 @@ def _counted(path: Path) -> int:
     return int(sum(sample["value"] for sample in samples if sample["name"] == "orders_total"))
 
 
-def row(name: str, found: Drill) -> str:
-    """Return what a server does, as a row of the table; the seconds apart, because they differ from run to run."""
+def row(name: str, found: Drill, live: float | None) -> str:
+    """Return what a server does, as a row of the table; the times apart, because they differ from run to run."""
     begins = "`POST /health/drain`" if name in BY_REQUEST else "SIGTERM"
     drained = "yes" if found.answered and not found.failed and found.live_when_draining == 200 else "no"
     flushed = "no" if found.lost_lines or found.lost_spans or found.lost_counts else "yes"
-    return f"| {name} | {begins} | {drained} | {flushed} | {found.closes or '–'} |"
+    answers = "no" if live is None else "yes"
+    return f"| {name} | {begins} | {drained} | {flushed} | {found.closes or '–'} | {answers}"
 
 
 HEAD = (
-    "| server | begins by | no failed request | no lost line, span or number | `Connection` | SIGTERM to exit, s |",
-    "|---|---|---|---|---|---|",
+    "| server | begins by | no failed request | nothing recorded lost | `Connection` | live while stuck | to exit, s |",
+    "|---|---|---|---|---|---|---|",
 )
 BEGIN, END = "<!-- made by `make drain` -->\n", "<!-- end -->\n"
 
 
-def write_table(page: Path, found: dict[str, Drill]) -> None:
+def write_table(page: Path, found: dict[str, Drill], live: dict[str, float | None]) -> None:
     """Write the table into a page, between its marks."""
-    rows = [f"{row(name, drill)} {drill.seconds:.1f} |" for name, drill in found.items()]
+    rows = []
+    for name, drill in found.items():
+        seconds = live[name]
+        times = "" if seconds is None else f", {seconds * 1000:.0f} ms"
+        rows.append(f"{row(name, drill, seconds)}{times} | {drill.seconds:.1f} |")
     before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     table = "\n".join((*HEAD, *rows)) + "\n"
     page.write_text(f"{before}{BEGIN}{table}{END}{rest.partition(END)[2]}", encoding="utf-8")
@@ -247,7 +309,8 @@ if __name__ == "__main__":
 
     with tempfile.TemporaryDirectory() as work:
         results = drills(Path(work), sys.argv[1:], at_once=2)
+        lives = all_while_stuck(Path(work), sys.argv[1:], at_once=2)
         for name, drill_found in results.items():
-            print(name, drill_found)
+            print(name, drill_found, lives[name])
         if not sys.argv[1:]:
-            write_table(ROOT / "docs" / "lifecycle.md", results)
+            write_table(ROOT / "docs" / "lifecycle.md", results, lives)

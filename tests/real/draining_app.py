@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import os
 import time
@@ -17,6 +18,14 @@ from obs_middleware.export import JsonFile
 from obs_wsgi import ObservabilityMiddleware as Wsgi
 
 WORK_SECONDS = float(os.environ["WORK_SECONDS"])
+
+
+STUCK_SECONDS = 1.5
+
+
+def be_stuck() -> None:
+    """Block the thread; gevent's patches, which make `time.sleep` friendly, do not reach it."""
+    ctypes.CDLL(None).usleep(int(STUCK_SECONDS * 1_000_000))
 
 
 class SpanFile(SpanExporter):
@@ -45,6 +54,8 @@ async def _asgi(scope: Any, receive: Any, send: Any) -> None:
             await receive()
             await send({"type": f"lifespan.{word}.complete"})
         return
+    if scope["path"] == "/stuck":
+        be_stuck()
     requests.inc()
     await asyncio.sleep(WORK_SECONDS)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
@@ -52,6 +63,8 @@ async def _asgi(scope: Any, receive: Any, send: Any) -> None:
 
 
 def _wsgi(environ: Any, start_response: Any) -> list[bytes]:
+    if environ["PATH_INFO"] == "/stuck":
+        be_stuck()
     requests.inc()
     time.sleep(WORK_SECONDS)
     start_response("200 OK", [("Content-Length", "2")])

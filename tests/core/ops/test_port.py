@@ -74,6 +74,7 @@ def test_next_process_takes_the_port_over(own: Observer, port: int) -> None:
 
 
 @pytest.mark.once
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_process_that_forks_workers_leaves_the_port_to_them(own: Observer, port: int) -> None:
     """It takes some seconds, because the port passes on from process to process."""
     own.gateway.started(is_serving=False)
