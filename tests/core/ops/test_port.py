@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
 import os
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from obs_middleware import Observer
+from obs_middleware.ops.port import _CONNECTIONS
 from tests.core.ops.asking import TOKEN
 from tests.core.support import observer
 
@@ -62,6 +65,69 @@ def test_connections_are_few(own: Observer, port: int, monkeypatch: pytest.Monke
     own.gateway.started()
     with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
         ask(port, "/health/live")
+
+
+def test_thread_that_is_not_to_be_had_costs_one_answer(
+    own: Observer, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own.gateway.started()
+    assert ask(port, "/health/live")[0] == 200
+    with monkeypatch.context() as few:
+        few.setattr("obs_middleware.ops.port.ThreadingMixIn.process_request", refuse)
+        for _ in range(_CONNECTIONS + 1):
+            with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+                ask(port, "/health/live")
+    assert ask(port, "/health/live")[0] == 200
+
+
+def refuse(*args: object) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_client_that_sends_slowly_is_hung_up_on(
+    own: Observer, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("obs_middleware.ops.port._RECEIVE_SECONDS", 0.15)
+    own.gateway.started()
+    assert ask(port, "/health/live")[0] == 200
+    for sent in (b"GET /health", b"GET /health/live HTTP/1.1\r\nX-A: "):
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as slow:
+            began = time.monotonic()
+            with suppress(ConnectionError):
+                slow.sendall(sent)
+                while time.monotonic() - began < 2 and not is_over(slow):
+                    slow.sendall(b"a")
+            assert time.monotonic() - began < 1
+
+
+def is_over(connection: socket.socket) -> bool:
+    """Wait a moment for an end of the connection."""
+    connection.settimeout(0.05)
+    try:
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
+
+
+@pytest.mark.once
+def test_port_waits_where_no_connection_can_be_accepted(
+    own: Observer, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes some tenths of a second, because a port that does not wait would try again all the time."""
+    own.gateway.started()
+    assert ask(port, "/health/live")[0] == 200
+    tries: list[None] = []
+
+    def none_left(server: object) -> None:
+        tries.append(None)
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as few:
+        few.setattr("obs_middleware.ops.port.HTTPServer.get_request", none_left)
+        with socket.create_connection(("127.0.0.1", port)):
+            time.sleep(0.3)
+    assert 1 <= len(tries) <= 3
+    assert ask(port, "/health/live")[0] == 200
 
 
 @pytest.mark.once
