@@ -6,6 +6,7 @@ Each test takes some seconds, because a server starts and is stuck longer than i
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -85,6 +86,10 @@ def test_uvicorn_whose_loop_is_stuck(tmp_path: Path) -> None:
         statuses, slowest, app = while_stuck(server, own, 1)
         assert (statuses[:2], statuses[-1]) == ([200, 503], 200)
         assert slowest < AT_ONCE_SECONDS < STUCK_SECONDS - 0.3 < app
+        server.process.send_signal(signal.SIGSTOP)
+        time.sleep(0.6)
+        server.process.send_signal(signal.SIGCONT)
+        assert {own.get("/health/live").status for _ in range(20)} == {200}
         assert own.get("/metrics").status == 200
         for path in OURS:
             assert json.loads(own.get(path).body) == {"status": "pass"}, path

@@ -87,10 +87,11 @@ def refuse(*args: object) -> None:
 def test_client_that_sends_slowly_is_hung_up_on(
     own: Observer, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("obs_middleware.ops.port._RECEIVE_SECONDS", 0.15)
     own.gateway.started()
     assert ask(port, "/health/live")[0] == 200
-    for sent in (b"GET /health", b"GET /health/live HTTP/1.1\r\nX-A: "):
+    begun = b"GET /health/live HTTP/1.1\r\nX-A: "
+    for seconds, sent in ((0.15, b"GET /health"), (0.15, begun), (0, begun)):
+        monkeypatch.setattr("obs_middleware.ops.port._RECEIVE_SECONDS", seconds)
         with socket.create_connection(("127.0.0.1", port), timeout=5) as slow:
             began = time.monotonic()
             with suppress(ConnectionError):
