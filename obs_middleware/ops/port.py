@@ -17,7 +17,7 @@ from typing import Any
 
 from obs_middleware import process
 from obs_middleware.reply import TEXT_HEADERS, Reply
-from obs_middleware.request import RequestInfo
+from obs_middleware.request import RequestInfo, with_header_names
 
 Answer = Callable[[RequestInfo, str], Reply]
 
@@ -25,6 +25,7 @@ _CONNECTIONS = 32
 _AGAIN_SECONDS = 1.0  # until a taken port is asked for again
 _LOOK_SECONDS = 0.25
 _RECEIVE_SECONDS = 5.0  # for a whole request
+_BAD = Reply(400, TEXT_HEADERS, b"Bad Request\n")
 _NOT_FOUND = Reply(404, TEXT_HEADERS, b"Not Found\n")
 
 
@@ -187,8 +188,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.settimeout(self.timeout)
         path, _, query = self.path.partition("?")
         peer = self.client_address[0], self.client_address[1]
-        reply = self.server.reply(
-            RequestInfo(self.command, path, query, "http", self._header, peer, self.request_version[5:])
+        info = RequestInfo(self.command, path, query, "http", self._header, peer, self.request_version[5:])
+        # A line that is no header ends them for the parser, and may hide what a proxy has added.
+        reply = (
+            _BAD if self.headers.defects else self.server.reply(with_header_names(info, self._header_names))
         )
         self.send_response(reply.status)
         for name, value in {**reply.headers, "Content-Length": str(len(reply.body))}.items():
@@ -202,6 +205,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _header(self, name: str) -> str | None:
         values = self.headers.get_all(name)
         return None if values is None else ", ".join(values)
+
+    def _header_names(self) -> list[str]:
+        return [name.lower() for name in self.headers]
 
     def log_message(self, format: str, *args: Any) -> None:
         """Write no line: probes and scrapes have none at the app's port either."""

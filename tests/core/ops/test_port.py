@@ -60,6 +60,32 @@ def test_port_answers_in_place_of_the_apps(own: Observer, port: int) -> None:
     assert ask(port, "/items/7")[0] == 404
 
 
+@pytest.fixture
+def unguarded(port: int) -> Iterator[Observer]:
+    made = observer(ops_port=port)
+    made.gateway.started()
+    yield made
+    made.gateway._ops_port.stop()  # type: ignore[union-attr]
+
+
+def test_port_is_closed_to_what_came_through_a_proxy(unguarded: Observer, port: int) -> None:
+    assert ask(port, "/metrics")[0] == 200
+    for name in ("X-Forwarded-For", "X-Forwarded-Anything", "FORWARDED", "Via", "x-real-ip"):
+        assert ask(port, "/metrics", **{name: "198.51.100.7"})[0] == 403
+
+
+@pytest.mark.parametrize("line", [b"no colon", b"X-A : 1", b": 1", b"X-A: 1\rno colon", b" X-A: 1"])
+def test_request_whose_headers_cannot_all_be_read_is_refused(
+    unguarded: Observer, port: int, line: bytes
+) -> None:
+    """Else a client that sends such a line would hide what a proxy adds below it."""
+    assert ask(port, "/metrics")[0] == 200
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(b"GET /metrics HTTP/1.1\r\n" + line + b"\r\nX-Forwarded-For: 198.51.100.7\r\n\r\n")
+        with connection.makefile("rb") as answer:
+            assert answer.readline().split()[1] == b"400"
+
+
 def test_connections_are_few(own: Observer, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("obs_middleware.ops.port._CONNECTIONS", 0)
     own.gateway.started()
