@@ -38,7 +38,7 @@ def served(module: str, *options: str, folder: Path) -> Iterator[tuple[Server, S
     env = {
         "PYTHONPATH": f"{ROOT}:{ROOT / 'adapters'}",
         "OBS_OPS_PORT": str(running.free_port()),
-        "OBS_WATCHDOG_SECONDS": "0.4",
+        "OBS_WATCHDOG_SECONDS": "0.6",
         "OBS_HEALTH_TOKEN": TOKEN,
         "OBS_METRICS_DIRECTORY": str(folder),
         "PYTHONWARNINGS": "ignore",
@@ -87,7 +87,7 @@ def test_uvicorn_whose_loop_is_stuck(tmp_path: Path) -> None:
         assert (statuses[:2], statuses[-1]) == ([200, 503], 200)
         assert slowest < AT_ONCE_SECONDS < STUCK_SECONDS - 0.3 < app
         server.process.send_signal(signal.SIGSTOP)
-        time.sleep(0.6)
+        time.sleep(0.8)
         server.process.send_signal(signal.SIGCONT)
         assert {own.get("/health/live").status for _ in range(20)} == {200}
         assert own.get("/metrics").status == 200
