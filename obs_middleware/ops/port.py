@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from email.errors import FirstHeaderLineIsContinuationDefect, HeaderDefect, MissingHeaderBodySeparatorDefect
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -25,6 +26,7 @@ _CONNECTIONS = 32
 _AGAIN_SECONDS = 1.0  # until a taken port is asked for again
 _LOOK_SECONDS = 0.25
 _RECEIVE_SECONDS = 5.0  # for a whole request
+_UNREAD = HeaderDefect, FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect
 _BAD = Reply(400, TEXT_HEADERS, b"Bad Request\n")
 _NOT_FOUND = Reply(404, TEXT_HEADERS, b"Not Found\n")
 
@@ -190,9 +192,8 @@ class _Handler(BaseHTTPRequestHandler):
         peer = self.client_address[0], self.client_address[1]
         info = RequestInfo(self.command, path, query, "http", self._header, peer, self.request_version[5:])
         # A line that is no header ends them for the parser, and may hide what a proxy has added.
-        reply = (
-            _BAD if self.headers.defects else self.server.reply(with_header_names(info, self._header_names))
-        )
+        is_half_read = any(isinstance(defect, _UNREAD) for defect in self.headers.defects)
+        reply = _BAD if is_half_read else self.server.reply(with_header_names(info, self._header_names))
         self.send_response(reply.status)
         for name, value in {**reply.headers, "Content-Length": str(len(reply.body))}.items():
             self.send_header(name, value)

@@ -74,6 +74,12 @@ def test_port_is_closed_to_what_came_through_a_proxy(unguarded: Observer, port: 
         assert ask(port, "/metrics", **{name: "198.51.100.7"})[0] == 403
 
 
+def test_body_of_a_request_is_not_looked_at(unguarded: Observer, port: int) -> None:
+    for kind in ("multipart/form-data; boundary=x", "multipart/form-data", "message/rfc822"):
+        headers = {"Content-Type": kind, "Content-Transfer-Encoding": "base64"}
+        assert ask(port, "/health/live", **headers)[0] == 200
+
+
 @pytest.mark.parametrize("line", [b"no colon", b"X-A : 1", b": 1", b"X-A: 1\rno colon", b" X-A: 1"])
 def test_request_whose_headers_cannot_all_be_read_is_refused(
     unguarded: Observer, port: int, line: bytes
