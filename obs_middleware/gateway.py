@@ -224,6 +224,9 @@ class Gateway:
         self._access_log = access_log
         self._health = health
         self._probes = probes
+        self._watchdog = probes.watchdog
+        if self._watchdog is not None:
+            self._watchdog.progress = self._progress
         self._lifecycle = lifecycle
         lifecycle.stop, lifecycle.flush_now = self.stopped, self._flush_soon
         lifecycle.is_busy = self._has_requests
@@ -316,6 +319,8 @@ class Gateway:
             if not self._lifecycle.is_draining:
                 self._failures.guard("runtime_metrics", self._runtime.watch, loop)
         self._lifecycle.started(is_serving=is_serving)
+        if self._watchdog is not None and is_serving and not self._lifecycle.is_draining:
+            self._watchdog.watch(loop)
         if self._ops_port is not None:
             self._ops_port.start(is_serving=is_serving)
         if is_serving and not self._exporters.is_started and not self._lifecycle.is_draining:
@@ -371,6 +376,8 @@ class Gateway:
         """Hand over the lines, spans and metrics that still wait; it takes up to five seconds, whatever comes of it."""
         self._lifecycle.drain()
         self._health.stop()
+        if self._watchdog is not None:
+            self._watchdog.stop()
         if not deadline.within(STOP_SECONDS, partial(self._failures.guard, "stop", self._hand_over)):
             _logger.error(
                 "after %g s there are still lines, spans or metrics that were not taken", STOP_SECONDS
@@ -380,6 +387,11 @@ class Gateway:
     def _has_requests(self) -> bool:
         flush()  # those that have ended count until their records are handed over
         return any(number for _, number in self._metrics.instruments.active_now())
+
+    def _progress(self) -> tuple[int, int]:
+        """Return how many requests have begun and ended, and wait for nobody."""
+        begun, ended = self._metrics.progress()
+        return begun, ended + self._queue.waiting_count
 
     def _flush_soon(self, is_export: bool) -> None:
         """Hand over what waits, and go on if it takes long."""

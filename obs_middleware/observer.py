@@ -22,6 +22,7 @@ from obs_middleware.health.answers import Probes
 from obs_middleware.health.changes import Telling
 from obs_middleware.health.drain import drain_endpoint
 from obs_middleware.health.registry import Health
+from obs_middleware.health.watchdog import Watchdog
 from obs_middleware.lifecycle import Lifecycle
 from obs_middleware.logs.access_log import AccessLog
 from obs_middleware.logs.json_value import JsonValues
@@ -141,7 +142,8 @@ class Observer:
             self.lifecycle.shared_folder = sharing.folder
         log_setup = LogSetup(settings)
         access = Access(settings, count=metrics.count_refusal, shown=redactor.address)
-        probes = Probes(self.health, self.lifecycle, settings, access)
+        watchdog = None if settings.watchdog_seconds is None else Watchdog(settings.watchdog_seconds)
+        probes = Probes(self.health, self.lifecycle, settings, access, watchdog=watchdog)
         self.gateway = Gateway(
             settings,
             failures=failures,

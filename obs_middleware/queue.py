@@ -75,6 +75,11 @@ class RecordQueue:
             flush(timeout_seconds=0)  # no thread is to be had
 
     @property
+    def waiting_count(self) -> int:
+        """Return how many records wait."""
+        return len(self._waiting)
+
+    @property
     def has_waiting(self) -> bool:
         """Tell whether records wait."""
         return bool(self._waiting)

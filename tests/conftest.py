@@ -32,6 +32,7 @@ _SHARED = {
     r"tests/example_apps/": "services",
     r"tests/project/test_(packaging|quickstart)\.py": "wheel",
     r"tests/real/test_prometheus\.py": "prometheus",
+    r"tests/real/test_nginx\.py::\w+\[(\w+)": r"nginx before \1",
     r"tests/real/ready_made/": "databases and brokers",
     r"tests/real/test_big_page\.py::\w+\[(.+)\]": r"page of \1",
     r"tests/budget/test_garbage\.py::\w+\[(\w+)": r"garbage of \1",

@@ -22,6 +22,7 @@ from obs_middleware.reply import Reply
 if TYPE_CHECKING:
     from obs_middleware.health.checks import Check, State
     from obs_middleware.health.registry import Health
+    from obs_middleware.health.watchdog import Watchdog
     from obs_middleware.lifecycle import Lifecycle
     from obs_middleware.ops.access import Access
     from obs_middleware.request import RequestInfo
@@ -41,10 +42,20 @@ class Probes:
         health: the registered checks.
         lifecycle: whether the app has started, and whether it drains.
         access: makes the rule of who sees details.
+        watchdog: tells whether the process is stuck; without it liveness never fails.
     """
 
-    def __init__(self, health: Health, lifecycle: Lifecycle, settings: Settings, access: Access) -> None:
+    def __init__(
+        self,
+        health: Health,
+        lifecycle: Lifecycle,
+        settings: Settings,
+        access: Access,
+        *,
+        watchdog: Watchdog | None = None,
+    ) -> None:
         self._health = health
+        self.watchdog = watchdog
         self._lifecycle = lifecycle
         self._settings = settings
         self._access = access.rule(
@@ -86,8 +97,9 @@ class Probes:
         return self._asking(path, partial(self._group, asked), lambda: asked)
 
     def live(self) -> Content:
-        """Answer that the process can answer."""
-        return {"status": PASS}
+        """Answer that the process can answer, and is not stuck."""
+        why = "" if self.watchdog is None else self.watchdog.look()
+        return {"status": FAIL, "notes": [why]} if why else {"status": PASS}
 
     def startup(self) -> Content:
         """Answer whether the app has started, and what its initialisers wait for."""

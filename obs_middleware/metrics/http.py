@@ -253,6 +253,12 @@ class HttpMetrics:
         websockets = self.instruments.websockets
         return None if websockets is None else websockets.opened(route or "")
 
+    def progress(self) -> tuple[int, int]:
+        """Return how many requests have begun, and how many were counted out; it takes no lock."""
+        instruments = self.instruments
+        cells = list(instruments.active.values())
+        return len(instruments.started) + sum(begun for begun, _ in cells), sum(ended for _, ended in cells)
+
     def count_failure(self, component: str) -> None:
         """Count a failure of our own."""
         self.instruments.internal_errors.inc(component)

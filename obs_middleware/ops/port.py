@@ -6,22 +6,28 @@ forks others gives it up to them.
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
+import time
 from collections.abc import Callable
+from email.errors import FirstHeaderLineIsContinuationDefect, HeaderDefect, MissingHeaderBodySeparatorDefect
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import ThreadingMixIn
 from typing import Any
 
 from obs_middleware import process
 from obs_middleware.reply import TEXT_HEADERS, Reply
-from obs_middleware.request import RequestInfo
+from obs_middleware.request import RequestInfo, with_header_names
 
 Answer = Callable[[RequestInfo, str], Reply]
 
 _CONNECTIONS = 32
 _AGAIN_SECONDS = 1.0  # until a taken port is asked for again
 _LOOK_SECONDS = 0.25
+_RECEIVE_SECONDS = 5.0  # for a whole request
+_UNREAD = HeaderDefect, FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect
+_BAD = Reply(400, TEXT_HEADERS, b"Bad Request\n")
 _NOT_FOUND = Reply(404, TEXT_HEADERS, b"Not Found\n")
 
 
@@ -121,12 +127,24 @@ class _Server(ThreadingMixIn, HTTPServer):
         """Bind, without the look-up of the host's name that HTTPServer makes."""
         super(HTTPServer, self).server_bind()
 
+    def get_request(self) -> tuple[Any, Any]:
+        """Accept a connection; wait where no file is to be had for it, because it stays in the way."""
+        try:
+            return super().get_request()
+        except OSError:
+            time.sleep(_LOOK_SECONDS)
+            raise
+
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread; close a connection that is one too many."""
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        """Answer in a thread; close a connection that is one too many, or for which no thread is to be had."""
+        if not self._free.acquire(blocking=False):
             self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:
+            self._free.release()
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Answer one connection."""
@@ -139,18 +157,43 @@ class _Server(ThreadingMixIn, HTTPServer):
         """Say nothing of a client that has gone."""
 
 
+class _Received(io.RawIOBase):
+    """What a client sends within the time for a request, however often it sends a little."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._end = time.monotonic() + _RECEIVE_SECONDS
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        rest = self._end - time.monotonic()
+        if rest <= 0:
+            raise TimeoutError
+        self._connection.settimeout(rest)
+        return self._connection.recv_into(buffer)
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: _Server  # pyright: ignore[reportIncompatibleVariableOverride] (its only server)
-    timeout = 5
+    timeout = 5  # to send an answer
     server_version = "obs-middleware"
     sys_version = ""
 
+    def setup(self) -> None:
+        super().setup()
+        self.rfile.close()
+        self.rfile = io.BufferedReader(_Received(self.connection))
+
     def _respond(self) -> None:
+        self.connection.settimeout(self.timeout)
         path, _, query = self.path.partition("?")
         peer = self.client_address[0], self.client_address[1]
-        reply = self.server.reply(
-            RequestInfo(self.command, path, query, "http", self._header, peer, self.request_version[5:])
-        )
+        info = RequestInfo(self.command, path, query, "http", self._header, peer, self.request_version[5:])
+        # A line that is no header ends them for the parser, and may hide what a proxy has added.
+        is_half_read = any(isinstance(defect, _UNREAD) for defect in self.headers.defects)
+        reply = _BAD if is_half_read else self.server.reply(with_header_names(info, self._header_names))
         self.send_response(reply.status)
         for name, value in {**reply.headers, "Content-Length": str(len(reply.body))}.items():
             self.send_header(name, value)
@@ -163,6 +206,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _header(self, name: str) -> str | None:
         values = self.headers.get_all(name)
         return None if values is None else ", ".join(values)
+
+    def _header_names(self) -> list[str]:
+        return [name.lower() for name in self.headers]
 
     def log_message(self, format: str, *args: Any) -> None:
         """Write no line: probes and scrapes have none at the app's port either."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Callable
-from threading import Lock
+from hashlib import blake2b
+from os import urandom
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _GUESSES = 10  # of one client within the time below
 _WITHIN_SECONDS = 60
-_CLIENTS = 1024  # that are remembered
+_PLACES = 4096  # where clients are counted: they bound memory, and the guesses of all clients together
 _HOST_BITS = 64  # of IPv6: one household has them all
 _logger = logging.getLogger("obs.security")
 
@@ -37,15 +37,14 @@ class Refusals:
         self._proxies = proxies
         self.count = count
         self._shown = shown
-        self._guesses: OrderedDict[str, tuple[float, int]] = (
-            OrderedDict()
-        )  # the end of the time, and how many
-        self._lock = Lock()
+        self._secret = urandom(16)  # so that nobody can choose with whom he shares a place
+        self._guesses: dict[int, tuple[float, int]] = {}  # by place: the end of the time, and how many
 
     def seconds_to_wait(self, info: RequestInfo) -> int:
         """Return how long a client has to wait before its tokens are looked at; 0: they are."""
-        until, guesses = self._guesses.get(self._key(info), (0.0, 0))
-        return max(0, int(until - monotonic()) + 1) if guesses >= _GUESSES and until > monotonic() else 0
+        until, guesses = self._guesses.get(self._place(info), (0.0, 0))
+        rest = until - monotonic()
+        return int(rest) + 1 if guesses >= _GUESSES and rest > 0 else 0
 
     def note(self, info: RequestInfo, path: str, reason: str, why: str, *, is_guess: bool) -> None:
         """Count a refusal and log it; a wrong token counts against its client.
@@ -56,7 +55,7 @@ class Refusals:
         """
         self.count(reason)
         if is_guess:
-            self._add(self._key(info))
+            self._add(self._place(info))
         client = self._proxies.client(info)
         address = None if client is None else self._shown(client)
         _logger.warning(
@@ -68,19 +67,18 @@ class Refusals:
             extra={"event_name": "access_refused", "event_reason": reason},
         )
 
-    def _add(self, key: str) -> None:
+    def _add(self, place: int) -> None:
         now = monotonic()
-        with self._lock:
-            until, guesses = self._guesses.pop(key, (0.0, 0))
-            if until <= now:
-                until, guesses = now + _WITHIN_SECONDS, 0
-            self._guesses[key] = until, guesses + 1
-            if len(self._guesses) > _CLIENTS:
-                self._guesses.popitem(last=False)
+        until, guesses = self._guesses.get(place, (0.0, 0))
+        if until <= now:
+            until, guesses = now + _WITHIN_SECONDS, 0
+        # Without a lock, which a forked child might find taken: two threads may count one guess together.
+        self._guesses[place] = until, guesses + 1
 
-    def _key(self, info: RequestInfo) -> str:
+    def _place(self, info: RequestInfo) -> int:
         client = self._proxies.client(info) or ""
         address = address_of(client)
-        if address is None:
-            return client
-        return str(int(address) >> _HOST_BITS) if address.version == 6 else str(address)
+        if address is not None:
+            client = str(int(address) >> _HOST_BITS) if address.version == 6 else str(address)
+        digest = blake2b(client.encode(errors="backslashreplace"), key=self._secret, digest_size=8).digest()
+        return int.from_bytes(digest, "big") % _PLACES

@@ -106,6 +106,7 @@ _Path = Annotated[
 _Header = Annotated[str, _wants("a header name such as 'X-Request-ID'", pattern=r"^[A-Za-z0-9-]+\Z")]
 _Token = Annotated[str, _wants("8 or more printable ASCII characters", pattern=r"^[!-~]{8,}\Z")]
 _Seconds = Annotated[float, _wants("a number of seconds, 0 or more", ge=0, le=3600)]
+_Patience = Annotated[float, _wants("a number of seconds from 0.1 to 3600", ge=0.1, le=3600)]
 _Tokens = Annotated[
     str, _wants("8 or more printable ASCII characters", pattern=r"^[!-~]{8,}( +[!-~]{8,})*\Z")
 ]
@@ -283,6 +284,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ops_host: Annotated[_Name, _about("the address of `ops_port`; `0.0.0.0`: that of all networks")] = (
         "127.0.0.1"
     )
+    watchdog_seconds: Annotated[
+        _Patience | None,
+        _about("liveness fails when the event loop, or under WSGI all requests, stand still for so long"),
+    ] = None
     drain_seconds: Annotated[
         _Seconds | None,
         _about(

@@ -52,6 +52,7 @@ class Keywords(TypedDict, total=False):
     health_access: Literal["auto", "open", "both"]
     ops_port: int | None
     ops_host: str
+    watchdog_seconds: float | None
     drain_seconds: float | None
     drain_path: str | None
     trusted_proxies: str | tuple[str, ...]

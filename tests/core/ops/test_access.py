@@ -154,7 +154,12 @@ def test_details_are_for_the_networks_of_the_setting() -> None:
     assert b"checks" not in ask_from(own, "203.0.113.9", "/health/ready").body
 
 
-def test_who_guesses_tokens_has_to_wait(caplog: pytest.LogCaptureFixture) -> None:
+def test_who_guesses_tokens_has_to_wait(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "obs_middleware.ops.refusals.urandom", bytes
+    )  # its two clients are not counted together
     own = observer(metrics_token=TOKEN, health_token=TOKEN)
     for number in range(10):
         path = ("/metrics", "/health/live")[number % 2]
@@ -170,12 +175,51 @@ def test_who_guesses_tokens_has_to_wait(caplog: pytest.LogCaptureFixture) -> Non
     assert {record.name for record in caplog.records} == {"obs.security"}
 
 
-def test_guesses_of_few_clients_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("obs_middleware.ops.refusals._CLIENTS", 2)
+@pytest.mark.parametrize("peer", ["192.0.2.{}", "2001:db8:{}::1", "a-name-{}"])
+def test_who_has_many_addresses_has_no_more_guesses_than_all_together(
+    peer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("obs_middleware.ops.refusals._PLACES", 4)
     own = observer(metrics_token=TOKEN)
-    for peer in ("192.0.2.1", "app.sock", "192.0.2.3"):
-        assert ask_from(own, peer, authorization="Bearer wrong").status == 401
-    assert refusals(own, "wrong_token") == 3
+    statuses = [
+        ask_from(own, peer.format(number), authorization="Bearer wrong").status for number in range(200)
+    ]
+    assert statuses[0] == 401
+    assert statuses.count(401) <= 40
+    assert statuses[-1] == 429
+    assert refusals(own, "wrong_token") == statuses.count(401)
+
+
+def test_guesses_are_forgiven_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("obs_middleware.ops.refusals.monotonic", lambda: now[0])
+    own = observer(metrics_token=TOKEN)
+    for _ in range(2):
+        for _ in range(10):
+            assert ask(own, authorization="Bearer wrong").status == 401
+        assert ask(own, authorization="Bearer wrong").headers["Retry-After"] == "61"
+        now[0] += 59.5
+        assert ask(own, authorization=f"Bearer {TOKEN}").headers["Retry-After"] == "1"
+        now[0] += 0.5
+        assert ask(own, authorization=f"Bearer {TOKEN}").status == 200
+
+
+def test_every_refusal_for_a_token_does_the_same_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[bytes] = []
+    real = hmac.compare_digest
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append(one)
+        return real(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    own = observer(
+        metrics_networks="198.51.100.0/24", metrics_token=f"{TOKEN} {OTHER}", metrics_access="both"
+    )
+    for authorization in ("", "Bearer wrong", f"Bearer {TOKEN}", f"Bearer {OTHER}", f"Basic {TOKEN}"):
+        compared.clear()
+        assert ask_from(own, "203.0.113.9", authorization=authorization).status == 401
+        assert len(compared) == 2
 
 
 def test_refusal_shows_an_address_as_lines_do(caplog: pytest.LogCaptureFixture) -> None:

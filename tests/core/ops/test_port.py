@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
 import os
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from obs_middleware import Observer
+from obs_middleware.ops.port import _CONNECTIONS
 from tests.core.ops.asking import TOKEN
 from tests.core.support import observer
 
@@ -57,11 +60,107 @@ def test_port_answers_in_place_of_the_apps(own: Observer, port: int) -> None:
     assert ask(port, "/items/7")[0] == 404
 
 
+@pytest.fixture
+def unguarded(port: int) -> Iterator[Observer]:
+    made = observer(ops_port=port)
+    made.gateway.started()
+    yield made
+    made.gateway._ops_port.stop()  # type: ignore[union-attr]
+
+
+def test_port_is_closed_to_what_came_through_a_proxy(unguarded: Observer, port: int) -> None:
+    assert ask(port, "/metrics")[0] == 200
+    for name in ("X-Forwarded-For", "X-Forwarded-Anything", "FORWARDED", "Via", "x-real-ip"):
+        assert ask(port, "/metrics", **{name: "198.51.100.7"})[0] == 403
+
+
+def test_body_of_a_request_is_not_looked_at(unguarded: Observer, port: int) -> None:
+    for kind in ("multipart/form-data; boundary=x", "multipart/form-data", "message/rfc822"):
+        headers = {"Content-Type": kind, "Content-Transfer-Encoding": "base64"}
+        assert ask(port, "/health/live", **headers)[0] == 200
+
+
+@pytest.mark.parametrize("line", [b"no colon", b"X-A : 1", b": 1", b"X-A: 1\rno colon", b" X-A: 1"])
+def test_request_whose_headers_cannot_all_be_read_is_refused(
+    unguarded: Observer, port: int, line: bytes
+) -> None:
+    """Else a client that sends such a line would hide what a proxy adds below it."""
+    assert ask(port, "/metrics")[0] == 200
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(b"GET /metrics HTTP/1.1\r\n" + line + b"\r\nX-Forwarded-For: 198.51.100.7\r\n\r\n")
+        with connection.makefile("rb") as answer:
+            assert answer.readline().split()[1] == b"400"
+
+
 def test_connections_are_few(own: Observer, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("obs_middleware.ops.port._CONNECTIONS", 0)
     own.gateway.started()
     with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
         ask(port, "/health/live")
+
+
+def test_thread_that_is_not_to_be_had_costs_one_answer(
+    own: Observer, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own.gateway.started()
+    assert ask(port, "/health/live")[0] == 200
+    with monkeypatch.context() as few:
+        few.setattr("obs_middleware.ops.port.ThreadingMixIn.process_request", refuse)
+        for _ in range(_CONNECTIONS + 1):
+            with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+                ask(port, "/health/live")
+    assert ask(port, "/health/live")[0] == 200
+
+
+def refuse(*args: object) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_client_that_sends_slowly_is_hung_up_on(
+    own: Observer, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own.gateway.started()
+    assert ask(port, "/health/live")[0] == 200
+    begun = b"GET /health/live HTTP/1.1\r\nX-A: "
+    for seconds, sent in ((0.15, b"GET /health"), (0.15, begun), (0, begun)):
+        monkeypatch.setattr("obs_middleware.ops.port._RECEIVE_SECONDS", seconds)
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as slow:
+            began = time.monotonic()
+            with suppress(ConnectionError):
+                slow.sendall(sent)
+                while time.monotonic() - began < 2 and not is_over(slow):
+                    slow.sendall(b"a")
+            assert time.monotonic() - began < 1
+
+
+def is_over(connection: socket.socket) -> bool:
+    """Wait a moment for an end of the connection."""
+    connection.settimeout(0.05)
+    try:
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
+
+
+@pytest.mark.once
+def test_port_waits_where_no_connection_can_be_accepted(
+    own: Observer, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes some tenths of a second, because a port that does not wait would try again all the time."""
+    own.gateway.started()
+    assert ask(port, "/health/live")[0] == 200
+    tries: list[None] = []
+
+    def none_left(server: object) -> None:
+        tries.append(None)
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as few:
+        few.setattr("obs_middleware.ops.port.HTTPServer.get_request", none_left)
+        with socket.create_connection(("127.0.0.1", port)):
+            time.sleep(0.3)
+    assert 1 <= len(tries) <= 3
+    assert ask(port, "/health/live")[0] == 200
 
 
 @pytest.mark.once
