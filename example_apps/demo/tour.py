@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from example_apps.demo import plan, probes, redaction, routes, trace, traffic
+from example_apps.demo import components, drain, plan, probes, redaction, routes, trace, traffic
 from example_apps.demo.paper import Claim, Paper
 from example_apps.demo.processes import Running
 from example_apps.demo.services import METRICS_TOKEN
@@ -22,7 +22,9 @@ def show(paper: Paper, services: Mapping[str, Running]) -> bool:
     claims += trace.show(paper, services, followed)
     claims += routes.show(paper, services, traffic.hits_of([*calls, followed]))
     claims += redaction.show(paper, services)
+    claims += components.show(paper, services)
     claims += probes.show(paper, services)
+    claims += drain.show(paper, services["utilityfog"])
 
     paper.heading("What held")
     for claim in claims:
