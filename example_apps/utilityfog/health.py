@@ -17,7 +17,7 @@ observer.health.add("event_loop", event_loop_lag(), critical=False)
 observer.health.add("disk", disk_space(str(storage.PATH.absolute().parent)), critical=False, every_seconds=30)
 
 
-@observer.health.check("coordination", critical=False, every_seconds=1)
+@observer.health.check("coordination", critical=False, every_seconds=1, component_type="component")
 def nodes_reached() -> Result:
     """Count the nodes that a message would reach; not critical, because it takes a request to wake a node."""
     reached = len(coordination.awake_from(coordination.ROOT))

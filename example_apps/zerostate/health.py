@@ -44,7 +44,7 @@ def storage() -> None:
     Guild.objects.exists()
 
 
-@health.check("guild_manager")
+@health.check("guild_manager", component_type="component")
 def guild_manager() -> Result:
     """Count the guilds that may run tasks.
 
@@ -56,7 +56,7 @@ def guild_manager() -> Result:
     return Result(observed_value=active, observed_unit="active guilds")
 
 
-@health.check("payment_channels", every_seconds=30)
+@health.check("payment_channels", component_type="component")
 def payment_channels() -> None:
     """Make a payment of nothing, and take it back: whether balances and payments can be written.
 
