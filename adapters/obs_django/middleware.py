@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -11,6 +12,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.log import log_response
 
 from obs_django.app_pages import look_at_first_request
 from obs_django.besides import look_besides
@@ -33,6 +35,7 @@ from obs_middleware.gateway import (
 GetResponse = Callable[[HttpRequest], Any]
 
 _DIGITS = 15  # of a length, at most
+_UNHEARD = logging.Logger("obs.unheard", logging.CRITICAL)  # noqa: LOG001 - no project's logging config reaches it
 
 
 class ObservabilityMiddleware:
@@ -229,4 +232,6 @@ def _response(reply: Reply) -> HttpResponse:
     for name, value in reply.headers.items():
         response.headers[name] = value
     response.headers["Content-Length"] = str(len(reply.body))
+    if reply.status >= 400:  # as if it were logged, or Django logs each probe that is not ready as an error
+        log_response("", response=response, level="debug", logger=_UNHEARD)
     return response

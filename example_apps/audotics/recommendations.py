@@ -1,7 +1,6 @@
 """Which songs a listener may like next: candidates from our own plays, ranked by a guild of zerostate."""
 
 import logging
-import os
 import time
 from typing import Any
 
@@ -9,9 +8,9 @@ import httpx
 from opentelemetry import trace
 
 from example_apps.audotics import storage, telemetry
+from example_apps.audotics.telemetry import ZEROSTATE_URL
 from obs_middleware import outgoing_headers
 
-ZEROSTATE_URL = os.environ.get("ZEROSTATE_URL", "")  # empty: we do not ask, audotics runs alone
 DEEP_SECONDS = 0.3  # what a larger model would take
 
 logger = logging.getLogger(__name__)

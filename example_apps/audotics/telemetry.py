@@ -1,4 +1,4 @@
-"""What audotics tells of itself beyond the one line: its Observer, check and metrics, all declared once.
+"""What audotics tells of itself beyond the one line: its Observer, checks and metrics, all declared once.
 
 Each series of these metrics says its service, version, environment and instance.
 """
@@ -8,6 +8,9 @@ import os
 from example_apps.audotics import storage
 from obs_middleware import Observer
 from obs_middleware.export import Pushgateway
+from obs_middleware.health.ready_made import disk_space, http_url
+
+ZEROSTATE_URL = os.environ.get("ZEROSTATE_URL", "")  # empty: we do not ask, audotics runs alone
 
 observer = Observer(
     service_name="audotics",
@@ -16,9 +19,15 @@ observer = Observer(
     metric_names="both",  # http_requests_total{method,path,status} too: the dashboards from before go on
     metrics_default_labels="series",
 )
-observer.health.add("database", storage.ping)
+observer.health.add("database", storage.ping, component_type="datastore")
+observer.health.add("disk", disk_space(str(storage.PATH.absolute().parent)), critical=False, every_seconds=30)
+if ZEROSTATE_URL:  # without its ranking we still recommend: degraded, not down
+    observer.health.add(
+        "zerostate", http_url(f"{ZEROSTATE_URL}/health/live"), critical=False, every_seconds=5
+    )
 if pushgateway := os.environ.get("AUDOTICS_PUSHGATEWAY"):  # each worker pushes what all have counted
     observer.exporters.add(Pushgateway(pushgateway))
+    observer.health.add("pushgateway", http_url(f"{pushgateway}/-/ready"), critical=False, every_seconds=15)
 
 ACTIVE_USERS = observer.metrics.gauge(
     "active_users",

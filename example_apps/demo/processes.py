@@ -71,7 +71,7 @@ def running(
         for service in reversed(services):  # the ones that are called come first
             started[service.name] = _start(service, ports, directory)
         for one in started.values():
-            _wait_until_started(one)
+            _wait_until_ready(one)
         yield {service.name: started[service.name] for service in services}
     finally:
         with _signals_ignored():
@@ -131,13 +131,13 @@ def _environment(service: Service, ports: Mapping[str, int], directory: Path) ->
     }
 
 
-def _wait_until_started(one: Running) -> None:
+def _wait_until_ready(one: Running) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if one.process.poll() is not None:
             raise DemoError(f"{one.name} ended before it was up. The end of its log:\n{_tail(one.log)}")
         with suppress(httpx.TransportError):
-            if one.get("/health/startup").status_code == 200:
+            if one.get("/health/startup").status_code == one.get("/health/ready").status_code == 200:
                 return
         time.sleep(0.05)
     raise DemoError(

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from example_apps.demo import plan, probes, redaction, routes, trace, traffic
+from example_apps.demo import components, drain, plan, probes, redaction, routes, trace, traffic
 from example_apps.demo.paper import Claim, Paper
 from example_apps.demo.processes import Running
-from example_apps.demo.services import METRICS_TOKEN
+from example_apps.demo.services import HEALTH_TOKEN, METRICS_TOKEN
 
 
 def show(paper: Paper, services: Mapping[str, Running]) -> bool:
@@ -22,7 +22,9 @@ def show(paper: Paper, services: Mapping[str, Running]) -> bool:
     claims += trace.show(paper, services, followed)
     claims += routes.show(paper, services, traffic.hits_of([*calls, followed]))
     claims += redaction.show(paper, services)
+    claims += components.show(paper, services)
     claims += probes.show(paper, services)
+    claims += drain.show(paper, services["utilityfog"])
 
     paper.heading("What held")
     for claim in claims:
@@ -38,6 +40,7 @@ def show_what_to_try(paper: Paper, services: Mapping[str, Running]) -> None:
     paper.heading("Yours to try, until Ctrl-C")
     paper.line(f"curl -i '{tokpulse.url}/widgets/home?store_id=vinyl-cave&token=secret'")
     paper.line(f"curl -H 'Authorization: Bearer {METRICS_TOKEN}' {tokpulse.metrics_url}")
+    paper.line(f"curl -H 'Authorization: Bearer {HEALTH_TOKEN}' {services['zerostate'].url}/health/data")
     paper.line(f"curl '{services['audotics'].url}/recommendations/me?deep'")
     paper.line(f"curl -N {services['utilityfog'].url}/nodes/0/pulse")
     paper.line(f"tail -f {tokpulse.directory.parent}/*/{tokpulse.log.name}")

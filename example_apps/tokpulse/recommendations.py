@@ -29,9 +29,3 @@ async def recommend(listener_id: str) -> list[str]:
             logger.warning("audotics did not recommend anything", exc_info=True)
             return []
     return [song["title"] for song in response.json()["songs"]]
-
-
-async def ping() -> None:
-    """Raise if there is an audotics to ask and it does not answer."""
-    if AUDOTICS_URL:
-        (await audotics.get("/health/live", timeout=0.5)).raise_for_status()

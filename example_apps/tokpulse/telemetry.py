@@ -5,9 +5,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from example_apps.tokpulse import recommendations, storage
+from example_apps.tokpulse import storage
+from example_apps.tokpulse.recommendations import AUDOTICS_URL
 from example_apps.tokpulse.storage import Store
 from obs_middleware import Observer
+from obs_middleware.health.ready_made import disk_space, event_loop_lag, http_url
 
 observer = Observer(
     service_name="tokpulse",
@@ -64,15 +66,11 @@ def compare_deliveries() -> None:
         REDELIVERY_RATE.labels(topic, store_id).set(share)
 
 
-@observer.health.check("database")
-def database() -> None:
-    storage.ping()
-
-
-@observer.health.check("audotics", critical=False, every_seconds=5.0)
-async def audotics() -> None:
-    """Without audotics we still serve, only with no recommendations: degraded, not down."""
-    await recommendations.ping()
+observer.health.add("database", storage.ping, every_seconds=1, component_type="datastore")
+observer.health.add("event_loop", event_loop_lag(), critical=False)
+observer.health.add("disk", disk_space(str(storage.PATH.absolute().parent)), critical=False, every_seconds=30)
+if AUDOTICS_URL:  # without it we still serve, only with no recommendations: degraded, not down
+    observer.health.add("audotics", http_url(f"{AUDOTICS_URL}/health/live"), critical=False, every_seconds=5)
 
 
 @contextmanager

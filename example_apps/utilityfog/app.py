@@ -1,7 +1,7 @@
 """The web side of utilityfog.
 
 The one line is `Middleware(ObservabilityMiddleware)`, in the list of middleware that Starlette takes.
-The extras: an Observer with a check, metrics of our own (telemetry.py), spans, `bind()`.
+The extras: an Observer with metrics of our own (telemetry.py), checks and an initialiser (health.py), spans, `bind()`.
 """
 
 import asyncio
@@ -18,7 +18,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from example_apps.utilityfog import coordination, storage, telemetry
+from example_apps.utilityfog import (
+    coordination,
+    health,  # noqa: F401 - importing it registers the checks
+    storage,
+    telemetry,
+)
 from obs_asgi import ObservabilityMiddleware
 from obs_middleware import bind
 

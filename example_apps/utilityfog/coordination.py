@@ -16,7 +16,7 @@ def spread(kind: str, subject: str) -> int:
         tracer.start_as_current_span("coordination.spread", attributes={"message.kind": kind}) as span,
         telemetry.observer.metrics.timed(telemetry.MESSAGE_LATENCY),
     ):
-        reached = _awake_from(ROOT)
+        reached = awake_from(ROOT)
         storage.add_messages(reached, kind, subject)
         span.set_attribute("coordination.nodes", len(reached))
     telemetry.MESSAGES.labels(kind).inc(len(reached))
@@ -24,7 +24,8 @@ def spread(kind: str, subject: str) -> int:
     return len(reached)
 
 
-def _awake_from(node_id: int) -> list[int]:
+def awake_from(node_id: int) -> list[int]:
+    """Give the nodes that a message to this one would reach."""
     tree = storage.tree_of_active_nodes()
     reached, waiting = [], [node_id] if node_id in tree else []
     while waiting:

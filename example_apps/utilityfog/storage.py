@@ -42,6 +42,14 @@ def ping() -> None:
         connection.execute("SELECT count(*) FROM nodes")
 
 
+def verify() -> None:
+    """Raise if the database is damaged; it reads all of the file, which takes long once that is large."""
+    with connected() as connection:
+        (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if found != "ok":
+        raise sqlite3.DatabaseError(found)
+
+
 def find_node(node_id: int) -> dict[str, Any] | None:
     with connected() as connection:
         row = connection.execute("SELECT * FROM nodes WHERE id = ?", [node_id]).fetchone()

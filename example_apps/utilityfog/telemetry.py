@@ -1,4 +1,4 @@
-"""What utilityfog tells of itself beyond the one line: its Observer, check and metrics, all declared once."""
+"""What utilityfog tells of itself beyond the one line: its Observer and metrics, all declared once."""
 
 import os
 
@@ -7,7 +7,6 @@ from obs_middleware import Observer
 from obs_middleware.export import JsonFile, Textfile
 
 observer = Observer(service_name="utilityfog")
-observer.health.add("database", storage.ping)
 if folder := os.environ.get("UTILITYFOG_EXPORTS"):  # for node-exporter, and for whoever reads JSON
     observer.exporters.add(Textfile(f"{folder}/utilityfog.prom"), JsonFile(f"{folder}/utilityfog.json"))
 

@@ -82,11 +82,20 @@ def pay(guild: Guild, *, payee: str, amount_units: int) -> Payment:
     """Pay from the guild's balance; BalanceTooLow if it does not hold that much."""
     attributes = {"guild.name": guild.name, "payment.amount_units": amount_units}
     with tracer.start_as_current_span("payment.send", attributes=attributes), transaction.atomic():
-        payer = Guild.objects.filter(pk=guild.pk, balance_units__gte=amount_units)
-        if not payer.update(balance_units=F("balance_units") - amount_units):
+        try:
+            payment = transfer(guild, payee=payee, amount_units=amount_units)
+        except BalanceTooLow:
             telemetry.PAYMENTS.labels("failed").inc()
-            raise BalanceTooLow(f"guild {guild.name} cannot pay {amount_units} units")
-        payment: Payment = guild.payments.create(payee=payee, amount_units=amount_units)
+            raise
     telemetry.PAYMENTS.labels("success").inc()
     telemetry.PAYMENT_AMOUNT.observe(amount_units)
+    return payment
+
+
+def transfer(guild: Guild, *, payee: str, amount_units: int) -> Payment:
+    """Take the amount from the balance and note the payment; wants a transaction around it."""
+    payer = Guild.objects.filter(pk=guild.pk, balance_units__gte=amount_units)
+    if not payer.update(balance_units=F("balance_units") - amount_units):
+        raise BalanceTooLow(f"guild {guild.name} cannot pay {amount_units} units")
+    payment: Payment = guild.payments.create(payee=payee, amount_units=amount_units)
     return payment

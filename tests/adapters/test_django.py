@@ -197,6 +197,18 @@ def test_probes_need_no_allowed_host_and_no_https(ask_django: Any, path: str) ->
         assert ask_django("/items/7")[0] == 301
 
 
+def test_a_probe_that_is_not_ready_is_no_error_of_the_project(
+    ask_django: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Or Django logs each of them as an error, and mails it to the admins."""
+    with project():
+        get_observer().lifecycle.drain()
+        assert ask_django("/health/ready")[0] == 503
+        assert ask_django("/missing")[0] == 404
+    logged = [record.getMessage() for record in caplog.records if record.name == "django.request"]
+    assert logged == ["Not Found: /missing"]
+
+
 def test_probes_answer_below_a_mount(ask_django: Any) -> None:
     with project():
         assert call(wsgi_app(), "/health/live", SCRIPT_NAME="/shop").sent == b'{"status":"pass"}'

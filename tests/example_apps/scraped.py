@@ -33,8 +33,11 @@ from tests.scrapers import Target, Values
 
 CLIENTS = 8
 FIRST = 10_000  # no order before has such a number
-# What moves without a request: with time, with a scrape, which asks the database of zerostate.
-MOVES = ("process_", "python_", "cpython_", "asyncio_", "telemetry_", "obs_", "active_users", "db_client_")
+# What moves without a request: with time, with a run of a check, with a scrape, which asks the database of zerostate.
+MOVES = (
+    *("process_", "python_", "cpython_", "asyncio_", "telemetry_", "obs_", "active_users", "db_client_"),
+    "health_check",
+)
 DURATION = "http_server_request_duration_seconds"
 
 

@@ -3,6 +3,7 @@
 import io
 import math
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -77,7 +78,8 @@ def test_the_demo_shows_that_all_it_claims_holds_and_leaves_nothing(port_base: i
         printed, errors = process.communicate(timeout=50)
     assert (process.returncode, errors) == (0, ""), printed + errors
     assert "✗" not in printed
-    assert printed.count("✓") >= 15
+    assert printed.count("✓") >= 20
+    assert re.search(r"utilityfog_2 +(\d+) +\1 +0 +\d+  200, 503 after [\d.]+ s, gone after", printed)
     assert "\x1b" not in printed
     assert_nothing_is_left(port_base, tmp_path)
 

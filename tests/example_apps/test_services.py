@@ -13,12 +13,28 @@ import pytest
 
 from example_apps.demo import pages
 from example_apps.demo.processes import Running
-from example_apps.demo.services import METRICS_TOKEN
+from example_apps.demo.services import HEALTH_TOKEN, METRICS_TOKEN
 from example_apps.demo.waiting import until
 from tests import scrapers
 from tests.example_apps import scraped
 
 Alone = dict[str, Running]
+
+# Of each service alone, which is told of others that do not answer.
+FOUND = {
+    "tokpulse": {"database": "pass", "event_loop": "pass"},
+    "audotics": {"database": "pass", "zerostate": "warn"},
+    "zerostate": {
+        "database:default": "pass",
+        "storage": "pass",
+        "p2p_connectivity": "warn",
+        "guild_manager": "pass",
+        "payment_channels": "pass",
+        "wasm_runtime": "pass",
+        "migrations": "pass",
+    },
+    "utilityfog": {"database": "pass", "event_loop": "pass", "coordination": "pass"},
+}
 
 
 def send(service: Running, method: str, path: str, json: Any = None) -> httpx.Response:
@@ -36,6 +52,61 @@ def test_a_service_alone_is_live_ready_and_names_its_responses(alone: Alone, nam
         200
     ] * 3
     assert service.get("/nowhere").headers["X-Request-ID"]
+
+
+def details(service: Running, path: str = "/health/ready") -> dict[str, Any]:
+    checks: dict[str, Any] = service.get(path, token=HEALTH_TOKEN).json()["checks"]
+    return {name: check for name, (check,) in checks.items()}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_a_service_asks_each_part_that_it_depends_on(alone: Alone, name: str) -> None:
+    with all_awake(alone["utilityfog"]):
+        found = until(
+            lambda: {part: check["status"] for part, check in details(alone[name]).items()},
+            lambda seen: FOUND[name].items() <= seen.items(),
+        )
+    assert FOUND[name].items() <= found.items()
+    assert set(found) - set(FOUND[name]) <= {"disk", "pushgateway"}
+    page = pages.read(alone[name])
+    for component, status in FOUND[name].items():
+        assert pages.total(page, "health_status", component=component) == {"pass": 1, "warn": 2}[status]
+        assert pages.total(page, "health_checks_total", component=component, status="pass") >= (
+            status == "pass"
+        )
+        assert pages.total(page, "health_check_duration_seconds_count", component=component) >= 1
+
+
+def test_zerostate_has_a_page_of_its_own_for_what_holds_its_data(alone: Alone) -> None:
+    assert set(details(alone["zerostate"], "/health/data")) == {"storage", "migrations", "disk"}
+    assert details(alone["zerostate"])["guild_manager"]["observedUnit"] == "active guilds"
+
+
+def test_utilityfog_says_in_its_files_at_once_that_no_message_comes_through(alone: Alone) -> None:
+    """It waits for two runs of a check, which come each second."""
+    file = alone["utilityfog"].directory / "utilityfog.prom"
+
+    def number() -> float:
+        alone["utilityfog"].get("/health/ready")
+        return pages.total(file.read_text(), "health_status", component="coordination")
+
+    with all_awake(alone["utilityfog"]) as nodes:
+        assert until(number, lambda seen: seen == 1) == 1
+        nodes.execute("UPDATE nodes SET state = 'asleep' WHERE parent_id IS NULL")
+        assert until(number, lambda seen: seen == 2) == 2
+        assert details(alone["utilityfog"])["coordination"]["output"] == "a message reaches 0 of 13 nodes"
+
+
+@contextmanager
+def all_awake(utilityfog: Running) -> Iterator[sqlite3.Connection]:
+    """Have every node awake, before and after."""
+    wake = "UPDATE nodes SET state = 'active'"
+    with closing(sqlite3.connect(utilityfog.database, isolation_level=None)) as nodes:
+        nodes.execute(wake)
+        try:
+            yield nodes
+        finally:
+            nodes.execute(wake)
 
 
 @pytest.mark.parametrize("name", ["tokpulse", "audotics", "zerostate", "utilityfog"])
