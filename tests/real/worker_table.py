@@ -166,18 +166,22 @@ class Traffic:
 
 
 class Page:
-    """What one scrape has told."""
+    """What one scrape has told.
 
-    def __init__(self, text: str) -> None:
+    Attributes:
+        fails: the server answered it by an error.
+    """
+
+    def __init__(self, text: str, *, fails: bool = False) -> None:
         self.text = text
+        self.fails = fails
 
     @classmethod
     def of(cls, server: Server, accept: str = "") -> Page | None:
         """Scrape whichever worker answers; None where none does."""
         with contextlib.suppress(OSError, http.client.HTTPException):
             answer = server.get("/metrics", Accept=accept)
-            assert answer.status == 200, answer.body
-            return cls(answer.body.decode())
+            return cls(answer.body.decode(), fails=answer.status != 200)
         return None
 
     def sum(self, name: str) -> float:
@@ -346,7 +350,9 @@ def _disturb(
             before = traffic.answered
             page = Page.of(server)
             after = traffic.sent
-            if page is not None:
+            if page is not None and page.fails:
+                notes.append(f"{disturb.__name__}: a page failed")
+            elif page is not None:
                 if not max(before, last) <= page.orders <= after:
                     notes.append(
                         f"{disturb.__name__}: {page.orders}, after {last}; {before} answered, {after} sent"
