@@ -44,14 +44,17 @@ _SCRAPES, _SCRAPE_SECONDS = (
 _OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
-class Found(NamedTuple):
-    """What one way gave on one server; None where the server itself has ended."""
+YES, NO, ENDS = "yes", "**no**", "the server ends"
 
-    sum_is_right: bool
-    has_exemplars: bool
-    survives_kill: bool | None
-    gauge_is_right: bool | None
-    survives_recycling: bool | None
+
+class Found(NamedTuple):
+    """What one way gave on one server, in words of the table."""
+
+    sums: str
+    exemplars: str
+    after_kill: str
+    gauge: str
+    after_recycling: str
     process_metrics: int  # series of resident memory, each of one worker
     scrape_seconds: float
     scrape_seconds_with_dead: float
@@ -80,11 +83,11 @@ def measure(name: str, way: Way, folder: Path, *, dead: int = DEAD) -> Found:
     with serving(name, way, folder / "recycling", *recycling) as server:
         recycled = _recycle(server, notes, has_option=bool(recycling))
     return Found(
-        sum_is_right=sums,
-        has_exemplars=' # {trace_id="0af7651916cd43dd8448eb211c80319c"}' in page.text,
-        survives_kill=killed,
-        gauge_is_right=gauge,
-        survives_recycling=recycled,
+        sums=YES if sums else NO,
+        exemplars=YES if ' # {trace_id="0af7651916cd43dd8448eb211c80319c"}' in page.text else NO,
+        after_kill=killed,
+        gauge=gauge,
+        after_recycling=recycled,
         process_metrics=page.process_metrics,
         scrape_seconds=without,
         scrape_seconds_with_dead=with_dead,
@@ -128,7 +131,7 @@ def _scrape_seconds(*servers: Server) -> list[float]:
     return [statistics.median(own) for own in seconds]
 
 
-def _kill(server: Server, traffic: Traffic, notes: list[str]) -> tuple[bool | None, bool | None]:
+def _kill(server: Server, traffic: Traffic, notes: list[str]) -> tuple[str, str]:
     """Kill a worker under load; tell whether the counter stays right, and the gauge of living workers."""
     known = set(traffic.workers)
 
@@ -136,17 +139,17 @@ def _kill(server: Server, traffic: Traffic, notes: list[str]) -> tuple[bool | No
         os.kill(known.copy().pop(), signal.SIGKILL)
 
     survived = _disturb(traffic, kill, lambda: bool(traffic.workers - known), notes)
-    if survived is None:
-        return None, None
+    if survived == ENDS:
+        return ENDS, ENDS
     traffic.until_all_workers_have_answered()
     page = Page.of(server)
     depth = page.sum("depth") if page is not None else None
     if depth != WORKERS:
         notes.append(f"kill: gauge {depth}, not {WORKERS}")
-    return survived, depth == WORKERS
+    return survived, YES if depth == WORKERS else NO
 
 
-def _recycle(server: Server, notes: list[str], *, has_option: bool) -> bool | None:
+def _recycle(server: Server, notes: list[str], *, has_option: bool) -> str:
     traffic = Traffic(server)
     traffic.until_all_workers_have_answered()
     known = set(traffic.workers)
@@ -160,44 +163,39 @@ def _recycle(server: Server, notes: list[str], *, has_option: bool) -> bool | No
 
 def _disturb(
     traffic: Traffic, disturb: Callable[[], None], is_over: Callable[[], bool], notes: list[str]
-) -> bool | None:
+) -> str:
     """Scrape under load, before and after workers end; tell whether each page has what it must.
 
     That is no less than the page before, all that was answered before the scrape, and no more than was sent until
-    its end. None: the server has ended.
+    its end.
     """
-    server, last, wrong = traffic.server, 0.0, len(notes)
-    pages = 0
+    server, last, pages, failed = traffic.server, 0.0, 0, 0
+    wrong: list[str] = []
     with traffic.flowing():
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not is_over() or pages < 10:
             if server.process.poll() is not None:
-                return None
-            if time.monotonic() > deadline:
-                notes.append(f"{disturb.__name__}: no new worker")
-                break
+                return ENDS
+            assert time.monotonic() < deadline, f"no new worker\n{server.stderr}"
             before = traffic.answered
             page = Page.of(server)
             after = traffic.sent
             if page is not None and page.fails:
-                notes.append(f"{disturb.__name__}: a page failed")
+                failed += 1
             elif page is not None:
                 if not max(before, last) <= page.orders <= after:
-                    notes.append(
-                        f"{disturb.__name__}: {page.orders}, after {last}; {before} answered, {after} sent"
-                    )
+                    wrong.append(f"{page.orders}, after {last}; {before} answered, {after} sent")
                 last, pages = page.orders, pages + 1
             if pages == 5:
                 disturb()
                 pages += 1
     page = _page_at_last(server)
     if page is None:
-        return None
+        return ENDS
     if not max(traffic.answered, last) <= page.orders <= traffic.sent or page.orders != page.observed:
-        notes.append(
-            f"{disturb.__name__}: at the end {page.orders} ({page.observed} observed); {traffic.answered} answered"
-        )
-    return len(notes) == wrong
+        wrong.append(f"at the end {page.orders} ({page.observed} observed); {traffic.answered} answered")
+    notes += [f"{disturb.__name__}: {text}" for text in wrong]
+    return NO if wrong else f"**scrapes failed: {failed}**" if failed else YES
 
 
 def _page_at_last(server: Server) -> Page | None:
@@ -219,17 +217,9 @@ BEGIN, END = "<!-- made by `make workers` -->\n", "<!-- end -->\n"
 
 def row(name: str, way: Way, found: Found) -> str:
     """Return one row of the table."""
-    answers = (
-        found.sum_is_right,
-        found.has_exemplars,
-        found.survives_kill,
-        found.gauge_is_right,
-        found.survives_recycling,
-    )
-    words = [{True: "yes", False: "**no**", None: "the server ends"}[answer] for answer in answers]
     ratio = found.scrape_seconds_with_dead / found.scrape_seconds
     milliseconds = f"{found.scrape_seconds_with_dead * 1e3:.1f} ÷ {found.scrape_seconds * 1e3:.1f}"
-    cells = (name, way.name, *words, str(found.process_metrics), f"{ratio:.1f} ({milliseconds})")
+    cells = (name, way.name, *found[:5], str(found.process_metrics), f"{ratio:.1f} ({milliseconds})")
     return f"| {' | '.join(cells)} |"
 
 
