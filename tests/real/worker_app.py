@@ -88,7 +88,11 @@ def _ask(path: str) -> None:
     """Send a request to the app without a server."""
     environ: dict[str, Any] = {"PATH_INFO": path, "REMOTE_ADDR": "127.0.0.1"}
     setup_testing_defaults(environ)
-    body = wsgi(environ, lambda *_: None)
+
+    def start(*_: Any) -> Any:
+        return None
+
+    body = wsgi(environ, start)
     list(body)
     getattr(body, "close", bool)()
 
