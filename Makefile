@@ -13,7 +13,7 @@ PYTEST := -m pytest -n $(WORKERS) --dist loadscope
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1 # do not look for a newer pyright over the network
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-oldest test-python test-sanitized $(VERSIONS:%=test-%) versions bench conformance drain settings coverage check fmt layout fuzz build clean
+.PHONY: help demo test test-all test-oldest test-python test-sanitized $(VERSIONS:%=test-%) versions bench conformance drain workers settings coverage check fmt layout fuzz build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ conformance: $(READY) ## run the conformance list and write its table into docs/
 
 drain: $(READY) ## end every server under load, and write the table into docs/lifecycle.md
 	@$(BIN)/python -m tests.real.draining
+
+workers: $(READY) ## compare metrics of several workers with prometheus-client's mode, write the table into docs/workers.md
+	@$(BIN)/python -m tests.real.worker_table
 
 settings: $(READY) ## write what is made of the settings: docs/settings.md and keywords.py
 	@$(BIN)/python scripts/settings_table.py

@@ -53,7 +53,7 @@ class Collected(msgspec.Struct, frozen=True):
         timestamp: seconds since 1970.
         labels: whose metrics these are: `service`, `version`, `environment`, `instance`.
         events_count: how many events were recorded.
-        is_running: False in the last export before the end.
+        is_running: False in the last export before the end, and at the end of a batch job that is no part of an app.
         job: the name of the batch job at whose end this is, if it is one.
         settings: of the Observer.
     """

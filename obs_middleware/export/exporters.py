@@ -153,7 +153,11 @@ class Exporters:
         job: str | None = None,
         families: Iterable[Metric] = (),
     ) -> bool:
-        export = self._begin_export(scheduled, self._collect(job=job, families=families), tries=tries)
+        is_running = (
+            job is None or self.is_started
+        )  # a batch ends with its job, an app that is served goes on
+        collected = self._collect(is_running=is_running, job=job, families=families)
+        export = self._begin_export(scheduled, collected, tries=tries)
         export.wait(_PUSH_SECONDS)
         return export.has_gone_well
 

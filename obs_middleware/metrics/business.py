@@ -123,7 +123,7 @@ class Metrics:
     ) -> Histogram:
         """Declare a histogram."""
         return self._declarations.declare(
-            Histogram, name, documentation, labelnames, buckets=tuple(buckets), **options
+            Histogram, name, documentation, labelnames, buckets=buckets, **options
         )
 
     def summary(
@@ -152,9 +152,7 @@ class Metrics:
         **options: Unpack[Options],
     ) -> Enum:
         """Declare a state out of several."""
-        return self._declarations.declare(
-            Enum, name, documentation, labelnames, states=tuple(states), **options
-        )
+        return self._declarations.declare(Enum, name, documentation, labelnames, states=states, **options)
 
     def timed(
         self,

@@ -12,6 +12,7 @@ from obs_middleware.errors import ConfigError
 from obs_middleware.metrics import naming
 from obs_middleware.metrics.bounded import BoundedMetric, Counter, Gauge, SeriesBound
 from obs_middleware.metrics.collection import declaring
+from obs_middleware.metrics.options import labelnames_of, options_of
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -104,19 +105,19 @@ class Declarations:
         Raises:
             ConfigError: the name is taken by a different metric, or Prometheus does not take the declaration.
         """
+        if not isinstance(name, str):
+            raise ConfigError(f"a metric must have a name, got {name!r}")
+        whole = _whole_name(kind, f"{self._prefix}{name}", unit)
         declaration = Declaration(
             kind,
             documentation,
-            (labelnames,) if isinstance(labelnames, str) else tuple(labelnames),
+            labelnames_of(whole, labelnames),
             unit,
             self._max_series if max_series is None else max_series,
             {label: frozenset(map(str, _several(values))) for label, values in (allowed or {}).items()},
             self._default_labels,
-            options,
+            options_of(whole, _shown(kind), options),
         )
-        if not isinstance(name, str):
-            raise ConfigError(f"a metric must have a name, got {name!r}")
-        whole = _whole_name(kind, f"{self._prefix}{name}", unit)
         _check(whole, declaration, is_linted=lint)
         declared = self._app_metrics.declared
         with declaring:

@@ -191,10 +191,14 @@ class HttpMetrics:
         self.begin = self._begin_first
 
     def _begin_first(self, active_key: ActiveKey) -> None:
-        """Note the first request of a process; what it counts, others see from the beginning."""
-        self.begin = self.instruments.started.append
-        self.begin(active_key)
+        """Note the first request of a process; what it counts, others see from the beginning.
+
+        Requests that start meanwhile in other threads wait here too: a forked child that joins begins at 0, and what
+        they count before that is lost.
+        """
+        self.instruments.started.append(active_key)
         sharing.look()
+        self.begin = self.instruments.started.append
 
     @fast("http.c: http_record")
     def record(self, records: Iterator[RequestRecord]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from threading import Lock
+from threading import RLock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet, ref
@@ -49,13 +49,14 @@ class Sharing:
 
     def __init__(self) -> None:
         self.is_due = True
-        self._is_decided = False
+        self._is_decided = False  # or being decided, by whoever has the lock
+        self._is_done = False
         self._next_publication = 0.0
         self.service: Service | None = None
         self._workers = _ALONE
         self._root: str | None = None
         self._report: Report = _no_report
-        self._lock = Lock()
+        self._lock = RLock()
         self._shared: list[tuple[ref[CollectorRegistry], ref[SharedInstruments]]] = []
         self._service_name = ""
         self._has_observer = False
@@ -89,13 +90,13 @@ class Sharing:
         metrics.start_anew()
 
     def look(self) -> None:
-        """Decide, unless that is done."""
-        if not self._is_decided:
+        """Decide, unless that is done; wait for another thread that does so."""
+        if not self._is_done:
             between_flushes(self.look_in_flush)
 
     def look_in_flush(self) -> None:
         """Decide, unless that is done, and publish from time to time where no thread answers others."""
-        if not self._is_decided:
+        if not self._is_done:
             self._decide()
         if self.is_due and monotonic() >= self._next_publication:
             self._next_publication = monotonic() + _PUBLISHED_SECONDS
@@ -119,10 +120,9 @@ class Sharing:
             if self._is_decided:
                 return
             self._is_decided, self.is_due = True, False
-            if self._workers == _ALONE or not locks.is_supported:
-                return
             try:
-                self._join()
+                if self._workers != _ALONE and locks.is_supported:
+                    self._join()
             except Exception as error:
                 self.service, self.is_due = None, False
                 _logger.warning(
@@ -130,6 +130,8 @@ class Sharing:
                     "workers share can't be used: %s. Set OBS_METRICS_DIRECTORY to one that is writable and has room",
                     error,
                 )
+            finally:
+                self._is_done = True
 
     def _join(self) -> None:
         supervisor = membership.supervisor() if self._workers == _FOUND else None
@@ -224,8 +226,8 @@ class Sharing:
 
     def _begin_anew(self) -> None:
         """Be nobody's member in a forked child, until it serves; its parent goes on with what it has."""
-        self._lock = Lock()
-        self._is_decided, self.is_due = False, True
+        self._lock = RLock()
+        self._is_decided, self._is_done, self.is_due = False, False, True
         joined, self.service = self.service, None
         self._is_forked = joined is None
         for metrics in self._metrics:

@@ -43,8 +43,18 @@ def test_a_job_that_goes_well_says_when_and_how_long_it_took() -> None:
     assert found["obs_job_last_success_timestamp_seconds"] >= before
     assert "obs_job_last_failure_timestamp_seconds" not in found
     assert collected.job == "nightly"
+    assert not collected.is_running
     assert b"rows_total 7.0" in collected.text()
     assert b'obs_job_duration_seconds{job_name="nightly"}' in collected.text()
+
+
+def test_a_job_of_an_app_that_goes_on_does_not_say_that_it_has_ended() -> None:
+    own, exporter = observer(), Own()
+    own.exporters.start()
+    with own.exporters.job("nightly"):
+        own.exporters.add(exporter)
+    assert next(collected for collected in exporter.got if collected.job).is_running
+    own.close()
 
 
 def test_a_job_that_fails_says_so_and_its_exception_goes_on() -> None:

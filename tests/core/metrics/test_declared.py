@@ -59,10 +59,48 @@ def test_a_name_that_a_metric_of_others_has_is_an_error() -> None:
         own.metrics.gauge("http_server_active_requests", "Ours.")
 
 
-def test_a_label_that_is_one_text_is_one_label() -> None:
-    own = observer()
-    own.metrics.counter("orders", "Orders.", "plan").labels("free").inc()
-    assert value(own, "orders_total", plan="free") == 1
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"labelnames": "status"}, "labelnames must be a list of texts, got 'status': labelnames=['status']"),
+        ({"labelnames": b"status"}, "labelnames must be a list of texts, got b'status'"),
+        ({"labelnames": None}, "labelnames must be a list of texts, got None"),
+        ({"labels": ["status"]}, "labels=['status'] is no option: labelnames=['status']"),
+        ({"labels": "status"}, "labels='status' is no option: labelnames=['status']"),
+        (
+            {"namespace": "shop"},
+            "namespace='shop' is no option: there are labelnames, unit, max_series, allowed, lint,",
+        ),
+        ({"registry": None}, "registry=None is no option: there are labelnames"),
+        ({"buckets": [2, 1]}, "buckets must be numbers that rise, got [2, 1]: buckets=[1.0, 2.0]"),
+        ({"buckets": [1, 1]}, "buckets must be numbers that rise, got [1, 1]: buckets=[1.0]"),
+        ({"buckets": []}, "buckets must be numbers that rise, got []"),
+        ({"buckets": [float("inf")]}, "buckets must be numbers that rise, got [inf]"),
+        ({"buckets": [float("nan")]}, "buckets must be numbers that rise, got [nan]"),
+        ({"buckets": ["few", 1]}, "buckets must be numbers that rise, got ['few', 1]"),
+        ({"buckets": None}, "buckets must be numbers that rise, got None"),
+        ({"buckets": "12"}, "buckets must be numbers that rise, got '12'"),
+    ],
+)
+def test_an_odd_option_is_an_error_also_where_the_metric_is_declared_already(
+    options: dict[str, Any], message: str
+) -> None:
+    metrics = observer().metrics
+    for _ in range(2):
+        with pytest.raises(ConfigError) as raised:
+            metrics.histogram("size_bytes", "Sizes.", **options)
+        assert str(raised.value).startswith(f"metric size_bytes: {message}")
+        metrics.histogram("size_bytes", "Sizes.")
+
+
+@pytest.mark.parametrize("kind", ["counter", "gauge", "histogram", "summary", "info", "enum"])
+def test_each_kind_says_how_labels_are_named(kind: str) -> None:
+    declare = getattr(observer().metrics, kind)
+    options = {"states": ["on"]} if kind == "enum" else {}
+    with pytest.raises(ConfigError, match="is no option: labelnames=\\['status'\\]"):
+        declare("mode", "Mode.", labels=["status"], **options)
+    with pytest.raises(ConfigError, match="labelnames must be a list"):
+        declare("mode", "Mode.", "status", **options)
 
 
 def test_default_labels_stand_on_each_series_on_request() -> None:
@@ -98,9 +136,9 @@ async def asynchronous() -> float:
         (lambda metrics: metrics.counter("orders", "Orders.", [7]), "a label must be letters.*got 7"),
         (lambda metrics: metrics.counter("orders", "Orders.", max_series=0), "max_series must be a whole"),
         (lambda metrics: metrics.counter("orders", "Orders.", max_series="9"), "max_series must be a whole"),
-        (lambda metrics: metrics.histogram("size_bytes", "Sizes.", buckets=[2, 1]), "sorted order"),
         (lambda metrics: metrics.histogram("size_bytes", "Sizes.", ["le"]), "le"),
         (lambda metrics: metrics.enum("mode", "Mode.", states=[]), "No states"),
+        (lambda metrics: metrics.enum("mode", "Mode.", states="on"), "states must be a list.*got 'on'"),
         (lambda metrics: metrics.gauge("depth", "Depth.", function=7), "must be a function"),
         (lambda metrics: metrics.gauge("depth", "Depth.", function=asynchronous), "and not async"),
         (lambda metrics: metrics.gauge("depth", "Depth.", ["a"], function=lambda: 1), "depth has labels"),

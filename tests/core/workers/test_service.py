@@ -42,6 +42,33 @@ while True:
     os.write(1, b"%d\\n" % number)
 """
 
+PRELOADED = """
+import os, threading
+from prometheus_client import Counter, Histogram
+from obs_middleware import Observer, RequestInfo
+own = Observer(access_log=False)
+counter, sizes = Counter("orders", "Orders taken."), Histogram("sizes", "Sizes.", ("of",))
+together = threading.Barrier(8)
+
+def serve():
+    together.wait()
+    for number in range(20):
+        exchange = own.gateway.start(RequestInfo("GET", "/", "", "http", {}.get))
+        counter.inc()
+        sizes.labels(str(number)).observe(1.5)
+        exchange.finish()
+
+for _ in range(2):
+    if not os.fork():
+        threads = [threading.Thread(target=serve) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        os._exit(0)
+    os.wait()
+"""
+
 
 def http(route: str) -> str:
     labels = 'error_type="",http_request_method="GET",http_response_status_code="200"'
@@ -68,6 +95,15 @@ def test_a_writer_that_is_killed_at_any_moment_leaves_whole_numbers(group: Worke
         assert total - round_ - 1 <= sum(buckets) <= most
         most = int(found["orders_total"])
         total = most
+
+
+def test_requests_that_start_while_a_forked_worker_joins_are_counted(group: Workers) -> None:
+    """In other threads than the first request's: they wait, because a worker that has joined begins at 0."""
+    reader = group.start()
+    subprocess.run([sys.executable, "-c", PRELOADED], env=group.env, check=True)
+    found = reader.numbers()
+    assert found["orders_total"] == 2 * 8 * 20
+    assert sum(value for name, value in found.items() if name.startswith("sizes_count")) == 2 * 8 * 20
 
 
 def test_readers_and_writers_at_once_never_see_a_number_go_back(group: Workers) -> None:
