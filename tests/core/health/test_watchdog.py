@@ -186,6 +186,7 @@ def test_requests_that_have_ended_count_also_while_a_reader_of_lines_hangs(
         _flusher.lock.give()
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_forked_child_begins_anew(own: Observer, clock: Clock) -> None:
     async def run() -> None:
         own.gateway.started(loop=asyncio.get_running_loop())
