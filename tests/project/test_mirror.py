@@ -62,6 +62,7 @@ TESTED_ELSEWHERE = {
     "metrics/cumulative.py": "core/metrics/test_runtime.py",  # a shape of histograms that pauses and lags have
     "metrics/gc_pauses.py": "core/metrics/test_runtime.py",
     "metrics/thread_pools.py": "core/metrics/test_runtime.py",
+    "metrics/options.py": "core/metrics/test_declared.py",  # what a declaration takes
     "metrics/instrument.py": "core/metrics/test_plan.py",  # a value, read by the page
     "metrics/semconv.py": "core/metrics/test_plan.py",  # names alone
     "metrics/exposition/cell_families.py": "core/metrics/test_sharing.py",  # seen on a page of several workers
