@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -157,15 +158,26 @@ def test_nothing_is_left_of_a_request(kind: str, pytestconfig: pytest.Config) ->
     runs_all = "CI" in os.environ and not pytestconfig.option.markexpr
     run, count = KINDS[kind](), (10 if runs_all else 1) * REQUESTS // len(KINDS)
     run(1000)  # caches fill up to their bound
-    for _ in range(
-        _TRIES
-    ):  # threads of other tests, such as those of health checks, make and free blocks meanwhile
+    for _ in range(_TRIES):  # threads of other tests make and free blocks meanwhile
         before = _blocks()
         run(count)
         left = _blocks() - before
         if left < _FEW:
             return
-    pytest.fail(f"{left} blocks are left of {count} requests, each of {_TRIES} times")
+    pytest.fail(f"{left} blocks are left of {count} requests, each of {_TRIES} times:\n{_where(run, count)}")
+
+
+def _where(run: Callable[[int], object], count: int) -> str:
+    """Return the lines that have made most of what is left."""
+    tracemalloc.start(4)
+    try:
+        before = tracemalloc.take_snapshot()
+        run(count)
+        after = tracemalloc.take_snapshot()
+    finally:
+        tracemalloc.stop()
+    grown = sorted(after.compare_to(before, "traceback"), key=lambda one: -one.count_diff)[:5]
+    return "\n".join(f"{one.count_diff} blocks\n" + "\n".join(one.traceback.format()) for one in grown)
 
 
 def _blocks() -> int:

@@ -160,7 +160,7 @@ def live_while_stuck(name: str, folder: Path) -> float | None:
     """Return after how many seconds liveness answers on `ops_port` while all workers are stuck; None: it does not."""
     port = running.free_port()
     with _serve(name, folder, WORK_SECONDS="0", OBS_OPS_PORT=str(port)) as server:
-        deadline = time.monotonic() + 3
+        deadline = time.monotonic() + running.START_SECONDS
         while _ask(port, "/health/live") is None and time.monotonic() < deadline:
             time.sleep(0.05)  # after a fork one process leaves the port to another
         for _ in range(STUCK):

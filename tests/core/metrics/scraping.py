@@ -33,7 +33,10 @@ def page(own: Observer, accept: str = "", accept_encoding: str = "") -> str:
 
 
 # What changes from one collection to the next by itself.
-RESTLESS = ("telemetry_collection_", "telemetry_metrics_count", "telemetry_series", "cpython_", "asyncio_")
+RESTLESS = (
+    *("telemetry_collection_", "telemetry_metrics_count", "telemetry_series", "cpython_", "asyncio_"),
+    "process_open_fds",
+)
 
 
 def without_telemetry(text: str) -> str:
