@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -198,10 +199,11 @@ def test_command_runs_as_a_module(tmp_path: Path) -> None:
         "observer = Observer()\n"
         "observer.health.add('database', lambda: False)\n"
     )
+    sanitizer = {name: os.environ[name] for name in ("LD_PRELOAD", "ASAN_OPTIONS") if name in os.environ}
     done = subprocess.run(
         [sys.executable, "-m", "obs_middleware", "health", "shop:observer"],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        env={"PYTHONPATH": str(ROOT), "PATH": "", **sanitizer},
         capture_output=True,
         text=True,
         timeout=60,
