@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from email.errors import FirstHeaderLineIsContinuationDefect, HeaderDefect, MissingHeaderBodySeparatorDefect
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import repeat
 from socketserver import ThreadingMixIn
 from typing import Any
 
@@ -23,7 +24,8 @@ from obs_middleware.request import RequestInfo, with_header_names
 Answer = Callable[[RequestInfo, str], Reply]
 
 _CONNECTIONS = 32
-_AGAIN_SECONDS = 1.0  # until a taken port is asked for again
+# Until a taken port is asked for again: soon where a parent gives it up just now, as after a fork; then seldom.
+_SOON_SECONDS, _SOON_TIMES, _AGAIN_SECONDS = 0.05, 20, 1.0
 _LOOK_SECONDS = 0.25
 _RECEIVE_SECONDS = 5.0  # for a whole request
 _UNREAD = HeaderDefect, FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect
@@ -102,12 +104,12 @@ class _Run:
             self._server.server_close()
 
     def _serve(self) -> None:
-        ask_again = threading.Event()
+        ask_again, pauses = threading.Event(), repeat(_SOON_SECONDS, _SOON_TIMES)
         while not self.is_over and self._server is None:
             try:
                 self._server = _Server(self._address, self._reply)
             except OSError:  # another process has it
-                ask_again.wait(_AGAIN_SECONDS)
+                ask_again.wait(next(pauses, _AGAIN_SECONDS))
         while not self.is_over and self._server is not None:
             self._server.handle_request()
         self.close()
