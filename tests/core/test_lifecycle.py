@@ -15,7 +15,7 @@ import pytest
 
 from obs_middleware import ConfigError, Observer, lifecycle
 from tests.core.health.probing import BEARER, TOKEN, ask, probe
-from tests.core.support import eventually, observer, python, request
+from tests.core.support import eventually, internal_errors, observer, python, request
 
 
 @pytest.fixture
@@ -251,6 +251,75 @@ def test_a_request_drains_all_workers_that_share_a_directory(tmp_path: Path) -> 
 
 def test_in_a_pod_a_drain_takes_five_seconds_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     assert observer().lifecycle.drain_seconds == 0
+@pytest.mark.parametrize("end", [SystemExit, GeneratorExit, asyncio.CancelledError])
+def test_a_listener_that_calls_exit_harms_nobody(end: type[BaseException]) -> None:
+    own, changes = observer(), list[str]()
+
+    @own.lifecycle.on_change
+    def leave(before: str, now: str) -> None:
+        raise end
+
+    own.lifecycle.on_change(lambda before, now: changes.append(now))
+    own.gateway.started()
+    own.lifecycle.drain()
+    assert changes == ["serving", "draining"]
+    assert internal_errors(own, "lifecycle") == 2
+
+
+def test_listeners_get_changes_in_their_order_also_those_that_listeners_make() -> None:
+    own, changes = observer(), list[tuple[str, str]]()
+
+    @own.lifecycle.on_change
+    def drain(before: str, now: str) -> None:
+        own.lifecycle.on_change(lambda before, now: changes.append(("later", now)))
+        own.lifecycle.drain()
+
+    own.lifecycle.on_change(lambda before, now: changes.append((before, now)))
+    own.gateway.started()
+    assert changes == [("starting", "serving"), ("serving", "draining"), ("later", "draining")]
+
+
+def test_a_change_is_told_also_where_a_listener_has_taken_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "_LISTENER_SECONDS", 0.01)
+    own, release, changes = observer(), threading.Event(), list[str]()
+
+    @own.lifecycle.on_change
+    def slow(before: str, now: str) -> None:
+        if now == "serving":
+            release.wait(20)
+        changes.append(now)
+
+    starting = threading.Thread(target=own.gateway.started)
+    starting.start()
+    eventually(lambda: own.lifecycle.state == "serving")
+    own.lifecycle.drain()
+    release.set()
+    starting.join()
+    assert changes == ["serving", "draining"]
+
+
+@pytest.mark.parametrize("listener", [None, "note"])
+def test_what_can_not_be_called_is_no_listener(listener: Any) -> None:
+    with pytest.raises(ConfigError, match=r"lifecycle\.on_change"):
+        observer().lifecycle.on_change(listener)
+
+
+def test_an_async_function_is_no_listener() -> None:
+    async def note(before: str, now: str) -> None: ...
+
+    with pytest.raises(ConfigError, match=r"lifecycle\.on_change .* not async"):
+        observer().lifecycle.on_change(note)
+
+
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     assert observer().lifecycle.drain_ends_in == 5
     assert observer(drain_seconds=0).lifecycle.drain_seconds == 0
+def test_a_worker_drains_also_where_it_can_not_tell_the_others(tmp_path: Path) -> None:
+    own = observer(health_token=TOKEN)
+    own.lifecycle.shared_folder = lambda: tmp_path / "gone"
+    own.gateway.started()
+    assert drain(own, **BEARER)[0] == 202
+    assert own.lifecycle.state == "draining"
+    assert internal_errors(own, "lifecycle") == 1
+
+
