@@ -105,7 +105,10 @@ class Lifecycle:
     @property
     def initialisers(self) -> dict[str, str]:
         """What is wrong with each initialiser, by name; empty where it has gone well."""
-        return {one.name: one.problem for one in self._initialisers}
+        problems = dict[str, str]()
+        for one in self._initialisers:  # several may have one name
+            problems[one.name] = one.problem or problems.get(one.name, "")
+        return problems
 
     @property
     def drain_ends_in(self) -> float:
@@ -146,6 +149,10 @@ class Lifecycle:
         self._has_started = self._has_stopped = self.is_draining = False
         self._drain_end = 0.0
         self._began = time()
+        self._starts += 1
+        for one in self._initialisers:
+            if one.has_failed:
+                one.begin_anew()
         self._tell()
 
     def started(self, *, is_serving: bool = True) -> None:
@@ -257,10 +264,11 @@ class Lifecycle:
             self._report("lifecycle", reported(error, "a listener"))
 
     def _initialise(self) -> None:
-        if self._running is not None or not any(one.waits for one in self._initialisers):
-            return
-        thread = threading.Thread(target=self._run_initialisers, name="obs-start", daemon=True)
-        self._running = thread
+        with self._initialising:
+            if self._running is not None or not any(one.waits for one in self._initialisers):
+                return
+            thread = threading.Thread(target=self._run_initialisers, name="obs-start", daemon=True)
+            self._running = thread
         try:
             thread.start()
         except RuntimeError:  # no thread is to be had
@@ -269,7 +277,10 @@ class Lifecycle:
     def _run_initialisers(self) -> None:
         for one in self._initialisers:  # also those that are registered meanwhile
             if one.waits:
+                starts = self._starts
                 one.run(self.run_async, self._describe)
+                if one.has_failed and starts != self._starts:  # the app has ended meanwhile, and starts again
+                    one.begin_anew()
         self._running = None
         self._tell()
 

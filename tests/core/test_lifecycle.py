@@ -151,6 +151,62 @@ def test_without_threads_initialisers_run_at_once(monkeypatch: pytest.MonkeyPatc
     assert own.lifecycle.state == "serving"
 
 
+def test_what_has_failed_runs_again_when_the_app_starts_again() -> None:
+    """As an async one does whose loop has ended meanwhile."""
+    own, loaded = observer(health_token=TOKEN), list[str]()
+
+    @own.lifecycle.initialiser
+    async def load() -> None:
+        await asyncio.sleep(0.02)
+        loaded.append("model")
+
+    async def serve(seconds: float) -> None:
+        own.gateway.starting()
+        own.gateway.started(loop=asyncio.get_running_loop())
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and own.lifecycle.state != "serving":
+            await asyncio.sleep(0.001)
+            own.gateway.started(loop=asyncio.get_running_loop())  # as each probe says
+
+    asyncio.run(serve(0.005))
+    assert loaded == []
+    asyncio.run(serve(5))
+    assert loaded == ["model"]
+    assert own.lifecycle.state == "serving"
+
+
+def test_of_two_with_one_name_the_one_that_fails_is_told() -> None:
+    own = observer(health_token=TOKEN)
+    own.lifecycle.initialiser(lambda: 1 / 0)
+    own.lifecycle.initialiser(lambda: None)
+    own.gateway.started()
+    eventually(lambda: "ZeroDivisionError" in own.lifecycle.initialisers["<lambda>"])
+
+
+def test_requests_that_come_together_run_each_initialiser_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, runs, both = observer(), list[int](), threading.Barrier(2)
+    own.lifecycle.initialiser(lambda: runs.append(1))
+    own.lifecycle.initialiser(lambda: time.sleep(0.1))
+    make = threading.Thread
+
+    def make_slowly(*args: Any, **kwargs: Any) -> threading.Thread:
+        time.sleep(0.05)
+        return make(*args, **kwargs)
+
+    def serve() -> None:
+        both.wait()
+        own.lifecycle.started()
+
+    requests = [make(target=serve) for _ in range(2)]
+    monkeypatch.setattr(threading, "Thread", make_slowly)
+    for one in requests:
+        one.start()
+    eventually(lambda: own.lifecycle.state == "serving")
+    for one in requests:
+        one.join()
+    assert runs == [1]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_each_forked_worker_runs_its_own_initialisers() -> None:
     code = """
@@ -195,62 +251,6 @@ def test_listeners_are_called_at_each_change_and_one_that_fails_harms_nobody() -
     ]
 
 
-def test_a_listener_that_hangs_does_not_keep_the_app_from_its_end() -> None:
-    own, release = observer(), threading.Event()
-    own.gateway.started()
-    own.lifecycle.on_change(lambda before, now: release.wait(20) if now == "draining" else None)
-    threading.Thread(target=own.lifecycle.drain, daemon=True).start()
-    eventually(lambda: own.lifecycle.state == "draining")
-    own.close()
-    assert own.lifecycle.state == "stopped"
-    release.set()
-
-
-# By request
-
-
-def drain(own: Observer, **headers: str) -> tuple[int, Any]:
-    path = "/health/drain"
-    reply = own.gateway.reply(request("POST", path, headers=headers), path)
-    return reply.status, reply.body
-
-
-def test_a_post_with_the_token_begins_to_drain() -> None:
-    own = observer(health_token=TOKEN, drain_seconds=7)
-    own.gateway.started()
-    assert drain(own)[0] == drain(own, authorization="Bearer wrong")[0] == 401
-    assert ask(own, "drain").status == 405
-    assert probe(own)[0] == 200
-    status, body = drain(own, **BEARER)
-    assert (status, json.loads(body)) == (202, {"status": "draining", "drain_seconds": 7})
-    assert probe(own)[0] == 503
-    assert 6 < own.lifecycle.drain_ends_in <= 7
-
-
-def test_without_a_token_nobody_drains_by_request() -> None:
-    assert "/health/drain" not in observer().gateway.paths
-    assert "/health/drain" not in observer(health_token=TOKEN, drain_path=None).gateway.paths
-
-
-def test_a_request_drains_all_workers_that_share_a_directory(tmp_path: Path) -> None:
-    one, other, later = (lifecycle.Lifecycle() for _ in range(3))
-    for each in (one, other, later):
-        each.shared_folder = lambda: tmp_path
-        each.started()
-        each.look()
-    time.sleep(0.02)  # a file's time is some milliseconds behind
-    one.drain_all()
-    other.look()
-    assert (one.state, other.state) == ("draining", "draining")
-    time.sleep(0.02)
-    later.starting()
-    later.started()
-    later.look()
-    assert later.state == "serving"
-
-
-def test_in_a_pod_a_drain_takes_five_seconds_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert observer().lifecycle.drain_seconds == 0
 @pytest.mark.parametrize("end", [SystemExit, GeneratorExit, asyncio.CancelledError])
 def test_a_listener_that_calls_exit_harms_nobody(end: type[BaseException]) -> None:
     own, changes = observer(), list[str]()
@@ -311,9 +311,60 @@ def test_an_async_function_is_no_listener() -> None:
         observer().lifecycle.on_change(note)
 
 
-    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    assert observer().lifecycle.drain_ends_in == 5
-    assert observer(drain_seconds=0).lifecycle.drain_seconds == 0
+def test_a_listener_that_hangs_does_not_keep_the_app_from_its_end() -> None:
+    own, release = observer(), threading.Event()
+    own.gateway.started()
+    own.lifecycle.on_change(lambda before, now: release.wait(20) if now == "draining" else None)
+    threading.Thread(target=own.lifecycle.drain, daemon=True).start()
+    eventually(lambda: own.lifecycle.state == "draining")
+    own.close()
+    assert own.lifecycle.state == "stopped"
+    release.set()
+
+
+# By request
+
+
+def drain(own: Observer, **headers: str) -> tuple[int, Any]:
+    path = "/health/drain"
+    reply = own.gateway.reply(request("POST", path, headers=headers), path)
+    return reply.status, reply.body
+
+
+def test_a_post_with_the_token_begins_to_drain() -> None:
+    own = observer(health_token=TOKEN, drain_seconds=7)
+    own.gateway.started()
+    assert drain(own)[0] == drain(own, authorization="Bearer wrong")[0] == 401
+    assert ask(own, "drain").status == 405
+    assert probe(own)[0] == 200
+    status, body = drain(own, **BEARER)
+    assert (status, json.loads(body)) == (202, {"status": "draining", "drain_seconds": 7})
+    assert probe(own)[0] == 503
+    assert 6 < own.lifecycle.drain_ends_in <= 7
+
+
+def test_without_a_token_nobody_drains_by_request() -> None:
+    assert "/health/drain" not in observer().gateway.paths
+    assert "/health/drain" not in observer(health_token=TOKEN, drain_path=None).gateway.paths
+
+
+def test_a_request_drains_all_workers_that_share_a_directory(tmp_path: Path) -> None:
+    one, other, later = (lifecycle.Lifecycle() for _ in range(3))
+    for each in (one, other, later):
+        each.shared_folder = lambda: tmp_path
+        each.started()
+        each.look()
+    time.sleep(0.02)  # a file's time is some milliseconds behind
+    one.drain_all()
+    other.look()
+    assert (one.state, other.state) == ("draining", "draining")
+    time.sleep(0.02)
+    later.starting()
+    later.started()
+    later.look()
+    assert later.state == "serving"
+
+
 def test_a_worker_drains_also_where_it_can_not_tell_the_others(tmp_path: Path) -> None:
     own = observer(health_token=TOKEN)
     own.lifecycle.shared_folder = lambda: tmp_path / "gone"
@@ -323,3 +374,8 @@ def test_a_worker_drains_also_where_it_can_not_tell_the_others(tmp_path: Path) -
     assert internal_errors(own, "lifecycle") == 1
 
 
+def test_in_a_pod_a_drain_takes_five_seconds_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert observer().lifecycle.drain_seconds == 0
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    assert observer().lifecycle.drain_ends_in == 5
+    assert observer(drain_seconds=0).lifecycle.drain_seconds == 0
