@@ -209,6 +209,18 @@ def _stands_still(database: Broken) -> bool:
     return database.runs == runs
 
 
+def test_check_runs_as_often_as_wanted_also_where_a_run_may_take_longer(own: Observer) -> None:
+    runs: list[int] = []
+
+    @own.health.check("database", every_seconds=0.05, timeout_seconds=60)
+    def database() -> None:
+        time.sleep(0.01)
+        runs.append(1)
+
+    ask(own, "ready")
+    eventually(lambda: len(runs) >= 3)
+
+
 def test_check_does_not_run_in_the_background_where_the_loop_of_the_app_has_ended(own: Observer) -> None:
     """As in tests that open a loop for each request."""
     changes = changes_of(own)
