@@ -58,6 +58,11 @@ def own_status(error: BaseException) -> int | None:
     return 0 if callable(error) or hasattr(error, "get_response") else None
 
 
+def reported(error: BaseException, what: str) -> Exception:
+    """Return what is reported of a function of the user's that has raised; no thread and no server ends for it."""
+    return error if isinstance(error, Exception) else RuntimeError(f"{what} has left by {error!r}")
+
+
 class Failures:
     """Count our own failures, and log one of them at most in a minute.
 

@@ -34,8 +34,13 @@ class Initialiser:
         """Tell whether it has gone well."""
         return self.problem == _DONE
 
+    @property
+    def has_failed(self) -> bool:
+        """Tell whether it has raised."""
+        return self.problem.startswith(_FAILED)
+
     def begin_anew(self) -> None:
-        """Have it run in a forked child, unless it has gone well in the parent."""
+        """Have it run in a forked child, or at another start, unless it has gone well."""
         if not self.is_done:
             self.problem = _WAITS
 

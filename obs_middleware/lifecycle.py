@@ -9,6 +9,7 @@ def note(before: str, now: str) -> None: ...
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import threading
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from obs_middleware import process
-from obs_middleware.errors import ConfigError
+from obs_middleware.errors import ConfigError, reported
 from obs_middleware.initialiser import Initialiser, run_in_new_loop
 from obs_middleware.sigterm import sigterm
 
@@ -77,6 +78,9 @@ class Lifecycle:
         self._running: threading.Thread | None = None
         self._told = STARTING
         self._telling = threading.RLock()
+        self._is_telling = False
+        self._initialising = threading.Lock()
+        self._starts = 0
         self._began = time()
         self._is_serving = False
         self.starting()
@@ -101,7 +105,10 @@ class Lifecycle:
     @property
     def initialisers(self) -> dict[str, str]:
         """What is wrong with each initialiser, by name; empty where it has gone well."""
-        return {one.name: one.problem for one in self._initialisers}
+        problems = dict[str, str]()
+        for one in self._initialisers:  # several may have one name
+            problems[one.name] = one.problem or problems.get(one.name, "")
+        return problems
 
     @property
     def drain_ends_in(self) -> float:
@@ -109,7 +116,15 @@ class Lifecycle:
         return max(0.0, self._drain_end - monotonic()) if self.is_draining else self.drain_seconds
 
     def on_change(self, listener: _L) -> _L:
-        """Call a function with the state before and the state now, at each change; in whichever thread makes it."""
+        """Call a function with the state before and the state now, at each change; in whichever thread makes it.
+
+        Raises:
+            ConfigError: it is no function, or an async one.
+        """
+        if not callable(listener) or inspect.iscoroutinefunction(listener):
+            raise ConfigError(
+                f"lifecycle.on_change must have a function of two states that is not async, got {listener!r}"
+            )
         self._listeners.append(listener)
         return listener
 
@@ -134,6 +149,10 @@ class Lifecycle:
         self._has_started = self._has_stopped = self.is_draining = False
         self._drain_end = 0.0
         self._began = time()
+        self._starts += 1
+        for one in self._initialisers:
+            if one.has_failed:
+                one.begin_anew()
         self._tell()
 
     def started(self, *, is_serving: bool = True) -> None:
@@ -162,7 +181,10 @@ class Lifecycle:
         self.drain()
         folder = self.shared_folder()
         if folder is not None:
-            (folder / _DRAINING_FILE).touch()
+            try:
+                (folder / _DRAINING_FILE).touch()
+            except OSError as error:  # this worker drains all the same
+                self._note(error)
 
     def look(self) -> None:
         """Drain if another worker was asked to; for the answer of a probe."""
@@ -214,28 +236,39 @@ class Lifecycle:
         self.flush_now(is_export)
 
     def _tell(self) -> None:
-        if not self._telling.acquire(timeout=_LISTENER_SECONDS):  # a listener that hangs holds nobody up
+        telling = self._telling  # a listener may fork, and the child gets another one
+        if not telling.acquire(timeout=_LISTENER_SECONDS):  # a listener that hangs holds nobody up
             return
         try:
-            before, now = self._told, self.state
-            self._told = now
-            for listener in self._listeners if before != now else ():
-                self._call(listener, before, now)
+            # Also what listeners change, and others who wait no longer.
+            while not self._is_telling and (before := self._told) != (now := self.state):
+                self._told, self._is_telling = now, True
+                try:
+                    for listener in tuple(self._listeners):
+                        self._call(listener, before, now)
+                finally:
+                    self._is_telling = False
         finally:
-            self._telling.release()
+            telling.release()
 
     def _call(self, listener: Listener, before: str, now: str) -> None:
         try:
             listener(before, now)
-        except Exception as error:
-            if self._report is not None:
-                self._report("lifecycle", error)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # it may call sys.exit
+            self._note(error)
+
+    def _note(self, error: BaseException) -> None:
+        if self._report is not None:
+            self._report("lifecycle", reported(error, "a listener"))
 
     def _initialise(self) -> None:
-        if self._running is not None or not any(one.waits for one in self._initialisers):
-            return
-        thread = threading.Thread(target=self._run_initialisers, name="obs-start", daemon=True)
-        self._running = thread
+        with self._initialising:
+            if self._running is not None or not any(one.waits for one in self._initialisers):
+                return
+            thread = threading.Thread(target=self._run_initialisers, name="obs-start", daemon=True)
+            self._running = thread
         try:
             thread.start()
         except RuntimeError:  # no thread is to be had
@@ -244,13 +277,17 @@ class Lifecycle:
     def _run_initialisers(self) -> None:
         for one in self._initialisers:  # also those that are registered meanwhile
             if one.waits:
+                starts = self._starts
                 one.run(self.run_async, self._describe)
+                if one.has_failed and starts != self._starts:  # the app has ended meanwhile, and starts again
+                    one.begin_anew()
         self._running = None
         self._tell()
 
     def begin_anew(self) -> None:
         """Serve nobody yet, in a forked child, and run what its parent has not finished."""
-        self._telling = threading.RLock()
+        self._telling, self._is_telling = threading.RLock(), False
+        self._initialising = threading.Lock()
         self._is_serving, self._running = False, None
         for one in self._initialisers:
             one.begin_anew()

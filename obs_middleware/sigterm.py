@@ -25,6 +25,7 @@ from typing import Any, Protocol
 from weakref import WeakSet
 
 from obs_middleware import process
+from obs_middleware.deadline import STOP_SECONDS, Deadline
 
 # The handlers of asyncio and uvloop. The first does nothing, because the loop reads the numbers of signals. The second
 # notes the number itself: the loop has only to be woken, and would handle a number that comes later once more.
@@ -190,7 +191,7 @@ class Sigterm:
         if isinstance(handler, _Handler) and (ends or handler.is_abrupt):
             self._wait_for_requests()
         if ends:
-            self._call("hand_over")
+            _last.within(STOP_SECONDS + 1, partial(self._call, "hand_over"))  # a listener may hang
         else:
             self._call("flush", is_export=True)
         self._goes_on = True
@@ -214,7 +215,7 @@ class Sigterm:
     def _call(self, name: str, **arguments: bool) -> None:
         for one in list(self._drained):
             if one.serves:
-                with suppress(Exception):
+                with suppress(BaseException):
                     getattr(one, name)(**arguments)
 
 
@@ -265,4 +266,5 @@ def _send(number: int) -> None:
         os.kill(os.getpid(), number)
 
 
+_last = Deadline()  # of its own: whether it was missed says nothing of the end
 sigterm = Sigterm()

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from obs_middleware import process
-from obs_middleware.errors import ConfigError, Report
+from obs_middleware.errors import ConfigError, Report, reported
 from obs_middleware.health.check_thread import CheckThread
 from obs_middleware.health.result import FAIL, PASS, WARN
 from obs_middleware.health.surroundings import Surroundings
@@ -142,8 +142,8 @@ class Changes:
     def _guard(self, function: Callable[..., object], *args: Any) -> None:
         try:
             function(*args)
-        except Exception as error:
-            self.telling.report("health", error)
+        except BaseException as error:  # it may call sys.exit, and the thread would tell no further change
+            self.telling.report("health", reported(error, "a listener"))
 
 
 def _log(change: Change) -> None:

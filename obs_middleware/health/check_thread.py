@@ -23,6 +23,7 @@ class CheckThread:
         self._name = name
         self._at_end = at_end
         self._jobs: _Jobs | None = None
+        self._end_with_owner: finalize[[None], CheckThread] | None = None
 
     def run(self, job: Job) -> None:
         """Run a job in the thread.
@@ -33,7 +34,8 @@ class CheckThread:
         if self._jobs is None:
             jobs = _Jobs()
             threading.Thread(target=_work, args=(jobs, self._at_end), name=self._name, daemon=True).start()
-            finalize(self, jobs.put, None).atexit = False
+            self._end_with_owner = finalize(self, jobs.put, None)
+            self._end_with_owner.atexit = False
             self._jobs = jobs
         self._jobs.put(job)
 
@@ -41,7 +43,9 @@ class CheckThread:
         """End the thread after the job that runs; the next job gets a new one."""
         if self._jobs is not None:
             self._jobs.put(None)
-        self._jobs = None
+        if self._end_with_owner is not None:
+            self._end_with_owner.detach()  # it would stay as long as its owner
+        self._jobs = self._end_with_owner = None
 
 
 class _Jobs:

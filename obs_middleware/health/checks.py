@@ -29,7 +29,7 @@ from obs_middleware.health.check_thread import CheckThread
 from obs_middleware.health.event_loops import Await, running_asyncio_loop
 from obs_middleware.health.hysteresis import Hysteresis
 from obs_middleware.health.ready_check import adopt
-from obs_middleware.health.result import FAIL, PASS, WARN
+from obs_middleware.health.result import FAIL, PASS, STATUSES, WARN, Result
 from obs_middleware.health.surroundings import Surroundings
 from obs_middleware.health.verdict import CheckFailed, result_of
 from obs_middleware.queue import later
@@ -162,7 +162,8 @@ class Check:
         if started is None:
             due = self._fresh_until
         else:
-            due = started + self._timeout + self._late * (self._every or self._timeout)
+            is_late = started + self._timeout + self._late * (self._every or self._timeout)
+            due = min(is_late, time.monotonic() + self._every)  # it may end, and be due again, before it is late
         later(max(_LEAST_PAUSE_SECONDS, due - time.monotonic()), partial(_refresh, ref(self), refreshing))
 
     def _refresh(self, refreshing: object) -> None:
@@ -214,9 +215,7 @@ class Check:
         async def answer() -> Any:
             try:
                 return await self._function()
-            except Exception as error:
-                return error
-            except (SystemExit, KeyboardInterrupt) as error:  # would end the loop
+            except BaseException as error:  # it may call sys.exit, which would end the loop
                 return error
 
         began = time.monotonic()
@@ -292,22 +291,28 @@ class Check:
             self._changes.add(Change(self.name, status, before, output, run.at))
 
     def _found(self, answer: Any, seconds: float) -> Run:
+        found: Run | BaseException
         try:
             result = result_of(answer)
+            found = self._told(result, seconds) if isinstance(result, Result) else result
         except BaseException as error:  # of an answer that can't be looked at
-            result = error
-        is_failure = isinstance(result, BaseException) or result.status == FAIL
-        if seconds > self._timeout and (isinstance(result, TimeoutError) or not is_failure):
+            found = error
+        is_failure = isinstance(found, BaseException) or found.status == FAIL
+        if seconds > self._timeout and (isinstance(found, TimeoutError) or not is_failure):
             return self._too_late(seconds)
-        if isinstance(result, BaseException):
-            described = self._changes.telling.describe(result)
-            if isinstance(result, CheckFailed):  # the check's own words
-                described = described.partition(": ")[2]
-            return Run(time.time(), seconds, FAIL, described)
-        shown = self._changes.telling.shown({"output": result.output, "value": result.observed_value})
-        return Run(
-            time.time(), seconds, result.status, shown["output"], shown["value"], str(result.observed_unit)
+        if isinstance(found, Run):
+            return found
+        described = self._changes.telling.describe(found)
+        if isinstance(found, CheckFailed):  # the check's own words
+            described = described.partition(": ")[2]
+        return Run(time.time(), seconds, FAIL, described)
+
+    def _told(self, result: Result, seconds: float) -> Run:
+        shown = self._changes.telling.shown(
+            {"output": result.output, "value": result.observed_value, "unit": result.observed_unit}
         )
+        status = STATUSES[STATUSES.index(result.status)]  # it may be of a class of the user's
+        return Run(time.time(), seconds, status, shown["output"], shown["value"], str(shown["unit"]))
 
     def _too_late(self, seconds: float) -> Run:
         error = TimeoutError(f"no answer after {self._timeout:g} s")

@@ -16,6 +16,7 @@ READY = "ready"  # the group that readiness asks
 _F = TypeVar("_F", bound=Function)
 _is_group = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*").fullmatch
 _WITHOUT_CHECKS = ("live", "startup")
+_DRAIN = "drain"  # whose page begins the drain
 
 
 class Health:
@@ -105,6 +106,8 @@ class Health:
             raise ConfigError(f"a check must have a name of its own, got {name!r}, which is taken or empty")
         if not callable(function):
             raise ConfigError(f"check {name!r} must be a function, got {function!r}")
+        if not isinstance(component_type, str):
+            raise ConfigError(f"check {name!r}: component_type must be a text, got {component_type!r}")
         options = Options(
             critical=critical,
             timeout_seconds=_seconds(name, "timeout_seconds", timeout_seconds, is_zero_allowed=False),
@@ -162,6 +165,11 @@ def _groups(check: str, groups: Iterable[str]) -> tuple[str, ...]:
     if bad or not names:
         raise ConfigError(
             f"check {check!r}: groups must be names such as ('ready', 'storage'), got {groups!r}"
+        )
+    if _DRAIN in names:
+        raise ConfigError(
+            f"check {check!r}: the group {_DRAIN!r} has no page, because /health/{_DRAIN} begins the drain: "
+            "give it another name"
         )
     refused = [name for name in names if name in _WITHOUT_CHECKS]
     if refused:

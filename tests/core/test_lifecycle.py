@@ -15,7 +15,7 @@ import pytest
 
 from obs_middleware import ConfigError, Observer, lifecycle
 from tests.core.health.probing import BEARER, TOKEN, ask, probe
-from tests.core.support import eventually, observer, python, request
+from tests.core.support import eventually, internal_errors, observer, python, request
 
 
 @pytest.fixture
@@ -151,6 +151,62 @@ def test_without_threads_initialisers_run_at_once(monkeypatch: pytest.MonkeyPatc
     assert own.lifecycle.state == "serving"
 
 
+def test_what_has_failed_runs_again_when_the_app_starts_again() -> None:
+    """As an async one does whose loop has ended meanwhile."""
+    own, loaded = observer(health_token=TOKEN), list[str]()
+
+    @own.lifecycle.initialiser
+    async def load() -> None:
+        await asyncio.sleep(0.02)
+        loaded.append("model")
+
+    async def serve(seconds: float) -> None:
+        own.gateway.starting()
+        own.gateway.started(loop=asyncio.get_running_loop())
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and own.lifecycle.state != "serving":
+            await asyncio.sleep(0.001)
+            own.gateway.started(loop=asyncio.get_running_loop())  # as each probe says
+
+    asyncio.run(serve(0.005))
+    assert loaded == []
+    asyncio.run(serve(5))
+    assert loaded == ["model"]
+    assert own.lifecycle.state == "serving"
+
+
+def test_of_two_with_one_name_the_one_that_fails_is_told() -> None:
+    own = observer(health_token=TOKEN)
+    own.lifecycle.initialiser(lambda: 1 / 0)
+    own.lifecycle.initialiser(lambda: None)
+    own.gateway.started()
+    eventually(lambda: "ZeroDivisionError" in own.lifecycle.initialisers["<lambda>"])
+
+
+def test_requests_that_come_together_run_each_initialiser_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, runs, both = observer(), list[int](), threading.Barrier(2)
+    own.lifecycle.initialiser(lambda: runs.append(1))
+    own.lifecycle.initialiser(lambda: time.sleep(0.1))
+    make = threading.Thread
+
+    def make_slowly(*args: Any, **kwargs: Any) -> threading.Thread:
+        time.sleep(0.05)
+        return make(*args, **kwargs)
+
+    def serve() -> None:
+        both.wait()
+        own.lifecycle.started()
+
+    requests = [make(target=serve) for _ in range(2)]
+    monkeypatch.setattr(threading, "Thread", make_slowly)
+    for one in requests:
+        one.start()
+    eventually(lambda: own.lifecycle.state == "serving")
+    for one in requests:
+        one.join()
+    assert runs == [1]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_each_forked_worker_runs_its_own_initialisers() -> None:
     code = """
@@ -193,6 +249,66 @@ def test_listeners_are_called_at_each_change_and_one_that_fails_harms_nobody() -
         ("draining", "stopped"),
         ("stopped", "starting"),
     ]
+
+
+@pytest.mark.parametrize("end", [SystemExit, GeneratorExit, asyncio.CancelledError])
+def test_a_listener_that_calls_exit_harms_nobody(end: type[BaseException]) -> None:
+    own, changes = observer(), list[str]()
+
+    @own.lifecycle.on_change
+    def leave(before: str, now: str) -> None:
+        raise end
+
+    own.lifecycle.on_change(lambda before, now: changes.append(now))
+    own.gateway.started()
+    own.lifecycle.drain()
+    assert changes == ["serving", "draining"]
+    assert internal_errors(own, "lifecycle") == 2
+
+
+def test_listeners_get_changes_in_their_order_also_those_that_listeners_make() -> None:
+    own, changes = observer(), list[tuple[str, str]]()
+
+    @own.lifecycle.on_change
+    def drain(before: str, now: str) -> None:
+        own.lifecycle.on_change(lambda before, now: changes.append(("later", now)))
+        own.lifecycle.drain()
+
+    own.lifecycle.on_change(lambda before, now: changes.append((before, now)))
+    own.gateway.started()
+    assert changes == [("starting", "serving"), ("serving", "draining"), ("later", "draining")]
+
+
+def test_a_change_is_told_also_where_a_listener_has_taken_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "_LISTENER_SECONDS", 0.01)
+    own, release, changes = observer(), threading.Event(), list[str]()
+
+    @own.lifecycle.on_change
+    def slow(before: str, now: str) -> None:
+        if now == "serving":
+            release.wait(20)
+        changes.append(now)
+
+    starting = threading.Thread(target=own.gateway.started)
+    starting.start()
+    eventually(lambda: own.lifecycle.state == "serving")
+    own.lifecycle.drain()
+    release.set()
+    starting.join()
+    assert changes == ["serving", "draining"]
+
+
+@pytest.mark.parametrize("listener", [None, "note"])
+def test_what_can_not_be_called_is_no_listener(listener: Any) -> None:
+    with pytest.raises(ConfigError, match=r"lifecycle\.on_change"):
+        observer().lifecycle.on_change(listener)
+
+
+def test_an_async_function_is_no_listener() -> None:
+    async def note(before: str, now: str) -> None: ...
+
+    with pytest.raises(ConfigError, match=r"lifecycle\.on_change .* not async"):
+        observer().lifecycle.on_change(note)
 
 
 def test_a_listener_that_hangs_does_not_keep_the_app_from_its_end() -> None:
@@ -247,6 +363,15 @@ def test_a_request_drains_all_workers_that_share_a_directory(tmp_path: Path) -> 
     later.started()
     later.look()
     assert later.state == "serving"
+
+
+def test_a_worker_drains_also_where_it_can_not_tell_the_others(tmp_path: Path) -> None:
+    own = observer(health_token=TOKEN)
+    own.lifecycle.shared_folder = lambda: tmp_path / "gone"
+    own.gateway.started()
+    assert drain(own, **BEARER)[0] == 202
+    assert own.lifecycle.state == "draining"
+    assert internal_errors(own, "lifecycle") == 1
 
 
 def test_in_a_pod_a_drain_takes_five_seconds_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -180,6 +180,24 @@ time.sleep(5)
 
 
 @pytest.mark.once
+@pytest.mark.parametrize("end", ["sys.exit()", "time.sleep(60)", "exec('raise KeyboardInterrupt')"])
+def test_a_listener_of_the_end_keeps_no_process_from_it(end: str) -> None:
+    """It takes over a second, because a listener gets time."""
+    code = f"""
+from obs_middleware import sigterm as module
+module.STOP_SECONDS = 0
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+own.lifecycle.on_change(lambda before, now: {end} if now == "stopped" else None)
+own.gateway.started()
+term()
+time.sleep(8)
+told("still there")
+"""
+    done = subprocess.run([sys.executable, "-c", SERVED + code], capture_output=True, text=True, timeout=20)
+    assert ("still there" in done.stdout, done.returncode) == (False, -signal.SIGTERM)
+
+
+@pytest.mark.once
 def test_a_signal_that_is_ignored_stays_ignored() -> None:
     code = """
 signal.signal(signal.SIGTERM, signal.SIG_IGN)

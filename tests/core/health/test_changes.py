@@ -115,6 +115,26 @@ def test_listener_may_be_async_or_fail(own: Observer) -> None:
         own.health.on_change(wrong)
 
 
+@pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_listener_that_calls_exit_keeps_no_change_from_others(
+    own: Observer, end: type[BaseException], is_async: bool
+) -> None:
+    def leave(change: Change) -> None:
+        raise end
+
+    async def leave_later(change: Change) -> None:
+        raise end
+
+    own.health.on_change(leave_later if is_async else leave)
+    changes = changes_of(own)
+    database = Broken()
+    own.health.add("database", database, every_seconds=0)
+    run(own, database, True, False, True)
+    eventually(lambda: [one.status for one in changes] == ["fail", "pass", "fail"])
+    assert internal_errors(own, "health") == 3
+
+
 def test_listener_that_hangs_holds_up_no_probe_and_no_check(own: Observer, hang: threading.Event) -> None:
     own.health.on_change(lambda change: hang.wait())
     database = Broken()
@@ -187,6 +207,18 @@ def _stands_still(database: Broken) -> bool:
     runs = database.runs
     time.sleep(0.15)
     return database.runs == runs
+
+
+def test_check_runs_as_often_as_wanted_also_where_a_run_may_take_longer(own: Observer) -> None:
+    runs: list[int] = []
+
+    @own.health.check("database", every_seconds=0.05, timeout_seconds=60)
+    def database() -> None:
+        time.sleep(0.01)
+        runs.append(1)
+
+    ask(own, "ready")
+    eventually(lambda: len(runs) >= 3)
 
 
 def test_check_does_not_run_in_the_background_where_the_loop_of_the_app_has_ended(own: Observer) -> None:

@@ -41,6 +41,20 @@ def test_check_that_has_failed_gets_a_new_thread_without_what_the_old_one_kept(o
     assert probe(own)[0] == 200
 
 
+def test_check_that_goes_on_failing_keeps_nothing_of_its_old_threads(own: Observer) -> None:
+    runs: list[int] = []
+
+    @own.health.check("database", every_seconds=0)
+    def database() -> bool:
+        runs.append(1)
+        return False
+
+    settled(own, 1, runs)
+    before = _kept()
+    settled(own, 30, runs)
+    eventually(lambda: _kept() <= before + 1)
+
+
 def test_threads_end_with_their_observer() -> None:
     own = observer(registry=None)
     own.gateway.started()
@@ -98,6 +112,11 @@ def test_forked_child_has_threads_of_its_own(own: Observer, hang: threading.Even
             time.sleep(0.05)
         os._exit(0 if status == 200 else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def _kept() -> int:
+    gc.collect()
+    return sum(type(one).__name__ == "_Jobs" for one in gc.get_objects())
 
 
 def _names() -> set[Any]:

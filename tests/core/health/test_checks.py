@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from obs_middleware import Observer
-from tests.core.health.probing import ask, detail, fail, probe, settled
+from obs_middleware.health import Result
+from tests.core.health.probing import answered, ask, detail, fail, probe, settled
 from tests.core.support import eventually, observer
 
 
@@ -37,6 +38,35 @@ def test_check_that_raises_with_no_text_is_told_by_its_type(own: Observer) -> No
 
     assert probe(own)[0] == 503
     assert detail(own)["output"] == "SystemExit"
+
+
+class Odd:
+    def __str__(self) -> str:
+        raise ValueError("odd")
+
+
+class Own(str):
+    """A status of a class of the user's."""
+
+
+@pytest.mark.parametrize(
+    ("unit", "shown"),
+    [
+        (Odd(), "<Odd that can't be shown>"),
+        ("\ud800", "\\ud800"),
+        ("x://a:hunter2x@b", "x://REDACTED:REDACTED@b"),
+    ],
+)
+def test_unit_that_is_odd_is_shown_as_values_are(own: Observer, unit: Any, shown: str) -> None:
+    own.health.add("database", lambda: Result(observed_value=2, observed_unit=unit), every_seconds=0)
+    assert answered(own)["observedUnit"] == shown
+    assert answered(own)["observedValue"] == 2
+
+
+def test_status_may_be_of_a_class_of_the_users(own: Observer) -> None:
+    status: Any = Own("warn")
+    own.health.add("database", lambda: Result(status, output="few"))
+    assert answered(own)["status"] == "warn"
 
 
 def test_failure_of_a_check_that_is_not_critical_is_a_warning(own: Observer) -> None:

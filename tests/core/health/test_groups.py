@@ -115,7 +115,7 @@ def test_other_names_are_left_to_an_app_that_has_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "groups", [(), ("",), ("a b",), ("a/b",), (7,), ("live",), ("startup",), ("ready", "-x")]
+    "groups", [(), ("",), ("a b",), ("a/b",), (7,), ("live",), ("startup",), ("drain",), ("ready", "-x")]
 )
 def test_bad_group_is_told_at_once(own: Observer, groups: Any) -> None:
     with pytest.raises(ConfigError, match=r"check 'database': .*group"):
