@@ -172,12 +172,16 @@ class Lifecycle:
             self._tell()
 
     def drain(self) -> None:
-        """Turn readiness to 503, while liveness stays 200: the service is about to stop."""
+        """Turn readiness to 503, while liveness stays 200: the service is about to stop, and drains until it does."""
         self.drain_until()
         self._tell()
 
     def drain_all(self) -> None:
-        """Drain in each worker of the service, where they share a directory."""
+        """Drain in each worker of the service, where they share a directory, because a request says so."""
+        if not self.is_draining:
+            _logger.info(
+                "obs-middleware: a request begins the drain: readiness is 503 until the process ends"
+            )
         self.drain()
         folder = self.shared_folder()
         if folder is not None:

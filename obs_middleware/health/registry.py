@@ -102,12 +102,16 @@ class Health:
         Raises:
             ConfigError: the name is taken or empty, or an argument is not as it must be.
         """
-        if not isinstance(name, str) or not name or name in self._checks:
-            raise ConfigError(f"a check must have a name of its own, got {name!r}, which is taken or empty")
+        if not isinstance(name, str) or not name:
+            raise ConfigError(f"a check must have a name, got {name!r}")
+        if name in self._checks:
+            raise ConfigError(f"a check must have a name of its own, got {name!r}, which another one has")
         if not callable(function):
             raise ConfigError(f"check {name!r} must be a function, got {function!r}")
         if not isinstance(component_type, str):
             raise ConfigError(f"check {name!r}: component_type must be a text, got {component_type!r}")
+        if not isinstance(critical, bool):
+            raise ConfigError(f"check {name!r}: critical must be True or False, got {critical!r}")
         options = Options(
             critical=critical,
             timeout_seconds=_seconds(name, "timeout_seconds", timeout_seconds, is_zero_allowed=False),

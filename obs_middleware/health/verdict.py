@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from obs_middleware.health.ready_check import ReadyCheck
 from obs_middleware.health.result import FAIL, WARN, Result
 
 
@@ -39,7 +40,10 @@ _STATUS_CODES = ("status_code", "status", "code")
 _STATUS = (*_STATUS_CODES, "state", "health", "result", "outcome")
 _ERRORS = ("error", "errors", "exception")
 _DETAILS = ("output", "message", "detail", "details", "reason", *_ERRORS)
-_NEVER_RUN = "has returned what never runs, a generator or a function: a check must do its work and return"
+_NEVER_RUN = (
+    "has returned what never runs, a generator, a function or a ready-made check: a check must do its work and return; "
+    "a ready-made one is called when it is added, disk_space('/data')"
+)
 _VALUE_CLASSES = ("__dataclass_fields__", "__struct_fields__", "__attrs_attrs__", "model_fields", "_fields")
 _COLLECTIONS = (list, deque, Set, ValuesView)
 _MOST_DETAIL = 500  # characters
@@ -207,10 +211,12 @@ def _is_value(answer: Any) -> bool:
 
 
 def _has_never_run(answer: Any) -> bool:
-    """Tell whether it is a generator, also one that contextlib has wrapped, or a function."""
+    """Tell whether it is a generator, also one that contextlib has wrapped, a function, or a ready-made check."""
     inner = getattr(answer, "gen", None)
-    return inspect.isroutine(answer) or any(
-        inspect.isgenerator(one) or inspect.isasyncgen(one) for one in (answer, inner)
+    return (
+        inspect.isroutine(answer)
+        or isinstance(answer, ReadyCheck)
+        or any(inspect.isgenerator(one) or inspect.isasyncgen(one) for one in (answer, inner))
     )
 
 

@@ -175,7 +175,15 @@ class Metrics:
         Args:
             metric: a name; or a histogram or a summary that is declared already, which has no such label then.
             labels: further labels and their values.
+
+        Raises:
+            ConfigError: the labels have no values, or the declaration is not as it must be.
         """
+        if labels is not None and not isinstance(labels, Mapping):
+            raise ConfigError(
+                f"timed must have labels with their values, {{'bank': 'acme'}}, got {labels!r}; "
+                "for values that change, declare a histogram and hand in one of its labels()"
+            )
         if isinstance(metric, (Histogram, Summary)):
             return _timed_in(metric)
         values = (labels or {}).values()

@@ -7,11 +7,14 @@ forks others gives it up to them.
 from __future__ import annotations
 
 import io
+import logging
 import socket
 import threading
 import time
 from collections.abc import Callable
 from email.errors import FirstHeaderLineIsContinuationDefect, HeaderDefect, MissingHeaderBodySeparatorDefect
+from errno import EADDRINUSE
+from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import repeat
 from socketserver import ThreadingMixIn
@@ -23,6 +26,7 @@ from obs_middleware.request import RequestInfo, with_header_names
 
 Answer = Callable[[RequestInfo, str], Reply]
 
+_SERVER = "obs-middleware"  # the header by which our answers are known
 _CONNECTIONS = 32
 # Until a taken port is asked for again: soon where a parent gives it up just now, as after a fork; then seldom.
 _SOON_SECONDS, _SOON_TIMES, _AGAIN_SECONDS = 0.05, 20, 1.0
@@ -31,6 +35,7 @@ _RECEIVE_SECONDS = 5.0  # for a whole request
 _UNREAD = HeaderDefect, FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect
 _BAD = Reply(400, TEXT_HEADERS, b"Bad Request\n")
 _NOT_FOUND = Reply(404, TEXT_HEADERS, b"Not Found\n")
+_logger = logging.getLogger("obs")
 
 
 class OpsPort:
@@ -105,14 +110,37 @@ class _Run:
 
     def _serve(self) -> None:
         ask_again, pauses = threading.Event(), repeat(_SOON_SECONDS, _SOON_TIMES)
+        is_told = False
         while not self.is_over and self._server is None:
             try:
                 self._server = _Server(self._address, self._reply)
-            except OSError:  # another process has it
-                ask_again.wait(next(pauses, _AGAIN_SECONDS))
+            except OSError as error:
+                pause = next(pauses, _AGAIN_SECONDS)
+                is_soon = error.errno == EADDRINUSE and pause == _SOON_SECONDS
+                if not is_told and not is_soon and not _is_ours(self._address):
+                    is_told = True
+                    _logger.warning(
+                        "obs-middleware: probes and metrics are not answered: ops_port %s:%d is not to be had (%s)",
+                        *self._address,
+                        error.strerror,
+                    )
+                ask_again.wait(pause)
         while not self.is_over and self._server is not None:
             self._server.handle_request()
         self.close()
+
+
+def _is_ours(address: tuple[str, int]) -> bool:
+    """Tell whether another worker answers there."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0], address[0])  # noqa: S104 - nothing is bound here
+    connection = HTTPConnection(host, address[1], timeout=_AGAIN_SECONDS)
+    try:
+        connection.request("HEAD", "/")
+        return str(connection.getresponse().headers["Server"]).strip() == _SERVER
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 class _Server(ThreadingMixIn, HTTPServer):
@@ -180,7 +208,7 @@ class _Received(io.RawIOBase):
 class _Handler(BaseHTTPRequestHandler):
     server: _Server  # pyright: ignore[reportIncompatibleVariableOverride] (its only server)
     timeout = 5  # to send an answer
-    server_version = "obs-middleware"
+    server_version = _SERVER
     sys_version = ""
 
     def setup(self) -> None:

@@ -331,7 +331,8 @@ def drain(own: Observer, **headers: str) -> tuple[int, Any]:
     return reply.status, reply.body
 
 
-def test_a_post_with_the_token_begins_to_drain() -> None:
+def test_a_post_with_the_token_begins_to_drain(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "obs")
     own = observer(health_token=TOKEN, drain_seconds=7)
     own.gateway.started()
     assert drain(own)[0] == drain(own, authorization="Bearer wrong")[0] == 401
@@ -339,6 +340,7 @@ def test_a_post_with_the_token_begins_to_drain() -> None:
     assert probe(own)[0] == 200
     status, body = drain(own, **BEARER)
     assert (status, json.loads(body)) == (202, {"status": "draining", "drain_seconds": 7})
+    assert "a request begins the drain" in caplog.text
     assert probe(own)[0] == 503
     assert 6 < own.lifecycle.drain_ends_in <= 7
 

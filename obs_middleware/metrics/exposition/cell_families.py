@@ -27,6 +27,7 @@ Line = tuple[str, str, float]  # the suffix of a sample's name, its own label, i
 Exemplars = Mapping[tuple[int, int], Any]  # by series and slot
 
 WORKER = "worker"  # the label of what each worker has for itself
+_EXPORTED = "exported_worker"  # the user's own label of that name, as Prometheus would call it
 _HOLE = "\0"
 
 
@@ -52,8 +53,8 @@ def metric_of(family: Family, merge: Merge, exemplars: Exemplars) -> Metric:
     if key.type == "gauge":
         for block in family.blocks:
             for worker, own_labels, value in _gauge_values(family, merge, block):
-                own = {} if worker is None else {WORKER: worker}
-                metric.add_sample(key.name, dict(zip(key.label_names, own_labels, strict=True)) | own, value)
+                labels = dict(zip(key.label_names, own_labels, strict=True))
+                metric.add_sample(key.name, labels if worker is None else of_worker(labels, worker), value)
         return metric
     for number_, values in _series(family, merge):
         labels = dict(zip(key.label_names, family.labels[number_], strict=True))
@@ -64,6 +65,15 @@ def metric_of(family: Family, merge: Merge, exemplars: Exemplars) -> Metric:
                 key.name + suffix, labels if le is None else labels | {"le": le}, value, None, exemplar
             )
     return metric
+
+
+def of_worker(labels: Mapping[str, str], worker: str) -> dict[str, str]:
+    """Return labels with that of the worker; no label may be there twice."""
+    return {**{_beside_worker(name): value for name, value in labels.items()}, WORKER: worker}
+
+
+def _beside_worker(name: str) -> str:
+    return _EXPORTED if name == WORKER else name
 
 
 def _series(family: Family, merge: Merge) -> Iterator[tuple[int, Sequence[float]]]:
@@ -171,7 +181,7 @@ def _histogram_blocks(family: Family, merge: Merge, exemplars: Exemplars) -> Ite
 
 def _gauge_blocks(family: Family, merge: Merge) -> Iterator[str]:
     name, names = family.key.name, family.key.label_names
-    spell, spell_worker = Labels(names), Labels((*names, WORKER))
+    spell, spell_worker = Labels(names), Labels((*map(_beside_worker, names), WORKER))
     for block in family.blocks:
         lines = []
         for worker, labels, value in _gauge_values(family, merge, block):

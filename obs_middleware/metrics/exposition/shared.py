@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
-from obs_middleware.metrics.exposition.cell_families import WORKER, family_blocks, metric_of
+from obs_middleware.metrics.exposition.cell_families import family_blocks, metric_of, of_worker
 from obs_middleware.metrics.exposition.formats import EOF, Format
 from obs_middleware.metrics.exposition.http_server import HttpServerFamilies
 from obs_middleware.metrics.published import LOWEST, OWN, PER_WORKER, SUM, unpacked
@@ -186,9 +186,8 @@ def _names_in(documents: dict[str, Any]) -> Iterator[str]:
 
 
 def _add(samples: dict[Any, Any], family: Metric, mode: str, worker: int) -> None:
-    own = {WORKER: str(worker)} if mode == PER_WORKER else {}
     for sample in family.samples:
-        labels = {**sample.labels, **own}
+        labels = of_worker(sample.labels, str(worker)) if mode == PER_WORKER else dict(sample.labels)
         key = sample.name, frozenset(labels.items())
         value = sample.value
         if key in samples and mode == SUM:

@@ -45,6 +45,7 @@ def test_hung_checks_wait_together_and_not_one_after_another(own: Observer, hang
         ("database", print, {"every_seconds": float("nan")}),
         ("database", print, {"every_seconds": "1"}),
         ("database", print, {"component_type": object()}),
+        ("database", print, {"critical": "no"}),
     ],
 )
 def test_bad_check_is_told_at_once(own: Observer, name: Any, function: Any, options: Any) -> None:

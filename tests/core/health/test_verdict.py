@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from obs_middleware import Observer
+from obs_middleware.health.ready_made import tcp_port
 from tests.core.health.probing import SECRET, detail, probe
 
 
@@ -126,6 +127,7 @@ FAILING: dict[str, Any] = {
     "context manager": contextlib.contextmanager(dependency),
     "async context manager": contextlib.asynccontextmanager(async_dependency),
     "function": lambda: probe,
+    "ready-made check that is not called": lambda: tcp_port("127.0.0.1", 1),
     "method": lambda: "".join,
     "coroutine of a coroutine": forgets_to_await,
 }
@@ -190,7 +192,10 @@ def test_answer_that_says_nothing_of_a_failure_passes(own: Observer, name: str) 
         ("enum", "returned DOWN"),
         (
             "generator",
-            "has returned what never runs, a generator or a function: a check must do its work and return",
+            (
+                "has returned what never runs, a generator, a function or a ready-made check: a check must do its work "
+                "and return; a ready-made one is called when it is added, disk_space('/data')"
+            ),
         ),
     ],
 )

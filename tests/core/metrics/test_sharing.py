@@ -176,6 +176,27 @@ def test_numbers_of_workers_that_have_ended_or_were_killed_stay(group: Workers) 
     )  # two living ones and the archive
 
 
+OF_WORKERS = """
+from prometheus_client.core import GaugeMetricFamily
+class Pools:
+    def collect(self):
+        family = GaugeMetricFamily("pools", "Pools.", labels=["worker"])
+        family.add_metric(["theirs"], 2)
+        yield family
+REGISTRY.register(Pools())
+Gauge("pool_size", "Size.", ["worker"]).labels("mine").set(1)
+"""
+
+
+@pytest.mark.once
+def test_a_label_of_the_users_that_is_named_worker_is_kept_beside_ours(group: Workers) -> None:
+    one, _ = group.start(OF_WORKERS), group.start()
+    for accept in ("", OPENMETRICS):
+        found = one.numbers(accept)
+        assert found['pool_size{exported_worker="mine",worker="1"}'] == 1
+        assert found['pools{exported_worker="theirs",worker="1"}'] == 2
+
+
 COUNTED_MEANWHILE = """
 counter, gauge = Counter("orders", "Orders taken."), Gauge("depth", "Depth.")
 counter.inc(3)

@@ -52,6 +52,11 @@ def test_labels_are_those_that_are_given() -> None:
     assert counts(own, bank="acme") == {"ok": 1}
 
 
+def test_labels_without_values_are_an_error_with_its_cure() -> None:
+    with pytest.raises(ConfigError, match="labels with their values"):
+        observer().metrics.timed("charge", "How long.", ["bank"])  # type: ignore[arg-type]
+
+
 def test_a_function_keeps_its_name_its_result_and_its_exception() -> None:
     own = observer()
 

@@ -14,9 +14,9 @@ from contextlib import suppress
 import pytest
 
 from obs_middleware import Observer
-from obs_middleware.ops.port import _CONNECTIONS
+from obs_middleware.ops.port import _CONNECTIONS, _is_ours
 from tests.core.ops.asking import TOKEN
-from tests.core.support import observer
+from tests.core.support import caught, eventually, observer
 
 
 @pytest.fixture
@@ -58,6 +58,23 @@ def test_port_answers_in_place_of_the_apps(own: Observer, port: int) -> None:
     assert ask(port, "/health/live", "HEAD") == (200, b"")
     assert ask(port, "/health/live", "POST")[0] == 405
     assert ask(port, "/items/7")[0] == 404
+
+
+def test_port_that_somebody_else_has_is_told_once(port: int) -> None:
+    with socket.create_server(("127.0.0.1", port)), caught("obs") as output:
+        own = observer(ops_port=port)
+        own.gateway.started()
+        eventually(lambda: output.lines)
+        own.gateway._ops_port.stop()  # type: ignore[union-attr]
+    assert output.lines[0].startswith(
+        f"obs-middleware: probes and metrics are not answered: ops_port 127.0.0.1:{port} "
+    )
+
+
+def test_port_that_another_worker_has_is_not_told(own: Observer, port: int) -> None:
+    own.gateway.started()
+    assert ask(port, "/health/live")[0] == 200
+    assert _is_ours(("0.0.0.0", port))
 
 
 @pytest.fixture
