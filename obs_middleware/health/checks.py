@@ -163,7 +163,9 @@ class Check:
             due = self._fresh_until
         else:
             is_late = started + self._timeout + self._late * (self._every or self._timeout)
-            due = min(is_late, time.monotonic() + self._every)  # it may end, and be due again, before it is late
+            due = min(
+                is_late, time.monotonic() + self._every
+            )  # it may end, and be due again, before it is late
         later(max(_LEAST_PAUSE_SECONDS, due - time.monotonic()), partial(_refresh, ref(self), refreshing))
 
     def _refresh(self, refreshing: object) -> None:
