@@ -123,6 +123,11 @@ def _variable(name: str) -> str:
 share(header=_header)
 
 
+def path_text(path: str) -> str:
+    """Return a path as WSGI gives it, a character for each byte, as the text that was meant."""
+    return path if path.isascii() else path.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
 def shown_mount(variables: Mapping[str, Any], scope: Any = None) -> str:
     """Return what a route shows of the mount, `SCRIPT_NAME`.
 

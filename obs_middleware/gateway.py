@@ -23,7 +23,14 @@ from obs_middleware.around import INERT, exchange_around, goes_again, note_insid
 from obs_middleware.callers import callers_of, cell_content, parts_of
 from obs_middleware.deadline import STOP_SECONDS, Deadline, deadline
 from obs_middleware.details import Details
-from obs_middleware.environ import named_request_info, request_info, shown_mount, takes_close, variables_of
+from obs_middleware.environ import (
+    named_request_info,
+    path_text,
+    request_info,
+    shown_mount,
+    takes_close,
+    variables_of,
+)
 from obs_middleware.errors import own_status
 from obs_middleware.exchange import (
     CARRIER_KEY,
@@ -107,6 +114,7 @@ __all__ = [
     "own_status",
     "part_of",
     "parts_of",
+    "path_text",
     "request_info",
     "scope_header_names",
     "scope_request_info",

@@ -13,6 +13,7 @@ from obs_middleware.gateway import (
     CURRENT,
     OTHER_ID_HEADER,
     named_request_info,
+    path_text,
     request_info,
     variables_of,
 )
@@ -116,7 +117,7 @@ class ObservabilityMiddleware:
             or (
                 gateway.path_prefix
                 and path[gateway.prefix_of_path] == gateway.path_prefix
-                and gateway.has_page(path)
+                and gateway.has_page(path := path_text(path))
             )
         ):
             info = request_info(environ, self._context_headers)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from weakref import finalize
+
+from obs_middleware import process
 
 Job = Callable[[], None]
 
@@ -67,8 +70,13 @@ class _Jobs:
 
 
 def _work(jobs: _Jobs, at_end: Callable[[], object]) -> None:
+    pid = process.pid()
     while (job := jobs.get()) is not None:
         job()
+        if (
+            pid != process.pid()
+        ):  # the child of a fork by the job: nothing else runs there, and it would wait for ever
+            os._exit(1)
         del job  # its check may go meanwhile
     with suppress(Exception):
         at_end()

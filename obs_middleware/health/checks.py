@@ -163,9 +163,7 @@ class Check:
             due = self._fresh_until
         else:
             is_late = started + self._timeout + self._late * (self._every or self._timeout)
-            due = min(
-                is_late, time.monotonic() + self._every
-            )  # it may end, and be due again, before it is late
+            due = min(is_late, time.monotonic() + self._every)  # it may be due again before it is late
         later(max(_LEAST_PAUSE_SECONDS, due - time.monotonic()), partial(_refresh, ref(self), refreshing))
 
     def _refresh(self, refreshing: object) -> None:
@@ -232,9 +230,11 @@ class Check:
         around_run = self._surroundings.around_run
         with suppress(Exception):
             around_run()
-        began = time.monotonic()
+        pid, began = process.pid(), time.monotonic()
         found = self._answer(run_async or self._surroundings.run_async)
         seconds = time.monotonic() - began
+        if pid != process.pid():  # the child of a fork by the check, which was to end there
+            return
         with suppress(Exception):
             around_run()
         self._end(found, seconds)

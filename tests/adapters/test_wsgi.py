@@ -32,6 +32,15 @@ def hello(environ: Any, start_response: Any) -> list[bytes]:
     return [b"hel", b"lo"]
 
 
+@pytest.mark.parametrize("name", ["größe", "日本", "a/b", "x y"])
+def test_a_check_may_have_any_name(observer: Observer, name: str) -> None:
+    """WSGI gives a path as a character for each byte."""
+    observer.health.add(name, lambda: None)
+    app = ObservabilityMiddleware(hello, observer)
+    assert call(app, "/health/ready/" + name.encode().decode("latin-1")).status == 200
+    assert call(app, "/health/ready/other").status == 404
+
+
 # start_response
 
 

@@ -114,6 +114,34 @@ def test_forked_child_has_threads_of_its_own(own: Observer, hang: threading.Even
     assert os.waitpid(child, 0)[1] == 0
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_child_that_a_check_forks_ends_where_it_comes_back(own: Observer) -> None:
+    """As one does whose `exec` fails; it would hold the sockets of the server."""
+    children: list[int] = []
+
+    @own.health.check("database", every_seconds=60)
+    def database() -> None:
+        child = os.fork()
+        if child == 0:
+            raise FileNotFoundError
+        children.append(child)
+
+    settled(own, 1, children)
+    eventually(lambda: probe(own)[0] == 200)
+    ended: list[int] = []
+
+    def has_ended() -> bool:
+        ended.append(os.waitpid(children[0], os.WNOHANG)[0])
+        return ended[-1] == children[0]
+
+    try:
+        eventually(has_ended)
+    finally:
+        if children[0] not in ended:
+            os.kill(children[0], 9)
+
+
 def _kept() -> int:
     gc.collect()
     return sum(type(one).__name__ == "_Jobs" for one in gc.get_objects())
