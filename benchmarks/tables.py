@@ -82,7 +82,7 @@ def _against_table(results: Results) -> str:
     """Return what ours adds now and in the earlier commit."""
     keys = ("framework", "kind", "routes")
     places = dict.fromkeys(
-        tuple(row[key] for key in keys) for row in results["request"] if row["exporter"] == "drop"
+        tuple(row[key] for key in keys) for row in results.get("request", ()) if row["exporter"] == "drop"
     )
     rows = []
     for framework, kind, routes in places:

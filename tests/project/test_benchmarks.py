@@ -25,6 +25,7 @@ from benchmarks.report import main_table, targets, whole
 from benchmarks.results import added, cheapest, grown
 from benchmarks.servers import parse
 from benchmarks.summary import ratio, rounded, summary
+from benchmarks.tables import other_tables
 from benchmarks.targets import TARGETS, Target, verdict
 from benchmarks.variants import VARIANTS, settings
 from benchmarks.workers import ROOT, Process, WorkerFailed
@@ -160,6 +161,10 @@ def test_numbers_have_no_more_digits_than_they_deserve() -> None:
         "12.3",
         "0.26",
     ]
+
+
+def test_instructions_alone_beside_an_earlier_commit_are_told_without_a_table_of_times() -> None:
+    assert not other_tables({"against": "abc", "instructions": []})
 
 
 def test_a_table_is_markdown() -> None:
