@@ -215,6 +215,8 @@ class Check:
         async def answer() -> Any:
             try:
                 return await self._function()
+            except asyncio.CancelledError:  # it is late, or the loop ends
+                raise
             except BaseException as error:  # it may call sys.exit, which would end the loop
                 return error
 
@@ -223,6 +225,8 @@ class Check:
             found = await asyncio.wait_for(answer(), self._timeout)
         except asyncio.TimeoutError:
             found = TimeoutError()
+        except asyncio.CancelledError as error:
+            found = error
         self._task = None
         self._end(found, time.monotonic() - began)
 

@@ -153,7 +153,7 @@ def _gunicorn_handler() -> Any:
 _NO_POOL = "asyncio's own thread pool is not on the page"
 _READERS = "prometheus-client writes this metric itself, fifteen times slower"
 # Names that Python itself documents.
-_DOCUMENTED = {"_getframe", "_replace", "_value_"}
+_DOCUMENTED = {"_exit", "_getframe", "_replace", "_value_"}
 TABLE = (
     Row("pymysql", "_sock", "a database that hangs keeps the thread of its check", _pymysql_connection),
     Row("opentelemetry-api", "_RUNTIME_CONTEXT", "two more calls to get or set the context", _context_module),

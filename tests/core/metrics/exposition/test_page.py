@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -124,7 +125,10 @@ def test_page_pauses_where_others_may_wait_and_the_scraper_still_can(
     registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr("time.sleep", pauses.append)
+    clocks = SimpleNamespace(
+        sleep=pauses.append, perf_counter=time.perf_counter, process_time=time.process_time
+    )
+    monkeypatch.setattr(page, "time", clocks)  # of the page alone: other tests' threads sleep meanwhile
     monkeypatch.setattr(page, "_SLICE_SECONDS", 0.0)
     hostile_labels(registry)
     ours(registry)
@@ -145,18 +149,13 @@ class Clocks:
         self.pauses: list[float] = []
         self.used = 0.0
         self._share = share
-        self._real_sleep = time.sleep
-        monkeypatch.setattr("time.sleep", self._sleep)
-        monkeypatch.setattr("time.process_time", lambda: self.used)
-        monkeypatch.setattr("time.perf_counter", lambda: sum(self.pauses))
+        clocks = SimpleNamespace(
+            sleep=self._sleep, perf_counter=lambda: sum(self.pauses), process_time=lambda: self.used
+        )
+        monkeypatch.setattr(page, "time", clocks)  # of the page alone: other tests' threads sleep meanwhile
         monkeypatch.setattr(page, "_SLICE_SECONDS", 0.0)
 
     def _sleep(self, seconds: float) -> None:
-        if threading.current_thread().name.startswith(
-            "obs-"
-        ):  # of another test, which goes on in the background
-            self._real_sleep(seconds)
-            return
         self.pauses.append(seconds)
         self.used += seconds * self._share
 
