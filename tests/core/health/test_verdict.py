@@ -19,6 +19,8 @@ from obs_middleware import Observer
 from obs_middleware.health.ready_made import tcp_port
 from tests.core.health.probing import SECRET, detail, probe
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 
 class Status(Enum):
     UP = 1
