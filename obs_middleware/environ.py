@@ -128,7 +128,7 @@ def path_text(path: str) -> str:
     return path if path.isascii() else path.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
-def shown_mount(variables: Mapping[str, Any], scope: Any = None) -> str:
+def mount_of_route(variables: Mapping[str, Any], scope: Any = None) -> str:
     """Return what a route shows of the mount, `SCRIPT_NAME`.
 
     An ASGI app around may have mounts with parameters. They are left out, since their path is made of values.

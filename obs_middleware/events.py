@@ -47,7 +47,7 @@ class Events:
 
     Args:
         kept: how many are kept.
-        shown: returns labels or metadata without secrets, as values of JSON.
+        redacted: returns labels or metadata without secrets, as values of JSON.
         count: is called with the name of each event.
         report: is told of a failure of ours.
     """
@@ -56,12 +56,12 @@ class Events:
         self,
         kept: int,
         *,
-        shown: Callable[[Mapping[str, Any]], dict[str, Any]],
+        redacted: Callable[[Mapping[str, Any]], dict[str, Any]],
         count: Callable[[str], None],
         report: Report,
     ) -> None:
         self._kept: deque[Event] = deque(maxlen=kept)
-        self._shown = shown
+        self._redacted = redacted
         self._count = count
         self._report = report
         self._names: set[str] = set()
@@ -101,8 +101,10 @@ class Events:
     ) -> None:
         try:
             if value is not None and not isinstance(value, (int, float)):
-                value = self._shown({"value": value})["value"]
-            event = Event(str(name), time(), value, self._shown(labels or {}), self._shown(metadata or {}))
+                value = self._redacted({"value": value})["value"]
+            event = Event(
+                str(name), time(), value, self._redacted(labels or {}), self._redacted(metadata or {})
+            )
             with self._counting:
                 self.count += 1
                 self._kept.append(event)

@@ -24,10 +24,10 @@ from obs_middleware.callers import callers_of, cell_content, parts_of
 from obs_middleware.deadline import STOP_SECONDS, Deadline, deadline
 from obs_middleware.details import Details
 from obs_middleware.environ import (
+    mount_of_route,
     named_request_info,
     path_text,
     request_info,
-    shown_mount,
     takes_close,
     variables_of,
 )
@@ -96,6 +96,7 @@ __all__ = [
     "Keywords",
     "ReadyCheck",
     "add_health_arguments",
+    "ask_health",
     "callers_of",
     "cell_content",
     "cut_after",
@@ -107,6 +108,7 @@ __all__ = [
     "headers_added_around",
     "headers_added_to",
     "is_caught_by_all",
+    "mount_of_route",
     "named_request_info",
     "note",
     "note_inside",
@@ -118,10 +120,8 @@ __all__ = [
     "request_info",
     "scope_header_names",
     "scope_request_info",
-    "shown_mount",
     "status_number",
     "takes_close",
-    "told_health",
     "variables_of",
     "with_header_names",
     "with_path",
@@ -649,11 +649,11 @@ def add_health_arguments(parser: ArgumentParser) -> None:
     add_arguments(parser)
 
 
-def told_health(target: Any, **options: Any) -> tuple[bool, list[str]]:
+def ask_health(target: Any, **options: Any) -> tuple[bool, list[str]]:
     """Ask a server or the checks of a Health, as the command does; return whether all is well, and lines that tell."""
-    from obs_middleware.health.command import told
+    from obs_middleware.health.command import ask
 
-    return told(target, **options)
+    return ask(target, **options)
 
 
 def _flush_all_spans() -> None:

@@ -76,9 +76,9 @@ class Lifecycle:
         self._listeners: list[Listener] = []
         self._initialisers: list[Initialiser] = []
         self._running: threading.Thread | None = None
-        self._told = STARTING
-        self._telling = threading.RLock()
-        self._is_telling = False
+        self._last_noticed = STARTING
+        self._notice_lock = threading.RLock()
+        self._is_noticing = False
         self._initialising = threading.Lock()
         self._starts = 0
         self._began = time()
@@ -168,7 +168,7 @@ class Lifecycle:
                 self._initialise()
             if self.drain_seconds:
                 sigterm.hold_for(self)
-        if self._told != self.state:
+        if self._last_noticed != self.state:
             self._tell()
 
     def drain(self) -> None:
@@ -240,20 +240,20 @@ class Lifecycle:
         self.flush_now(is_export)
 
     def _tell(self) -> None:
-        telling = self._telling  # a listener may fork, and the child gets another one
-        if not telling.acquire(timeout=_LISTENER_SECONDS):  # a listener that hangs holds nobody up
+        lock = self._notice_lock  # a listener may fork, and the child gets another one
+        if not lock.acquire(timeout=_LISTENER_SECONDS):  # a listener that hangs holds nobody up
             return
         try:
             # Also what listeners change, and others who wait no longer.
-            while not self._is_telling and (before := self._told) != (now := self.state):
-                self._told, self._is_telling = now, True
+            while not self._is_noticing and (before := self._last_noticed) != (now := self.state):
+                self._last_noticed, self._is_noticing = now, True
                 try:
                     for listener in tuple(self._listeners):
                         self._call(listener, before, now)
                 finally:
-                    self._is_telling = False
+                    self._is_noticing = False
         finally:
-            telling.release()
+            lock.release()
 
     def _call(self, listener: Listener, before: str, now: str) -> None:
         try:
@@ -290,7 +290,7 @@ class Lifecycle:
 
     def begin_anew(self) -> None:
         """Serve nobody yet, in a forked child, and run what its parent has not finished."""
-        self._telling, self._is_telling = threading.RLock(), False
+        self._notice_lock, self._is_noticing = threading.RLock(), False
         self._initialising = threading.Lock()
         self._is_serving, self._running = False, None
         for one in self._initialisers:

@@ -19,7 +19,7 @@ from obs_middleware.events import Events
 from obs_middleware.export.exporters import Exporters
 from obs_middleware.gateway import Gateway
 from obs_middleware.health.answers import Probes
-from obs_middleware.health.changes import Telling
+from obs_middleware.health.changes import HealthSignals
 from obs_middleware.health.drain import drain_endpoint
 from obs_middleware.health.registry import Health
 from obs_middleware.health.watchdog import Watchdog
@@ -35,7 +35,7 @@ from obs_middleware.metrics.http import HttpMetrics
 from obs_middleware.metrics.plan import Plan
 from obs_middleware.metrics.runtime import RuntimeMetrics
 from obs_middleware.metrics.self_telemetry import SelfTelemetry
-from obs_middleware.metrics.sharing import sharing
+from obs_middleware.metrics.worker_metrics import worker_metrics
 from obs_middleware.ops.access import Access
 from obs_middleware.ops.app_pages import AppPages
 from obs_middleware.ops.endpoints import Endpoints
@@ -105,7 +105,7 @@ class Observer:
         metrics = HttpMetrics(self.registry, Plan(settings), max_series=settings.metrics_max_series)
         failures = Failures(metrics.count_failure)
         SelfTelemetry.observe(self.registry, failures.report)
-        sharing.configure(
+        worker_metrics.configure(
             workers=settings.metrics_workers,
             directory=settings.metrics_directory,
             service_name=settings.service_name,
@@ -113,7 +113,7 @@ class Observer:
         )
         self.events = Events(
             settings.events_kept,
-            shown=lambda fields: JsonValues(redactor).value(fields),
+            redacted=lambda fields: JsonValues(redactor).value(fields),
             count=self.metrics.count_event,
             report=failures.report,
         )
@@ -128,9 +128,9 @@ class Observer:
         adapter_metrics = AdapterMetrics(self.registry, failures.report)
         set_status, count_run = adapter_metrics.health()
         self.health = Health(
-            Telling(
+            HealthSignals(
                 describe=redactor.describe,
-                shown=lambda fields: JsonValues(redactor).value(fields),
+                redacted=lambda fields: JsonValues(redactor).value(fields),
                 count_run=count_run,
                 set_status=set_status,
                 record_event=self.events.record_silently,
@@ -139,9 +139,9 @@ class Observer:
         )
         self.lifecycle = Lifecycle(settings, report=failures.report, describe=redactor.describe)
         if settings.health_token is not None and settings.drain_path is not None:
-            self.lifecycle.shared_folder = sharing.folder
+            self.lifecycle.shared_folder = worker_metrics.folder
         log_setup = LogSetup(settings)
-        access = Access(settings, count=metrics.count_refusal, shown=redactor.address)
+        access = Access(settings, count=metrics.count_refusal, redacted=redactor.address)
         watchdog = None if settings.watchdog_seconds is None else Watchdog(settings.watchdog_seconds)
         probes = Probes(self.health, self.lifecycle, settings, access, watchdog=watchdog)
         self.gateway = Gateway(

@@ -77,8 +77,8 @@ class Proxies:
 
     def client(self, info: RequestInfo) -> str | None:
         """Return the address of the client, as far as the chain is believed; for lines and spans."""
-        known, address, is_told = _peer_of(info)
-        if self._believes(known, address, is_told):
+        known, address, is_from_proxy = _peer_of(info)
+        if self._believes(known, address, is_from_proxy):
             for name, read in _CHAINS:
                 value = info.header(name)
                 if value:
@@ -88,21 +88,21 @@ class Proxies:
 
     def is_within(self, networks: Networks, info: RequestInfo) -> bool:
         """Tell whether a request comes from networks for certain: each chain says so, and is understood."""
-        known, address, is_told = _peer_of(info)
+        known, address, is_from_proxy = _peer_of(info)
         if address is None and not _is_unix(known):
             return False  # a name, which nobody has looked up
         if proxy_header(info) is None:
             return networks.holds(address)
-        if not self._believes(known, address, is_told):
+        if not self._believes(known, address, is_from_proxy):
             return False
         chains = [read(value) for name, read in _CHAINS if (value := info.header(name))]
         ends = [self._last_believed(chain, address) for chain in chains]
         return bool(ends) and all(is_client and networks.holds(end) for end, is_client in ends)
 
-    def _believes(self, known: str | None, address: Address | None, is_told: bool) -> bool:
+    def _believes(self, known: str | None, address: Address | None, is_from_proxy: bool) -> bool:
         if address is None:
             return self._trusted.has_unix and _is_unix(known)
-        return bool(self._trusted) and (is_told or self._trusted.holds(address))
+        return bool(self._trusted) and (is_from_proxy or self._trusted.holds(address))
 
     def _last_believed(
         self, chain: Iterable[str | None], last: Address | None

@@ -158,15 +158,15 @@ class Sigterm:
 
     def _work(self, bell: socket.socket) -> None:
         """Hand on to the loop what it is to learn, and let a signal go on when the drain is over."""
-        is_told = False
+        has_called = False
         while True:
             end = self._end
             if end is not None and not self._goes_on:
-                if not is_told:
-                    is_told = True
+                if not has_called:
+                    has_called = True
                     _in_thread(partial(self._call, "tell"))  # a listener may hang, and SIGTERM must go on
                 if monotonic() >= end:
-                    is_told = False
+                    has_called = False
                     self._let_go_on()
                     end = None
             bell.settimeout(None if end is None or self._goes_on else max(0.001, end - monotonic()))

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.urls import get_resolver
 from django.urls.resolvers import URLResolver
 
-from obs_middleware.gateway import shown_mount
+from obs_middleware.gateway import mount_of_route
 
 _anchor = re.compile(r"(?<![\[\\])\^|(?<!\\)\$|\\Z")
 
@@ -23,7 +23,7 @@ def route_of(request: HttpRequest) -> str | None:
         return None
     mount, route = request.META.get("SCRIPT_NAME"), _without_anchors(match.route)
     if mount:
-        mount = shown_mount(request.META, request.__dict__.get("scope"))
+        mount = mount_of_route(request.META, request.__dict__.get("scope"))
     return f"{mount.rstrip('/')}{route}" if mount else route
 
 

@@ -8,7 +8,7 @@ from flask import Flask
 from werkzeug.exceptions import HTTPException
 
 from obs_middleware import Exchange
-from obs_middleware.gateway import CARRIER_KEY, shown_mount
+from obs_middleware.gateway import CARRIER_KEY, mount_of_route
 
 
 def route_of(environ: dict[str, Any]) -> str | None:
@@ -44,5 +44,5 @@ def _below(mount: str, route: str, environ: dict[str, Any]) -> str:
     if (
         exchange.carrier is environ and "asgi.scope" in environ
     ):  # a2wsgi's, and nobody outside knows the mount
-        return f"{shown_mount(environ)}{route}"
+        return f"{mount_of_route(environ)}{route}"
     return exchange.route_below(mount, route)

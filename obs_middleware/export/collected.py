@@ -40,7 +40,7 @@ class Source(Protocol):
         """Return families as Prometheus text."""
         ...
 
-    def plain(self, families: Iterable[Metric]) -> dict[str, dict[str, Any]]:
+    def values_of(self, families: Iterable[Metric]) -> dict[str, dict[str, Any]]:
         """Return families as plain values."""
         ...
 
@@ -69,7 +69,7 @@ class Collected(msgspec.Struct, frozen=True):
 
     def snapshot(self) -> dict[str, dict[str, Any]]:
         """Return the metrics as plain values, as `observer.metrics.snapshot()` does."""
-        return self._source.plain(self.families)
+        return self._source.values_of(self.families)
 
     def text(self, *, labels: Mapping[str, str] | None = None, leave_out: tuple[str, ...] = ()) -> bytes:
         """Return the metrics as Prometheus text without timestamps, which neither of its gateways takes.

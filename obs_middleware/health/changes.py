@@ -49,12 +49,12 @@ Listener = Callable[[Change], object]
 _L = TypeVar("_L", bound=Callable[[Change], object] | Callable[[Change], Awaitable[object]])
 
 
-class Telling(msgspec.Struct, frozen=True):
+class HealthSignals(msgspec.Struct, frozen=True):
     """Where what checks find goes to; each is a function of another room.
 
     Attributes:
         describe: returns an exception as a text without secrets.
-        shown: returns values as values of JSON, without secrets.
+        redacted: returns values as values of JSON, without secrets.
         count_run: is called with the component, the status that a run has found, and its seconds.
         set_status: is called with the component and the number of its status.
         record_event: records an event, with its labels and its metadata.
@@ -62,7 +62,7 @@ class Telling(msgspec.Struct, frozen=True):
     """
 
     describe: Callable[[BaseException], str]
-    shown: Callable[[Mapping[str, Any]], dict[str, Any]]
+    redacted: Callable[[Mapping[str, Any]], dict[str, Any]]
     count_run: Callable[[str, str, float], None]
     set_status: Callable[[str, float], None]
     record_event: Callable[[str, Mapping[str, str], Mapping[str, str]], None]
@@ -72,11 +72,11 @@ class Telling(msgspec.Struct, frozen=True):
 class Changes:
     """Tell the changes of all checks of one Observer, in their order."""
 
-    def __init__(self, telling: Telling, surroundings: Surroundings) -> None:
-        self.telling = telling
+    def __init__(self, signals: HealthSignals, surroundings: Surroundings) -> None:
+        self.signals = signals
         self._surroundings = surroundings
         self._listeners: list[Listener] = []
-        self.is_told = False  # not before anybody has asked, and not once the app has stopped
+        self.is_reporting = False  # not before anybody has asked, and not once the app has stopped
         self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -98,18 +98,18 @@ class Changes:
 
     def show(self, component: str, status: str) -> None:
         """Set the gauge; a name that is no text of Unicode would cost the whole page."""
-        self.telling.set_status(_clean(component), _NUMBERS[status])
+        self.signals.set_status(_clean(component), _NUMBERS[status])
 
     def count_run(self, component: str, status: str, seconds: float) -> None:
         """Count a run that has ended, or is late."""
-        self.telling.count_run(_clean(component), status, seconds)
+        self.signals.count_run(_clean(component), status, seconds)
 
     def add(self, change: Change) -> None:
         """Note a change; for who holds the lock of its check, so that changes keep their order."""
         if self._pid != process.pid():
             self._begin_anew()
         self.show(change.component, change.status)
-        if self.is_told:
+        if self.is_reporting:
             self._untold.append(change)
 
     def tell(self) -> None:
@@ -130,7 +130,7 @@ class Changes:
         guard(_log, change)
         labels = {"component": change.component, "status": change.status, "previous": change.previous}
         output = {"output": change.output} if change.output else {}
-        guard(self.telling.record_event, "health_changed", labels, output)
+        guard(self.signals.record_event, "health_changed", labels, output)
         for listener in tuple(self._listeners):
             guard(self._call, listener, change)
 
@@ -143,7 +143,7 @@ class Changes:
         try:
             function(*args)
         except BaseException as error:  # it may call sys.exit, and the thread would tell no further change
-            self.telling.report("health", reported(error, "a listener"))
+            self.signals.report("health", reported(error, "a listener"))
 
 
 def _log(change: Change) -> None:

@@ -300,7 +300,7 @@ class Check:
         found: Run | BaseException
         try:
             result = result_of(answer)
-            found = self._told(result, seconds) if isinstance(result, Result) else result
+            found = self._run_of(result, seconds) if isinstance(result, Result) else result
         except BaseException as error:  # of an answer that can't be looked at
             found = error
         is_failure = isinstance(found, BaseException) or found.status == FAIL
@@ -308,21 +308,21 @@ class Check:
             return self._too_late(seconds)
         if isinstance(found, Run):
             return found
-        described = self._changes.telling.describe(found)
+        described = self._changes.signals.describe(found)
         if isinstance(found, CheckFailed):  # the check's own words
             described = described.partition(": ")[2]
         return Run(time.time(), seconds, FAIL, described)
 
-    def _told(self, result: Result, seconds: float) -> Run:
-        shown = self._changes.telling.shown(
+    def _run_of(self, result: Result, seconds: float) -> Run:
+        redacted = self._changes.signals.redacted(
             {"output": result.output, "value": result.observed_value, "unit": result.observed_unit}
         )
         status = STATUSES[STATUSES.index(result.status)]  # it may be of a class of the user's
-        return Run(time.time(), seconds, status, shown["output"], shown["value"], str(shown["unit"]))
+        return Run(time.time(), seconds, status, redacted["output"], redacted["value"], str(redacted["unit"]))
 
     def _too_late(self, seconds: float) -> Run:
         error = TimeoutError(f"no answer after {self._timeout:g} s")
-        return Run(time.time(), seconds, FAIL, self._changes.telling.describe(error))
+        return Run(time.time(), seconds, FAIL, self._changes.signals.describe(error))
 
 
 def _refresh(check: ref[Check], refreshing: object) -> None:

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     add_arguments(parser)
     given = parser.parse_args(arguments)
     try:
-        is_well, lines = told(given.target, group=given.group, timeout_seconds=given.timeout)
+        is_well, lines = ask(given.target, group=given.group, timeout_seconds=given.timeout)
     except ConfigError as wrong:
         is_well, lines = False, [f"{parser.prog}: {wrong}"]
     (sys.stdout if is_well else sys.stderr).write("".join(f"{line}\n" for line in lines))
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `told`."""
+    """Add the arguments of `ask`."""
     parser.add_argument(
         "target", nargs="?", metavar="URL|app", help="a URL, a port such as :8080, or module:app"
     )
@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def told(
+def ask(
     target: str | Health | None,
     *,
     group: str = READY,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from obs_middleware.errors import ConfigError
-from obs_middleware.health.changes import Changes, Telling
+from obs_middleware.health.changes import Changes, HealthSignals
 from obs_middleware.health.checks import Check, Function, Options, State
 from obs_middleware.health.ready_check import component_type_of
 from obs_middleware.health.surroundings import Surroundings
@@ -26,10 +26,10 @@ class Health:
     async def database() -> None: ...
     """
 
-    def __init__(self, telling: Telling) -> None:
+    def __init__(self, signals: HealthSignals) -> None:
         self._checks: dict[str, Check] = {}
         self.surroundings = Surroundings()
-        self._changes = Changes(telling, self.surroundings)
+        self._changes = Changes(signals, self.surroundings)
         self.on_change = self._changes.listen
         self.on_added: Callable[[], object] = bool  # called when a check is registered
 
@@ -132,7 +132,7 @@ class Health:
 
     def ask(self, checks: Iterable[Check]) -> list[tuple[Check, State]]:
         """Return what checks have found, within 100 ms whatever they do; from now on they run in the background."""
-        self._changes.is_told = True
+        self._changes.is_reporting = True
         checks = tuple(checks)
         for check in checks:
             check.ask()
@@ -144,7 +144,7 @@ class Health:
 
     def stop(self) -> None:
         """Run no check in the background any more, and tell no change, because what they ask goes down with the app."""
-        self._changes.is_told = False
+        self._changes.is_reporting = False
         for check in tuple(self._checks.values()):
             check.stop()
 

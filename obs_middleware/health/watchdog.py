@@ -44,7 +44,7 @@ class Watchdog:
         self._progress: tuple[int, int] | None = None
         self._looked = monotonic()
         self._still_seconds = 0.0
-        self._is_on = self._is_due = self._is_told = False
+        self._is_on = self._is_due = self._has_warned = False
 
     def watch(self, loop: Any) -> None:
         """Watch from now on.
@@ -114,8 +114,8 @@ class Watchdog:
             return
         self._look_later()
         why = self.look()
-        if bool(why) is not self._is_told:
-            self._is_told = bool(why)
+        if bool(why) is not self._has_warned:
+            self._has_warned = bool(why)
             if why:
                 _logger.warning("obs-middleware: liveness fails: %s", why)
             else:

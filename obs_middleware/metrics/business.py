@@ -209,9 +209,9 @@ class Metrics:
 
     def snapshot(self) -> dict[str, dict[str, Any]]:
         """Return all metrics of now as plain values: by name the type, unit, documentation and samples."""
-        return self.plain(self.families())
+        return self.values_of(self.families())
 
-    def plain(self, families: Iterable[Metric]) -> dict[str, dict[str, Any]]:
+    def values_of(self, families: Iterable[Metric]) -> dict[str, dict[str, Any]]:
         """Return families as plain values."""
         return snapshot_of(families)
 

@@ -23,9 +23,9 @@ from obs_middleware.errors import ConfigError
 from obs_middleware.metrics.fast_path import FastPaths
 from obs_middleware.metrics.instrument import labelled
 from obs_middleware.metrics.own_counter import OwnCounter
-from obs_middleware.metrics.sharing import sharing
 from obs_middleware.metrics.table import HISTOGRAMS, HistogramTable, ResultLabels
 from obs_middleware.metrics.websocket import OpenWebsocket, WebsocketMetrics
+from obs_middleware.metrics.worker_metrics import worker_metrics
 from obs_middleware.queue import flush
 from obs_middleware.record import DetailedRecord
 
@@ -80,7 +80,7 @@ class Instruments(Collector):
         )
         self.websockets = WebsocketMetrics(registry) if plan.counts_websockets else None
         self._register(registry)
-        self.number = sharing.add(registry, self)
+        self.number = worker_metrics.add(registry, self)
 
     def new_table(self) -> HistogramTable:
         """Return a table for these instruments, with no rows."""
@@ -111,8 +111,8 @@ class Instruments(Collector):
 
     def count_in(self) -> None:
         """Count in the requests that have started."""
-        if sharing.is_due:
-            sharing.look_in_flush()
+        if worker_metrics.is_due:
+            worker_metrics.look_in_flush()
         started, active = self.started, self.active
         next_key = started.popleft
         with self.lock:
@@ -180,11 +180,11 @@ class HttpMetrics:
         # Notes a request that starts, by its active key; it is counted in with others.
         self.begin: Callable[[ActiveKey], object] = self.instruments.started.append
         self._max_series = max_series
-        sharing.look_at_first_request(self)
+        worker_metrics.look_at_first_request(self)
 
     def look_for_workers(self) -> None:
         """Find out whether other processes belong to this one, and join them."""
-        sharing.look()
+        worker_metrics.look()
 
     def start_anew(self) -> None:
         """Have the next request looked at as the first of its process."""
@@ -197,7 +197,7 @@ class HttpMetrics:
         they count before that is lost.
         """
         self.instruments.started.append(active_key)
-        sharing.look()
+        worker_metrics.look()
         self.begin = self.instruments.started.append
 
     @fast("http.c: http_record")

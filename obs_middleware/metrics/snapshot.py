@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from obs_middleware.metrics.exposition.registry import blocks, families, messages
 from obs_middleware.metrics.self_telemetry import collection_of
-from obs_middleware.metrics.sharing import sharing
+from obs_middleware.metrics.worker_metrics import worker_metrics
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -90,7 +90,7 @@ class Snapshot:
 
 def _shared(registry: Any) -> SharedRegistry | None:
     """Return what a registry has over all workers; None where the process is alone, or is left alone."""
-    found = sharing.of(registry)
+    found = worker_metrics.of(registry)
     if found is None:
         return None
     from obs_middleware.metrics.exposition.shared import SharedRegistry
@@ -98,5 +98,5 @@ def _shared(registry: Any) -> SharedRegistry | None:
     try:
         return SharedRegistry(*found)
     except OSError as error:  # somebody has removed the directory
-        sharing.report(error)
+        worker_metrics.report(error)
         return None

@@ -15,8 +15,8 @@ OUTCOME = "outcome"
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-# Who has begun, and when, in this task or thread: one Timed may be in use in many at once, and inside itself.
-_begun: ContextVar[tuple[tuple[object, float], ...]] = ContextVar("obs_timed", default=())
+# Who has started, and when, in this task or thread: one Timed may be in use in many at once, and inside itself.
+_started: ContextVar[tuple[tuple[object, float], ...]] = ContextVar("obs_timed", default=())
 
 
 class Timed:
@@ -32,16 +32,16 @@ class Timed:
         self._observe = observe
 
     def __enter__(self) -> None:
-        _begun.set(((self, perf_counter()), *_begun.get()))
+        _started.set(((self, perf_counter()), *_started.get()))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        begun = _begun.get()
-        place = next((place for place, (one, _) in enumerate(begun) if one is self), None)
+        started = _started.get()
+        place = next((place for place, (one, _) in enumerate(started) if one is self), None)
         if place is not None:
-            _begun.set((*begun[:place], *begun[place + 1 :]))
-            self._observe(_outcome(error), perf_counter() - begun[place][1])
+            _started.set((*started[:place], *started[place + 1 :]))
+            self._observe(_outcome(error), perf_counter() - started[place][1])
 
     def __call__(self, function: _F) -> _F:
         """Time each call of a function, or of a static or a class method."""

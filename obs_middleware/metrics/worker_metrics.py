@@ -40,7 +40,7 @@ class _Starting(Protocol):
     def start_anew(self) -> None: ...
 
 
-class Sharing:
+class WorkerMetrics:
     """Whether this process shares its metrics, and with whom.
 
     Attributes:
@@ -258,4 +258,4 @@ def _no_report(component: str, error: Exception) -> None:
     pass
 
 
-sharing = Sharing()
+worker_metrics = WorkerMetrics()

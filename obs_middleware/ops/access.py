@@ -104,15 +104,15 @@ class Access:
 
     Args:
         count: is called with the reason of each refusal.
-        shown: returns a client's address as it may be shown.
+        redacted: returns a client's address as it may be shown.
     """
 
     def __init__(
-        self, settings: Settings, *, count: Callable[[str], None], shown: Callable[[str], str | None]
+        self, settings: Settings, *, count: Callable[[str], None], redacted: Callable[[str], str | None]
     ) -> None:
         self.proxies = Proxies(Networks(settings.trusted_proxies, setting="trusted_proxies"))
         self._settings = settings
-        self._refusals = Refusals(self.proxies, count=count, shown=shown)
+        self._refusals = Refusals(self.proxies, count=count, redacted=redacted)
 
     def rule(self, name: str, *, is_required: bool, is_open_directly: Callable[[], bool]) -> AccessRule:
         """Return the rule of what the settings `…_token`, `…_networks` and `…_access` say.

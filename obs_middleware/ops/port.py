@@ -110,15 +110,15 @@ class _Run:
 
     def _serve(self) -> None:
         ask_again, pauses = threading.Event(), repeat(_SOON_SECONDS, _SOON_TIMES)
-        is_told = False
+        has_warned = False
         while not self.is_over and self._server is None:
             try:
                 self._server = _Server(self._address, self._reply)
             except OSError as error:
                 pause = next(pauses, _AGAIN_SECONDS)
                 is_soon = error.errno == EADDRINUSE and pause == _SOON_SECONDS
-                if not is_told and not is_soon and not _is_ours(self._address):
-                    is_told = True
+                if not has_warned and not is_soon and not _is_ours(self._address):
+                    has_warned = True
                     _logger.warning(
                         "obs-middleware: probes and metrics are not answered: ops_port %s:%d is not to be had (%s)",
                         *self._address,

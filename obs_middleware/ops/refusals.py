@@ -28,15 +28,15 @@ class Refusals:
     Args:
         proxies: tell whose request it is.
         count: is called with the reason of each refusal.
-        shown: returns a client's address as it may be shown.
+        redacted: returns a client's address as it may be shown.
     """
 
     def __init__(
-        self, proxies: Proxies, *, count: Callable[[str], None], shown: Callable[[str], str | None]
+        self, proxies: Proxies, *, count: Callable[[str], None], redacted: Callable[[str], str | None]
     ) -> None:
         self._proxies = proxies
         self.count = count
-        self._shown = shown
+        self._redacted = redacted
         self._secret = urandom(16)  # so that nobody can choose with whom he shares a place
         self._guesses: dict[int, tuple[float, int]] = {}  # by place: the end of the time, and how many
 
@@ -57,7 +57,7 @@ class Refusals:
         if is_guess:
             self._add(self._place(info))
         client = self._proxies.client(info)
-        address = None if client is None else self._shown(client)
+        address = None if client is None else self._redacted(client)
         _logger.warning(
             "obs-middleware: refused %s to %s (%s): %s",
             path,

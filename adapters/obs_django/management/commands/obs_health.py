@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from obs_django.observer import get_observer
 from obs_middleware import ConfigError
-from obs_middleware.gateway import add_health_arguments, told_health
+from obs_middleware.gateway import add_health_arguments, ask_health
 
 
 class Command(BaseCommand):
@@ -30,7 +30,7 @@ class Command(BaseCommand):
         """
         target = options["target"] or get_observer().health
         try:
-            is_well, lines = told_health(target, group=options["group"], timeout_seconds=options["timeout"])
+            is_well, lines = ask_health(target, group=options["group"], timeout_seconds=options["timeout"])
         except ConfigError as wrong:
             raise CommandError(str(wrong)) from None
         if not is_well:
