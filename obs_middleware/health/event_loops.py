@@ -87,6 +87,8 @@ def _run_in_asyncio(loop: Any) -> Await:
             raise TimeoutError from None
         finally:
             future.cancel()  # where it is late; a loop that has stopped never ends it
+            if not loop.is_running() and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+                _close(coroutine, awaitable)  # nor does it start it
 
     return run
 

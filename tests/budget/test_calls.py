@@ -56,7 +56,10 @@ def test_a_request_costs_what_the_budget_says(app: str, sampled: str, way: str) 
     budget = BUDGET[app, sampled][0 if is_compiled else 1]
     target = b"/stream" if "chunks" in app else b"/items/1"
     ratio = int(sampled.split()[0]) / 100
-    calls = run_alone(count, _FRONT_ENDS[app], target, 100, ratio=ratio, is_compiled=is_compiled)
+    for _ in range(3):  # on a slow machine many requests hit upon a new second
+        calls: Calls = run_alone(count, _FRONT_ENDS[app], target, 100, ratio=ratio, is_compiled=is_compiled)
+        if calls.is_steady:
+            break
     assert calls.is_steady, f"the same request does not make the same calls: {calls.repeats}"
     ours, what = calls.ours, f"{app}, {sampled} sampled: {calls.ours} calls of ours"
     assert ours <= budget, f"{what}, {ours - budget} more than the budget\n{_table(calls)}"

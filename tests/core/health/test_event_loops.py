@@ -12,6 +12,7 @@ import pytest
 import trio
 
 from obs_middleware import Observer
+from obs_middleware.health.event_loops import run_in
 from tests.core.health.probing import answered, detail, probe
 from tests.core.support import eventually, observer
 
@@ -183,3 +184,17 @@ def test_rows_that_a_check_has_not_read_to_their_end_are_closed_with_its_loop() 
     assert probe(own)[0] == 503
     eventually(kept[1].is_closed)
     assert ended == ["rows"]
+
+
+def test_check_for_a_loop_that_has_stopped_is_late_and_leaves_no_coroutine() -> None:
+    """A coroutine that was never awaited would be warned of."""
+
+    async def check() -> None: ...
+
+    loop = asyncio.new_event_loop()
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        with pytest.raises(TimeoutError):
+            run_in(loop)(check(), 0.01)
+        loop.close()
+    assert not warned
