@@ -155,8 +155,8 @@ def _tell_left_out(objectives: Sequence[Objective]) -> None:
         for window in burn_rate.WINDOWS:
             if not window.can_fire(one):
                 sys.stderr.write(
-                    f"note: {one.service} {one.slo} {one.percent:f} %: no alert for {window.long}/{window.short}, because "
-                    f"even when all requests are bad the budget does not burn {window.factor} times too fast\n"
+                    f"note: {one.service} {one.slo} {one.percent:f} %: no alert for {window.long}/{window.short}, "
+                    f"because even when all requests are bad the budget does not burn {window.factor} times too fast\n"
                 )
 
 

@@ -1,4 +1,4 @@
-"""The tests of the rules, for `promtool test rules`: each pair of windows alerts when it must, and none when it must not."""
+"""Tests of the rules for `promtool test rules`: each pair of windows alerts when it must, and only then."""
 
 from __future__ import annotations
 
@@ -73,13 +73,8 @@ def _recovery(objective: Objective) -> dict[str, Any]:
         f"0+{_PER_MINUTE}x{_MINUTES} {bad_total}x{rest - 1}",
     )
     pages = [one.long for one in WINDOWS if one.severity == "page" and one.can_fire(objective)]
-    everything = [one.long for one in WINDOWS if one.can_fire(objective)]
-    return _test(
-        objective,
-        "all requests for ten minutes, then none",
-        series,
-        {_MINUTES: everything, _RECOVERED: [one for one in everything if one not in pages]},
-    )
+    firing = {_MINUTES: pages, _RECOVERED: []}
+    return _test(objective, "ten minutes of failures, then none", series, firing, of=',severity="page"')
 
 
 def _series(objective: Objective, good: str, bad: str) -> list[dict[str, str]]:
@@ -106,9 +101,14 @@ def _one(suffix: str, labels: dict[str, str], values: str) -> dict[str, str]:
 
 
 def _test(
-    objective: Objective, what: str, series: list[dict[str, str]], firing: dict[int, Sequence[str]]
+    objective: Objective,
+    what: str,
+    series: list[dict[str, str]],
+    firing: dict[int, Sequence[str]],
+    *,
+    of: str = "",
 ) -> dict[str, Any]:
-    own = matchers(objective)
+    chosen = f'alertname="{ALERT}",alertstate="firing",{matchers(objective)}{of}'
     name = " ".join(filter(None, (objective.service, objective.slo, objective.route)))
     return {
         "name": f"{name}: {what}",
@@ -116,7 +116,7 @@ def _test(
         "input_series": series,
         "promql_expr_test": [
             {
-                "expr": f'count by (long_window) (ALERTS{{alertname="{ALERT}",alertstate="firing",{own}}})',
+                "expr": f"count by (long_window) (ALERTS{{{chosen}}})",
                 "eval_time": f"{minutes}m",
                 "exp_samples": [{"labels": f'{{long_window="{one}"}}', "value": 1} for one in windows],
             }
