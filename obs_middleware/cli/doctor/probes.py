@@ -1,0 +1,71 @@
+"""The probes: their codes, never cached, the same by HEAD."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from obs_middleware.cli.doctor.finding import Finding, failed, passed, warned
+from obs_middleware.cli.doctor.service import Answer
+from obs_middleware.cli.doctor.visit import Visit, bearer
+
+
+def check(visit: Visit) -> Iterator[Finding]:
+    """Ask the three of them."""
+    options = visit.options
+    for name, path in (
+        ("liveness", options.live_path),
+        ("readiness", options.ready_path),
+        ("startup", options.startup_path),
+    ):
+        yield _probe(visit, name, path)
+
+
+def _probe(visit: Visit, name: str, path: str) -> Finding:
+    answer = visit.ops.get(path)
+    if answer.status not in (200, 503):
+        return failed(
+            name,
+            f"{path} answers {answer.status}, no probe",
+            f"--{name.removesuffix('ness').replace('readi', 'ready').replace('live', 'live')}-path says where it is, "
+            "--ops at which port (ops_port)",
+        )
+    if "no-store" not in answer.header("cache-control"):
+        return failed(name, f"{path} may be cached", "let nothing between change Cache-Control: no-store")
+    by_head = visit.ops.ask("HEAD", path)
+    if by_head.status not in (200, 503) or by_head.body:
+        cure = "let HEAD reach the middleware as GET does"
+        return failed(name, f"HEAD {path} answers {by_head.status}, GET {answer.status}", cure)
+    if answer.status == 503:
+        return failed(
+            name, f"{path} answers 503: {_why(visit, path)}", "--health-token shows which check fails"
+        )
+    if content(answer).get("status") == "warn":
+        return warned(
+            name,
+            f"{path} answers 200, degraded: {_why(visit, path)}",
+            "--health-token shows which check fails",
+        )
+    return passed(name, f"{path} answers 200 by GET and HEAD, never cached")
+
+
+def content(answer: Answer) -> dict[str, Any]:
+    """Return what an answer says as JSON; nothing where it is none."""
+    try:
+        found = json.loads(answer.body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _why(visit: Visit, path: str) -> str:
+    """Return the checks that fail, as far as the caller may see them."""
+    told = content(visit.ops.get(path, bearer(visit.options.health_token)))
+    failing = [
+        f"{name} ({entry.get('output', '')})"
+        for name, entries in told.get("checks", {}).items()
+        for entry in entries
+        if entry.get("status") != "pass"
+    ]
+    return ", ".join((*told.get("notes", ()), *failing)) or "no details"

@@ -1,0 +1,53 @@
+"""Series stay bounded: fifty made-up paths and methods make no new ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from obs_middleware.cli.doctor.finding import Finding, failed, passed, skipped, some
+from obs_middleware.cli.doctor.page import Page
+from obs_middleware.cli.doctor.visit import Visit
+
+_REQUESTS = 50
+_GROWTH = 10  # samples of a family; more are a series for each path
+_HAND_OVER_SECONDS = 0.15  # what workers have counted is on the page after 50 ms
+_NAME = "bounded series"
+
+
+def check(visit: Visit) -> Iterator[Finding]:
+    """Ask once in each way, then fifty times in other words, and compare the pages."""
+    _ask(visit, 0)
+    before = _settled(visit)
+    for number in range(1, _REQUESTS + 1):
+        _ask(visit, number)
+    after = _settled(visit)
+    if before is None or after is None:
+        yield skipped(_NAME, "there is no page that parses")
+        return
+    yield _compared(visit, before, after)
+
+
+def _ask(visit: Visit, number: int) -> None:
+    path = f"/{visit.mark}/{number}/orders%2f{number}"
+    visit.get(path) if number % 2 else visit.ask(f"MADEUP{number}", path)
+
+
+def _settled(visit: Visit) -> Page | None:
+    time.sleep(_HAND_OVER_SECONDS)
+    return visit.page()
+
+
+def _compared(visit: Visit, before: Page, after: Page) -> Finding:
+    for sample in after.samples():
+        for label, value in sample.labels.items():
+            if visit.mark in value or value.startswith("MADEUP"):
+                cure = "label by the route's template, never by path or method as they came (docs/http-metrics.md)"
+                return failed(_NAME, f"{sample.name} has the label {label}={value!r}", cure)
+    grown = {name: size - before.sizes()[name] for name, size in after.sizes().items()}
+    many = [f"{name} by {growth}" for name, growth in grown.items() if growth >= _GROWTH]
+    if many:
+        return failed(
+            _NAME, f"{_REQUESTS} made-up requests have grown {some(many)}", "bound the values of their labels"
+        )
+    return passed(_NAME, f"{_REQUESTS} made-up paths and methods make no series")
