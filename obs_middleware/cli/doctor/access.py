@@ -71,4 +71,4 @@ def _others(visit: Visit) -> Finding:
         if answer.status == 200:
             cure = "guard it by a token, or tell us if it is a page of the app's own"
             return failed(name, f"{path} answers 200 to anybody", cure)
-    return passed(name, f"{', '.join(paths)} answer nobody without a token")
+    return passed(name, f"nobody gets {', '.join(paths)} without a token")

@@ -36,11 +36,11 @@ def _errors(before: Page, after: Page) -> Finding:
         if now[key] > earlier.get(key, 0)
     ]
     if grown:
-        cure = "the log has the error, once a minute: 'obs-middleware failed in …'; please report it"
+        cure = "the log has the error, once a minute; `collection` may be a hook of on_collect or a collector of the app's"
         return failed(name, f"{_ERRORS} has grown during this walk: {some(grown)}", cure)
     if sum(now.values()):
         counts = some(f"{'/'.join(key)} {value:g}" for key, value in now.items() if value)
-        cure = "look for 'obs-middleware failed in' in the app's log, from its start on"
+        cure = "the log has the error, once a minute, from the app's start on: 'obs-middleware failed in …'"
         return warned(name, f"{_ERRORS} counts failures from before this walk: {counts}", cure)
     return passed(name, f"{_ERRORS} is 0")
 

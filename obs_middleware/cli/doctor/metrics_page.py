@@ -53,14 +53,14 @@ def check_counts(visit: Visit) -> Iterator[Finding]:
     if metric is None:
         cure = "put the middleware around the app, and name request_duration in http_metrics"
         yield failed(name, "the page has no metric of requests", cure)
-    elif counted < visit.asked:
+    elif counted < visit.observed:
         yield warned(
             name,
-            f"{metric} has counted {counted:g} of {visit.asked} requests",
+            f"{metric} has counted {counted:g} of {visit.observed} requests",
             "if several workers serve, they must share metrics (metrics_workers=auto, docs/workers.md)",
         )
     else:
-        yield passed(name, f"{metric} has grown by {counted:g}, for {visit.asked} requests of this walk")
+        yield passed(name, f"{metric} has grown by {counted:g}, for {visit.observed} requests of this walk")
 
 
 def _found(visit: Visit, answer: Answer) -> Finding:

@@ -10,14 +10,17 @@ from obs_middleware.cli.doctor.page import Page
 from obs_middleware.cli.doctor.visit import Visit
 
 _REQUESTS = 50
+_WAYS = 6  # each method once
+_METHODS = ("GET", "PROPFIND", "HEAD", "REPORT", "OPTIONS", "TRACE")  # all of them safe
 _GROWTH = 10  # samples of a family; more are a series for each path
 _HAND_OVER_SECONDS = 0.15  # what workers have counted is on the page after 50 ms
 _NAME = "bounded series"
 
 
 def check(visit: Visit) -> Iterator[Finding]:
-    """Ask once in each way, then fifty times in other words, and compare the pages."""
-    _ask(visit, 0)
+    """Ask in each way, then fifty times in the same ways with other words, and compare the pages."""
+    for number in range(-_WAYS, 1):
+        _ask(visit, number)
     before = _settled(visit)
     for number in range(1, _REQUESTS + 1):
         _ask(visit, number)
@@ -30,7 +33,8 @@ def check(visit: Visit) -> Iterator[Finding]:
 
 def _ask(visit: Visit, number: int) -> None:
     path = f"/{visit.mark}/{number}/orders%2f{number}"
-    visit.get(path) if number % 2 else visit.ask(f"MADEUP{number}", path)
+    method = f"MADEUP{number}" if number % 10 == 0 else _METHODS[number % len(_METHODS)]
+    visit.ask(method, path)
 
 
 def _settled(visit: Visit) -> Page | None:

@@ -42,7 +42,7 @@ class Visit:
         first: the metrics page before the other checks; None where there is none to be had.
         mark: a word that nobody else has, in each path that is made up here.
         secret: a text that must not come back.
-        asked: how many requests the app has been sent.
+        observed: how many requests have come back with a request ID.
     """
 
     def __init__(self, service: Service, ops: Service, options: Options) -> None:
@@ -50,7 +50,7 @@ class Visit:
         self.first: Page | None = None
         self.mark = f"obs-doctor-{secrets.token_hex(4)}"
         self.secret = f"hunter2-{secrets.token_hex(12)}"
-        self.asked = 0
+        self.observed = 0
 
     def get(self, path: str | None = None, headers: Mapping[str, str] | None = None) -> Answer:
         """Ask the app, at the caller's page unless a path is given."""
@@ -58,8 +58,9 @@ class Visit:
 
     def ask(self, method: str, path: str | None = None, headers: Mapping[str, str] | None = None) -> Answer:
         """Ask the app, by any method."""
-        self.asked += 1
-        return self.service.ask(method, self.options.path if path is None else path, headers)
+        answer = self.service.ask(method, self.options.path if path is None else path, headers)
+        self.observed += bool(answer.header(self.options.request_id_header))
+        return answer
 
     def metrics(self, accept: str = pages.TEXT, *, has_token: bool = True, **headers: str) -> Answer:
         """Ask for the metrics page."""
