@@ -36,7 +36,7 @@ def _errors(before: Page, after: Page) -> Finding:
         if now[key] > earlier.get(key, 0)
     ]
     if grown:
-        cure = "the log has the error, once a minute; `collection` may be a hook of on_collect or a collector of the app's"
+        cure = "the log has the error, once a minute; `collection`: a hook of on_collect or a collector of the app's"
         return failed(name, f"{_ERRORS} has grown during this walk: {some(grown)}", cure)
     if sum(now.values()):
         counts = some(f"{'/'.join(key)} {value:g}" for key, value in now.items() if value)

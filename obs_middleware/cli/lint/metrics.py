@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 
@@ -69,10 +69,6 @@ class Metrics:
     def get(self, name: str) -> Family | None:
         """Return the metric of a name; None where there is none."""
         return self._by_name.get(name)
-
-    def matching(self, is_meant: Iterable[str] | None = None) -> Iterator[str]:
-        """Yield all names."""
-        yield from self._by_name
 
     def near(self, name: str) -> list[str]:
         """Return the names that are most like one that is not there."""

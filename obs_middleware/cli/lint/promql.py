@@ -13,14 +13,37 @@ from typing import Any
 from obs_middleware.cli.lint.metrics import Metrics
 from obs_middleware.errors import ConfigError
 
+_ANY = "any_variable"  # stands for a variable of Grafana that is a name
 # Labels that Prometheus, its service discovery and rules add: no code declares them.
 _ADDED = frozenset(
-    "job instance worker cluster namespace pod container node service endpoint environment region zone replica "
-    "prometheus alertname alertstate severity __name__ le quantile exported_job exported_instance".split()
+    {
+        "job",
+        "instance",
+        "worker",
+        "cluster",
+        "namespace",
+        "pod",
+        "container",
+        "node",
+        "service",
+        "endpoint",
+        "environment",
+        "alertname",
+        "alertstate",
+        "severity",
+        "__name__",
+        _ANY,
+        "le",
+        "quantile",
+        "exported_job",
+        "exported_instance",
+    }
 )
 _OF_COUNTERS = ("rate", "irate", "increase", "resets")
 _TIME = re.compile(r"\$\{?__(rate_interval|interval|range)\}?|\$\{?(interval|resolution|window|period)\}?")
 _VARIABLE = re.compile(r"\$\{\w+(?::[^}]*)?\}|\$\w+|\[\[\w+\]\]")
+_LABELS = re.compile(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^()]*\)")
+
 _NUMBERS = re.compile(r"\$\{?__(range_s|range_ms|interval_ms|from|to)\}?")
 
 
@@ -69,7 +92,7 @@ class Lint:
 
     def _of_selector(self, selector: Any) -> Iterator[str]:
         name = name_of(selector)
-        if name is None or name.startswith("$"):
+        if name is None or name == _ANY:
             return
         family = self._metrics.get(name)
         if family is None:
@@ -179,7 +202,8 @@ def _without_variables(query: str) -> Iterator[str]:
         r"\[[^\[\]\"]*\$[^\[\]\"]*\]", lambda found: "[5m:1m]" if ":" in _plain(found[0]) else "[5m]", query
     )
     query = _NUMBERS.sub("1", query)
-    for time, other in (("5m", "1"), ("5m", "variable"), ("300", "1"), ("300", "variable")):
+    query = _LABELS.sub(lambda found: _VARIABLE.sub(_ANY, found[0]), query)
+    for time, other in (("5m", "1"), ("5m", _ANY), ("300", "1"), ("300", _ANY)):
         yield _VARIABLE.sub(other, _TIME.sub(time, query))
 
 
