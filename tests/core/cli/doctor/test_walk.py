@@ -287,6 +287,7 @@ BROKEN: dict[str, tuple[Check, str, str, Fault]] = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", BROKEN)
 def test_what_is_broken_is_found_with_its_cure(app: Ailing, name: str) -> None:
     check, finding, expected, fault = BROKEN[name]

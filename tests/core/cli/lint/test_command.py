@@ -1,4 +1,4 @@
-"""`python -m obs_middleware lint`: what is wrong with dashboards and rules, a line each, and what is right is silent."""
+"""`python -m obs_middleware lint`: what is wrong with dashboards and rules, a line each."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 
 from obs_middleware import __main__
 
+pytestmark = pytest.mark.once
 Capture = pytest.CaptureFixture[str]
 SECONDS = "http_server_request_duration_seconds"
 PAGE = """\
@@ -143,7 +144,8 @@ def test_rules_are_read_and_what_they_record_is_a_metric(folder: Path, capsys: C
         "groups:\n- name: g\n  rules:\n"
         "  - record: job:requests:rate5m\n    expr: sum by (job) (rate(http_server_active_requests[5m]))\n"
         "  - alert: TooMany\n    expr: job:requests:rate5m > 5 and shop_orders > 1\n"
-        "---\nkind: PrometheusRule\nspec:\n  groups:\n  - name: h\n    rules:\n    - {alert: Other, expr: job:errors > 1}\n"
+        "---\nkind: PrometheusRule\nspec:\n  groups:\n  - name: h\n    rules:\n"
+        "    - {alert: Other, expr: job:errors > 1}\n"
         "---\n- 1\n"
     )
     Path("notes.yml").write_text("apiVersion: 1\n")

@@ -12,6 +12,7 @@ from tests import programs
 
 PROMTOOL = programs.find("promtool")
 needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="no promtool: scripts/fetch-debian-testing")
+pytestmark = pytest.mark.once
 Capture = pytest.CaptureFixture[str]
 
 FILE = """
@@ -42,7 +43,6 @@ def promtool(kind: str, path: Path) -> str:
 
 
 @needs_promtool
-@pytest.mark.once
 def test_promtool_finds_rules_and_tests_of_a_file_right(tmp_path: Path, capsys: Capture) -> None:
     """It takes seconds, because promtool has a database of its own for each test."""
     source, written, tests = (tmp_path / name for name in ("slo.toml", "rules.yaml", "tests.yaml"))
