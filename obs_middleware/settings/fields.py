@@ -459,10 +459,12 @@ def _given(
     config: Mapping[str, Any], env: Mapping[str, str], keywords: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any, str, Source]]:
     """Yield (setting, value, the user's name for it, its source), the weakest first; names of others are left out."""
-    for source, found in (("environment", sources.read({}, env)), ("framework", sources.read(config, {}))):
-        for name, value, label in found:
-            if not _is_foreign(name):
-                yield name, value, label, source  # type: ignore[misc] # one of the two texts
+    found: tuple[tuple[Source, Iterator[tuple[str, Any, str]]], ...] = (
+        ("environment", sources.read({}, env)),
+        ("framework", sources.read(config, {})),
+    )
+    for source, read in found:
+        yield from ((name, value, label, source) for name, value, label in read if not _is_foreign(name))
     for name, value in keywords.items():
         yield name, value, name, "keyword"
 

@@ -69,6 +69,6 @@ def _others(visit: Visit) -> Finding:
     for path in paths:
         answer = visit.ops.get(path, _THROUGH_PROXY)
         if answer.status == 200:
-            cure = "guard it by a token, or tell us if it is a page of the app's own"
+            cure = "guard it by a token, unless the app has a page of its own there"
             return failed(name, f"{path} answers 200 to anybody", cure)
     return passed(name, f"nobody gets {', '.join(paths)} without a token")

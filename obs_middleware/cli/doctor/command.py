@@ -22,7 +22,8 @@ examples:
   python -m obs_middleware doctor :8000 --ops :9100                  where ops_port is 9100
   python -m obs_middleware doctor :8000 --json | jq '.findings[] | select(.status == "fail")'
 
-It sends some 80 requests, all by GET, HEAD, TRACE or a method that does not exist, so that nothing is changed.
+It sends some 100 requests by GET, HEAD, OPTIONS, TRACE, PROPFIND, REPORT or a method that does not exist: an app
+changes nothing for these.
 The exit code is 0, 1 where a check fails or nobody answers, 2 for a wrong argument.
 OBS_METRICS_TOKEN and OBS_HEALTH_TOKEN are the tokens, where none is given.
 """

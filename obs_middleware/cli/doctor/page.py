@@ -29,7 +29,10 @@ class Page:
 
     def __init__(self, text: str, *, is_openmetrics: bool = False) -> None:
         parse = openmetrics_families if is_openmetrics else text_families
-        self.families: list[Metric] = list(parse(text))
+        try:
+            self.families: list[Metric] = list(parse(text))
+        except Exception as error:  # the parsers raise more than they say
+            raise ValueError(str(error) or type(error).__name__) from error
         self.declared = dict(_declared(text, "TYPE"))
         self.help = dict(_declared(text, "HELP"))
 

@@ -14,27 +14,23 @@ from obs_middleware.cli.doctor.visit import Visit, bearer
 def check(visit: Visit) -> Iterator[Finding]:
     """Ask the three of them."""
     options = visit.options
-    for name, path in (
-        ("liveness", options.live_path),
-        ("readiness", options.ready_path),
-        ("startup", options.startup_path),
+    for name, option, path in (
+        ("liveness", "--live-path", options.live_path),
+        ("readiness", "--ready-path", options.ready_path),
+        ("startup", "--startup-path", options.startup_path),
     ):
-        yield _probe(visit, name, path)
+        yield _probe(visit, name, option, path)
 
 
-def _probe(visit: Visit, name: str, path: str) -> Finding:
+def _probe(visit: Visit, name: str, option: str, path: str) -> Finding:
     answer = visit.ops.get(path)
     if answer.status not in (200, 503):
-        return failed(
-            name,
-            f"{path} answers {answer.status}, no probe",
-            f"--{name.removesuffix('ness').replace('readi', 'ready').replace('live', 'live')}-path says where it is, "
-            "--ops at which port (ops_port)",
-        )
+        cure = f"{option} says where it is, --ops at which port (ops_port)"
+        return failed(name, f"{path} answers {answer.status}, no probe", cure)
     if "no-store" not in answer.header("cache-control"):
         return failed(name, f"{path} may be cached", "let nothing between change Cache-Control: no-store")
     by_head = visit.ops.ask("HEAD", path)
-    if by_head.status not in (200, 503) or by_head.body:
+    if by_head.status not in (200, 503):
         cure = "let HEAD reach the middleware as GET does"
         return failed(name, f"HEAD {path} answers {by_head.status}, GET {answer.status}", cure)
     if answer.status == 503:
@@ -61,11 +57,11 @@ def content(answer: Answer) -> dict[str, Any]:
 
 def _why(visit: Visit, path: str) -> str:
     """Return the checks that fail, as far as the caller may see them."""
-    told = content(visit.ops.get(path, bearer(visit.options.health_token)))
+    shown = content(visit.ops.get(path, bearer(visit.options.health_token)))
     failing = [
         f"{name} ({entry.get('output', '')})"
-        for name, entries in told.get("checks", {}).items()
+        for name, entries in shown.get("checks", {}).items()
         for entry in entries
         if entry.get("status") != "pass"
     ]
-    return ", ".join((*told.get("notes", ()), *failing)) or "no details"
+    return ", ".join((*shown.get("notes", ()), *failing)) or "no details"

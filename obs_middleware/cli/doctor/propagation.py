@@ -12,7 +12,7 @@ from obs_middleware.cli.doctor.page import Page
 from obs_middleware.cli.doctor.visit import Visit
 
 _NAME = "traceparent"
-_SECONDS = 2.0  # until the page has an exemplar, which it has within a moment
+_SECONDS = 1.0  # until the page has an exemplar, which it has within a moment
 
 
 def check(visit: Visit) -> Iterator[Finding]:

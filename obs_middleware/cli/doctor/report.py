@@ -10,10 +10,15 @@ from typing import TextIO
 
 import msgspec
 
-from obs_middleware.cli.doctor.finding import Finding
+from obs_middleware.cli.doctor.finding import Finding, Status
 
 _COLOURS = {"pass": "32", "warn": "33", "fail": "31", "skipped": "2"}
-_WORDS = (("pass", "passed"), ("warn", "warned"), ("fail", "failed"), ("skipped", "skipped"))
+_WORDS: tuple[tuple[Status, str], ...] = (
+    ("pass", "passed"),
+    ("warn", "warned"),
+    ("fail", "failed"),
+    ("skipped", "skipped"),
+)
 
 
 def is_well(findings: Iterable[Finding]) -> bool:
@@ -54,4 +59,4 @@ def _lines(findings: Sequence[Finding], is_coloured: bool) -> Iterator[str]:
 
 def _summary(findings: Iterable[Finding]) -> str:
     counts = Counter(one.status for one in findings)
-    return ", ".join(f"{counts[status]} {word}" for status, word in _WORDS if counts[status])  # type: ignore[index]
+    return ", ".join(f"{counts[status]} {word}" for status, word in _WORDS if counts[status])

@@ -62,9 +62,11 @@ class Metrics:
         own = None if labels is None else frozenset(labels)
         for suffix in _SUFFIXES.get(kind, ("",)):
             name = family + suffix
-            before = self._by_name.get(name)
-            merged = own if before is None or None in (before.labels, own) else before.labels | own  # type: ignore[operator]
-            self._by_name[name] = Family(kind if suffix in ("", "_info") else "", _with_own(merged, suffix))
+            before = self._by_name.get(name, Family())
+            is_itself = suffix in ("", "_info")
+            self._by_name[name] = Family(
+                (kind if is_itself else "") or before.type, _merged(before.labels, own)
+            )
 
     def get(self, name: str) -> Family | None:
         """Return the metric of a name; None where there is none."""
@@ -103,6 +105,9 @@ def add_page(metrics: Metrics, text: str, *, source: str) -> None:
     for family in families:
         labels = {name for sample in family.samples for name in sample.labels} - {"le", "quantile"}
         metrics.add(family.name, family.type, labels if family.samples else None)
+        for sample in family.samples:  # a counter without _total is in no family's usual names
+            if metrics.get(sample.name) is None:
+                metrics.add(sample.name, "", labels)
 
 
 def page_text(source: str, *, token: str | None) -> str:
@@ -133,5 +138,5 @@ def page_text(source: str, *, token: str | None) -> str:
     return answer.body.decode(errors="replace")
 
 
-def _with_own(labels: frozenset[str] | None, suffix: str) -> frozenset[str] | None:
-    return labels if labels is None or suffix != "_bucket" else labels | {"le"}
+def _merged(before: frozenset[str] | None, more: frozenset[str] | None) -> frozenset[str] | None:
+    return more if before is None else before if more is None else before | more

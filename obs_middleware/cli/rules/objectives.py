@@ -53,6 +53,8 @@ def percent(text: object, *, name: str) -> Decimal:
     try:
         number = Decimal(str(text))
     except ArithmeticError:
+        number = Decimal("NaN")
+    if not number.is_finite():
         number = Decimal(0)
     if not 0 < number < 100:
         cure = " (an objective of 100 leaves no budget to burn)" if number == 100 else ""
