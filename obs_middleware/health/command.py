@@ -99,7 +99,7 @@ def told(
         url = _url(target or f":{env.get('PORT') or 8000}", group, env)
         if url is not None:
             return _told_by_server(url, timeout_seconds, env.get("OBS_HEALTH_TOKEN"))
-        target = observer_of(str(target)).health
+        return _told_by_checks(observer_of(str(target)).health, group, timeout_seconds)
     return _told_by_checks(target, group, timeout_seconds)
 
 

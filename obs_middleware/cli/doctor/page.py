@@ -52,8 +52,11 @@ class Page:
         return next((dict(sample.labels) for sample in self.samples() if sample.name == name), {})
 
     def sizes(self) -> Counter[str]:
-        """Return how many samples each family has."""
-        return Counter({family.name: len(family.samples) for family in self.families})
+        """Return how many samples each family has; without a type, the parser makes a family of each."""
+        found = Counter[str]()
+        for family in self.families:
+            found[family.name] += len(family.samples)
+        return found
 
     def total(self, name: str) -> float:
         """Return the sum of the samples of a name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -104,7 +104,7 @@ def _test(
     objective: Objective,
     what: str,
     series: list[dict[str, str]],
-    firing: dict[int, Sequence[str]],
+    firing: Mapping[int, Sequence[str]],
     *,
     of: str = "",
 ) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class Ailing:
         self.hides_proxies = False
         self.port = 0
         app = Starlette(routes=[Route("/", hello), Route("/items", hello)])
-        app.add_middleware(ObservabilityMiddleware, observer=self.observer)  # type: ignore[arg-type]
+        app.add_middleware(ObservabilityMiddleware, observer=self.observer)
         self._app: Any = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -106,7 +106,7 @@ def served(app: Ailing) -> Iterator[Ailing]:
     """Serve it by uvicorn in a thread, on a port of the system's choice."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         app.port = listener.getsockname()[1]
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))  # type: ignore[arg-type]
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))
         thread = threading.Thread(target=asyncio.run, args=(server.serve([listener]),), daemon=True)
         thread.start()
         deadline = time.monotonic() + 30

@@ -276,7 +276,10 @@ BROKEN: dict[str, tuple[Check, str, str, Fault]] = {
         internals.check,
         "internal errors",
         "warn",
-        page("# TYPE obs_internal_errors_total counter\n", 'obs_internal_errors_total{component="x"} 3\n'),
+        page(
+            "# TYPE obs_internal_errors_total counter\n",
+            '# TYPE obs_internal_errors_total counter\nobs_internal_errors_total{component="x"} 3\n',
+        ),
     ),
     "another exporter": (
         internals.check,
