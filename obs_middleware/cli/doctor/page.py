@@ -52,11 +52,13 @@ class Page:
         return next((dict(sample.labels) for sample in self.samples() if sample.name == name), {})
 
     def sizes(self) -> Counter[str]:
-        """Return how many samples each family has; without a type, the parser makes a family of each."""
-        found = Counter[str]()
-        for family in self.families:
-            found[family.name] += len(family.samples)
-        return found
+        """Return how many samples each family has, however many workers show them."""
+        found = {
+            (family.name, sample.name, frozenset({**sample.labels, "worker": ""}.items()))
+            for family in self.families
+            for sample in family.samples
+        }
+        return Counter(name for name, _, _ in found)
 
     def total(self, name: str) -> float:
         """Return the sum of the samples of a name."""

@@ -48,8 +48,8 @@ def _compared(visit: Visit, before: Page, after: Page) -> Finding:
             if visit.mark in value or value.startswith("MADEUP"):
                 cure = "label by the route's template, never by path or method as they came (docs/http-metrics.md)"
                 return failed(_NAME, f"{sample.name} has the label {label}={value!r}", cure)
-    grown = {name: size - before.sizes()[name] for name, size in after.sizes().items()}
-    many = [f"{name} by {growth}" for name, growth in grown.items() if growth >= _GROWTH]
+    grown = after.sizes() - before.sizes()
+    many = [f"{name} by {growth}" for name, growth in sorted(grown.items()) if growth >= _GROWTH]
     if many:
         return failed(
             _NAME, f"{_REQUESTS} made-up requests have grown {some(many)}", "bound the values of their labels"

@@ -10,13 +10,12 @@ import pytest
 from obs_middleware import __main__
 from obs_middleware.cli import dashboards_command
 
-
 PACKAGED = dashboards_command.rendered()
 
 
 def test_dashboards_of_the_package_are_those_of_its_folder() -> None:
     folder = Path(dashboards_command.__file__).parent / "dashboards"
-    assert PACKAGED == {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.json")}
+    assert {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.json")} == PACKAGED
 
 
 @pytest.fixture(autouse=True)

@@ -314,6 +314,24 @@ def test_what_is_broken_is_found_with_its_cure(app: Ailing, name: str) -> None:
     assert "\n" not in after.reason
 
 
+def test_series_of_a_worker_that_joins_are_no_growth(app: Ailing) -> None:
+    asked_before = 0
+
+    def joining(asked: Asked, answered: Answered) -> Answered:
+        nonlocal asked_before
+        asked_before += 1
+        if asked.path != "/metrics":
+            return answered
+        workers = ("1",) if asked_before < 30 else ("1", "2")
+        lines = [
+            f'pauses{{number="{number}",worker="{worker}"}} 1\n' for worker in workers for number in range(20)
+        ]
+        return answered._replace(body=answered.body + "".join(lines).encode()).without("content-length")
+
+    app.fault = joining
+    assert found(series.check, app)["bounded series"].status == "pass"
+
+
 def test_failures_of_ours_during_the_walk_are_found(app: Ailing) -> None:
     own = visit(app)
     app.observer.gateway.report("metrics", LookupError("hunter2"))
