@@ -48,13 +48,14 @@ def takes_colours(stream: TextIO) -> bool:
 
 
 def _lines(findings: Sequence[Finding], is_coloured: bool) -> Iterator[str]:
-    width = max((len(one.check) for one in findings), default=0)
+    width, latest = max((len(one.check) for one in findings), default=0), ""
     for one in findings:
         word = f"{one.status:7}"
         shown = f"\x1b[{_COLOURS[one.status]}m{word}\x1b[0m" if is_coloured else word
         yield f"{shown}  {one.check:{width}}  {one.reason}"
-        if one.cure:
+        if one.cure and one.cure != latest:  # one cure of several findings is read once
             yield f"{'':7}  {'':{width}}  → {one.cure}"
+        latest = one.cure
 
 
 def _summary(findings: Iterable[Finding]) -> str:

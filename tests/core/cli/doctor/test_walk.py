@@ -375,6 +375,14 @@ def test_checks_that_fail_are_named_to_who_may_see_them() -> None:
         assert "database" in reason
 
 
+def test_one_cure_of_several_findings_is_printed_once(app: Ailing, capsys: Capture) -> None:
+    app.fault = lambda _, it: it.without("x-request-id")
+    assert doctor(f":{app.port}") == 1
+    text = capsys.readouterr().out
+    assert text.count("without X-Request-ID") == 3
+    assert text.count("→ put the middleware around the whole app") == 1
+
+
 def test_nothing_that_listens_is_one_finding_with_the_cure(capsys: Capture) -> None:
     port = running.free_port()
     assert doctor(f":{port}") == 1
