@@ -43,8 +43,8 @@ def main(given: Sequence[str]) -> int:
 
 def _run(given: argparse.Namespace) -> int:
     found, problems = _of_app(given.app) if given.app else Settings.origins()
-    shown = [one for one in found if not given.changed or one.source != "default"]
-    sys.stdout.write(_json(shown, problems) if given.json else "".join(f"{line}\n" for line in _table(shown)))
+    kept = [one for one in found if not given.changed or one.source != "default"]
+    sys.stdout.write(_json(kept, problems) if given.json else "".join(f"{line}\n" for line in _table(kept)))
     sys.stderr.write("".join(f"error: {problem}\n" for problem in problems))
     return 1 if problems else 0
 
@@ -83,9 +83,9 @@ def _keywords(app: Any) -> dict[str, Any]:
 
 
 def _table(found: Iterable[Origin]) -> Iterator[str]:
-    rows = [("setting", "value", "from"), *((one.name, _text(one.value), _source(one)) for one in found)]
-    widths = [min(max(len(row[column]) for row in rows), _WIDEST) for column in (0, 1)]
-    for name, value, source in rows:
+    lines = [("setting", "value", "from"), *((one.name, _text(one.value), _source(one)) for one in found)]
+    widths = [min(max(len(line[column]) for line in lines), _WIDEST) for column in (0, 1)]
+    for name, value, source in lines:
         yield f"{name:{widths[0]}}  {value:{widths[1]}}  {source}"
 
 

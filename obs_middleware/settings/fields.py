@@ -452,7 +452,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             cls(**{one.name: one.value for one in found.values()})
         except ConfigError as problem:
             problems.append(str(problem))
-        return [one._replace(value=_shown(one.name, one.value)) for one in found.values()], problems
+        return [one._replace(value=_without_secrets(one.name, one.value)) for one in found.values()], problems
 
 
 def _given(
@@ -575,11 +575,12 @@ def _complaint(label: str, type_: Any, value: Any) -> str:
 
 
 def _spelled(label: str, value: Any) -> str:
-    shown = _shown(label, value)
-    return _userinfo.sub("://REDACTED@", shown if shown is _HIDDEN else repr(value))
+    if _without_secrets(label, value) is _HIDDEN:
+        return _HIDDEN
+    return _userinfo.sub("://REDACTED@", repr(value))
 
 
-def _shown(label: str, value: Any) -> Any:
+def _without_secrets(label: str, value: Any) -> Any:
     """Return a value without the secrets in it."""
     if value and ("token" in label.lower() or "hash_key" in label.lower()):
         return _HIDDEN

@@ -11,7 +11,7 @@ import pytest
 
 from obs_middleware import __main__
 from obs_middleware.cli import dashboards_command
-from tests.core.cli.doctor.ailing import Ailing, served
+from tests.core.cli.doctor.faulty_app import FaultyApp, served
 from tests.installed import ROOT
 
 PAGE = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
@@ -19,12 +19,12 @@ COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) fo
 
 
 @pytest.fixture
-def app() -> Iterator[Ailing]:
-    with served(Ailing(service_name="shop")) as app:
+def app() -> Iterator[FaultyApp]:
+    with served(FaultyApp(service_name="shop")) as app:
         yield app
 
 
-def test_page_can_be_followed(app: Ailing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_can_be_followed(app: FaultyApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes seconds, because doctor asks the app three times."""
     monkeypatch.chdir(tmp_path)
     (toml,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)

@@ -6,24 +6,24 @@ from collections.abc import Iterator
 
 from obs_middleware.cli.doctor.finding import Finding, failed, passed, skipped, warned
 from obs_middleware.cli.doctor.probes import content
-from obs_middleware.cli.doctor.visit import Visit
+from obs_middleware.cli.doctor.session import Session
 from obs_middleware.settings import Settings
 
 _THROUGH_PROXY = {"X-Forwarded-For": "203.0.113.7"}  # an address for documentation: RFC 5737
 _FOR_EVERYBODY = ("metrics_path", "live_path", "ready_path", "startup_path", "health_path")
 
 
-def check(visit: Visit) -> Iterator[Finding]:
+def check(session: Session) -> Iterator[Finding]:
     """Ask without a token, and as if through a proxy."""
-    yield _metrics(visit)
-    yield _token(visit)
-    yield _details(visit)
-    yield _others(visit)
+    yield _metrics(session)
+    yield _token(session)
+    yield _details(session)
+    yield _others(session)
 
 
-def _metrics(visit: Visit) -> Finding:
-    name, path = "metrics behind a proxy", visit.options.metrics_path
-    answer = visit.metrics(has_token=False, **_THROUGH_PROXY)
+def _metrics(session: Session) -> Finding:
+    name, path = "metrics behind a proxy", session.options.metrics_path
+    answer = session.metrics(has_token=False, **_THROUGH_PROXY)
     if answer.status == 200 and b"# TYPE " in answer.body:
         return warned(
             name,
@@ -35,11 +35,11 @@ def _metrics(visit: Visit) -> Finding:
     return skipped(name, f"{path} answers {answer.status}")
 
 
-def _token(visit: Visit) -> Finding:
-    name, path = "metrics token", visit.options.metrics_path
-    if visit.options.token is None:
+def _token(session: Session) -> Finding:
+    name, path = "metrics token", session.options.metrics_path
+    if session.options.token is None:
         return skipped(name, "no --token is given")
-    status = visit.metrics(has_token=False).status
+    status = session.metrics(has_token=False).status
     if status == 200:
         return failed(
             name, f"{path} answers without the token too", "set metrics_token to what you gave as --token"
@@ -47,9 +47,9 @@ def _token(visit: Visit) -> Finding:
     return passed(name, f"{path} answers {status} without the token")
 
 
-def _details(visit: Visit) -> Finding:
-    name, path = "details of probes", visit.options.ready_path
-    direct, through_proxy = (visit.ops.get(path, headers) for headers in ({}, _THROUGH_PROXY))
+def _details(session: Session) -> Finding:
+    name, path = "details of probes", session.options.ready_path
+    direct, through_proxy = (session.ops.get(path, headers) for headers in ({}, _THROUGH_PROXY))
     if "checks" in content(through_proxy):
         cure = "set health_token; health_access=open shows them to everybody"
         return failed(name, f"{path} shows checks to what came through a proxy", cure)
@@ -61,13 +61,13 @@ def _details(visit: Visit) -> Finding:
     return passed(name, f"{path} shows its status alone")
 
 
-def _others(visit: Visit) -> Finding:
+def _others(session: Session) -> Finding:
     """Ask the pages that the settings know besides, at their default paths, by GET, which changes nothing."""
     name, settings = "pages that act", Settings()
     names = [one for one in Settings.__struct_fields__ if one.endswith("_path") and one not in _FOR_EVERYBODY]
     paths = [path for path in (getattr(settings, one) for one in names) if path]
     for path in paths:
-        answer = visit.ops.get(path, _THROUGH_PROXY)
+        answer = session.ops.get(path, _THROUGH_PROXY)
         if answer.status == 200:
             cure = "guard it by a token, unless the app has a page of its own there"
             return failed(name, f"{path} answers 200 to anybody", cure)

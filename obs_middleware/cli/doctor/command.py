@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from obs_middleware.cli import arguments
 from obs_middleware.cli.doctor import address, report
+from obs_middleware.cli.doctor.checks import CHECKS, run_checks
 from obs_middleware.cli.doctor.service import Service
-from obs_middleware.cli.doctor.visit import Options, Visit
-from obs_middleware.cli.doctor.walk import CHECKS, walk
+from obs_middleware.cli.doctor.session import Options, Session
 from obs_middleware.errors import ConfigError
 
 _EXAMPLES = """\
@@ -64,10 +64,10 @@ def main(given: Sequence[str]) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
-    visit = _visit(given)
-    findings = walk(visit, on_progress=_progress)
+    session = _session(given)
+    findings = run_checks(session, on_progress=_progress)
     _clear()
-    where = str(visit.service.address)
+    where = str(session.service.address)
     if given.json:
         sys.stdout.write(report.as_json(where, findings))
     else:
@@ -75,7 +75,7 @@ def _run(given: argparse.Namespace) -> int:
     return 0 if report.is_well(findings) else 1
 
 
-def _visit(given: argparse.Namespace) -> Visit:
+def _session(given: argparse.Namespace) -> Session:
     def service(text: str) -> Service:
         return Service(address.parse(text), timeout_seconds=given.timeout, is_verified=not given.insecure)
 
@@ -84,7 +84,7 @@ def _visit(given: argparse.Namespace) -> Visit:
         if name.endswith("path") and not value.startswith("/"):
             raise ConfigError(f"--{name.replace('_', '-')} must begin with /, got {value!r}")
     own = service(given.address)
-    return Visit(own, own if given.ops is None else service(given.ops), Options(**values))
+    return Session(own, own if given.ops is None else service(given.ops), Options(**values))
 
 
 def _progress(number: int, name: str) -> None:

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from obs_middleware.cli.doctor.finding import Finding, failed, passed, skipped, some, warned
 from obs_middleware.cli.doctor.page import Page
-from obs_middleware.cli.doctor.visit import Visit
+from obs_middleware.cli.doctor.session import Session
 
 _ERRORS = "obs_internal_errors_total"
 
 
-def check(visit: Visit) -> Iterator[Finding]:
+def check(session: Session) -> Iterator[Finding]:
     """Read the last page, and compare it with the first."""
-    before, after = visit.first, visit.page()
+    before, after = session.first, session.page()
     if before is None or after is None:
         for name in ("internal errors", "losses", "fast path", "build info"):
             yield skipped(name, "there is no page that parses")
@@ -37,11 +37,11 @@ def _errors(before: Page, after: Page) -> Finding:
     ]
     if grown:
         cure = "the log has the error, once a minute; `collection`: a hook of on_collect or a collector of the app's"
-        return failed(name, f"{_ERRORS} has grown during this walk: {some(grown)}", cure)
+        return failed(name, f"{_ERRORS} has grown during this run: {some(grown)}", cure)
     if sum(now.values()):
         counts = some(f"{'/'.join(key)} {value:g}" for key, value in now.items() if value)
         cure = "the log has the error, once a minute, from the app's start on: 'obs-middleware failed in …'"
-        return warned(name, f"{_ERRORS} counts failures from before this walk: {counts}", cure)
+        return warned(name, f"{_ERRORS} counts failures from before this run: {counts}", cure)
     return passed(name, f"{_ERRORS} is 0")
 
 

@@ -9,7 +9,7 @@ from obs_middleware.cli.doctor import page as pages
 from obs_middleware.cli.doctor.finding import Finding, failed, passed, skipped, some, warned
 from obs_middleware.cli.doctor.page import Page
 from obs_middleware.cli.doctor.service import Answer
-from obs_middleware.cli.doctor.visit import Visit
+from obs_middleware.cli.doctor.session import Session
 
 _RESERVED = ("_bucket", "_count", "_sum", "_total", "_info", "_created")
 _UNITS = re.compile(
@@ -24,10 +24,10 @@ _COUNTS = (
 )
 
 
-def check(visit: Visit) -> Iterator[Finding]:
+def check(session: Session) -> Iterator[Finding]:
     """Look for the page, and keep it for the checks after this one."""
-    answer = visit.metrics()
-    found = _found(visit, answer)
+    answer = session.metrics()
+    found = _found(session, answer)
     yield found
     for name, accept, prefix in (
         ("Prometheus text", pages.TEXT, "text/plain"),
@@ -36,15 +36,15 @@ def check(visit: Visit) -> Iterator[Finding]:
         if found.status == "fail":
             yield skipped(name, "there is no metrics page")
         else:
-            yield _parsed(name, visit.metrics(accept), prefix)
-    visit.first = visit.page()
-    yield _names(visit.first)
+            yield _parsed(name, session.metrics(accept), prefix)
+    session.first = session.page()
+    yield _names(session.first)
 
 
-def check_counts(visit: Visit) -> Iterator[Finding]:
+def check_counts(session: Session) -> Iterator[Finding]:
     """Compare what the page has counted since with what was asked."""
     name = "requests are counted"
-    before, after = visit.first, visit.page()
+    before, after = session.first, session.page()
     if before is None or after is None:
         yield skipped(name, "there is no metrics page")
         return
@@ -53,22 +53,22 @@ def check_counts(visit: Visit) -> Iterator[Finding]:
     if metric is None:
         cure = "put the middleware around the app, and name request_duration in http_metrics"
         yield failed(name, "the page has no metric of requests", cure)
-    elif counted < visit.observed:
+    elif counted < session.observed:
         yield warned(
             name,
-            f"{metric} has counted {counted:g} of {visit.observed} requests",
+            f"{metric} has counted {counted:g} of {session.observed} requests",
             "if several workers serve, they must share metrics (metrics_workers=auto, docs/workers.md)",
         )
     else:
-        yield passed(name, f"{metric} has grown by {counted:g}, for {visit.observed} requests of this walk")
+        yield passed(name, f"{metric} has grown by {counted:g}, for {session.observed} requests of this run")
 
 
-def _found(visit: Visit, answer: Answer) -> Finding:
-    name, path = "metrics page", visit.options.metrics_path
+def _found(session: Session, answer: Answer) -> Finding:
+    name, path = "metrics page", session.options.metrics_path
     if answer.status == 200 and b"# TYPE " in answer.body:
         return passed(name, f"{path} has {answer.body.count(b'# TYPE ')} metrics in {len(answer.body)} bytes")
     if answer.status in (401, 429):
-        wrong = "the token is wrong" if visit.options.token else "it wants a token"
+        wrong = "the token is wrong" if session.options.token else "it wants a token"
         return failed(
             name, f"{path} answers {answer.status}: {wrong}", "give --token, which is metrics_token"
         )

@@ -7,35 +7,35 @@ from urllib.parse import quote
 
 from obs_middleware.cli.doctor import page as pages
 from obs_middleware.cli.doctor.finding import Finding, failed, passed, some
-from obs_middleware.cli.doctor.visit import Visit
+from obs_middleware.cli.doctor.session import Session
 
 _NAME = "planted secret"
 
 
-def check(visit: Visit) -> Iterator[Finding]:
-    """Send it to a page that is there and to one that is not, then search all answers of this walk."""
-    secret = visit.secret
+def check(session: Session) -> Iterator[Finding]:
+    """Send it to a page that is there and to one that is not, then search all answers of this run."""
+    secret = session.secret
     headers = {
         "Authorization": f"Bearer {secret}",
         "Cookie": f"session={secret}",
         "X-Api-Key": secret,
         "baggage": f"password={quote(secret)}",
     }
-    for path in (visit.options.path, f"/{visit.mark}"):
+    for path in (session.options.path, f"/{session.mark}"):
         sign = "&" if "?" in path else "?"
-        visit.get(f"{path}{sign}token={secret}&password={secret}", headers)
+        session.get(f"{path}{sign}token={secret}&password={secret}", headers)
     for accept in (pages.TEXT, pages.OPENMETRICS):
-        visit.metrics(accept)
-    yield _searched(visit)
+        session.metrics(accept)
+    yield _searched(session)
 
 
-def _searched(visit: Visit) -> Finding:
-    answers = [*visit.service.answers, *([] if visit.ops is visit.service else visit.ops.answers)]
-    secret = visit.secret.encode()
+def _searched(session: Session) -> Finding:
+    answers = [*session.service.answers, *([] if session.ops is session.service else session.ops.answers)]
+    secret = session.secret.encode()
     leaks = [
-        answer.asked.replace(visit.secret, "…")
+        answer.asked.replace(session.secret, "…")
         for answer in answers
-        if secret in answer.body or any(visit.secret in value for _, value in answer.headers)
+        if secret in answer.body or any(session.secret in value for _, value in answer.headers)
     ]
     if leaks:
         cure = "let the app not repeat what it is sent; a debug mode that shows requests must be off"

@@ -9,21 +9,21 @@ from collections.abc import Iterator
 from obs_middleware.cli.doctor import page as pages
 from obs_middleware.cli.doctor.finding import Finding, failed, passed, skipped
 from obs_middleware.cli.doctor.page import Page
-from obs_middleware.cli.doctor.visit import Visit
+from obs_middleware.cli.doctor.session import Session
 
 _NAME = "traceparent"
 _SECONDS = 1.0  # until the page has an exemplar, which it has within a moment
 
 
-def check(visit: Visit) -> Iterator[Finding]:
+def check(session: Session) -> Iterator[Finding]:
     """Send a sampled traceparent, and look where it comes back."""
     trace_id = secrets.token_hex(16)
-    answer = visit.get(headers={"traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01"})
+    answer = session.get(headers={"traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01"})
     sent_back = answer.header("traceresponse")
     if sent_back:
         yield _of_header(sent_back, trace_id)
         return
-    exemplars = _exemplars(visit, trace_id)
+    exemplars = _exemplars(session, trace_id)
     if trace_id in exemplars:
         yield passed(_NAME, "an exemplar of the metrics page has the caller's trace ID")
     elif exemplars:
@@ -50,18 +50,18 @@ def _of_header(sent_back: str, trace_id: str) -> Finding:
     )
 
 
-def _exemplars(visit: Visit, trace_id: str) -> set[str]:
+def _exemplars(session: Session, trace_id: str) -> set[str]:
     """Return the trace IDs of the page, once the wanted one is among them, or after a while."""
     deadline = time.monotonic() + _SECONDS
     while True:
-        found = _trace_ids(visit)
+        found = _trace_ids(session)
         if trace_id in found or not found or time.monotonic() > deadline:
             return found
         time.sleep(0.1)
 
 
-def _trace_ids(visit: Visit) -> set[str]:
-    answer = visit.metrics(pages.OPENMETRICS)
+def _trace_ids(session: Session) -> set[str]:
+    answer = session.metrics(pages.OPENMETRICS)
     if answer.status != 200 or not answer.header("content-type").startswith("application/openmetrics-text"):
         return set()
     try:

@@ -1,4 +1,4 @@
-"""The report of a walk: aligned lines for people, coloured on a terminal; JSON for programs."""
+"""The report of a run: aligned lines for people, coloured on a terminal; JSON for programs."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def _lines(findings: Sequence[Finding], is_coloured: bool) -> Iterator[str]:
     width, latest = max((len(one.check) for one in findings), default=0), ""
     for one in findings:
         word = f"{one.status:7}"
-        shown = f"\x1b[{_COLOURS[one.status]}m{word}\x1b[0m" if is_coloured else word
-        yield f"{shown}  {one.check:{width}}  {one.reason}"
+        status = f"\x1b[{_COLOURS[one.status]}m{word}\x1b[0m" if is_coloured else word
+        yield f"{status}  {one.check:{width}}  {one.reason}"
         if one.cure and one.cure != latest:  # one cure of several findings is read once
             yield f"{'':7}  {'':{width}}  → {one.cure}"
         latest = one.cure

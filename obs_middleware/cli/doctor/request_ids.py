@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from obs_middleware.cli.doctor.finding import Finding, failed, passed, skipped, warned
 from obs_middleware.cli.doctor.service import Answer
-from obs_middleware.cli.doctor.visit import Visit
+from obs_middleware.cli.doctor.session import Session
 
 _UNSAFE = '"><script>alert(1)</script>'
 _ADD = (
@@ -15,20 +15,23 @@ _ADD = (
 )
 
 
-def check(visit: Visit) -> Iterator[Finding]:
+def check(session: Session) -> Iterator[Finding]:
     """Ask for pages that are there, that are not, and by a method that is refused."""
-    yield _on(visit, "200", visit.get(), cure="--path names a page that answers GET with 200")
+    yield _on(session, "200", session.get(), cure="--path names a page that answers GET with 200")
     yield _on(
-        visit, "404", visit.get(f"/{visit.mark}"), cure="the app answers every path; nothing is wrong with it"
+        session,
+        "404",
+        session.get(f"/{session.mark}"),
+        cure="the app answers every path; nothing is wrong with it",
     )
-    refused = visit.ask("TRACE")  # safe by definition, and most frameworks have no route for it
-    yield _on(visit, "405", refused, cure="--path names a page that takes GET alone")
-    yield _kept(visit)
-    yield _replaced(visit)
+    refused = session.ask("TRACE")  # safe by definition, and most frameworks have no route for it
+    yield _on(session, "405", refused, cure="--path names a page that takes GET alone")
+    yield _kept(session)
+    yield _replaced(session)
 
 
-def _on(visit: Visit, status: str, answer: Answer, *, cure: str) -> Finding:
-    name, header = f"request ID on {status}", visit.options.request_id_header
+def _on(session: Session, status: str, answer: Answer, *, cure: str) -> Finding:
+    name, header = f"request ID on {status}", session.options.request_id_header
     ids = answer.all(header)
     if len(ids) > 1:
         return failed(
@@ -43,9 +46,9 @@ def _on(visit: Visit, status: str, answer: Answer, *, cure: str) -> Finding:
     return passed(name, f"{answer.asked} answers with {header}")
 
 
-def _kept(visit: Visit) -> Finding:
-    name, header, own = "caller's request ID", visit.options.request_id_header, visit.mark
-    found = visit.get(headers={header: own}).header(header)
+def _kept(session: Session) -> Finding:
+    name, header, own = "caller's request ID", session.options.request_id_header, session.mark
+    found = session.get(headers={header: own}).header(header)
     if not found:
         return skipped(name, f"no {header} on answers")
     if found != own:
@@ -57,9 +60,9 @@ def _kept(visit: Visit) -> Finding:
     return passed(name, "a safe ID is kept")
 
 
-def _replaced(visit: Visit) -> Finding:
-    name, header = "unsafe request ID", visit.options.request_id_header
-    found = visit.get(headers={header: _UNSAFE}).header(header)
+def _replaced(session: Session) -> Finding:
+    name, header = "unsafe request ID", session.options.request_id_header
+    found = session.get(headers={header: _UNSAFE}).header(header)
     if not found:
         return skipped(name, f"no {header} on answers")
     if "<" in found or found == _UNSAFE:

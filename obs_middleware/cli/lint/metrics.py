@@ -123,7 +123,7 @@ def page_text(source: str, *, token: str | None) -> str:
             raise ConfigError(f"{source} can't be read: {error}") from None
     from obs_middleware.cli.doctor.address import parse
     from obs_middleware.cli.doctor.service import NoAnswer, Service
-    from obs_middleware.cli.doctor.visit import bearer
+    from obs_middleware.cli.doctor.session import bearer
 
     address = parse(source)
     path = address.prefix or "/metrics"

@@ -121,10 +121,12 @@ class Lint:
         given = {label for inner in _inside(node.expr) for label in _made_labels(inner)}
         if not names or any(family is None or family.labels is None for family in families):
             return
-        known = self._labels.union(given, *(family.labels for family in families if family and family.labels))
+        allowed = self._labels.union(
+            given, *(family.labels for family in families if family and family.labels)
+        )
         for label in node.modifier.labels:
-            if label not in known:
-                yield self._unknown_label(names[0], label, known - self._labels)
+            if label not in allowed:
+                yield self._unknown_label(names[0], label, allowed - self._labels)
 
     def _unknown_label(self, name: str, label: str, labels: frozenset[str]) -> str:
         has = f"it has {', '.join(sorted(labels - {'le'}))}" if labels - {"le"} else "it has none"
@@ -199,7 +201,9 @@ def _keeps_le(node: Any) -> bool:
 def _without_variables(query: str) -> Iterator[str]:
     """Yield the query with Grafana's variables replaced by what they may stand for."""
     query = re.sub(
-        r"\[[^\[\]\"]*\$[^\[\]\"]*\]", lambda found: "[5m:1m]" if ":" in _plain(found[0]) else "[5m]", query
+        r"\[[^\[\]\"]*\$[^\[\]\"]*\]",
+        lambda found: "[5m:1m]" if ":" in _without_braces(found[0]) else "[5m]",
+        query,
     )
     query = _NUMBERS.sub("1", query)
     query = _LABELS.sub(lambda found: _VARIABLE.sub(_ANY, found[0]), query)
@@ -207,7 +211,7 @@ def _without_variables(query: str) -> Iterator[str]:
         yield _VARIABLE.sub(other, _TIME.sub(time, query))
 
 
-def _plain(text: str) -> str:
+def _without_braces(text: str) -> str:
     return re.sub(r"\$\{[^}]*\}", "", text)
 
 

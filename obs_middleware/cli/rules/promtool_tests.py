@@ -96,8 +96,8 @@ def _series(objective: Objective, good: str, bad: str) -> list[dict[str, str]]:
 
 
 def _one(suffix: str, labels: dict[str, str], values: str) -> dict[str, str]:
-    shown = ",".join(f'{name}="{value}"' for name, value in labels.items())
-    return {"series": f"{_DURATION}_{suffix}{{{shown}}}", "values": values}
+    text = ",".join(f'{name}="{value}"' for name, value in labels.items())
+    return {"series": f"{_DURATION}_{suffix}{{{text}}}", "values": values}
 
 
 def _test(

@@ -1,4 +1,4 @@
-"""The walk: which checks there are, and in which order they ask."""
+"""Which checks there are, and in which order they ask."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from obs_middleware.cli.doctor import (
 )
 from obs_middleware.cli.doctor.finding import Finding, failed
 from obs_middleware.cli.doctor.service import NoAnswer
-from obs_middleware.cli.doctor.visit import Visit
+from obs_middleware.cli.doctor.session import Session
 
-Check = Callable[[Visit], Iterator[Finding]]
+Check = Callable[[Session], Iterator[Finding]]
 
 # The metrics page is first, because others compare with it; what is read of all answers is last.
 CHECKS: tuple[tuple[str, Check], ...] = (
@@ -34,22 +34,22 @@ CHECKS: tuple[tuple[str, Check], ...] = (
 )
 
 
-def walk(
-    visit: Visit, *, on_progress: Callable[[int, str], object] = lambda number, name: None
+def run_checks(
+    session: Session, *, on_progress: Callable[[int, str], object] = lambda number, name: None
 ) -> list[Finding]:
     """Run all checks; where nobody listens, that is the one finding.
 
     Args:
         on_progress: is called with the number and the name of the check that begins.
     """
-    unreachable = _connection(visit)
+    unreachable = _connection(session)
     if unreachable is not None:
         return [unreachable]
     findings = list[Finding]()
     for number, (name, check) in enumerate(CHECKS, 1):
         on_progress(number, name)
         try:
-            findings += check(visit)
+            findings += check(session)
         except NoAnswer as error:
             findings.append(
                 failed(name, str(error), "the app has answered before: look at its log, or give --timeout")
@@ -57,10 +57,10 @@ def walk(
     return findings
 
 
-def _connection(visit: Visit) -> Finding | None:
-    for service in dict.fromkeys((visit.service, visit.ops)):
+def _connection(session: Session) -> Finding | None:
+    for service in dict.fromkeys((session.service, session.ops)):
         try:
-            service.get(visit.options.live_path)
+            service.get(session.options.live_path)
         except NoAnswer as error:
             return _no_answer(str(service.address), error)
     return None

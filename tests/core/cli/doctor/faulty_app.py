@@ -48,7 +48,7 @@ class Answered(NamedTuple):
 Fault = Callable[[Asked, Answered], Answered]
 
 
-class Ailing:
+class FaultyApp:
     """The app, its Observer, and what is wrong with it now."""
 
     def __init__(self, **settings: Any) -> None:
@@ -102,7 +102,7 @@ def _asked(scope: Any) -> Asked:
 
 
 @contextlib.contextmanager
-def served(app: Ailing) -> Iterator[Ailing]:
+def served(app: FaultyApp) -> Iterator[FaultyApp]:
     """Serve it by uvicorn in a thread, on a port of the system's choice."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         app.port = listener.getsockname()[1]

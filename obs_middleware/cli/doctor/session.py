@@ -1,4 +1,4 @@
-"""Visit: what the checks of one run share: the service, where its pages are, and the metrics page at its beginning."""
+"""Session: what the checks of one run share: the app, where its pages are, and the metrics page at the beginning."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Options(msgspec.Struct, frozen=True):
     request_id_header: str = "X-Request-ID"
 
 
-class Visit:
+class Session:
     """One run.
 
     Args:

@@ -20,44 +20,44 @@ from obs_middleware.cli.doctor import (
     request_ids,
     series,
 )
+from obs_middleware.cli.doctor.checks import CHECKS, run_checks
 from obs_middleware.cli.doctor.finding import Finding
 from obs_middleware.cli.doctor.service import Service
-from obs_middleware.cli.doctor.visit import Options, Visit
-from obs_middleware.cli.doctor.walk import CHECKS, walk
+from obs_middleware.cli.doctor.session import Options, Session
 from tests import running
-from tests.core.cli.doctor.ailing import Ailing, Answered, Asked, Fault, served
+from tests.core.cli.doctor.faulty_app import Answered, Asked, Fault, FaultyApp, served
 
 Capture = pytest.CaptureFixture[str]
-Check = Callable[[Visit], Iterator[Finding]]
+Check = Callable[[Session], Iterator[Finding]]
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Ailing]:
-    with served(Ailing(service_name="shop", service_version="1.2")) as app:
+def server() -> Iterator[FaultyApp]:
+    with served(FaultyApp(service_name="shop", service_version="1.2")) as app:
         yield app
 
 
 @pytest.fixture
-def app(server: Ailing) -> Iterator[Ailing]:
+def app(server: FaultyApp) -> Iterator[FaultyApp]:
     yield server
     server.fault, server.hides_proxies = None, False
 
 
-def visit(app: Ailing, **options: Any) -> Visit:
+def session(app: FaultyApp, **options: Any) -> Session:
     service = Service(address.parse(f":{app.port}"), timeout_seconds=20)
-    own = Visit(service, service, Options(**options))
+    own = Session(service, service, Options(**options))
     own.first = own.page()
     return own
 
 
-def found(check: Check, app: Ailing, **options: Any) -> dict[str, Finding]:
-    return {one.check: one for one in check(visit(app, **options))}
+def found(check: Check, app: FaultyApp, **options: Any) -> dict[str, Finding]:
+    return {one.check: one for one in check(session(app, **options))}
 
 
 _of_healthy_app: dict[Check, dict[str, Finding]] = {}
 
 
-def healthy(check: Check, app: Ailing) -> dict[str, Finding]:
+def healthy(check: Check, app: FaultyApp) -> dict[str, Finding]:
     """Return what a check finds of the app as it is, asked once."""
     if check not in _of_healthy_app:
         _of_healthy_app[check] = found(check, app)
@@ -103,7 +103,7 @@ def growing(asked: Asked, answered: Answered) -> Answered:
 growing.count = 0  # type: ignore[attr-defined]
 
 
-def test_healthy_app_passes(app: Ailing, capsys: Capture) -> None:
+def test_healthy_app_passes(app: FaultyApp, capsys: Capture) -> None:
     """It takes a second, because it sends ninety requests."""
     assert doctor(f"localhost:{app.port}") == 0
     text = capsys.readouterr().out
@@ -117,7 +117,7 @@ def test_healthy_app_passes(app: Ailing, capsys: Capture) -> None:
     assert " passed" in text.splitlines()[-1]
 
 
-def test_report_for_programs_has_the_same(app: Ailing, capsys: Capture) -> None:
+def test_report_for_programs_has_the_same(app: FaultyApp, capsys: Capture) -> None:
     app.fault = on("/health/live", status(404))
     assert doctor(f"http://127.0.0.1:{app.port}/", "--json") == 1
     report = json.loads(capsys.readouterr().out)
@@ -302,7 +302,7 @@ BROKEN: dict[str, tuple[Check, str, str, Fault]] = {
 
 @pytest.mark.once
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_is_broken_is_found_with_its_cure(app: Ailing, name: str) -> None:
+def test_what_is_broken_is_found_with_its_cure(app: FaultyApp, name: str) -> None:
     check, finding, expected, fault = BROKEN[name]
     before = healthy(check, app)[finding]
     app.fault = fault
@@ -314,7 +314,7 @@ def test_what_is_broken_is_found_with_its_cure(app: Ailing, name: str) -> None:
     assert "\n" not in after.reason
 
 
-def test_series_of_a_worker_that_joins_are_no_growth(app: Ailing) -> None:
+def test_series_of_a_worker_that_joins_are_no_growth(app: FaultyApp) -> None:
     asked_before = 0
 
     def joining(asked: Asked, answered: Answered) -> Answered:
@@ -332,16 +332,16 @@ def test_series_of_a_worker_that_joins_are_no_growth(app: Ailing) -> None:
     assert found(series.check, app)["bounded series"].status == "pass"
 
 
-def test_failures_of_ours_during_the_walk_are_found(app: Ailing) -> None:
-    own = visit(app)
+def test_failures_of_ours_during_the_run_are_found(app: FaultyApp) -> None:
+    own = session(app)
     app.observer.gateway.report("metrics", LookupError("hunter2"))
     (finding,) = (one for one in internals.check(own) if one.check == "internal errors")
     assert finding.status == "fail"
-    assert finding.reason == "obs_internal_errors_total has grown during this walk: metrics by 1"
+    assert finding.reason == "obs_internal_errors_total has grown during this run: metrics by 1"
 
 
-def test_requests_that_no_page_counts_are_found(app: Ailing) -> None:
-    own = visit(app)
+def test_requests_that_no_page_counts_are_found(app: FaultyApp) -> None:
+    own = session(app)
     own.get()
     assert [one.status for one in metrics_page.check_counts(own)] == ["pass"]
     own.observed += 3  # which another worker has served, that shares no metrics
@@ -350,32 +350,32 @@ def test_requests_that_no_page_counts_are_found(app: Ailing) -> None:
     assert "of 4 requests" in finding.reason
 
 
-def test_page_that_is_open_behind_a_proxy_is_found(app: Ailing) -> None:
+def test_page_that_is_open_behind_a_proxy_is_found(app: FaultyApp) -> None:
     assert found(access.check, app)["metrics behind a proxy"].status == "pass"
     app.hides_proxies = True
     assert found(access.check, app)["metrics behind a proxy"].status == "warn"
 
 
 def test_token_opens_the_page_and_is_needed(capsys: Capture) -> None:
-    with served(Ailing(metrics_token="hunter2hunter2")) as app:
+    with served(FaultyApp(metrics_token="hunter2hunter2")) as app:
         assert found(metrics_page.check, app)["metrics page"].status == "fail"
         assert found(metrics_page.check, app, token="hunter2hunter2")["metrics page"].status == "pass"
         assert found(access.check, app, token="hunter2hunter2")["metrics token"].status == "pass"
 
 
-def test_token_that_is_not_needed_is_found(app: Ailing) -> None:
+def test_token_that_is_not_needed_is_found(app: FaultyApp) -> None:
     assert found(access.check, app, token="hunter2hunter2")["metrics token"].status == "fail"
 
 
 def test_checks_that_fail_are_named_to_who_may_see_them() -> None:
-    with served(Ailing(health_token="hunter2hunter2")) as app:
+    with served(FaultyApp(health_token="hunter2hunter2")) as app:
         app.observer.health.add("database", lambda: False)
         assert "no details" in found(probes.check, app)["readiness"].reason
         reason = found(probes.check, app, health_token="hunter2hunter2")["readiness"].reason
         assert "database" in reason
 
 
-def test_one_cure_of_several_findings_is_printed_once(app: Ailing, capsys: Capture) -> None:
+def test_one_cure_of_several_findings_is_printed_once(app: FaultyApp, capsys: Capture) -> None:
     app.fault = lambda _, it: it.without("x-request-id")
     assert doctor(f":{app.port}") == 1
     text = capsys.readouterr().out
@@ -391,19 +391,19 @@ def test_nothing_that_listens_is_one_finding_with_the_cure(capsys: Capture) -> N
     assert "→ start the app there, or give its address" in text
 
 
-def test_server_that_speaks_no_http_is_told(app: Ailing) -> None:
+def test_server_that_speaks_no_http_is_told(app: FaultyApp) -> None:
     service = Service(address.parse(f"https://127.0.0.1:{app.port}"), timeout_seconds=20, is_verified=False)
-    (finding,) = walk(Visit(service, service, Options()))
+    (finding,) = run_checks(Session(service, service, Options()))
     assert finding.check == "connection"
     assert finding.status == "fail"
 
 
-def test_app_that_ends_during_the_walk_is_told(app: Ailing) -> None:
-    own = visit(app)
+def test_app_that_ends_during_the_run_is_told(app: FaultyApp) -> None:
+    own = session(app)
     asked = own.service.ask
     own.service = Service(address.parse(f":{running.free_port()}"), timeout_seconds=20)
     own.service.get = lambda *_: asked("GET", "/health/live")  # type: ignore[method-assign] # there a moment ago
-    findings = walk(own)
+    findings = run_checks(own)
     assert [one.check for one in findings if one.status == "fail" and "has answered before" in one.cure] != []
 
 
@@ -438,9 +438,9 @@ def test_path_that_is_none_is_refused(capsys: Capture) -> None:
     assert "--metrics-path must begin with /, got 'metrics'" in capsys.readouterr().err
 
 
-def test_pages_may_have_a_port_of_their_own(app: Ailing, capsys: Capture) -> None:
+def test_pages_may_have_a_port_of_their_own(app: FaultyApp, capsys: Capture) -> None:
     app.fault = lambda asked, it: it if asked.path in ("/", "/health/live") else status(404)(asked, it)
-    with served(Ailing()) as ops:
+    with served(FaultyApp()) as ops:
         assert doctor(f":{app.port}", "--ops", f":{ops.port}", "--json") == 1
         findings = {one["check"]: one["status"] for one in json.loads(capsys.readouterr().out)["findings"]}
     assert findings["readiness"] == findings["metrics page"] == "pass"
@@ -448,7 +448,7 @@ def test_pages_may_have_a_port_of_their_own(app: Ailing, capsys: Capture) -> Non
 
 
 def test_terminal_gets_colours_and_progress(
-    app: Ailing, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    app: FaultyApp, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for stream in ("stdout", "stderr"):
         monkeypatch.setattr(f"sys.{stream}.isatty", lambda: True)
