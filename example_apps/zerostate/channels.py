@@ -80,15 +80,12 @@ def close(channel: Channel) -> None:
     if channel.state == Channel.State.disputed:
         unsettled = channel.payments.filter(is_settled=False)
         unproven = sum(one.amount_units for one in unsettled if not _is_proven(one))
-        channel.creator_units, channel.executor_units = (
-            F("creator_units") + unproven,
-            F("executor_units") - unproven,
-        )
+        channel.creator_units += unproven
+        channel.executor_units -= unproven
         channel.save()
     settle(channel)
-    Guild.objects.filter(pk=channel.creator_id).update(
-        balance_units=F("balance_units") + channel.creator_units
-    )
+    balance_units = F("balance_units") + channel.creator_units
+    Guild.objects.filter(pk=channel.creator_id).update(balance_units=balance_units)
     channel.creator_units, channel.state = 0, Channel.State.closed
     channel.save()
 

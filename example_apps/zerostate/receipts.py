@@ -11,9 +11,8 @@ from obs_django import events
 
 def issue(task: Task) -> None:
     """Write down what was done, and sign it."""
-    task.receipt = json.dumps(
-        {"executor": task.executor.name, "task": task.pk, "cost_units": task.cost_units}
-    )
+    done = {"executor": task.executor.name, "task": task.pk, "cost_units": task.cost_units}
+    task.receipt = json.dumps(done)
     RECEIPTS.labels("generated").inc()
     task.signature = _signature(task)
     RECEIPTS.labels("signed").inc()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from django.conf import settings
 
 from example_apps.zerostate import channels, receipts, reputation, telemetry, wasm
-from example_apps.zerostate.models import Guild, Refused, Task
+from example_apps.zerostate.models import Guild, Task
 from example_apps.zerostate.peers import peer
 from example_apps.zerostate.telemetry import TASK_COST, TASKS, span
 from obs_django import metrics
@@ -26,12 +26,8 @@ class TaskFailed(Exception):
 def run(guild: Guild, program: str, values: Sequence[float]) -> list[float]:
     with span("wasm.validate", program=program):
         wasm.validate(program, values)
+    executor = reputation.best_executor(guild)
     TASKS.labels("submitted").inc()
-    try:
-        executor = reputation.best_executor(guild)
-    except Refused:
-        TASKS.labels("failed").inc()
-        raise
     task = Task.objects.create(guild=guild, executor=executor, program=program)
     bind(task=task.pk, executor=executor.name)
     done = _execute(task, values)
@@ -56,9 +52,8 @@ def _execute(task: Task, values: Sequence[float]) -> wasm.Execution:
     metered = {"cost_units": done.cost_units, "memory_bytes": done.memory_bytes, "exit_code": done.exit_code}
     with span("wasm.meter", **metered):
         task.cost_units = done.cost_units
-        TASK_COST.labels("capped" if done.exit_code == wasm.OUT_OF_FUEL else "actual").observe(
-            done.cost_units
-        )
+        kind = "capped" if done.exit_code == wasm.OUT_OF_FUEL else "actual"
+        TASK_COST.labels(kind).observe(done.cost_units)
         telemetry.WASM_MEMORY.observe(done.memory_bytes)
         telemetry.WASM_EXITS.labels(done.exit_code).inc()
     logger.info("program executed", extra={"program": task.program, **metered})

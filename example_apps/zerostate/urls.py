@@ -1,7 +1,7 @@
-from django.urls import path, re_path
+from django.urls import path
 from django.views.decorators.http import require_GET, require_POST
 
-from example_apps.zerostate import views
+from example_apps.zerostate import channels, views
 
 urlpatterns = [
     path("guilds/", require_POST(views.create_guild)),
@@ -10,7 +10,7 @@ urlpatterns = [
     path("guilds/<slug:name>/tasks/", require_POST(views.run_task)),
     path("guilds/<slug:name>/payments/", require_POST(views.send_payment)),
     path("guilds/<slug:name>/dissolve/", require_POST(views.dissolve_guild)),
-    re_path(
-        "^channels/(?P<pk>[0-9]+)/(?P<action>settle|dispute|close)/$", require_POST(views.change_channel)
-    ),
+    path("channels/<int:pk>/settle/", require_POST(views.change_channel), {"change": channels.settle}),
+    path("channels/<int:pk>/dispute/", require_POST(views.change_channel), {"change": channels.dispute}),
+    path("channels/<int:pk>/close/", require_POST(views.change_channel), {"change": channels.close}),
 ]

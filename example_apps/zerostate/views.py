@@ -16,11 +16,6 @@ from obs_django import events
 from obs_middleware import bind
 
 
-class Body(dict[str, Any]):
-    def __missing__(self, name: str) -> Any:
-        raise Refused(422, f"wanted a JSON object with {name}")
-
-
 class AgentMiddleware:
     """Put on each log line who asks; answer what is refused with its status."""
 
@@ -33,14 +28,12 @@ class AgentMiddleware:
         bind(**who)
         return self._get_response(request)
 
-    def process_exception(self, request: HttpRequest, error: Exception) -> JsonResponse | None:
-        status, why = error.args if isinstance(error, Refused) else (422, "wanted a JSON object")
-        is_bad_input = isinstance(error, (Refused, json.JSONDecodeError))
-        return JsonResponse({"error": why}, status=status) if is_bad_input else None
+    def process_exception(self, request: HttpRequest, e: Exception) -> JsonResponse | None:
+        return JsonResponse({"error": e.args[1]}, status=e.args[0]) if isinstance(e, Refused) else None
 
 
 def create_guild(request: HttpRequest) -> JsonResponse:
-    name = _body(request)["name"]
+    (name,) = _fields(request, "name")
     with span("guild.create", guild=name):
         guild, is_new = Guild.objects.get_or_create(name=name)
     if is_new:
@@ -55,7 +48,7 @@ def show_guild(request: HttpRequest, name: str) -> JsonResponse:
 
 
 def join_guild(request: HttpRequest, name: str) -> JsonResponse:
-    agent = _agent(_body(request)["agent"])
+    agent = _agent(*_fields(request, "agent"))
     with span("guild.join", guild=name, agent=agent.name):
         _active_guild(name).members.add(agent)
     return JsonResponse({"agent": agent.name, "score": agent.score}, status=201)
@@ -75,26 +68,30 @@ def dissolve_guild(request: HttpRequest, name: str) -> JsonResponse:
 
 def run_task(request: HttpRequest, name: str) -> JsonResponse:
     """Run a program for a guild; one that traps is an error of ours and answers 500."""
-    task = _body(request)
-    output = tasks.run(_active_guild(name), task["program"], task["values"])
+    program, values = _fields(request, "program", "values")
+    output = tasks.run(_active_guild(name), program, values)
     return JsonResponse({"output": [int(one) if one.is_integer() else one for one in output]})
 
 
 def send_payment(request: HttpRequest, name: str) -> JsonResponse:
-    payment = _body(request)
-    channel = channels.pay(_active_guild(name), _agent(payment["payee"]), payment["amount_units"])
-    return JsonResponse({"paid_units": payment["amount_units"], "channel": channel.pk}, status=201)
+    payee, amount_units = _fields(request, "payee", "amount_units")
+    channel = channels.pay(_active_guild(name), _agent(payee), amount_units)
+    return JsonResponse({"paid_units": amount_units, "channel": channel.pk}, status=201)
 
 
-def change_channel(request: HttpRequest, pk: int, action: str) -> JsonResponse:
-    found = get_object_or_404(Channel, pk=pk)
-    {"settle": channels.settle, "dispute": channels.dispute, "close": channels.close}[action](found)
-    found.refresh_from_db()
-    return JsonResponse({"state": found.state, "agent_units": found.executor.balance_units})
+def change_channel(request: HttpRequest, pk: int, change: Callable[[Channel], object]) -> JsonResponse:
+    channel = get_object_or_404(Channel, pk=pk)
+    change(channel)
+    channel.refresh_from_db()
+    return JsonResponse({"state": channel.state, "agent_units": channel.executor.balance_units})
 
 
-def _body(request: HttpRequest) -> Body:
-    return Body(json.loads(request.body, object_hook=Body))
+def _fields(request: HttpRequest, *names: str) -> list[Any]:
+    """Give these fields of the JSON object that was sent."""
+    try:
+        return [json.loads(request.body)[name] for name in names]
+    except (ValueError, LookupError, TypeError):
+        raise Refused(422, f"wanted a JSON object with {' and '.join(names)}") from None
 
 
 def _agent(name: str) -> Agent:

@@ -15,6 +15,9 @@ import wasmtime
 from example_apps.zerostate.models import Refused
 
 PROGRAMS = {path.stem: path for path in sorted((Path(__file__).parent / "programs").glob("*.wat"))}
+CONFIG = wasmtime.Config()
+CONFIG.consume_fuel = True
+ENGINE = wasmtime.Engine(CONFIG)
 FUEL_OF_UNIT = 100  # so much fuel costs one unit
 MEMORY_BYTES = 2**20
 TRAPPED, OUT_OF_FUEL = 134, 152  # exit codes, as a shell has them of SIGABRT and SIGXCPU
@@ -62,7 +65,7 @@ def execute(program: str, values: Sequence[float], cap_units: int) -> Execution:
         exit_code = max(0, -count)
         error = f"exit code {exit_code}" if exit_code else ""
     except wasmtime.Trap as trap:
-        exit_code = OUT_OF_FUEL if trap.trap_code is wasmtime.TrapCode.OUT_OF_FUEL else TRAPPED
+        exit_code = TRAPPED if store.get_fuel() else OUT_OF_FUEL
         error = trap.message.splitlines()[-1].strip()
     answers = memory.read(store, len(packed), len(packed) + 8 * max(0, count))
     output = [number for (number,) in struct.iter_unpack("<d", answers)]
@@ -71,7 +74,7 @@ def execute(program: str, values: Sequence[float], cap_units: int) -> Execution:
 
 
 def _instance(program: str, fuel: int = 0) -> tuple[wasmtime.Store, Any]:
-    store = wasmtime.Store(_engine())
+    store = wasmtime.Store(ENGINE)
     store.set_limits(memory_size=MEMORY_BYTES)
     store.set_fuel(fuel)
     return store, wasmtime.Instance(store, _compiled(PROGRAMS[program]), []).exports(store)
@@ -79,11 +82,4 @@ def _instance(program: str, fuel: int = 0) -> tuple[wasmtime.Store, Any]:
 
 @cache
 def _compiled(path: Path) -> wasmtime.Module:
-    return wasmtime.Module(_engine(), path.read_text())
-
-
-@cache
-def _engine() -> wasmtime.Engine:
-    config = wasmtime.Config()
-    config.consume_fuel = True
-    return wasmtime.Engine(config)
+    return wasmtime.Module(ENGINE, path.read_text())
