@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client import CollectorRegistry
 
 from example_apps.demo import logs, pages, processes, services
@@ -20,6 +22,7 @@ from example_apps.demo.waiting import until
 from example_apps.utilityfog.collector import Snapshot, TelemetryCollector
 from example_apps.utilityfog.exporters import JSONExporter, MultiExporter, PeriodicExporter, PrometheusAdapter
 from obs_middleware import Observer
+from tests.core.export.receiving import Receiver, receiver
 from tests.running import free_port
 
 PATIENCE_SECONDS = 30.0
@@ -27,9 +30,21 @@ MESSAGE = {"kind": "rebalance", "subject": "all"}
 
 
 @pytest.fixture(scope="module")
-def utilityfog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Run it alone; it collects and exports each half second."""
-    environment = {"UTILITYFOG_EXPORTS": ".", "UTILITYFOG_INTERVAL_SECONDS": "0.5"}
+def spans() -> Iterator[Receiver]:
+    with receiver() as sink:
+        yield sink
+
+
+@pytest.fixture(scope="module")
+def utilityfog(tmp_path_factory: pytest.TempPathFactory, spans: Receiver) -> Iterator[Running]:
+    """Run it alone; it collects and exports each half second, and traces are brought to `spans` at once."""
+    environment = {
+        "UTILITYFOG_EXPORTS": ".",
+        "UTILITYFOG_INTERVAL_SECONDS": "0.5",
+        "OTLP_ENDPOINT": spans.url,
+        "OBS_TRACE_SAMPLE_RATIO": "1",
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+    }
     (service,) = [one for one in services.SERVICES if one.name == "utilityfog"]
     lone = replace(service, environment=environment)
     ports = {"utilityfog": free_port()}
@@ -153,6 +168,32 @@ def test_no_message_comes_through_shows_in_its_health_and_in_its_files(utilityfo
     page = pages.read(utilityfog)
     assert pages.total(page, "health_checks_total", component="coordination") >= 1
     assert pages.total(page, "health_check_duration_seconds_count", component="coordination") >= 1
+
+
+def test_a_message_is_one_trace_through_all_nodes(utilityfog: Running, spans: Receiver) -> None:
+    trace_id, parent = "9" * 32, f"00-{'9' * 32}-{'8' * 16}-01"
+    httpx.post(
+        f"{utilityfog.url}/messages",
+        json=MESSAGE,
+        headers={"traceparent": parent},
+        trust_env=False,
+        timeout=20.0,
+    )
+    wanted = {"coordination.spread": 1, "node.process": 13, "POST /messages": 1}
+    found = until(lambda: names_of_trace(spans, trace_id), wanted.__eq__, PATIENCE_SECONDS)
+    assert found == wanted
+
+
+def names_of_trace(spans: Receiver, trace_id: str) -> dict[str, int]:
+    """Count the spans of a trace by their names."""
+    return Counter(
+        span.name
+        for request in list(spans.requests)
+        for resource in ExportTraceServiceRequest.FromString(request.body).resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+        if span.trace_id.hex() == trace_id
+    )
 
 
 def test_messages_are_kept_in_its_storage(utilityfog: Running) -> None:
