@@ -1,13 +1,15 @@
 """The peer network: each worker of zerostate is a peer, and sends the others datagrams of JSON over the loopback.
 
 A peer has a file in PEERS_FOLDER, named as its port, where newcomers find the first ones; they learn of all others by
-gossip. A peer that was heard and is silent now has failed. One whose file is gone has left.
+gossip. A peer that is silent has failed. One whose file is gone has left. One that has no file is refused.
 """
 
 import atexit
 import json
+import os
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from time import monotonic, sleep, time
@@ -63,13 +65,14 @@ class Peer:
                 if monotonic() - asked_at > FAILED_SECONDS:
                     self._answered(port, subject, "error")
             self._show(list(self.states.values()))
-            self._file.touch()
+            with suppress(OSError):  # it is gone once the process ends
+                os.utime(self._file)
             sleep(GOSSIP_SECONDS)
 
     def _judge(self, port: int) -> None:
         has_failed = monotonic() - self._since[port] > FAILED_SECONDS
         telemetry.P2P_MESSAGES.labels("gossip", "error" if has_failed else "success").inc()
-        if has_failed and self.states[port] == "connected":
+        if has_failed and self.states[port] != "failed":
             self.states[port] = "failed"
             events.record("peer_failed", labels={"peer": port})
         if not self._has_file(port):
@@ -118,8 +121,9 @@ class Peer:
         telemetry.P2P_BANDWIDTH.labels("tx").inc(sent)
 
     def _has_file(self, port: int) -> bool:
-        file = self._folder / str(port)
-        return file.exists() and time() - file.stat().st_mtime < FORGOTTEN_SECONDS
+        with suppress(OSError):
+            return time() - (self._folder / str(port)).stat().st_mtime < FORGOTTEN_SECONDS
+        return False
 
 
 peer = Peer(Path(settings.PEERS_FOLDER))

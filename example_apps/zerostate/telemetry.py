@@ -19,7 +19,7 @@ histogram = metrics.histogram
 gauge = partial(metrics.gauge, multiprocess_mode="livemostrecent")  # all workers know the same
 
 P2P_CONNECTIONS = metrics.gauge("p2p_connections", "To peers.", ["state"], multiprocess_mode="livesum")
-P2P_PEERS = gauge("p2p_peers", "Peers that are known.", ["state"])
+P2P_PEERS = metrics.gauge("p2p_peers", "Known peers.", ["state"], multiprocess_mode="livemax")
 P2P_BANDWIDTH = counter("p2p_bandwidth", "Bytes of messages.", ["direction"], unit="bytes")
 P2P_MESSAGES = counter("p2p_messages", "Messages to peers.", ["type", "status"])
 P2P_DURATION = histogram("p2p_operation_duration_seconds", "Time.", ["operation"], buckets=FAST)
