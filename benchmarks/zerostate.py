@@ -53,9 +53,9 @@ class Served:
             raise RuntimeError(f"{path} has answered {answer.status}")
         return time.perf_counter() - began
 
-    def is_up(self) -> bool:
-        with suppress(OSError, http.client.HTTPException):
-            self.get(PATH)
+    def is_up(self, path: str) -> bool:
+        with suppress(OSError, http.client.HTTPException, RuntimeError):
+            self.get(path)
             return True
         self._connection.close()
         return False
@@ -94,7 +94,7 @@ def serve(variant: str, folder: Path) -> Iterator[Served]:
     try:
         served = Served(process, port)
         end = time.monotonic() + START_SECONDS
-        while not served.is_up():
+        while not served.is_up(PATH) or (variant == "with" and not served.is_up("/health/ready")):
             if time.monotonic() > end or process.poll() is not None:
                 raise RuntimeError(f"zerostate {variant} is not up: {(folder / 'log').read_text()[-2000:]}")
             time.sleep(0.1)

@@ -31,7 +31,7 @@ if settings.UTILITYFOG_URL:  # a task is done and paid also where nobody can be 
     health.add("utilityfog", utilityfog, critical=False, every_seconds=5)
 
 
-@health.check("storage", groups=("ready", DATA), component_type="datastore")
+@health.check("storage", every_seconds=1, groups=("ready", DATA), component_type="datastore")
 def storage() -> None:
     """Read a table, because SQLite answers `SELECT 1` also where the tables are gone."""
     Guild.objects.exists()
