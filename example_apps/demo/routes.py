@@ -87,8 +87,8 @@ def _claims_of_own_metrics(texts: Mapping[str, str], sent: Counter[Hit]) -> list
     failed = pages.total(page, "tokpulse_webhook_processed_total", status="failed")
     done = pages.total(page, "tokpulse_webhook_processed_total") - failed
     tasks = pages.total(texts["zerostate"], "zerostate_tasks_total", status="completed")
-    told = pages.total(texts["zerostate"], "zerostate_p2p_messages_total", status="success")
-    seen = (done, failed, tasks, told)
+    paid = pages.total(texts["zerostate"], "zerostate_receipts_total", status="verified")
+    seen = (done, failed, tasks, paid)
     wanted = (
         sent["tokpulse", "POST", WEBHOOK, "202"],
         sent["tokpulse", "POST", WEBHOOK, "500"],

@@ -56,6 +56,7 @@ SERVICES = (
         runs_on="Django, gunicorn",
         command=GUNICORN,
         app="example_apps.zerostate.wsgi",
+        workers=2,  # each is a peer of the other
         calls="utilityfog",
         prepare=(sys.executable, "-m", "django", "migrate", "--verbosity", "0"),
         environment={"DJANGO_SETTINGS_MODULE": "example_apps.zerostate.settings"},

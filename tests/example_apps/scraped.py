@@ -36,7 +36,7 @@ FIRST = 10_000  # no order before has such a number
 # What moves without a request: with time, with a run of a check, with a scrape, which asks the database of zerostate.
 MOVES = (
     *("process_", "python_", "cpython_", "asyncio_", "telemetry_", "obs_", "active_users", "db_client_"),
-    "health_check",
+    *("health_check", "zerostate_p2p_"),  # peers gossip
 )
 DURATION = "http_server_request_duration_seconds"
 
@@ -125,9 +125,11 @@ def wanted_of(answers: Sequence[Answer], *, chained: bool) -> Counter[Wanted]:
     found[_wanted("tokpulse", "tokpulse_webhook_processed_total", status="failed")] = failed
     found[_wanted("audotics", "song_plays_total")] = hits["audotics", "POST", "/plays", "201"]
     found[_wanted("zerostate", "zerostate_tasks_total", status="completed")] = tasks
-    found[_wanted("zerostate", "zerostate_p2p_messages_total", status="success")] = tasks
+    found[_wanted("zerostate", "zerostate_receipts_total", status="verified")] = tasks
     found[_wanted("zerostate", "zerostate_payments_total", status="success")] = tasks + paid
-    found[_wanted("utilityfog", "messages_received_total")] = hits["utilityfog", "POST", "/messages", "202"]
+    found[_wanted("utilityfog", "coordination_message_latency_seconds_count")] = hits[
+        "utilityfog", "POST", "/messages", "202"
+    ]
     return found
 
 
