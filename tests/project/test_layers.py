@@ -53,6 +53,7 @@ FLOORS = (
     {"events", "export", "health", "logs", "metrics", "tracing"},
     {"gateway"},
     {"observer"},
+    {"testing"},
     {"__init__", "__main__"},
 )
 # Rooms that stand alone: each imports the floors below it, and no other room.
