@@ -1,0 +1,77 @@
+"""Each guide is tried as it is written: its apps serve, and its commands print what it shows.
+
+It takes seconds for each guide, because real servers start.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from obs_middleware import Settings
+from tests.project.guide import FOLDER, ROOT, Block, blocks, reader
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # the lane of these tests has a newer one
+    tomllib = pytest.importorskip("tomllib")
+
+GUIDES = sorted(FOLDER.glob("*.md"))
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+NAMES = [guide.name for guide in GUIDES]
+
+
+def test_guides_are_found() -> None:
+    assert len(GUIDES) >= 14
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=NAMES)
+def test_guide_does_what_it_says(guide: Path, tmp_path: Path) -> None:
+    with reader(tmp_path) as tries:
+        tries.try_all(blocks(guide))
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=NAMES)
+def test_code_that_is_not_run_can_be_parsed(guide: Path) -> None:
+    for block in blocks(guide):
+        if block.language == "python":
+            ast.parse(block.text)
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=NAMES)
+def test_settings_and_extras_that_are_named_exist(guide: Path) -> None:
+    text = guide.read_text(encoding="utf-8")
+    fields = Settings.__struct_fields__
+    own = set(re.findall(r"\bOBS_([A-Z_]+)\b", text)) - {"DJANGO_HEALTH_DATABASES"}
+    assert {name for name in own if name.lower() not in fields} <= {"PURE_PYTHON"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = {name for group in re.findall(r"obs-middleware\[([\w,]+)\]", text) for name in group.split(",")}
+    assert extras <= project["optional-dependencies"].keys()
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=NAMES)
+def test_commands_of_ours_exist(guide: Path) -> None:
+    for name in sorted(set(re.findall(r"python -m obs_middleware (\w+)", guide.read_text()))):
+        asked = [sys.executable, "-m", "obs_middleware", name, "--help"]
+        assert subprocess.run(asked, capture_output=True, cwd=ROOT, check=False).returncode == 0, name
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs/README.md").read_text()
+    linked = {(ROOT / "docs" / name).resolve() for name in re.findall(r"\]\(([^)#:]+\.md)", index)}
+    assert {*DOCS, *GUIDES} - linked == {ROOT / "docs/README.md"}
+
+
+def test_reader_notices_what_is_not_printed(tmp_path: Path) -> None:
+    """So that the silence above is not the reader's own."""
+    good, bad = Block("console", "$ echo a; echo b12c\na\nb…c\n"), Block("console", "$ echo a\nb\n")
+    with reader(tmp_path) as tries:
+        tries.try_all([good])
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(AssertionError, match="nobody prints: b"):
+            patch.setattr("tests.project.guide.SECONDS", 0)
+            tries.try_all([bad])
