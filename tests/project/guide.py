@@ -1,4 +1,4 @@
-"""A guide of docs/guides as a reader tries it: its files are written, its commands run, and what they print is compared.
+"""A guide as its reader tries it: its files are written, its commands run, and what they print is compared.
 
 - A block of code whose first line is `# name.ext` is a file of that name.
 - In a block ```console, `$ …` is a command, and what follows is what it prints. A command that ends in `&` is a server.
@@ -115,13 +115,15 @@ class Reader:
                 stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         self._servers.append((process, log))
-        port = self._port(_PORT.findall(command)[0])
+        ports = [self._port(named) for named in _PORT.findall(command)]
 
         def missing() -> str | None:
             assert process.poll() is None, f"{command} has ended:\n{log.read_text()}"
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                return None
-            return f"nobody answers at {port}"
+            for port in ports:
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                    continue
+                return f"an answer at {port}"
+            return None
 
         _within(missing, self._printed)
 
@@ -184,5 +186,7 @@ def _within(missing: Callable[[], str | None], printed: Callable[[], list[str]])
     """Wait until nothing is missing."""
     deadline = time.monotonic() + SECONDS
     while (line := missing()) is not None:
-        assert time.monotonic() < deadline, "\n".join((f"the guide shows, and nobody prints: {line}", *printed()))
+        assert time.monotonic() < deadline, "\n".join(
+            (f"the guide shows, and nobody prints: {line}", *printed())
+        )
         time.sleep(0.1)
