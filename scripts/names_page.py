@@ -127,11 +127,11 @@ def _metrics(seen: Seen) -> str:
 
 
 def _is_ours(name: str) -> bool:
-    return not name.startswith(OF_PROMETHEUS_CLIENT)
+    return name != "orders" and not name.startswith(OF_PROMETHEUS_CLIENT)  # which the app declares
 
 
 def _shown(name: str, family: dict[str, Any]) -> str:
-    return f"{name}_total" if family["type"] == "counter" else name
+    return name + {"counter": "_total", "info": "_info"}.get(family["type"], "")
 
 
 def _labels(family: dict[str, Any]) -> str:
