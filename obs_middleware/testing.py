@@ -165,7 +165,7 @@ def _ended_spans(gateway: Gateway) -> Iterator[list[ReadableSpan] | None]:
     if not isinstance(provider, TracerProvider):  # tracing is off, or the provider is of another make
         yield spans
         return
-    keeper = _keepers.get(provider)
+    keeper: Any = _keepers.get(provider)
     if keeper is None:
         keeper = _keepers[provider] = _Keeper()
         provider.add_span_processor(SimpleSpanProcessor(keeper))

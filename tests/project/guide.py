@@ -102,7 +102,7 @@ class Reader:
     def _run(self, command: str) -> str:
         done = subprocess.run(
             ["bash", "-c", self._placed(command)], cwd=self._folder, env=self._environment,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=2 * SECONDS, check=False,
         )  # fmt: skip
         return done.stdout.decode()
 
