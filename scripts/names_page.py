@@ -120,7 +120,7 @@ def in_page(text: str) -> str:
 def _metrics(seen: Seen) -> str:
     ours = [(name, family) for name, family in sorted(seen.families.items()) if _is_ours(name)]
     rows = (
-        f"| `{_shown(name, family)}` | {family['type']} | {_labels(family)} | {family['documentation']} |"
+        f"| `{_shown(name, family)}` | {_type(family)} | {_labels(family)} | {family['documentation']} |"
         for name, family in ours
     )
     return "\n".join(("| metric | type | labels | is |", "|---|---|---|---|", *rows))
@@ -132,6 +132,10 @@ def _is_ours(name: str) -> bool:
 
 def _shown(name: str, family: dict[str, Any]) -> str:
     return name + {"counter": "_total", "info": "_info"}.get(family["type"], "")
+
+
+def _type(family: dict[str, Any]) -> str:
+    return "untyped" if family["type"] == "unknown" else str(family["type"])
 
 
 def _labels(family: dict[str, Any]) -> str:
@@ -151,9 +155,7 @@ def _of_exporter(names: str) -> str:
         _with_labels(f"{one.name}_total" if is_counter else one.name, one.label_names)
         for one, is_counter in zip(plan.instruments, counters, strict=True)
     ]
-    return ", ".join(
-        (*shown, *(_with_labels(one.name, [name for name, *_ in one.labels]) for one in plan.gauges))
-    )
+    return ", ".join((*shown, *(_with_labels(one.name, one.label_names) for one in plan.gauges)))
 
 
 def _with_labels(name: str, labels: Iterable[str]) -> str:
