@@ -27,6 +27,7 @@ from tests import installed, programs, running
 ROOT = installed.ROOT
 FOLDER = ROOT / "docs/guides"
 SECONDS = 30.0
+_COMMAND_SECONDS = 100.0
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _FILE = re.compile(r"# ([\w./-]+\.\w+)\n")
 _PORT = re.compile(r"(?<![\d.])(80\d\d|9090|9100)(?!\d)")
@@ -102,7 +103,7 @@ class Reader:
     def _run(self, command: str) -> str:
         done = subprocess.run(
             ["bash", "-c", self._placed(command)], cwd=self._folder, env=self._environment,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=2 * SECONDS, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=_COMMAND_SECONDS, check=False,
         )  # fmt: skip
         return done.stdout.decode()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from obs_middleware import Settings
+from obs_middleware.metrics.plan import Plan
 from tests.project.guide import FOLDER, ROOT, Block, blocks, reader
 
 if sys.version_info >= (3, 11):
@@ -62,6 +63,32 @@ def test_commands_of_ours_exist(guide: Path) -> None:
     for name in sorted(set(re.findall(r"python -m obs_middleware (\w+)", guide.read_text()))):
         asked = [sys.executable, "-m", "obs_middleware", name, "--help"]
         assert subprocess.run(asked, capture_output=True, cwd=ROOT, check=False).returncode == 0, name
+
+
+@pytest.mark.parametrize(
+    ("guide", "preset"),
+    [
+        ("from-fastapi-instrumentator", "prometheus-fastapi-instrumentator"),
+        ("from-flask-exporter", "prometheus_flask_exporter"),
+        ("from-django-packages", "django-prometheus"),
+    ],
+)
+def test_names_that_are_said_to_stay_are_those_of_the_preset(guide: str, preset: str) -> None:
+    """That the preset has the old library's names is tested in tests/real/test_other_exporters.py."""
+    text = (FOLDER / f"{guide}.md").read_text()
+    stay = re.findall(r"^\| `(\w+)[^|]*\| (?:the same|without `transport`) \|", text, re.MULTILINE)
+    plan = Plan(Settings.load(env={}, metric_names=preset))
+    names = {f"{one.name}_total" if one.kind == "counter" else one.name for one in plan.instruments}
+    names |= {gauge.name for gauge in plan.gauges}
+    in_django = "".join(path.read_text() for path in (ROOT / "adapters/obs_django").glob("*.py"))
+    labels = {label for one in plan.instruments for label in one.label_names}
+    missing = {
+        name
+        for name in stay
+        if name not in names | labels and f'"{name.removesuffix("_total")}' not in in_django
+    }
+    assert len(stay) > 2
+    assert not missing
 
 
 def test_every_page_is_in_the_index() -> None:
