@@ -13,7 +13,7 @@ PYTEST := -m pytest -n $(WORKERS) --dist loadscope
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1 # do not look for a newer pyright over the network
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-oldest test-python test-sanitized $(VERSIONS:%=test-%) versions bench conformance drain workers settings families coverage check fmt layout fuzz build clean
+.PHONY: help demo test test-all test-oldest test-python test-sanitized $(VERSIONS:%=test-%) versions bench conformance drain workers settings families names coverage check fmt layout fuzz build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ settings: $(READY) ## write what is made of the settings: docs/settings.md and k
 
 families: $(READY) ## write the metrics that the command lint knows: obs_middleware/cli/lint/families.json
 	@$(BIN)/python scripts/metric_families.py
+
+names: $(READY) ## write docs/guides/names.md: every metric, log field, span attribute and setting
+	@$(BIN)/python scripts/names_page.py
 
 coverage: $(READY) ## run the tests, tell the branches that none of them took, fail where they are more than 2 %
 	@$(BIN)/coverage erase

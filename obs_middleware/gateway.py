@@ -61,7 +61,7 @@ from obs_middleware.statements import RepeatedStatements, operation_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Executor
 
     from obs_middleware.errors import Failures
@@ -435,9 +435,20 @@ class Gateway:
         return self._spans.global_provider
 
     @property
+    def tracer_provider(self) -> Any:
+        """Return the TracerProvider of the server spans: the Observer's own, else the global one; None without any."""
+        return self._spans.provider
+
+    @property
     def traces(self) -> bool:
         """Tell whether server spans are to be made here."""
         return self._settings.tracing_enabled
+
+    def add_sink(self, take: Callable[[Iterator[RequestRecord]], None]) -> Callable[[], None]:
+        """Have a function called with the records of each batch too; return what takes it away again."""
+        sink = ("added", take)
+        self._queue.add_sink(sink)
+        return partial(self._queue.remove_sink, sink)
 
     def threads(self, path: str) -> Executor | None:
         """Return the threads to answer one of `paths` in under an event loop; None where the answer takes no time."""

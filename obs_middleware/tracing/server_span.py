@@ -141,6 +141,11 @@ class ServerSpans:
         is_none = isinstance(provider, (trace.ProxyTracerProvider, trace.NoOpTracerProvider))
         return None if is_none else provider
 
+    @property
+    def provider(self) -> Any:
+        """Return the Observer's own TracerProvider, else the global one; None while there is neither."""
+        return self._users_provider or self.global_provider
+
     def flush(self, timeout_ms: int) -> None:
         """Send the spans that wait, those in a provider of the user's too."""
         provider = self._users_provider or trace.get_tracer_provider()

@@ -54,7 +54,7 @@ FLOORS = (
     {"events", "export", "health", "logs", "metrics", "tracing"},
     {"gateway"},
     {"observer"},
-    {"cli"},
+    {"cli", "testing"},
     {"__init__", "__main__"},
 )
 # Rooms that stand alone: each imports the floors below it, and no other room.
