@@ -8,7 +8,7 @@ OBS_METRICS_PREFIX = "zerostate"
 
 DEBUG = False
 SECRET_KEY = os.environ.get("ZEROSTATE_SECRET_KEY", "only-for-the-demo")
-ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
+ALLOWED_HOSTS = ["127.0.0.1", "localhost", "zerostate"]  # the last one: in containers
 
 ROOT_URLCONF = "example_apps.zerostate.urls"
 WSGI_APPLICATION = "example_apps.zerostate.wsgi.application"
