@@ -44,9 +44,7 @@ def _start(stack: ExitStack, folder: Path, ports: dict[str, int]) -> None:
     stack.enter_context(running.pushgateway(folder, port=port))
     os.environ["AUDOTICS_PUSHGATEWAY"] = f"http://{running.HOST}:{port}"
     stack.enter_context(processes.running(ports, folder))
-    addresses = {
-        name: f"{running.HOST}:{number}" for name, number in (ports | {"pushgateway": port}).items()
-    }
+    addresses = {name: f"{running.HOST}:{number}" for name, number in (ports | {"pushgateway": port}).items()}
     stack.enter_context(
         running.watching(addresses, folder, token=services.METRICS_TOKEN, ports=running.PORTS)
     )
@@ -58,7 +56,10 @@ def _show(ports: dict[str, int], folder: Path) -> None:
     pages["receiver"] += "/alerts"
     for name, page in pages.items():
         print(f"{name:>14}  {page}")
-    print(f"\nThe first scrapes take 15 s. Logs and the lines of alerts are in {folder}. Ctrl-C ends all.", flush=True)
+    print(
+        f"\nThe first scrapes take 15 s. Logs and the lines of alerts are in {folder}. Ctrl-C ends all.",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -31,9 +31,7 @@ class Speed:
     durations: Callable[[float], float] = field(default=lambda seconds: seconds)
 
 
-def prometheus(
-    folder: Path, addresses: Mapping[str, str], *, token: str, speed: Speed | None = None
-) -> Path:
+def prometheus(folder: Path, addresses: Mapping[str, str], *, token: str, speed: Speed | None = None) -> Path:
     """Write Prometheus' configuration and rules into a folder and return the path of the first.
 
     Args:
@@ -78,7 +76,9 @@ def _at(job: dict[str, Any], addresses: Mapping[str, str]) -> dict[str, Any]:
 def _faster(rules: dict[str, Any], durations: Callable[[float], float]) -> dict[str, Any]:
     for rule in (rule for group in rules["groups"] for rule in group["rules"]):
         rule["expr"] = re.sub(
-            r"(\[|offset )(\d+)(ms|[smhd])", lambda found: found[1] + _changed(found, 2, durations), rule["expr"]
+            r"(\[|offset )(\d+)(ms|[smhd])",
+            lambda found: found[1] + _changed(found, 2, durations),
+            rule["expr"],
         )
         for name in ("for", "keep_firing_for"):
             if name in rule:

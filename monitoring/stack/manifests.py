@@ -26,7 +26,9 @@ HEADER = "# Made by `make manifests` of docs/kubernetes, ../compose.yaml and ../
 def rendered() -> dict[str, str]:
     """Return the text of each file that is made here."""
     compose = load(FOLDER / "compose.yaml")["services"]
-    scrapes = {job["job_name"]: job for job in load(FOLDER / "prometheus" / "prometheus.yaml")["scrape_configs"]}
+    scrapes = {
+        job["job_name"]: job for job in load(FOLDER / "prometheus" / "prometheus.yaml")["scrape_configs"]
+    }
     files = {f"{name}.yaml": _service(name, compose[name], scrapes[name]) for name in SERVICES}
     return {name: HEADER + _text(documents) for name, documents in (files | {"rules.yaml": _rules()}).items()}
 
@@ -45,7 +47,9 @@ def _fill(template: dict[str, Any], compose: dict[str, Any]) -> None:
     """Run what compose runs: the same command, the same variables, files that a read-only image lacks."""
     container = template["spec"]["containers"][0]
     known = {one["name"]: one for one in container["env"]}
-    variables = {key: _variable(key, str(value)) for key, value in compose["environment"].items() if key not in known}
+    variables = {
+        key: _variable(key, str(value)) for key, value in compose["environment"].items() if key not in known
+    }
     container |= {
         "image": IMAGE,
         "command": compose["command"],

@@ -17,6 +17,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -122,7 +123,9 @@ class traffic:
     def __init__(self, services: list[Server]) -> None:
         self._end = threading.Event()
         self._threads = [
-            threading.Thread(target=self._send, args=(one, path)) for one in services for path in ("/work", "/slow")
+            threading.Thread(target=self._send, args=(one, path))
+            for one in services
+            for path in ("/work", "/slow")
         ]
 
     def __enter__(self) -> None:
@@ -161,8 +164,6 @@ def firing(watched: Stack) -> set[tuple[str, str]]:
 
 
 def query(watched: Stack, text: str) -> int:
-    from urllib.parse import quote
-
     found = json.loads(watched.prometheus.get(f"/api/v1/query?query={quote(text)}").body)
     return len([one for one in found["data"]["result"] if one["metric"].get("job") in SERVICES])
 
@@ -209,6 +210,17 @@ def test_each_team_hears_of_its_alerts_and_the_pager_of_critical_ones_alone(seen
     assert {team for team, _ in heard["team-agents"]} == {"agents"}
     assert {team for team, _ in heard["team-platform"]} == {"platform"}
     assert "everybody" not in heard
+
+
+def test_the_fast_window_of_the_error_budget_holds_the_slow_ones_back(seen: Seen) -> None:
+    windows = {
+        alert["labels"]["window"]
+        for one in seen.notifications()
+        for alert in one["alerts"]
+        if alert["labels"]["alertname"] == "ErrorBudgetBurn"
+    }
+    assert "1h" in windows
+    assert windows <= {"1h", "6h"}
 
 
 def test_each_notification_links_to_a_runbook_that_opens(seen: Seen) -> None:
