@@ -1,1 +1,1 @@
-"""What watches the services, on this machine and without containers: Prometheus, Alertmanager, Pushgateway, a receiver."""
+"""What watches the services, as processes on this machine: Prometheus, Alertmanager, Pushgateway, a receiver."""

@@ -1,4 +1,4 @@
-"""`python -m monitoring.stack`: the four services, and Prometheus, Alertmanager, Pushgateway around them, until Ctrl-C."""
+"""`python -m monitoring.stack`: run the four services, and what watches them, until Ctrl-C."""
 
 from __future__ import annotations
 

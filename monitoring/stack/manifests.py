@@ -1,8 +1,8 @@
-"""Writes monitoring/kubernetes: each service as docs/kubernetes has it and compose.yaml runs it, its scrape, the alert rules.
+"""Write monitoring/kubernetes: each service as docs/kubernetes has it and compose.yaml runs it, and the alert rules.
 
     python -m monitoring.stack.manifests
 
-`kubectl apply -k monitoring/kubernetes` wants the Prometheus operator, whose kinds ServiceMonitor and PrometheusRule are.
+`kubectl apply -k monitoring/kubernetes` wants the Prometheus operator: ServiceMonitor and PrometheusRule are its kinds.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What watches the services is configured as its own programs want it, and as the services are.
 
-What no program here can check is read as data: that it says what the services print and serve, and what is promised of it.
+What no program here can check is read as data: it must fit what the services print and serve.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def test_alloy_reads_fields_that_lines_have_and_makes_labels_of_few_values() -> 
         name: re.findall(r'^\s+(\w+)\s+= "(\w+)",$', body, re.MULTILINE)
         for name, body in re.findall(r"stage\.(\w+) \{\n\s+\w+ = \{\n(.*?)\n\s+\}\n", text, re.DOTALL)
     }
-    line = json.loads((_readme_line()))
+    line = json.loads(_readme_line())
     extracted = {field for _, field in stages["json"]}
     assert extracted <= set(line)
     assert {name for name, _ in stages["labels"]} == {"level", "environment"}

@@ -1,7 +1,7 @@
 """Alerts go the whole way: services that fall sick, real Prometheus, real Alertmanager, and a receiver at the end.
 
-The rules are the checked-in ones; their windows and waits are thirty times shorter. That takes most of a minute, because
-an alert must wait and a window must fill.
+The rules are the checked-in ones; their windows and waits are thirty times shorter. That takes most of a minute,
+because an alert must wait and a window must fill.
 """
 
 from __future__ import annotations
