@@ -9,7 +9,7 @@ OBS_SERVICE_NAME = "zerostate"
 OBS_METRICS_PREFIX = "zerostate"
 
 SECRET_KEY = os.environ.get("ZEROSTATE_SECRET_KEY", "only-for-the-demo")
-ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
+ALLOWED_HOSTS = ["127.0.0.1", "localhost", "zerostate"]  # the last one: in containers
 
 ROOT_URLCONF = "example_apps.zerostate.urls"
 MIDDLEWARE = ["django.middleware.common.CommonMiddleware", "example_apps.zerostate.views.AgentMiddleware"]
