@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard as Builder
+from grafana_foundation_sdk.builders.dashboard import DashboardLink
 from grafana_foundation_sdk.builders.dashboard import Row as RowBuilder
 from grafana_foundation_sdk.models.dashboard import Dashboard, DashboardCursorSync
 
-from monitoring.dashboards.links import Link, dashboards_link, runbooks_link
+from monitoring.dashboards.links import dashboards_link, runbooks_link
 from monitoring.dashboards.variables import datasource, runbooks
 
 TAG = "obs-middleware"
@@ -37,7 +38,7 @@ def dashboard(
     variables: Sequence[Any],
     time_range: str = "now-1h",
     refresh: str = "30s",
-    links: Sequence[Link] = (),
+    links: Sequence[DashboardLink] = (),
 ) -> Dashboard:
     """Make a dashboard; panels are placed from left to right, and numbered."""
     builder = (

@@ -8,10 +8,10 @@ from string import ascii_uppercase
 from typing import Any
 
 from grafana_foundation_sdk.builders import prometheus
-from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
+from grafana_foundation_sdk.builders.dashboard import DashboardLink, ThresholdsConfig
 from grafana_foundation_sdk.models.dashboard import DataSourceRef, Threshold, ThresholdsMode
 
-from monitoring.dashboards.links import Link, runbook_link
+from monitoring.dashboards.links import runbook_link
 from monitoring.dashboards.thresholds import NEUTRAL
 
 PROMETHEUS = DataSourceRef(type_val="prometheus", uid="${datasource}")
@@ -35,7 +35,7 @@ class About:
     unit: str
     thresholds: Sequence[Threshold] = NEUTRAL
     runbook: str = ""
-    links: Sequence[Link] = ()
+    links: Sequence[DashboardLink] = ()
 
 
 def described(panel: Any, about: About, *, width: int, height: int = 8) -> Any:

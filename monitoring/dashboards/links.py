@@ -10,19 +10,17 @@ from urllib.parse import quote
 from grafana_foundation_sdk.builders.dashboard import DashboardLink
 from grafana_foundation_sdk.models.dashboard import DashboardLinkType
 
-Link = DashboardLink
 
-
-def runbook_link(page: str) -> Link:
+def runbook_link(page: str) -> DashboardLink:
     """Link to a page of docs/runbooks; the variable `runbooks` says where they are served."""
     return _link(f"Runbook: {page}", f"${{runbooks}}/{page}.md").tooltip("What it means and what to do")
 
 
-def runbooks_link() -> Link:
+def runbooks_link() -> DashboardLink:
     return _link("Runbooks", "${runbooks}/README.md").icon("doc").tooltip("What each alert means, what to do")
 
 
-def dashboards_link(tag: str) -> Link:
+def dashboards_link(tag: str) -> DashboardLink:
     """Link to all dashboards with a tag, with the same variables and the same time."""
     return (
         DashboardLink(tag)
@@ -34,7 +32,7 @@ def dashboards_link(tag: str) -> Link:
     )
 
 
-def explore_link(title: str, datasource: str, query: dict[str, Any]) -> Link:
+def explore_link(title: str, datasource: str, query: dict[str, Any]) -> DashboardLink:
     """Link to Explore: a query of another data source, in the time range of the dashboard."""
     pane = {
         "datasource": datasource,
@@ -44,7 +42,7 @@ def explore_link(title: str, datasource: str, query: dict[str, Any]) -> Link:
     return _link(title, f"/explore?schemaVersion=1&panes={_quoted(json.dumps({'now': pane}))}")
 
 
-def _link(title: str, url: str) -> Link:
+def _link(title: str, url: str) -> DashboardLink:
     return DashboardLink(title).type(DashboardLinkType.LINK).url(url).target_blank(True)
 
 

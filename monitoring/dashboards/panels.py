@@ -19,14 +19,13 @@ from grafana_foundation_sdk.builders import (
 from grafana_foundation_sdk.builders import (
     timeseries as curves,
 )
-from grafana_foundation_sdk.builders.dashboard import FieldColor
+from grafana_foundation_sdk.builders.dashboard import DashboardLink, FieldColor
 from grafana_foundation_sdk.models import common as models
 from grafana_foundation_sdk.models.dashboard import FieldColorModeId, Threshold, ValueMap
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from monitoring.dashboards.frame import About, Query, asking, described, target
-from monitoring.dashboards.links import Link
 from monitoring.dashboards.thresholds import NEUTRAL
 
 
@@ -40,7 +39,7 @@ def time_series(
     stacked: bool = False,
     maximum: float | None = None,
     runbook: str = "",
-    links: Sequence[Link] = (),
+    links: Sequence[DashboardLink] = (),
 ) -> Any:
     """Draw curves over time; a threshold is a dashed line."""
     panel = (
