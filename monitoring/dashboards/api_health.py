@@ -67,7 +67,7 @@ ROUTES = row(
     "Routes",
     time_series(
         "Requests by route",
-        "Requests per second.",
+        "Requests per second by method and route.",
         Query(API.rate(REQUESTS, by="method, route"), "{{method}} {{route}}"),
         unit="reqps",
         stacked=True,
@@ -106,7 +106,7 @@ STORES_ROW = row(
         stacked=True,
     ),
     time_series(
-        "Connections",
+        "Connections by instance",
         "Requests that are being answered. It rises while the rate does not: something is slow, or stuck.",
         Query(SCOPE.total(ACTIVE, by="instance"), "{{instance}}"),
         unit="short",

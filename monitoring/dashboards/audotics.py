@@ -70,7 +70,7 @@ MUSIC_ROW = row(
         width=8,
     ),
     time_series(
-        "Listeners",
+        "Listeners by environment",
         "Listeners who have played a song in the last minutes.",
         Query(MUSIC.highest("active_users", by="environment"), "{{environment}}"),
         unit="short",

@@ -59,10 +59,10 @@ NOW = row(
 )
 
 PAYING = row(
-    "Payments",
+    "How payments go",
     time_series(
         "Payments by status",
-        "Payments per second.",
+        "Payments per second: those that went through, and those that failed.",
         Query(SCOPE.rate(PAYMENTS, by="status"), "{{status}}"),
         unit="ops",
         stacked=True,
@@ -121,7 +121,7 @@ CHANNEL = row(
 )
 
 REPUTATIONS = row(
-    "Reputation",
+    "Reputation of agents",
     time_series(
         "Score",
         "Mean score of all agents. A sudden fall is an anomaly: one bad release, or an attack.",

@@ -61,7 +61,7 @@ NOW = row(
 )
 
 STATUSES = row(
-    "Tasks",
+    "How tasks go",
     time_series(
         "Tasks by status",
         "Tasks per second that reached a status. Submitted far above completed: tasks pile up.",
@@ -82,7 +82,7 @@ PROGRAMS = row(
     "WASM programs",
     time_series(
         "Duration",
-        "Time to run a program.",
+        "Time to run a program, from its start to its end or its trap.",
         Query(SCOPE.quantile(0.5, WASM), "median"),
         Query(SCOPE.quantile(0.95, WASM), "p95"),
         Query(SCOPE.quantile(0.99, WASM), "p99"),

@@ -81,7 +81,7 @@ RATE = row(
 )
 
 FAILURES = row(
-    "Errors",
+    "Failures",
     time_series(
         "Error share by route",
         "Share of the requests of a route that ended with a status of 500 or more. It is 0 while none has failed.",
@@ -111,9 +111,9 @@ FAILURES = row(
 )
 
 DURATIONS = row(
-    "Duration",
+    "Durations",
     time_series(
-        "Duration",
+        "Duration, all routes",
         "Time to the last byte of the response, over all routes that are chosen. Routes with buckets of their own "
         "must be looked at one by one.",
         Query(ROUTES.quantile(0.5, DURATION), "median"),

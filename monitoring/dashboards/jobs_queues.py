@@ -75,7 +75,7 @@ QUEUES = row(
 )
 
 ENDS = row(
-    "Attempts",
+    "How attempts go",
     time_series(
         "Attempts by status",
         "Attempts per second, by how they ended.",
@@ -114,7 +114,7 @@ ENDS = row(
     ),
     table(
         "Jobs and stores",
-        "Each job of each store.",
+        "Each job of each store: attempts, failures, duration.",
         Column("Attempts", JOBS.rate(ATTEMPTS, by="job, storeId"), "ops"),
         Column("Failed", JOBS.share(ATTEMPTS, FAILED, by="job, storeId"), "percentunit", FAILURES),
         Column("p95", JOBS.quantile(0.95, DURATION, by="job, storeId"), "s", SLOW),

@@ -107,7 +107,7 @@ TRAFFIC = row(
         unit="s",
     ),
     time_series(
-        "Guilds",
+        "Guilds by state",
         "Guilds by state, and how many were created per minute.",
         Query(SCOPE.highest("zerostate_guild_total", by="state"), "{{state}}"),
         Query(f"60 * {SCOPE.rate('zerostate_guild_creations_total')}", "created per minute"),

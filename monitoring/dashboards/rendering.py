@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from monitoring.dashboards import (
@@ -53,14 +53,13 @@ DASHBOARDS: dict[Path, Dashboard] = {
 
 
 def rendered(dashboard: Dashboard) -> str:
-    """Write a dashboard as the JSON that Grafana imports and provisions."""
-    return json.dumps(dashboard, cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    """Write a dashboard as the JSON that Grafana imports and provisions.
 
-
-def content(dashboard: Dashboard) -> dict[str, Any]:
-    """Return a dashboard as Grafana reads it."""
-    read: dict[str, Any] = json.loads(rendered(dashboard))
-    return read
+    It is read once by the SDK's classes, which fill in defaults: what they read, they then write unchanged.
+    """
+    register_default_plugins()  # else the options of panels and queries are not read
+    filled = Dashboard.from_json(json.loads(json.dumps(dashboard, cls=JSONEncoder)))
+    return json.dumps(filled, cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def stale() -> list[Path]:

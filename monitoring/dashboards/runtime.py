@@ -173,7 +173,7 @@ MEMORY = row(
 )
 
 WORKERS = row(
-    "Workers",
+    "Workers and their ages",
     time_series(
         "Workers by instance",
         "Processes that serve. Fewer than configured: one has died, and its server has started none.",

@@ -73,7 +73,7 @@ REQUESTS = row(
     "Requests and database",
     time_series(
         "Requests by route",
-        "Requests per second.",
+        "Requests per second by route.",
         Query(SCOPE.rate(f"{DURATION}_count", by="http_route"), "{{http_route}}"),
         unit="reqps",
         stacked=True,

@@ -50,7 +50,7 @@ WHO = row(
     "Who causes what",
     time_series(
         "Events by store",
-        "Events per second.",
+        "Events per second: which store keeps the service busy.",
         Query(TENANTS.rate(EVENTS, by="storeId"), "{{storeId}}"),
         unit="ops",
         stacked=True,

@@ -95,7 +95,7 @@ TREE = row(
 )
 
 MESSAGES = row(
-    "Messages",
+    "Messages between nodes",
     time_series(
         "Received and sent",
         "Messages per second that came in, and that nodes have handed on.",
@@ -134,7 +134,7 @@ TELEMETRY = row(
     ),
     time_series(
         "Metrics and series",
-        "What a collection finds.",
+        "How many metrics and series a collection finds.",
         Query(SCOPE.highest("telemetry_metrics_count"), "metrics"),
         Query(SCOPE.highest("telemetry_series"), "series"),
         unit="short",
