@@ -13,7 +13,7 @@ PYTEST := -m pytest -n $(WORKERS) --dist loadscope
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1 # do not look for a newer pyright over the network
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-oldest test-python test-sanitized $(VERSIONS:%=test-%) versions bench conformance drain workers settings coverage check fmt layout fuzz build clean
+.PHONY: help dashboards demo test test-all test-oldest test-python test-sanitized $(VERSIONS:%=test-%) versions bench conformance drain workers settings coverage check fmt layout fuzz build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ drain: $(READY) ## end every server under load, and write the table into docs/li
 
 workers: $(READY) ## compare metrics of several workers with prometheus-client's mode, write the table into docs/workers.md
 	@$(BIN)/python -m tests.real.worker_table
+
+dashboards: $(READY) ## render the dashboards for Grafana
+	@$(BIN)/python -m monitoring.dashboards
 
 settings: $(READY) ## write what is made of the settings: docs/settings.md and keywords.py
 	@$(BIN)/python scripts/settings_table.py

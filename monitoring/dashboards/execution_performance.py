@@ -30,7 +30,7 @@ NOW = row(
         SCOPE.share(TASKS, FAILED, ENDED),
         unit="percentunit",
         thresholds=FAILURES,
-        runbook="ExecutionErrors",
+        runbook="ExecutionErrorRate",
     ),
     stat(
         "Programs",
@@ -74,7 +74,7 @@ STATUSES = row(
         Query(SCOPE.share(TASKS, FAILED, ENDED, by="job"), "{{job}}"),
         unit="percentunit",
         thresholds=FAILURES,
-        runbook="ExecutionErrors",
+        runbook="ExecutionErrorRate",
     ),
 )
 
@@ -108,7 +108,7 @@ PROGRAMS = row(
         Query(SCOPE.rate(EXITS, by="code"), "exit {{code}}"),
         unit="ops",
         stacked=True,
-        runbook="ExecutionErrors",
+        runbook="ExecutionErrorRate",
     ),
 )
 

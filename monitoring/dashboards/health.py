@@ -31,7 +31,7 @@ def components(scope: Scope, *, width: int = 24) -> Any:
         states=STATES,
         thresholds=COLOURS,
         width=width,
-        runbook="ComponentUnhealthy",
+        runbook="HealthComponentDown",
     )
 
 

@@ -39,7 +39,7 @@ NOW = row(
         SCOPE.share(MESSAGES, FAILED),
         unit="percentunit",
         thresholds=above(0.01, 0.1),
-        runbook="NetworkPartition",
+        runbook="PeerMessagesFailing",
     ),
     stat("Sent", "Bytes per second to peers.", SCOPE.rate(BYTES, 'direction="tx"'), unit="Bps"),
     stat("Received", "Bytes per second from peers.", SCOPE.rate(BYTES, 'direction="rx"'), unit="Bps"),
@@ -85,7 +85,7 @@ TRAFFIC = row(
         Query(SCOPE.share(MESSAGES, FAILED, by="type"), "{{type}}"),
         unit="percentunit",
         thresholds=above(0.01, 0.1),
-        runbook="NetworkPartition",
+        runbook="PeerMessagesFailing",
     ),
     time_series(
         "Bandwidth",

@@ -148,7 +148,7 @@ MEMORY = row(
         Query(SCOPE.total("process_resident_memory_bytes", by=BY_WORKER), WORKER),
         unit="bytes",
         width=8,
-        runbook="MemoryGrowth",
+        runbook="MemoryExhausted",
     ),
     time_series(
         "Processor time",
@@ -168,6 +168,7 @@ MEMORY = row(
         unit="percentunit",
         thresholds=above(0.7, 0.9),
         maximum=1,
+        runbook="FileDescriptorsExhausted",
         width=8,
     ),
 )

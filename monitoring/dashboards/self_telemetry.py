@@ -18,7 +18,7 @@ ROW = row(
         unit="short",
         thresholds=above(10_000, 50_000),
         width=8,
-        runbook="SeriesOverflow",
+        runbook="CardinalityOverflow",
     ),
     time_series(
         "Duration of a collection, mean",
@@ -49,7 +49,7 @@ ROW = row(
         unit="ops",
         thresholds=any_is_bad(),
         width=8,
-        runbook="ExporterFailures",
+        runbook="ExporterFailing",
     ),
     time_series(
         "Log lines and spans dropped",
@@ -58,6 +58,7 @@ ROW = row(
         unit="ops",
         thresholds=any_is_bad(),
         width=8,
+        runbook="TelemetryDropped",
     ),
     time_series(
         "Measurements in overflow series",
@@ -66,7 +67,7 @@ ROW = row(
         unit="ops",
         thresholds=any_is_bad("orange"),
         width=8,
-        runbook="SeriesOverflow",
+        runbook="CardinalityOverflow",
     ),
     time_series(
         "Internal errors by component",

@@ -10,7 +10,7 @@ from monitoring.dashboards.panels import heatmap, stat, time_series
 from monitoring.dashboards.promql import Scope, or_zero
 from monitoring.dashboards.tables import Column, table
 from monitoring.dashboards.thresholds import above, any_is_bad, below
-from monitoring.dashboards.variables import INSTANCE, datasource, instance, job
+from monitoring.dashboards.variables import INSTANCE, datasource, instance, one_job
 
 DURATION = "http_server_request_duration_seconds"
 COUNT = f"{DURATION}_count"
@@ -19,15 +19,22 @@ ONE = Scope(('job="$job"', INSTANCE))
 ERRORS = above(0.001, 0.01)
 SLOW = above(0.25, 1)
 
-LOGS = explore_link("Logs of this service", "${logs}", {"expr": '{service="${job}"} | json'})
+LOGS = explore_link("Logs of this service", "${logs}", {"expr": '{service_name="${job}"} | json'})
 ERROR_LOGS = explore_link(
-    "Errors in the logs", "${logs}", {"expr": '{service="${job}"} | json | level=~"ERROR|CRITICAL"'}
+    "Errors in the logs", "${logs}", {"expr": '{service_name="${job}", level=~"ERROR|CRITICAL"} | json'}
 )
 TRACES = explore_link("Traces of this service", "${traces}", {"queryType": "search", "service": "${job}"})
 
 NOW = row(
     "Now",
-    stat("Up", "Instances that Prometheus reaches.", ONE.total("up"), unit="short", thresholds=below(1, 1)),
+    stat(
+        "Up",
+        "Instances that Prometheus reaches.",
+        ONE.total("up"),
+        unit="short",
+        thresholds=below(1, 1),
+        runbook="TargetDown",
+    ),
     stat("Requests", "Requests per second that were answered.", ONE.rate(COUNT), unit="reqps"),
     stat(
         "Errors",
@@ -152,7 +159,7 @@ DASHBOARD = dashboard(
     variables=[
         datasource("traces", "jaeger", "Traces"),
         datasource("logs", "loki", "Logs"),
-        job(COUNT, single=True),
+        one_job(COUNT),
         instance(COUNT),
     ],
     links=[TRACES, LOGS],

@@ -9,7 +9,7 @@ from monitoring.dashboards.frame import Query
 from monitoring.dashboards.panels import bar_gauge, stat, time_series
 from monitoring.dashboards.tables import Column, table
 from monitoring.dashboards.thresholds import any_is_bad, below
-from monitoring.dashboards.variables import SCOPE, choice, instance, job, values
+from monitoring.dashboards.variables import SCOPE, choice, instance, job, value
 
 DURATION = "http_server_request_duration_seconds"
 COUNT = f"{DURATION}_count"
@@ -144,13 +144,13 @@ DASHBOARD = dashboard(
             "How many of 100 requests must not fail.",
             *("99.9", "99", "99.5", "99.95", "99.99"),
         ),
-        values(
+        value(
             "le",
             "Latency, s",
             "What is fast enough; the bounds of the buckets are offered.",
             SCOPE.series(f"{DURATION}_bucket"),
             name="latency",
-            single=True,
+            first="0.25",
         ).regex("/^[0-9.]+$/"),
         choice(
             "latency_objective",

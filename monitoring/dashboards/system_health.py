@@ -13,7 +13,7 @@ from monitoring.dashboards.variables import SCOPE, instance, job
 DURATION = "http_server_request_duration_seconds"
 DATABASE = "db_client_operation_duration_seconds"
 FAILED = 'http_response_status_code=~"5.."'
-RESOURCES = "ResourceExhaustion"
+MEMORY = "MemoryExhausted"
 
 NOW = row(
     "Now",
@@ -23,7 +23,7 @@ NOW = row(
         f"count ({SCOPE.series('health_status')} == 3) or vector(0)",
         unit="short",
         thresholds=any_is_bad(),
-        runbook="ComponentUnhealthy",
+        runbook="HealthComponentDown",
     ),
     stat(
         "Degraded components",
@@ -31,7 +31,7 @@ NOW = row(
         f"count ({SCOPE.series('health_status')} == 2) or vector(0)",
         unit="short",
         thresholds=any_is_bad("orange"),
-        runbook="ComponentUnhealthy",
+        runbook="HealthComponentDegraded",
     ),
     stat(
         "Errors",
@@ -55,7 +55,7 @@ NOW = row(
         SCOPE.total("process_resident_memory_bytes"),
         unit="bytes",
         thresholds=above(400e6, 800e6),
-        runbook=RESOURCES,
+        runbook=MEMORY,
     ),
     stat(
         "Processor time",
@@ -63,7 +63,6 @@ NOW = row(
         SCOPE.rate("process_cpu_seconds_total"),
         unit="cores",
         thresholds=above(0.8, 1.5),
-        runbook=RESOURCES,
     ),
 )
 
@@ -109,7 +108,7 @@ RESOURCE = row(
         unit="bytes",
         thresholds=above(400e6, 800e6),
         width=8,
-        runbook=RESOURCES,
+        runbook=MEMORY,
     ),
     time_series(
         "Processor time of workers",
@@ -118,7 +117,6 @@ RESOURCE = row(
         unit="cores",
         thresholds=above(0.8, 0.95),
         width=8,
-        runbook=RESOURCES,
     ),
     time_series(
         "Open files of workers",
@@ -132,7 +130,7 @@ RESOURCE = row(
         thresholds=above(0.7, 0.9),
         maximum=1,
         width=8,
-        runbook=RESOURCES,
+        runbook="FileDescriptorsExhausted",
     ),
     time_series(
         "Migrations that wait",

@@ -18,6 +18,7 @@ from monitoring.dashboards.promql import Scope
 RUNBOOKS = "http://localhost:9099/runbooks"
 JOB = 'job=~"$job"'
 INSTANCE = 'instance=~"$instance"'
+ABOUT_JOB = ("Job", "The job in Prometheus' configuration.")
 SCOPE = Scope((JOB, INSTANCE))
 
 
@@ -30,20 +31,37 @@ def runbooks() -> Any:
     return ConstantVariable("runbooks").label("Runbooks").value(RUNBOOKS)
 
 
-def job(metric: str, *, single: bool = False) -> Any:
-    """Offer the jobs that have a metric."""
-    return values("job", "Job", "The job in Prometheus' configuration.", metric, single=single)
+def job(metric: str) -> Any:
+    """Offer the jobs that have a metric. All of them are these and no others, so each is named in the queries."""
+    return _several(_offer("job", *ABOUT_JOB, metric))
+
+
+def one_job(metric: str) -> Any:
+    return _offer("job", *ABOUT_JOB, metric)
 
 
 def instance(metric: str) -> Any:
     return values("instance", "Instance", "One scraped process, host and port.", f"{metric}{{{JOB}}}")
 
 
-def values(
-    label: str, title: str, description: str, series: str, *, name: str = "", single: bool = False
-) -> Any:
-    """Offer the values of a label; all of them together unless `single`."""
-    variable = (
+def values(label: str, title: str, description: str, series: str, *, name: str = "") -> Any:
+    """Offer the values of a label, and all of them together, those without the label too."""
+    return _several(_offer(label, title, description, series, name)).all_value(".*")
+
+
+def value(label: str, title: str, description: str, series: str, *, name: str, first: str) -> Any:
+    """Offer the values of a label, one at a time."""
+    return _offer(label, title, description, series, name).current(_option(first, first))
+
+
+def choice(name: str, title: str, description: str, *texts: str) -> Any:
+    """Offer fixed values; the first one is chosen."""
+    variable = CustomVariable(name).label(title).description(description).values(",".join(texts))
+    return variable.current(_option(texts[0], texts[0]))
+
+
+def _offer(label: str, title: str, description: str, series: str, name: str = "") -> Any:
+    return (
         QueryVariable(name or label)
         .label(title)
         .description(description)
@@ -52,13 +70,11 @@ def values(
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(VariableSort.ALPHABETICAL_ASC)
     )
-    if single:
-        return variable
-    everything = VariableOption(selected=True, text="All", value="$__all")
-    return variable.multi(True).include_all(True).all_value(".*").current(everything)
 
 
-def choice(name: str, title: str, description: str, *texts: str) -> Any:
-    """Offer fixed values; the first one is chosen."""
-    chosen = VariableOption(selected=True, text=texts[0], value=texts[0])
-    return CustomVariable(name).label(title).description(description).values(",".join(texts)).current(chosen)
+def _several(variable: Any) -> Any:
+    return variable.multi(True).include_all(True).current(_option("All", "$__all"))
+
+
+def _option(text: str, value: str) -> VariableOption:
+    return VariableOption(selected=True, text=text, value=value)

@@ -47,7 +47,7 @@ WITHOUT_DATABASE = (
 
 
 @contextmanager
-def observed(folder: Path) -> Iterator[Server]:
+def observed(folder: Path, interval: str = "1s") -> Iterator[Server]:
     """Run all, send them traffic of all kinds, and give the Prometheus that has scraped it."""
     with ExitStack() as stack:
         running = stack.enter_context(_services(folder))
@@ -55,7 +55,7 @@ def observed(folder: Path) -> Iterator[Server]:
         targets = [*scraped.targets_of(running), Target("troubled", troubled.port)]
         own = folder / "prometheus"
         own.mkdir()
-        prometheus = stack.enter_context(scrapers.prometheus(targets, own, interval="1s"))
+        prometheus = stack.enter_context(scrapers.prometheus(targets, own, interval))
         scrapers.wait_until_up(prometheus, targets)
         for number in range(2):
             _send_all(running, number)

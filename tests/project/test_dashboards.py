@@ -179,6 +179,19 @@ def test_it_has_a_time_range_a_refresh_tags_and_a_way_to_the_runbooks(path: Path
     assert all(link.startswith(("${runbooks}/", "/explore?")) for link in found)
 
 
+@each
+def test_each_runbook_that_a_panel_links_to_is_there(path: Path) -> None:
+    runbooks = ROOT / "docs" / "runbooks"
+    if not runbooks.is_dir():
+        pytest.skip("no docs/runbooks here: not seen is that links to runbooks lead to one")
+    linked = {
+        link.removeprefix("${runbooks}/")
+        for link in dashboards.links(dashboards.read(path))
+        if "runbooks" in link
+    }
+    assert linked <= {page.name for page in runbooks.iterdir()}
+
+
 def test_slow_and_failing_requests_lead_to_their_traces_and_logs() -> None:
     """The panels of durations and errors have exemplars, and links to the traces and the logs of the service."""
     (path,) = (path for path in FILES if path.stem == "service-detail")
