@@ -19,7 +19,7 @@ ATTEMPTS = "tokpulse_job_attempts_total"
 SIZE = "tokpulse_job_queue_size"
 DURATION = "tokpulse_job_processing_duration_seconds"
 DEPTH = "tokpulse_webhook_queue_depth"
-FAILED = 'status="failed"'
+FAILED = 'status=~"retried|dead"'
 SERVED = Scope((INSTANCE,))
 JOBS = Scope((INSTANCE, 'storeId=~"$store"', 'job=~"$kind"'))
 FAILURES = above(0.05, 0.2)
@@ -78,7 +78,7 @@ ENDS = row(
     "How attempts go",
     time_series(
         "Attempts by status",
-        "Attempts per second, by how they ended.",
+        "Attempts per second, by how they ended: ok, retried (it comes again), dead (it does not).",
         Query(JOBS.rate(ATTEMPTS, by="job, status"), "{{job}} {{status}}"),
         unit="ops",
         stacked=True,

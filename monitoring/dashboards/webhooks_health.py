@@ -70,7 +70,7 @@ FLOW = row(
     "Flow",
     time_series(
         "Webhooks by status",
-        "Webhooks per second: ok, duplicate (it had come before), failed.",
+        "Webhooks per second: ok, duplicate (it had come before), failed, rejected (no shop has signed it).",
         Query(WEBHOOKS.rate(PROCESSED, by="status"), "{{status}}"),
         unit="ops",
         stacked=True,
