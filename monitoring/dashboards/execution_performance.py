@@ -94,6 +94,7 @@ PROGRAMS = row(
         "How many programs took how long. A dot leads to the trace of a task.",
         SCOPE.rate(f"{WASM}_bucket", by="le"),
         unit="s",
+        exemplars=True,
     ),
     time_series(
         "Memory",

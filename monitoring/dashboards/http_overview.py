@@ -127,6 +127,7 @@ DURATIONS = row(
         "How many requests took how long; two bands are two kinds of requests.",
         ROUTES.rate(f"{DURATION}_bucket", by="le"),
         unit="s",
+        exemplars=True,
     ),
     time_series(
         "Duration by route, p95",

@@ -112,8 +112,10 @@ def bar_gauge(
     return asking(described(panel, about, width=width), [query], instant=True)
 
 
-def heatmap(title: str, description: str, buckets: str, *, unit: str, width: int = 12) -> Any:
-    """Show how the observations of a histogram spread; `buckets` is a query by `le`. Exemplars are its dots."""
+def heatmap(
+    title: str, description: str, buckets: str, *, unit: str, width: int = 12, exemplars: bool = False
+) -> Any:
+    """Show how the observations of a histogram spread; `buckets` is a query by `le`. Exemplars are dots."""
     panel = (
         heatmaps.Panel()
         .calculate(False)
@@ -121,7 +123,7 @@ def heatmap(title: str, description: str, buckets: str, *, unit: str, width: int
         .y_axis(heatmaps.YAxisConfig().unit(unit).axis_placement(models.AxisPlacement.LEFT))
         .cell_gap(1)
         .show_legend()
-        .with_target(target("A", Query(buckets, "{{le}}", exemplars=True)).format(PromQueryFormat.HEATMAP))
+        .with_target(target("A", Query(buckets, "{{le}}", exemplars)).format(PromQueryFormat.HEATMAP))
     )
     return described(panel, About(title, description, unit), width=width)
 

@@ -200,7 +200,7 @@ def test_slow_and_failing_requests_lead_to_their_traces_and_logs() -> None:
     assert with_exemplars == {
         "Duration with exemplars",
         "How durations spread, with exemplars",
-        "Errors by kind, with exemplars",
+        "Duration of failed requests, with exemplars",
     }
     assert {
         variable["query"] for variable in dashboards.variables(content) if variable["type"] == "datasource"
