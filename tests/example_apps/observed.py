@@ -53,7 +53,7 @@ def observed(folder: Path, interval: str = "1s") -> Iterator[Server]:
 
 
 def wait_for_scrapes(prometheus: Server) -> None:
-    """Wait until every target was scraped after now, and once more: a scrape may have been under way."""
+    """Wait until every target was well scraped after now, and once more: a scrape may have been under way."""
     for _ in range(2):
         now, deadline = time.time(), time.monotonic() + traffic.PATIENCE_SECONDS
         while _oldest_scrape(prometheus) <= now:
@@ -62,7 +62,8 @@ def wait_for_scrapes(prometheus: Server) -> None:
 
 
 def _oldest_scrape(prometheus: Server) -> float:
-    found = scrapers.ask(prometheus, "query", query="min(timestamp(up == 1))")["result"]
+    newest_of_each = "max_over_time(timestamp(up == 1)[10m:1s])"
+    found = scrapers.ask(prometheus, "query", query=f"min({newest_of_each})")["result"]
     return float(found[0]["value"][1]) if found else 0.0
 
 
