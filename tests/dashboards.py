@@ -89,18 +89,6 @@ def selectors(expression: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def metrics(content: Content) -> set[str]:
-    """Return the names that the queries and the variables of a dashboard ask for."""
-    values = fixed_values(content)
-    asked = [query.expression for query in queries(content)]
-    asked += [label_values(one)[0] for one in variables(content) if one["type"] == "query"]
-    return {
-        re.match(r"\w+", selector)[0]  # type: ignore[index]
-        for expression in asked
-        for selector in selectors(with_values(expression, values))
-    }
-
-
 def label_values(variable: Content) -> tuple[str, str]:
     """Take a variable's `label_values(series, label)` apart."""
     found = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"])

@@ -9,12 +9,14 @@ from monitoring.dashboards.panels import heatmap, stat, time_series
 from monitoring.dashboards.promql import Scope
 from monitoring.dashboards.tables import Column, table
 from monitoring.dashboards.thresholds import above
-from monitoring.dashboards.variables import INSTANCE, JOB, SCOPE, instance, job, values
+from monitoring.dashboards.variables import ABOUT_INSTANCE, INSTANCE, JOB, SCOPE, job, values
 
 DURATION = "http_server_request_duration_seconds"
 COUNT = f"{DURATION}_count"
 FAILED = 'http_response_status_code=~"5.."'
 REFUSED = 'http_response_status_code=~"4.."'
+# A service may have websockets alone.
+SERVED = '__name__=~"http_server_(request|websocket_connection)_duration_seconds_count"'
 ROUTES = Scope((JOB, INSTANCE, 'http_route=~"$route"'))
 ERRORS = above(0.001, 0.01)
 SLOW = above(0.25, 1)
@@ -188,8 +190,8 @@ DASHBOARD = dashboard(
     websockets.row_of(ROUTES),
     tag="http",
     variables=[
-        job(COUNT),
-        instance(COUNT),
-        values("http_route", "Route", "The template of a route.", SCOPE.series(COUNT), name="route"),
+        job(Scope((SERVED,)).series("")),
+        values("instance", *ABOUT_INSTANCE, Scope((SERVED, JOB)).series("")),
+        values("http_route", "Route", "The template of a route.", SCOPE.series("", SERVED), name="route"),
     ],
 )

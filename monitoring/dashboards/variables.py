@@ -19,6 +19,7 @@ RUNBOOKS = "http://localhost:9099/runbooks"
 JOB = 'job=~"$job"'
 INSTANCE = 'instance=~"$instance"'
 ABOUT_JOB = ("Job", "The job in Prometheus' configuration.")
+ABOUT_INSTANCE = ("Instance", "One scraped process, host and port.")
 SCOPE = Scope((JOB, INSTANCE))
 
 
@@ -41,7 +42,7 @@ def one_job(metric: str) -> Any:
 
 
 def instance(metric: str) -> Any:
-    return values("instance", "Instance", "One scraped process, host and port.", f"{metric}{{{JOB}}}")
+    return values("instance", *ABOUT_INSTANCE, f"{metric}{{{JOB}}}")
 
 
 def values(label: str, title: str, description: str, series: str, *, name: str = "") -> Any:

@@ -34,11 +34,11 @@ _trace_ids = itertools.count(1)
 def send_all(running: Mapping[str, Running], round_: int) -> None:
     """Send the calls of the tour, and some that are new in each round and so go through all services."""
     new = [call for number in range(4) for call in scraped.calls(100 * round_ + number)]
-    _send(running, [*plan.all_calls(), *new, *_busy(), *_broken(), *_settling()])
+    _send(running, [*_broken(), *new, *plan.all_calls(), *_busy(), *_settling()])
 
 
-def break_all(running: Mapping[str, Running]) -> None:
-    """Have peers fall silent; then have requests fail, components turn unhealthy and hooks raise."""
+def silence_peers(running: Mapping[str, Running]) -> None:
+    """Send a message to peers that do not answer, and wait until it is given up."""
     with _silent_peers(running):
         task = {"program": "rank", "values": [3, 1, 2]}
         _send(running, [_call("zerostate", "POST", "/guilds/rankers/tasks/", task)])
@@ -77,7 +77,9 @@ def _busy() -> list[Call]:
 
 def _broken() -> list[Call]:
     """Widgets that fail, so often that a guardrail ends the experiment, and browsers that say how long they took."""
-    failing = [_call("tokpulse", "GET", "/widgets/cart?store_id=tape-heads&currency=XXX")] * 30
+    failing = [
+        _call("tokpulse", "GET", f"/widgets/cart?store_id={store}&currency=XXX") for store in plan.STORES * 12
+    ]
     beacon = {"surface": "home", "store_id": "vinyl-cave", "lcp_ms": 1234.5}
     return [*failing, *[_call("tokpulse", "POST", "/beacons/lcp", beacon)] * 5]
 

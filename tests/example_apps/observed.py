@@ -43,7 +43,7 @@ def observed(folder: Path, interval: str = "1s") -> Iterator[Server]:
         scrapers.wait_until_up(prometheus, targets)
         for round_ in range(2):
             traffic.send_all(running, round_)
-            traffic.break_all(running)
+            traffic.silence_peers(running)
             _trouble(troubled)
             with traffic.without_databases(running):
                 traffic.read_all(running)
