@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -111,26 +111,29 @@ def _sampled(call: Call) -> Call:
 
 @contextmanager
 def _silent_peers(running: Mapping[str, Running]) -> Iterator[None]:
-    """Stop utilityfog, and all workers of zerostate but one: who sends them a message gets no answer."""
+    """Stop utilityfog, and kill all workers of zerostate but one: who sends them a message gets no answer."""
     _, *workers = sorted(_children(running["zerostate"].process.pid)) or [0]
-    stopped = [running["utilityfog"].process.pid, *workers]
-    _signal(stopped, signal.SIGSTOP)
+    for worker in workers:
+        _signal(worker, signal.SIGKILL)
+    utilityfog = running["utilityfog"].process.pid
+    _signal(utilityfog, signal.SIGSTOP)
     try:
         yield
     finally:
-        _signal(stopped, signal.SIGCONT)
+        _signal(utilityfog, signal.SIGCONT)
 
 
 def _lost_messages(running: Mapping[str, Running]) -> float:
-    page = pages.read(running["zerostate"])
-    return pages.total(page, "zerostate_p2p_messages_total", status="error")
+    with suppress(httpx.TransportError):
+        page = pages.read(running["zerostate"])
+        return pages.total(page, "zerostate_p2p_messages_total", status="error")
+    return 0.0
 
 
 def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def _signal(pids: Iterable[int], number: signal.Signals) -> None:
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, number)
+def _signal(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
