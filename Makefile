@@ -13,7 +13,7 @@ PYTEST := -m pytest -n $(WORKERS) --dist loadscope
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1 # do not look for a newer pyright over the network
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-oldest test-python test-sanitized $(VERSIONS:%=test-%) versions bench conformance drain workers monitoring monitoring-test alert-table manifests settings families names coverage check fmt layout fuzz build clean
+.PHONY: help demo test test-all test-oldest test-python test-sanitized $(VERSIONS:%=test-%) versions bench conformance drain workers monitoring monitoring-test dashboards alert-table manifests settings families names coverage check fmt layout fuzz build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ alert-table: $(READY) ## write the table of alerts and their tests into docs/mon
 
 manifests: $(READY) ## write monitoring/kubernetes, of compose.yaml, docs/kubernetes and the rules
 	@$(BIN)/python -m monitoring.stack.manifests
+
+dashboards: $(READY) ## render the dashboards for Grafana
+	@$(BIN)/python -m monitoring.dashboards
 
 settings: $(READY) ## write what is made of the settings: docs/settings.md and keywords.py
 	@$(BIN)/python scripts/settings_table.py

@@ -1,0 +1,54 @@
+"""Every query of every panel gives data, on the four services under traffic and a real Prometheus.
+
+All dashboards share one start of the services, which takes half a minute: a rate needs rounds of traffic and scrapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import dashboards, scrapers
+from tests.dashboards import FILES
+from tests.example_apps.awaited import AWAITED
+from tests.example_apps.observed import observed
+from tests.example_apps.panel_data import answers, chosen, offered
+from tests.running import Server
+
+pytestmark = pytest.mark.skipif(
+    scrapers.PROMETHEUS is None,
+    reason="no prometheus here (scripts/fetch-debian-testing): not seen is that panels give data",
+)
+each = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with observed(tmp_path_factory.mktemp("observed")) as server:
+        yield server
+
+
+@each
+def test_every_query_of_every_panel_gives_data(path: Path, prometheus: Server) -> None:
+    """Every series that it asks for is there, and it gives a number that is finite."""
+    found = answers(prometheus, dashboards.read(path))
+    wrong = [(one.query.panel, one.problem, one.asked) for one in found if one.problem and not one.awaits]
+    assert not wrong, "\n".join(map("\n  ".join, wrong))
+
+
+@each
+def test_every_variable_offers_values(path: Path, prometheus: Server) -> None:
+    content = dashboards.read(path)
+    values = chosen(prometheus, content)
+    for variable in dashboards.variables(content):
+        if variable["type"] == "query" and not any(name in variable["query"] for name in AWAITED):
+            assert offered(prometheus, variable, values), variable["query"]
+
+
+def test_metrics_that_are_awaited_have_not_come(prometheus: Server) -> None:
+    """Take one off the list in `awaited.py` when a service has it: its panels are then proven too."""
+    names = scrapers.ask(prometheus, "label/__name__/values")
+    have_come = {one for one in AWAITED if {one, f"{one}_count"} & set(names)}
+    assert not have_come, f"take these off tests/example_apps/awaited.py: {sorted(have_come)}"
