@@ -90,11 +90,11 @@ TESTED_ELSEWHERE = {
     "metrics/options.py": "core/metrics/test_declared.py",  # what a declaration takes
     "metrics/instrument.py": "core/metrics/test_plan.py",  # a value, read by the page
     "metrics/semconv.py": "core/metrics/test_plan.py",  # names alone
-    "metrics/exposition/cell_families.py": "core/metrics/test_sharing.py",  # seen on a page of several workers
-    "metrics/exposition/shared.py": "core/metrics/test_sharing.py",
-    "metrics/published.py": "core/metrics/test_sharing.py",
-    "metrics/table_storage.py": "core/metrics/test_sharing.py",
-    "metrics/values.py": "core/metrics/test_sharing.py",
+    "metrics/exposition/cell_families.py": "core/metrics/test_worker_metrics.py",  # seen on a page of several workers
+    "metrics/exposition/shared.py": "core/metrics/test_worker_metrics.py",
+    "metrics/published.py": "core/metrics/test_worker_metrics.py",
+    "metrics/table_storage.py": "core/metrics/test_worker_metrics.py",
+    "metrics/values.py": "core/metrics/test_worker_metrics.py",
     "ops/refusals.py": "core/ops/test_access.py",  # who was refused shows in the answers
     "protobuf.py": "core/tracing/otlp/test_encoder.py",  # compared with the SDK's bytes
     "redaction/bounds.py": "core/redaction/test_pairs.py",  # where a value ends is seen in what is left of a text
