@@ -80,7 +80,7 @@ def _starlette(folder: Path, found: Seen) -> None:
     app = Starlette(routes=routes)
     app.add_middleware(ObservabilityMiddleware, observer=observer)
     observer.health.add("stock", lambda: True)
-    observer.exporters.add(Textfile(folder / "none" / "shop.prom"), _Exported(found.families))
+    observer.exporters.add(_Exported(found.families))
     with captured(observer) as seen, TestClient(app, raise_server_exceptions=False) as client:
         sent = {"X-Tenant": "acme", "X-Correlation-ID": "order-7"}
         for path in ("/items/7?page=2", "/boom", "/metrics", "/health/ready"):
@@ -95,6 +95,8 @@ def _starlette(folder: Path, found: Seen) -> None:
             raise ValueError("no report")
         with observer.exporters.job("weekly"):
             pass
+        observer.exporters.add(Textfile(folder / "none" / "shop.prom"))
+        observer.exporters.push()  # fails: there is no such folder; a job would try again and again
         logging.getLogger("shop").error("failed", exc_info=ValueError("boom"))
         found.add(observer, seen)
 
