@@ -464,7 +464,9 @@ def _given(
         ("framework", sources.read(config, {})),
     )
     for source, read in found:
-        yield from ((name, value, label, source) for name, value, label in read if not _is_foreign(name))
+        for name, value, label in read:
+            if not _is_foreign(name):
+                yield name, value, label, source
     for name, value in keywords.items():
         yield name, value, name, "keyword"
 
