@@ -464,7 +464,9 @@ def _given(
         ("framework", sources.read(config, {})),
     )
     for source, read in found:
-        yield from ((name, value, label, source) for name, value, label in read if not _is_foreign(name))
+        for name, value, label in read:
+            if not _is_foreign(name):
+                yield name, value, label, source
     for name, value in keywords.items():
         yield name, value, name, "keyword"
 
@@ -575,16 +577,20 @@ def _complaint(label: str, type_: Any, value: Any) -> str:
 
 
 def _spelled(label: str, value: Any) -> str:
-    if _without_secrets(label, value) is _HIDDEN:
+    if _is_secret(label, value):
         return _HIDDEN
     return _userinfo.sub("://REDACTED@", repr(value))
 
 
 def _without_secrets(label: str, value: Any) -> Any:
     """Return a value without the secrets in it."""
-    if value and ("token" in label.lower() or "hash_key" in label.lower()):
+    if _is_secret(label, value):
         return _HIDDEN
     return _userinfo.sub("://REDACTED@", value) if isinstance(value, str) else value
+
+
+def _is_secret(label: str, value: Any) -> bool:
+    return bool(value) and ("token" in label.lower() or "hash_key" in label.lower())
 
 
 def _bare_type(type_: Any) -> Any:

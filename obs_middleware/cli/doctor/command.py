@@ -25,8 +25,17 @@ examples:
 It sends some 100 requests by GET, HEAD, OPTIONS, TRACE, PROPFIND, REPORT or a method that does not exist: an app
 changes nothing for these.
 The exit code is 0, 1 where a check fails or nobody answers, 2 for a wrong argument.
-OBS_METRICS_TOKEN and OBS_HEALTH_TOKEN are the tokens, where none is given.
+What is not given is taken from the environment as the app takes it: OBS_METRICS_TOKEN, OBS_METRICS_PATH and others.
 """
+_AS_IN_SETTINGS = (
+    ("metrics_path", "PATH", "default: /metrics"),
+    ("live_path", "PATH", "default: /health/live"),
+    ("ready_path", "PATH", "default: /health/ready"),
+    ("startup_path", "PATH", "default: /health/startup"),
+    ("token", "TOKEN", "of the metrics page"),
+    ("health_token", "TOKEN", "of the details of probes"),
+    ("request_id_header", "NAME", "default: X-Request-ID"),
+)
 
 
 def main(given: Sequence[str]) -> int:
@@ -34,23 +43,14 @@ def main(given: Sequence[str]) -> int:
     own = arguments.parser(
         "doctor", "Check from outside whether a running app is observed as it should be.", _EXAMPLES
     )
-    add, default = own.add_argument, Options()
+    add = own.add_argument
     add("address", metavar="URL", help="such as :8000, localhost:8000, or a URL with the app's prefix")
-    add("--path", default=default.path, help="a page that answers GET with 200 (default: /)")
-    add("--metrics-path", default=default.metrics_path, metavar="PATH", help="default: /metrics")
-    for probe in ("live", "ready", "startup"):
-        add(
-            f"--{probe}-path",
-            default=getattr(default, f"{probe}_path"),
-            metavar="PATH",
-            help=f"default: /health/{probe}",
-        )
+    add("--path", default=Options().path, help="a page that answers GET with 200 (default: /)")
+    for name, metavar, about in _AS_IN_SETTINGS:
+        setting = "metrics_token" if name == "token" else name
+        option = f"--{name.replace('_', '-')}"
+        add(option, default=_in_environment(setting, getattr(Options(), name)), metavar=metavar, help=about)
     add("--ops", metavar="URL", help="where metrics and probes are, if ops_port is set")
-    add("--token", default=os.environ.get("OBS_METRICS_TOKEN") or None, help="of the metrics page")
-    add("--health-token", default=os.environ.get("OBS_HEALTH_TOKEN") or None, help="of the details of probes")
-    add(
-        "--request-id-header", default=default.request_id_header, metavar="NAME", help="default: X-Request-ID"
-    )
     add(
         "--timeout",
         type=arguments.seconds,
@@ -61,6 +61,12 @@ def main(given: Sequence[str]) -> int:
     add("--insecure", action="store_true", help="take any certificate")
     add("--json", action="store_true", help="a report for programs")
     return arguments.run(own, given, _run)
+
+
+def _in_environment(setting: str, default: str | None) -> str | None:
+    """Return a setting of the environment; of several tokens the first."""
+    value = os.environ.get(f"OBS_{setting.upper()}", "").strip()
+    return (value.split()[0] if setting.endswith("token") else value) if value else default
 
 
 def _run(given: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from starlette.applications import Starlette
@@ -91,9 +91,11 @@ def test_observer_of_an_app_says_what_is_in_force(
 
 
 def test_keywords_of_a_middleware_and_the_framework_are_told_apart(shop: Any, capsys: Capture) -> None:
-    shop.app = Starlette()
+    class App(Starlette):
+        config: ClassVar[dict[str, object]] = {"OBS_METRICS_PATH": "/internal", "OTHER": 1}  # as Flask has it
+
+    shop.app = App()
     shop.app.add_middleware(ObservabilityMiddleware, service_name="shop")
-    shop.app.config = {"OBS_METRICS_PATH": "/internal", "OTHER": 1}  # as Flask has it
     assert __main__.main(["settings", "settings_shop:app", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["settings"]
     assert found["service_name"] == {"value": "shop", "source": "keyword", "label": "service_name"}

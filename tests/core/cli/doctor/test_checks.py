@@ -363,6 +363,20 @@ def test_token_opens_the_page_and_is_needed(capsys: Capture) -> None:
         assert found(access.check, app, token="hunter2hunter2")["metrics token"].status == "pass"
 
 
+def test_settings_of_the_environment_say_where_the_pages_are(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OBS_METRICS_PATH", "/internal")
+    monkeypatch.setenv("OBS_METRICS_TOKEN", "hunter2hunter2 hunter3hunter3")
+    with served(
+        FaultyApp(metrics_path="/internal", metrics_token="hunter2hunter2", service_name="shop")
+    ) as app:
+        assert doctor(f":{app.port}", "--json") == 0
+    findings = {one["check"]: one for one in json.loads(capsys.readouterr().out)["findings"]}
+    assert "/internal has" in findings["metrics page"]["reason"]
+    assert findings["metrics token"]["status"] == "pass"
+
+
 def test_token_that_is_not_needed_is_found(app: FaultyApp) -> None:
     assert found(access.check, app, token="hunter2hunter2")["metrics token"].status == "fail"
 
