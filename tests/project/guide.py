@@ -168,6 +168,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "PATH": os.pathsep.join(map(str, paths)),
         "PYTHONPATH": os.pathsep.join(map(str, sources)),
         "PYTHONWARNINGS": "ignore",  # of frameworks about each other
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # our own plugins are no concern of a guide, and take a second
         "HOME": str(folder),
         "NO_PROXY": "*",
     }
