@@ -26,7 +26,7 @@ from tests import installed, programs, running
 
 ROOT = installed.ROOT
 FOLDER = ROOT / "docs/guides"
-SECONDS = 30.0
+SECONDS = 60.0
 _COMMAND_SECONDS = 100.0
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _FILE = re.compile(r"# ([\w./-]+\.\w+)\n")
