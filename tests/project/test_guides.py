@@ -92,6 +92,25 @@ def test_names_that_are_said_to_stay_are_those_of_the_preset(guide: str, preset:
     assert not missing
 
 
+@pytest.mark.parametrize(
+    "page", [*GUIDES, *DOCS, ROOT / "README.md", ROOT / "SECURITY.md"], ids=lambda page: page.name
+)
+def test_links_lead_to_a_page_and_to_a_heading(page: Path) -> None:
+    for target, anchor in re.findall(
+        r"\]\((?!https?:)([^)#\s]*)(?:#([\w-]+))?\)", page.read_text(encoding="utf-8")
+    ):
+        file = (page.parent / target).resolve() if target else page
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in map(_anchor, headings), f"{target}#{anchor}"
+
+
+def _anchor(heading: str) -> str:
+    """Return what GitHub makes of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+
+
 def test_every_page_is_in_the_index() -> None:
     index = (ROOT / "docs/README.md").read_text()
     linked = {(ROOT / "docs" / name).resolve() for name in re.findall(r"\]\(([^)#:]+\.md)", index)}
