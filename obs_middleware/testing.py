@@ -117,11 +117,9 @@ class Captured:
         return [sample for family in self._metrics.snapshot().values() for sample in family["samples"]]
 
     def _sum(self, samples: list[dict[str, Any]], name: str, labels: dict[str, str]) -> float:
-        return sum(
-            sample["value"]
-            for sample in samples
-            if sample["name"] == name and labels.items() <= sample["labels"].items()
-        )
+        wanted = labels.items()
+        found = (one for one in samples if one["name"] == name and wanted <= one["labels"].items())
+        return sum(float(one["value"]) for one in found)
 
 
 class _Lines(logging.Handler):

@@ -1,6 +1,6 @@
 """Write the tables of docs/guides/names.md from running code: `python scripts/names_page.py`.
 
-What a field and an attribute means is told here; one that is not told is an error.
+What a field and an attribute means is said here; one without a meaning is an error.
 """
 
 from __future__ import annotations
@@ -119,18 +119,18 @@ def in_page(text: str) -> str:
 
 def _metrics(seen: Seen) -> str:
     ours = [(name, family) for name, family in sorted(seen.families.items()) if _is_ours(name)]
-    rows = (
-        f"| `{_shown(name, family)}` | {_type(family)} | {_labels(family)} | {family['documentation']} |"
+    lines = (
+        f"| `{_full_name(name, family)}` | {_type(family)} | {_labels(family)} | {family['documentation']} |"
         for name, family in ours
     )
-    return "\n".join(("| metric | type | labels | is |", "|---|---|---|---|", *rows))
+    return "\n".join(("| metric | type | labels | is |", "|---|---|---|---|", *lines))
 
 
 def _is_ours(name: str) -> bool:
-    return name != "orders" and not name.startswith(OF_PROMETHEUS_CLIENT)  # which the app declares
+    return name != "orders" and not name.startswith(OF_PROMETHEUS_CLIENT)  # the app's own
 
 
-def _shown(name: str, family: dict[str, Any]) -> str:
+def _full_name(name: str, family: dict[str, Any]) -> str:
     return name + {"counter": "_total", "info": "_info"}.get(family["type"], "")
 
 
@@ -144,18 +144,18 @@ def _labels(family: dict[str, Any]) -> str:
 
 
 def _other_names() -> str:
-    rows = (f"| `{names}` | {_of_exporter(names)} |" for names in EXPORTERS)
-    return "\n".join(("| `metric_names` | metrics |", "|---|---|", *rows))
+    lines = (f"| `{names}` | {_of_exporter(names)} |" for names in EXPORTERS)
+    return "\n".join(("| `metric_names` | metrics |", "|---|---|", *lines))
 
 
 def _of_exporter(names: str) -> str:
     plan = Plan(Settings.load(env={}, metric_names=names))
     counters = (one.kind == "counter" for one in plan.instruments)
-    shown = [
+    metrics = [
         _with_labels(f"{one.name}_total" if is_counter else one.name, one.label_names)
         for one, is_counter in zip(plan.instruments, counters, strict=True)
     ]
-    return ", ".join((*shown, *(_with_labels(one.name, one.label_names) for one in plan.gauges)))
+    return ", ".join((*metrics, *(_with_labels(one.name, one.label_names) for one in plan.gauges)))
 
 
 def _with_labels(name: str, labels: Iterable[str]) -> str:
@@ -166,17 +166,17 @@ def _with_labels(name: str, labels: Iterable[str]) -> str:
 def _access_line(seen: Seen) -> str:
     own = {field.name for field in (*fields.ACCESS_FIELDS, *fields.DETAIL_FIELDS)}
     others = {name for line in seen.lines if line["logger"] == "shop" for name in line}
-    _all_told("log fields", own | others, ACCESS_FIELDS | LINE_FIELDS)
+    _check_meanings("log fields", own | others, ACCESS_FIELDS | LINE_FIELDS)
     return _table("field", ACCESS_FIELDS)
 
 
 def _attributes(seen: Seen) -> str:
-    _all_told("span attributes", seen.attributes, ATTRIBUTES)
+    _check_meanings("span attributes", seen.attributes, ATTRIBUTES)
     return _table("attribute", ATTRIBUTES)
 
 
 def _loggers() -> str:
-    _all_told("loggers", set(_named_loggers()), LOGGERS)
+    _check_meanings("loggers", set(_named_loggers()), LOGGERS)
     return _table("logger", LOGGERS)
 
 
@@ -186,14 +186,17 @@ def _named_loggers() -> Iterator[str]:
             yield from re.findall(r"getLogger\(\"(obs[\w.]*)\"\)", module.read_text(encoding="utf-8"))
 
 
-def _all_told(what: str, found: set[str], told: dict[str, str]) -> None:
-    if found - told.keys():
-        raise SystemExit(f"{what} that scripts/names_page.py does not tell: {sorted(found - told.keys())}")
+def _check_meanings(what: str, found: set[str], meanings: dict[str, str]) -> None:
+    if found != meanings.keys():
+        lacking, stale = sorted(found - meanings.keys()), sorted(meanings.keys() - found)
+        raise SystemExit(
+            f"scripts/names_page.py: {what} without a meaning: {lacking}; that are no more: {stale}"
+        )
 
 
-def _table(what: str, told: dict[str, str]) -> str:
-    rows = (f"| `{name}` | {about} |" for name, about in told.items())
-    return "\n".join((f"| {what} | is |", "|---|---|", *rows))
+def _table(what: str, meanings: dict[str, str]) -> str:
+    lines = (f"| `{name}` | {about} |" for name, about in meanings.items())
+    return "\n".join((f"| {what} | is |", "|---|---|", *lines))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 - A block of code whose first line is `# name.ext` is a file of that name.
 - In a block ```console, `$ …` is a command, and what follows is what it prints. A command that ends in `&` is a server.
 - A block ```log has lines that a server has printed by then.
-- In what is printed, `…` stands for any text; lines may be left out between those that are shown.
+- In what is printed, `…` stands for any text; lines may be left out between those that a block has.
 
 Blocks of other languages (```sh, ```text) are read only.
 """
@@ -26,7 +26,7 @@ from tests import installed, programs, running
 
 ROOT = installed.ROOT
 FOLDER = ROOT / "docs/guides"
-SECONDS = 30.0
+SECONDS = 60.0
 _COMMAND_SECONDS = 100.0
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _FILE = re.compile(r"# ([\w./-]+\.\w+)\n")
@@ -73,20 +73,20 @@ class Reader:
             if block.file:
                 self._write(block.file, block.text)
             elif block.language == "console":
-                for command, shown in block.commands:
-                    self._do(command, shown)
+                for command, expected in block.commands:
+                    self._do(command, expected)
             elif block.language == "log":
                 self._find(block.text.splitlines())
 
-    def _find(self, shown: list[str]) -> None:
-        _within(lambda: _missing(shown, self._printed()), self._printed)
+    def _find(self, expected: list[str]) -> None:
+        _within(lambda: _missing(expected, self._printed()), self._printed)
 
     def _write(self, name: str, text: str) -> None:
         path = self._folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self._placed(text).replace("scrape_interval: 15s", "scrape_interval: 1s"))
 
-    def _do(self, command: str, shown: list[str]) -> None:
+    def _do(self, command: str, expected: list[str]) -> None:
         if command.startswith("pip install"):
             return
         if command.endswith("&"):
@@ -96,7 +96,7 @@ class Reader:
 
         def missing() -> str | None:
             found[:] = self._run(command).splitlines()
-            return _missing(shown, found)
+            return _missing(expected, found)
 
         _within(missing, lambda: [f"$ {command}", *found, *self._printed()])
 
@@ -168,15 +168,16 @@ def _environment(folder: Path) -> dict[str, str]:
         "PATH": os.pathsep.join(map(str, paths)),
         "PYTHONPATH": os.pathsep.join(map(str, sources)),
         "PYTHONWARNINGS": "ignore",  # of frameworks about each other
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # our own plugins are no concern of a guide, and take a second
         "HOME": str(folder),
         "NO_PROXY": "*",
     }
 
 
-def _missing(shown: list[str], printed: list[str]) -> str | None:
-    """Return the first line that is shown and was not printed after those before it."""
+def _missing(expected: list[str], printed: list[str]) -> str | None:
+    """Return the first line that is expected and was not printed after those before it."""
     rest = iter(printed)
-    for line in shown:
+    for line in expected:
         wanted = re.compile(".*".join(map(re.escape, line.rstrip().split("…"))))
         if line.strip("… ") and not any(wanted.fullmatch(one.rstrip()) for one in rest):
             return line

@@ -31,6 +31,7 @@ def test_guides_are_found() -> None:
     assert len(GUIDES) >= 14
 
 
+@pytest.mark.timeout(300)  # some start three servers, and a busy machine takes long for each
 @pytest.mark.parametrize("guide", GUIDES, ids=NAMES)
 def test_guide_does_what_it_says(guide: Path, tmp_path: Path) -> None:
     with reader(tmp_path) as tries:
@@ -89,6 +90,25 @@ def test_names_that_are_said_to_stay_are_those_of_the_preset(guide: str, preset:
     }
     assert len(stay) > 2
     assert not missing
+
+
+@pytest.mark.parametrize(
+    "page", [*GUIDES, *DOCS, ROOT / "README.md", ROOT / "SECURITY.md"], ids=lambda page: page.name
+)
+def test_links_lead_to_a_page_and_to_a_heading(page: Path) -> None:
+    for target, anchor in re.findall(
+        r"\]\((?!https?:)([^)#\s]*)(?:#([\w-]+))?\)", page.read_text(encoding="utf-8")
+    ):
+        file = (page.parent / target).resolve() if target else page
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in map(_anchor, headings), f"{target}#{anchor}"
+
+
+def _anchor(heading: str) -> str:
+    """Return what GitHub makes of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
 
 
 def test_every_page_is_in_the_index() -> None:
