@@ -125,7 +125,7 @@ class traffic:
         self._threads = [
             threading.Thread(target=self._send, args=(one, path))
             for one in services
-            for path in ("/work", "/slow")
+            for path in ("/work", "/slow", "/health/ready")
         ]
 
     def __enter__(self) -> None:
