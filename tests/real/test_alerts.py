@@ -30,6 +30,7 @@ from tests.running import Server
 
 pytestmark = [
     pytest.mark.once,
+    pytest.mark.timeout(400),  # the first test has the start of all and both waits in it
     pytest.mark.skipif(
         bool(stack.missing()), reason=f"no {stack.missing()} here (scripts/fetch-debian-testing)"
     ),
@@ -58,7 +59,7 @@ EXPLAINED = {("CollectionStopped", "utilityfog"), ("PeerMessagesFailing", "zeros
 
 
 def faster(seconds: float) -> float:
-    return min(max(seconds / 30, 1), 20)
+    return min(max(seconds / 30, 1), 15)
 
 
 @dataclass
@@ -96,17 +97,15 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
             )
         )
         # In the calm: every alert has had the time to fire, the one with the longest `for` too.
-        wait_until(lambda: query(watched, "min_over_time(timestamp(up)[60s:1s]) < time() - 22") == 4)
+        wait_until(lambda: query(watched, "min_over_time(timestamp(up)[60s:1s]) < time() - 17") == 4)
         calm = firing(watched), notifications(watched)
         for name in ("tokpulse", "audotics", "zerostate"):
             assert services[name].get("/sick", "POST").status == 200
         services["utilityfog"].process.kill()
-        wanted = NOTIFIED | EXPLAINED
+        found = Seen(*calm, watched)
         with suppress(TimeoutError):  # the tests say what is missing
-            wait_until(
-                lambda: notified(watched) >= NOTIFIED and firing(watched) >= wanted, seconds=LIMIT_SECONDS
-            )
-        yield Seen(*calm, watched)
+            wait_until(lambda: notified(watched) >= NOTIFIED and set(found.alerts()) >= EXPLAINED)
+        yield found
 
 
 def service(name: str, folder: Path) -> Any:
@@ -168,8 +167,8 @@ def query(watched: Stack, text: str) -> int:
     return len([one for one in found["data"]["result"] if one["metric"].get("job") in SERVICES])
 
 
-def wait_until(is_true: Callable[[], bool], *, seconds: float = LIMIT_SECONDS) -> None:
-    end = time.monotonic() + seconds
+def wait_until(is_true: Callable[[], bool]) -> None:
+    end = time.monotonic() + LIMIT_SECONDS
     while not is_true():
         if time.monotonic() > end:
             raise TimeoutError
@@ -177,8 +176,9 @@ def wait_until(is_true: Callable[[], bool], *, seconds: float = LIMIT_SECONDS) -
 
 
 def test_in_the_calm_no_alert_fires(seen: Seen) -> None:
-    assert seen.firing_in_the_calm == set()
-    assert seen.notified_in_the_calm == []
+    true_here = {"FastPathOff"} if not installed.has_compiler() else set()
+    assert {alert for alert, _ in seen.firing_in_the_calm} <= true_here
+    assert {one["groupLabels"]["alertname"] for one in seen.notified_in_the_calm} <= true_here
 
 
 @pytest.mark.parametrize(("alert", "service"), sorted(NOTIFIED))
@@ -188,7 +188,7 @@ def test_an_alert_goes_through_alertmanager_to_the_receiver(alert: str, service:
 
 @pytest.mark.parametrize(("alert", "service"), sorted(EXPLAINED))
 def test_what_another_alert_explains_fires_and_is_held_back(alert: str, service: str, seen: Seen) -> None:
-    assert seen.alerts().get((alert, service)) == "suppressed"
+    assert seen.alerts().get((alert, service)) == "suppressed", sorted(firing(seen.watched))
     assert (alert, service) not in notified(seen.watched)
 
 
