@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -59,7 +60,7 @@ EXPLAINED = {("CollectionStopped", "utilityfog"), ("PeerMessagesFailing", "zeros
 
 
 def faster(seconds: float) -> float:
-    return min(max(seconds / 30, 1), 15)
+    return min(max(seconds / 30, 5), 15)
 
 
 @dataclass
@@ -92,7 +93,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
                 {name: f"127.0.0.1:{one.port}" for name, one in services.items()},
                 folder,
                 token=TOKEN,
-                speed=Speed(scrape="1s", durations=faster),
+                speed=Speed(scrape="2s", durations=faster),
                 waits={"group_wait": "1s", "group_interval": "2s"},
             )
         )
@@ -138,7 +139,7 @@ class traffic:
 
     def _send(self, one: Server, path: str) -> None:
         while not self._end.wait(0.1):
-            with suppress(OSError):
+            with suppress(OSError, HTTPException):  # one of them is killed
                 one.get(path)
 
 
@@ -193,12 +194,13 @@ def test_what_another_alert_explains_fires_and_is_held_back(alert: str, service:
 
 
 def test_the_pager_gets_all_that_one_service_breaks_in_one_notification(seen: Seen) -> None:
-    together = {
-        frozenset(alert["labels"]["alertname"] for alert in one["alerts"])
+    together = [
+        {alert["labels"]["alertname"] for alert in one["alerts"]}
         for one in seen.notifications()
         if one["receiver"] == "pager" and one["groupLabels"] == {"service": "zerostate"}
-    }
-    assert {"NetworkPartition", "ExecutionErrorRate", "PaymentFailures", "HealthComponentDown"} in together
+    ]
+    wanted = {"NetworkPartition", "ExecutionErrorRate", "PaymentFailures", "HealthComponentDown"}
+    assert any(wanted <= alerts for alerts in together), together
 
 
 def test_each_team_hears_of_its_alerts_and_the_pager_of_critical_ones_alone(seen: Seen) -> None:
@@ -213,14 +215,15 @@ def test_each_team_hears_of_its_alerts_and_the_pager_of_critical_ones_alone(seen
 
 
 def test_the_fast_window_of_the_error_budget_holds_the_slow_ones_back(seen: Seen) -> None:
-    windows = {
-        alert["labels"]["window"]
-        for one in seen.notifications()
-        for alert in one["alerts"]
-        if alert["labels"]["alertname"] == "ErrorBudgetBurn"
-    }
-    assert "1h" in windows
-    assert windows <= {"1h", "6h"}
+    def states() -> dict[str, str]:
+        return {
+            one["labels"]["window"]: one["status"]["state"]
+            for one in json.loads(seen.watched.alertmanager.get("/api/v2/alerts").body)
+            if (one["labels"]["alertname"], one["labels"]["service"]) == ("ErrorBudgetBurn", "tokpulse")
+        }
+
+    wait_until(lambda: states().get("1d") == states().get("3d") == "suppressed")
+    assert states()["1h"] == "active"
 
 
 def test_each_notification_links_to_a_runbook_that_opens(seen: Seen) -> None:
