@@ -117,7 +117,7 @@ def _renamed(value: Any, name: str) -> Any:
 
 
 def _text(documents: list[Any]) -> str:
-    return yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True, width=110)
+    return str(yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True, width=110))
 
 
 def main() -> None:

@@ -40,6 +40,7 @@ def test_the_rules_are_valid() -> None:
 
 
 @needs_promtool
+@pytest.mark.timeout(400)  # days of samples, on a machine that is busy
 @pytest.mark.parametrize("path", sorted(TESTS.glob("*.yaml")), ids=lambda path: path.name)
 def test_each_alert_fires_when_it_should_and_at_no_other_time(path: Path) -> None:
     run(PROMTOOL, "test", "rules", path)  # a second or two: hours and days of samples

@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -30,6 +31,7 @@ from tests.running import Server
 
 pytestmark = [
     pytest.mark.once,
+    pytest.mark.timeout(400),  # the first test has the start of all and both waits in it
     pytest.mark.skipif(
         bool(stack.missing()), reason=f"no {stack.missing()} here (scripts/fetch-debian-testing)"
     ),
@@ -58,7 +60,7 @@ EXPLAINED = {("CollectionStopped", "utilityfog"), ("PeerMessagesFailing", "zeros
 
 
 def faster(seconds: float) -> float:
-    return min(max(seconds / 30, 1), 20)
+    return min(max(seconds / 30, 5), 15)
 
 
 @dataclass
@@ -91,22 +93,20 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
                 {name: f"127.0.0.1:{one.port}" for name, one in services.items()},
                 folder,
                 token=TOKEN,
-                speed=Speed(scrape="1s", durations=faster),
+                speed=Speed(scrape="2s", durations=faster),
                 waits={"group_wait": "1s", "group_interval": "2s"},
             )
         )
         # In the calm: every alert has had the time to fire, the one with the longest `for` too.
-        wait_until(lambda: query(watched, "min_over_time(timestamp(up)[60s:1s]) < time() - 22") == 4)
+        wait_until(lambda: query(watched, "min_over_time(timestamp(up)[60s:1s]) < time() - 17") == 4)
         calm = firing(watched), notifications(watched)
         for name in ("tokpulse", "audotics", "zerostate"):
             assert services[name].get("/sick", "POST").status == 200
         services["utilityfog"].process.kill()
-        wanted = NOTIFIED | EXPLAINED
+        found = Seen(*calm, watched)
         with suppress(TimeoutError):  # the tests say what is missing
-            wait_until(
-                lambda: notified(watched) >= NOTIFIED and firing(watched) >= wanted, seconds=LIMIT_SECONDS
-            )
-        yield Seen(*calm, watched)
+            wait_until(lambda: notified(watched) >= NOTIFIED and set(found.alerts()) >= EXPLAINED)
+        yield found
 
 
 def service(name: str, folder: Path) -> Any:
@@ -125,7 +125,7 @@ class traffic:
         self._threads = [
             threading.Thread(target=self._send, args=(one, path))
             for one in services
-            for path in ("/work", "/slow")
+            for path in ("/work", "/slow", "/health/ready")
         ]
 
     def __enter__(self) -> None:
@@ -139,7 +139,7 @@ class traffic:
 
     def _send(self, one: Server, path: str) -> None:
         while not self._end.wait(0.1):
-            with suppress(OSError):
+            with suppress(OSError, HTTPException):  # one of them is killed
                 one.get(path)
 
 
@@ -168,8 +168,8 @@ def query(watched: Stack, text: str) -> int:
     return len([one for one in found["data"]["result"] if one["metric"].get("job") in SERVICES])
 
 
-def wait_until(is_true: Callable[[], bool], *, seconds: float = LIMIT_SECONDS) -> None:
-    end = time.monotonic() + seconds
+def wait_until(is_true: Callable[[], bool]) -> None:
+    end = time.monotonic() + LIMIT_SECONDS
     while not is_true():
         if time.monotonic() > end:
             raise TimeoutError
@@ -177,8 +177,9 @@ def wait_until(is_true: Callable[[], bool], *, seconds: float = LIMIT_SECONDS) -
 
 
 def test_in_the_calm_no_alert_fires(seen: Seen) -> None:
-    assert seen.firing_in_the_calm == set()
-    assert seen.notified_in_the_calm == []
+    true_here = {"FastPathOff"} if not installed.has_compiler() else set()
+    assert {alert for alert, _ in seen.firing_in_the_calm} <= true_here
+    assert {one["groupLabels"]["alertname"] for one in seen.notified_in_the_calm} <= true_here
 
 
 @pytest.mark.parametrize(("alert", "service"), sorted(NOTIFIED))
@@ -188,17 +189,18 @@ def test_an_alert_goes_through_alertmanager_to_the_receiver(alert: str, service:
 
 @pytest.mark.parametrize(("alert", "service"), sorted(EXPLAINED))
 def test_what_another_alert_explains_fires_and_is_held_back(alert: str, service: str, seen: Seen) -> None:
-    assert seen.alerts().get((alert, service)) == "suppressed"
+    assert seen.alerts().get((alert, service)) == "suppressed", sorted(firing(seen.watched))
     assert (alert, service) not in notified(seen.watched)
 
 
 def test_the_pager_gets_all_that_one_service_breaks_in_one_notification(seen: Seen) -> None:
-    together = {
-        frozenset(alert["labels"]["alertname"] for alert in one["alerts"])
+    together = [
+        {alert["labels"]["alertname"] for alert in one["alerts"]}
         for one in seen.notifications()
         if one["receiver"] == "pager" and one["groupLabels"] == {"service": "zerostate"}
-    }
-    assert {"NetworkPartition", "ExecutionErrorRate", "PaymentFailures", "HealthComponentDown"} in together
+    ]
+    wanted = {"NetworkPartition", "ExecutionErrorRate", "PaymentFailures", "HealthComponentDown"}
+    assert any(wanted <= alerts for alerts in together), together
 
 
 def test_each_team_hears_of_its_alerts_and_the_pager_of_critical_ones_alone(seen: Seen) -> None:
@@ -213,14 +215,15 @@ def test_each_team_hears_of_its_alerts_and_the_pager_of_critical_ones_alone(seen
 
 
 def test_the_fast_window_of_the_error_budget_holds_the_slow_ones_back(seen: Seen) -> None:
-    windows = {
-        alert["labels"]["window"]
-        for one in seen.notifications()
-        for alert in one["alerts"]
-        if alert["labels"]["alertname"] == "ErrorBudgetBurn"
-    }
-    assert "1h" in windows
-    assert windows <= {"1h", "6h"}
+    def states() -> dict[str, str]:
+        return {
+            one["labels"]["window"]: one["status"]["state"]
+            for one in json.loads(seen.watched.alertmanager.get("/api/v2/alerts").body)
+            if (one["labels"]["alertname"], one["labels"]["service"]) == ("ErrorBudgetBurn", "tokpulse")
+        }
+
+    wait_until(lambda: states().get("1d") == states().get("3d") == "suppressed")
+    assert states()["1h"] == "active"
 
 
 def test_each_notification_links_to_a_runbook_that_opens(seen: Seen) -> None:
