@@ -11,7 +11,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from urllib.parse import urlencode
 
 from tests import dashboards, scrapers
 from tests.dashboards import FILES, Content, Query
-from tests.example_apps.awaited import AWAITED
 from tests.example_apps.observed import observed
 from tests.installed import ROOT
 from tests.running import Server
@@ -36,10 +35,8 @@ class Answer:
     asked: str
     problem: str
 
-    @property
-    def awaits(self) -> set[str]:
-        """Name the metrics that no service has yet."""
-        return {name for name in AWAITED if re.search(rf"\b{name}(_bucket|_sum|_count)?\b", self.asked)}
+    def asks_for(self, metrics: Collection[str]) -> bool:
+        return any(re.search(rf"\b{name}(_bucket|_sum|_count)?\b", self.asked) for name in metrics)
 
 
 def answers(prometheus: Server, content: Content) -> list[Answer]:
