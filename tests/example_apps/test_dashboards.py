@@ -17,10 +17,13 @@ from tests.example_apps.observed import observed
 from tests.example_apps.panel_data import answers, chosen, offered
 from tests.running import Server
 
-pytestmark = pytest.mark.skipif(
-    scrapers.PROMETHEUS is None,
-    reason="no prometheus here (scripts/fetch-debian-testing): not seen is that panels give data",
-)
+pytestmark = [
+    pytest.mark.skipif(
+        scrapers.PROMETHEUS is None,
+        reason="no prometheus here (scripts/fetch-debian-testing): not seen is that panels give data",
+    ),
+    pytest.mark.timeout(600),  # of the first test, which starts all of it on a busy machine
+]
 each = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 
 
