@@ -63,11 +63,11 @@ def offered(prometheus: Server, variable: Content, values: dict[str, str]) -> li
 
 
 def _value(prometheus: Server, variable: Content, values: dict[str, str]) -> str:
-    current = str(variable.get("current", {}).get("value", ""))
+    current = variable.get("current", {}).get("value", "")
     if variable["type"] != "query":
-        return current or str(variable["query"])
+        return str(current or variable["query"])
     options = offered(prometheus, variable, values)
-    if current == "$__all":
+    if current == ["$__all"]:
         return str(variable.get("allValue") or "|".join(map(re.escape, options)))
     return current if current in options else options[0]
 
