@@ -74,10 +74,10 @@ def _value(prometheus: Server, variable: Content, values: dict[str, str]) -> str
 
 def _answer(prometheus: Server, query: Query, values: dict[str, str]) -> Answer:
     asked = dashboards.with_values(query.expression, values)
-    return Answer(query, asked, _problem(prometheus, query, asked))
+    return Answer(query, asked, problem_of(prometheus, query, asked))
 
 
-def _problem(prometheus: Server, query: Query, asked: str) -> str:
+def problem_of(prometheus: Server, query: Query, asked: str) -> str:
     """Say what is missing: any number at all, a series that is asked for, or exemplars.
 
     Every selector must find something, because `or vector(0)` gives data whatever stands before it.

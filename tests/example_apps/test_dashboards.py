@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests import dashboards, scrapers
-from tests.dashboards import FILES
+from tests.dashboards import FILES, Query
 from tests.example_apps.awaited import missing
 from tests.example_apps.observed import observed
-from tests.example_apps.panel_data import answers, chosen, offered
+from tests.example_apps.panel_data import answers, chosen, offered, problem_of
 from tests.running import Server
 
 pytestmark = [
@@ -49,6 +49,25 @@ def test_every_variable_offers_values(path: Path, prometheus: Server) -> None:
     for variable in dashboards.variables(content):
         if variable["type"] == "query" and not any(name in variable["query"] for name in missing(prometheus)):
             assert offered(prometheus, variable, values), variable["query"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "problem"),
+    [
+        ("sum(rate(obs_lost_total[30m])) or vector(0)", "no series: obs_lost_total"),
+        ('sum(up{job="troubled", instance="nowhere"}) or vector(0)', "no series: up"),
+        ("0 * sum(up) / 0", "no number"),
+        ("sum by (job) (up", "bad_data"),
+        ("sum(up)", "no exemplars"),
+        ("sum(up) or vector(0)", ""),
+    ],
+)
+def test_a_query_without_data_is_found(asked: str, problem: str, prometheus: Server) -> None:
+    """Also where `or vector(0)` hides that a name is wrong."""
+    query = Query("panel", asked, has_exemplars=problem == "no exemplars")
+    found = problem_of(prometheus, query, asked)
+    assert found.startswith(problem)
+    assert bool(found) == bool(problem)
 
 
 def test_every_metric_that_dashboards_ask_for_is_there(prometheus: Server) -> None:
