@@ -69,7 +69,7 @@ def _value(prometheus: Server, variable: Content, values: dict[str, str]) -> str
     options = offered(prometheus, variable, values)
     if current == ["$__all"]:
         return str(variable.get("allValue") or "|".join(map(re.escape, options)))
-    return current if current in options else options[0]
+    return current if current in options else next(iter(options), "")
 
 
 def _answer(prometheus: Server, query: Query, values: dict[str, str]) -> Answer:
