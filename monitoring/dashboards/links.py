@@ -39,7 +39,9 @@ def explore_link(title: str, datasource: str, query: dict[str, Any]) -> Dashboar
         "queries": [{"refId": "A", "datasource": {"uid": datasource}, **query}],
         "range": {"from": "${__from}", "to": "${__to}"},
     }
-    return _link(title, f"/explore?schemaVersion=1&panes={_quoted(json.dumps({'now': pane}))}")
+    return _link(
+        title, f"/explore?schemaVersion=1&panes={_quoted(json.dumps({'now': pane}, separators=(',', ':')))}"
+    )
 
 
 def _link(title: str, url: str) -> DashboardLink:

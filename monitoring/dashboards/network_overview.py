@@ -20,7 +20,7 @@ NOW = row(
         "Peers that answer. None: this node is alone, and tasks are announced to nobody.",
         SCOPE.highest("zerostate_p2p_peers", 'state="connected"'),
         unit="short",
-        thresholds=below(1, 1),
+        thresholds=below(1, 0.5),
         nothing="no network",
         runbook="NetworkPartition",
     ),

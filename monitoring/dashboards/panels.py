@@ -22,7 +22,7 @@ from grafana_foundation_sdk.builders import (
 from grafana_foundation_sdk.builders.dashboard import DashboardLink, FieldColor
 from grafana_foundation_sdk.models import common as models
 from grafana_foundation_sdk.models.dashboard import FieldColorModeId, Threshold, ValueMap
-from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
+from grafana_foundation_sdk.models.heatmap import HeatmapColorMode, HeatmapColorScale
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from monitoring.dashboards.frame import About, Query, asking, described, target
@@ -119,7 +119,7 @@ def heatmap(
     panel = (
         heatmaps.Panel()
         .calculate(False)
-        .color(heatmaps.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges").steps(64))
+        .color(_oranges())
         .y_axis(heatmaps.YAxisConfig().unit(unit).axis_placement(models.AxisPlacement.LEFT))
         .cell_gap(1)
         .show_legend()
@@ -166,3 +166,8 @@ def _legend_below() -> common.VizLegendOptions:
         .display_mode(models.LegendDisplayMode.LIST)
         .placement(models.LegendPlacement.BOTTOM)
     )
+
+
+def _oranges() -> heatmaps.HeatmapColorOptions:
+    colours = heatmaps.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges").steps(64)
+    return colours.fill("dark-orange").scale(HeatmapColorScale.EXPONENTIAL).exponent(0.5)

@@ -32,7 +32,7 @@ NOW = row(
         "Instances that Prometheus reaches.",
         ONE.total("up"),
         unit="short",
-        thresholds=below(1, 1),
+        thresholds=below(1, 0.5),
         runbook="TargetDown",
     ),
     stat("Requests", "Requests per second that were answered.", ONE.rate(COUNT), unit="reqps"),

@@ -21,10 +21,16 @@ INSTANCE = 'instance=~"$instance"'
 ABOUT_JOB = ("Job", "The job in Prometheus' configuration.")
 ABOUT_INSTANCE = ("Instance", "One scraped process, host and port.")
 SCOPE = Scope((JOB, INSTANCE))
+_ALL = VariableOption(selected=True, text=["All"], value=["$__all"])
 
 
 def datasource(name: str = "datasource", kind: str = "prometheus", label: str = "Data source") -> Any:
-    return DatasourceVariable(name).label(label).type(kind).description(f"The {kind} to ask.")
+    return (
+        DatasourceVariable(name)
+        .label(label)
+        .type(kind)
+        .description(f"The data source of type {kind} to ask.")
+    )
 
 
 def runbooks() -> Any:
@@ -74,7 +80,7 @@ def _offer(label: str, title: str, description: str, series: str, name: str = ""
 
 
 def _several(variable: Any) -> Any:
-    return variable.multi(True).include_all(True).current(_option("All", "$__all"))
+    return variable.multi(True).include_all(True).current(_ALL)
 
 
 def _option(text: str, value: str) -> VariableOption:

@@ -34,7 +34,8 @@ _trace_ids = itertools.count(1)
 def send_all(running: Mapping[str, Running], round_: int) -> None:
     """Send the calls of the tour, and some that are new in each round and so go through all services."""
     new = [call for number in range(4) for call in scraped.calls(100 * round_ + number)]
-    _send(running, [*_broken(), *new, *plan.all_calls(), *_busy(), *_settling()])
+    busy = [] if round_ else _busy()  # once is enough, because that there is none of it is no gap in a panel
+    _send(running, [*_broken(), *new, *plan.all_calls(), *busy, *_settling()])
 
 
 def silence_peers(running: Mapping[str, Running]) -> None:

@@ -58,7 +58,7 @@ def wait_for_scrapes(prometheus: Server) -> None:
         now, deadline = time.time(), time.monotonic() + traffic.PATIENCE_SECONDS
         while _oldest_scrape(prometheus) <= now:
             assert time.monotonic() < deadline, "a target was not scraped"
-            time.sleep(0.1)
+            time.sleep(0.2)
 
 
 def _oldest_scrape(prometheus: Server) -> float:

@@ -11,7 +11,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from urllib.parse import urlencode
 
 from tests import dashboards, scrapers
 from tests.dashboards import FILES, Content, Query
-from tests.example_apps.awaited import AWAITED
 from tests.example_apps.observed import observed
 from tests.installed import ROOT
 from tests.running import Server
@@ -36,10 +35,8 @@ class Answer:
     asked: str
     problem: str
 
-    @property
-    def awaits(self) -> set[str]:
-        """Name the metrics that no service has yet."""
-        return {name for name in AWAITED if re.search(rf"\b{name}(_bucket|_sum|_count)?\b", self.asked)}
+    def asks_for(self, metrics: Collection[str]) -> bool:
+        return any(re.search(rf"\b{name}(_bucket|_sum|_count)?\b", self.asked) for name in metrics)
 
 
 def answers(prometheus: Server, content: Content) -> list[Answer]:
@@ -66,21 +63,21 @@ def offered(prometheus: Server, variable: Content, values: dict[str, str]) -> li
 
 
 def _value(prometheus: Server, variable: Content, values: dict[str, str]) -> str:
-    current = str(variable.get("current", {}).get("value", ""))
+    current = variable.get("current", {}).get("value", "")
     if variable["type"] != "query":
-        return current or str(variable["query"])
+        return str(current or variable["query"])
     options = offered(prometheus, variable, values)
-    if current == "$__all":
+    if current == ["$__all"]:
         return str(variable.get("allValue") or "|".join(map(re.escape, options)))
-    return current if current in options else options[0]
+    return current if current in options else next(iter(options), "")
 
 
 def _answer(prometheus: Server, query: Query, values: dict[str, str]) -> Answer:
     asked = dashboards.with_values(query.expression, values)
-    return Answer(query, asked, _problem(prometheus, query, asked))
+    return Answer(query, asked, problem_of(prometheus, query, asked))
 
 
-def _problem(prometheus: Server, query: Query, asked: str) -> str:
+def problem_of(prometheus: Server, query: Query, asked: str) -> str:
     """Say what is missing: any number at all, a series that is asked for, or exemplars.
 
     Every selector must find something, because `or vector(0)` gives data whatever stands before it.

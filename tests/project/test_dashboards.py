@@ -179,6 +179,17 @@ def test_it_has_a_time_range_a_refresh_tags_and_a_way_to_the_runbooks(path: Path
     assert all(link.startswith(("${runbooks}/", "/explore?")) for link in found)
 
 
+def test_the_table_in_the_docs_says_of_each_dashboard_that_all_its_queries_give_data() -> None:
+    page = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    rows = set(re.findall(r"^\| \[([a-z-]+)\].*? \| (\d+) \| (\d+) \| (\d+) \|$", page, re.MULTILINE))
+    wanted = set()
+    for path in FILES:
+        content = dashboards.read(path)
+        panels, queries = len(dashboards.panels(content)), len(dashboards.queries(content))
+        wanted.add((path.stem, str(panels), str(queries), str(queries)))
+    assert rows == wanted, "call `python -m tests.example_apps.panel_data`"
+
+
 @each
 def test_each_runbook_that_a_panel_links_to_is_there(path: Path) -> None:
     runbooks = ROOT / "docs" / "runbooks"
