@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -239,11 +240,8 @@ def test_its_workers_are_peers_that_gossip_and_answer(zerostate: Running, number
     assert until(lambda: numbers.now("p2p_peers", state="connected"), bool, PATIENCE_SECONDS) == 1
     post(zerostate, TASKS, {"program": "rank", "values": [1]})
     for kind in ("gossip", "request", "response"):
-        assert until(
-            lambda kind=kind: numbers.more("p2p_messages_total", type=kind, status="success"),
-            bool,
-            PATIENCE_SECONDS,
-        )
+        count = partial(numbers.more, "p2p_messages_total", type=kind, status="success")
+        assert until(count, bool, PATIENCE_SECONDS)
     assert numbers.now("p2p_connections", state="active") >= 1
     assert [numbers.more("p2p_bandwidth_bytes_total", direction=one) > 0 for one in ("tx", "rx")] == [
         True,
@@ -324,9 +322,10 @@ def test_log_lines_say_who_asked_what_it_cost_and_where_it_failed(zerostate: Run
             line["message"]: line for line in logs.lines_of(zerostate) if line.get("request_id") == request_id
         }
 
-    good, failed = (
-        until(lambda id=id: lines(id), lambda seen: any(map(logs.is_access, seen.values()))) for id in ids
-    )
+    def is_whole(seen: dict[str, dict[str, Any]]) -> bool:
+        return any(map(logs.is_access, seen.values()))
+
+    good, failed = (until(partial(lines, one), is_whole, PATIENCE_SECONDS) for one in ids)
     assert {(line["agent"], line["user"]) for line in [*good.values(), *failed.values()]} == {("eve", "u-17")}
     executed = good["program executed"]
     assert (executed["program"], executed["cost_units"], executed["memory_bytes"]) == ("rank", 1, 65_536)
