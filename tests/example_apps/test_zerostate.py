@@ -157,6 +157,8 @@ def test_guilds_are_founded_joined_and_dissolved(zerostate: Running, numbers: Nu
     assert post(zerostate, f"{guild}/dissolve/").status_code == 200
     assert [numbers.more("guild_total", state=state) for state in ("active", "dissolved")] == [0, 1]
     assert numbers.more("channels", state="closed") == 1
+    for event in ("guild_created", "guild_dissolved"):
+        assert {"guild": "short-lived"} in [line["event_labels"] for line in events(zerostate, event)]
     assert zerostate.get(f"{guild}/").json()["balance_units"] == 1_000_000 - 1  # what the task has cost
     assert post(zerostate, f"{guild}/tasks/", {"program": "mean", "values": [1]}).status_code == 404
 
@@ -205,6 +207,7 @@ def test_what_no_receipt_proves_goes_back_after_a_dispute(zerostate: Running, nu
     assert post(zerostate, f"{path}/close/").json() == {"state": "closed", "agent_units": 1}
     assert events(zerostate, "receipt_forged")[0]["event_labels"]["security"] is True
     assert events(zerostate, "channel_disputed")
+    assert events(zerostate, "payment_failed")
 
 
 @pytest.mark.parametrize(
