@@ -63,7 +63,7 @@ class Node:
     async def _handle(self, message: Message) -> None:
         self._tree.tell("received", kind=message.kind)
         began = perf_counter()
-        attributes = {"node": self.node_id, "message.kind": message.kind}
+        attributes: dict[str, str | int] = {"node": self.node_id, "message.kind": message.kind}
         with tracer.start_as_current_span("node.process", message.parent, attributes=attributes):
             self.handled[message.kind] += 1
             below = await asyncio.gather(

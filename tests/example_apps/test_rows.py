@@ -36,7 +36,9 @@ def rows() -> Iterator[Row]:
             yield Row(service, names, PAGE.parent / found[2], found[3], PAGE.parent / found[4])
 
 
-@pytest.mark.parametrize("row", list(rows()), ids=lambda row: f"{row.service}-{'-'.join(row.names) or row.test}")
+@pytest.mark.parametrize(
+    "row", list(rows()), ids=lambda row: f"{row.service}-{'-'.join(row.names) or row.test}"
+)
 def test_each_row_names_code_and_a_test_that_are_there(row: Row) -> None:
     code = "".join(path.read_text() for path in sorted(row.file.parent.glob("*.py")))
     library = "".join(path.read_text() for path in sorted((ROOT / "obs_middleware").rglob("*.py")))

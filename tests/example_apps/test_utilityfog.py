@@ -106,8 +106,8 @@ def test_a_node_that_fails_is_not_waited_for_and_is_started_again(utilityfog: Ru
         assert pages.total(page, "telemetry_events_total", event=event) == 1
     (line,) = [line for line in logs.lines_of(utilityfog) if line["message"] == "node failed"]
     assert line["exception"]["type"].endswith("NodeFailed")
-    (event,) = [line for line in logs.lines_of(utilityfog) if line["message"] == "node_failed"]
-    assert event["event_labels"] == {"node": 2, "why": "told to fail by a request"}
+    (recorded,) = [line for line in logs.lines_of(utilityfog) if line["message"] == "node_failed"]
+    assert recorded["event_labels"] == {"node": 2, "why": "told to fail by a request"}
     assert send(utilityfog, "GET", "/nodes/2").json()["state"] == "active"
 
 

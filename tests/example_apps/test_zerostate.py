@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,8 @@ def test_guilds_are_founded_joined_and_dissolved(zerostate: Running, numbers: Nu
     assert post(zerostate, f"{guild}/dissolve/").status_code == 200
     assert [numbers.more("guild_total", state=state) for state in ("active", "dissolved")] == [0, 1]
     assert numbers.more("channels", state="closed") == 1
+    for event in ("guild_created", "guild_dissolved"):
+        assert {"guild": "short-lived"} in [line["event_labels"] for line in events(zerostate, event)]
     assert zerostate.get(f"{guild}/").json()["balance_units"] == 1_000_000 - 1  # what the task has cost
     assert post(zerostate, f"{guild}/tasks/", {"program": "mean", "values": [1]}).status_code == 404
 
@@ -204,6 +207,7 @@ def test_what_no_receipt_proves_goes_back_after_a_dispute(zerostate: Running, nu
     assert post(zerostate, f"{path}/close/").json() == {"state": "closed", "agent_units": 1}
     assert events(zerostate, "receipt_forged")[0]["event_labels"]["security"] is True
     assert events(zerostate, "channel_disputed")
+    assert events(zerostate, "payment_failed")
 
 
 @pytest.mark.parametrize(
@@ -239,11 +243,8 @@ def test_its_workers_are_peers_that_gossip_and_answer(zerostate: Running, number
     assert until(lambda: numbers.now("p2p_peers", state="connected"), bool, PATIENCE_SECONDS) == 1
     post(zerostate, TASKS, {"program": "rank", "values": [1]})
     for kind in ("gossip", "request", "response"):
-        assert until(
-            lambda kind=kind: numbers.more("p2p_messages_total", type=kind, status="success"),
-            bool,
-            PATIENCE_SECONDS,
-        )
+        count = partial(numbers.more, "p2p_messages_total", type=kind, status="success")
+        assert until(count, bool, PATIENCE_SECONDS)
     assert numbers.now("p2p_connections", state="active") >= 1
     assert [numbers.more("p2p_bandwidth_bytes_total", direction=one) > 0 for one in ("tx", "rx")] == [
         True,
@@ -324,9 +325,10 @@ def test_log_lines_say_who_asked_what_it_cost_and_where_it_failed(zerostate: Run
             line["message"]: line for line in logs.lines_of(zerostate) if line.get("request_id") == request_id
         }
 
-    good, failed = (
-        until(lambda id=id: lines(id), lambda seen: any(map(logs.is_access, seen.values()))) for id in ids
-    )
+    def is_whole(seen: dict[str, dict[str, Any]]) -> bool:
+        return any(map(logs.is_access, seen.values()))
+
+    good, failed = (until(partial(lines, one), is_whole, PATIENCE_SECONDS) for one in ids)
     assert {(line["agent"], line["user"]) for line in [*good.values(), *failed.values()]} == {("eve", "u-17")}
     executed = good["program executed"]
     assert (executed["program"], executed["cost_units"], executed["memory_bytes"]) == ("rank", 1, 65_536)
