@@ -61,7 +61,7 @@ def _serve_until_interrupted(running: "Mapping[str, Running]") -> None:
         while True:
             time.sleep(0.5)
             for one in running.values():
-                if one.process.poll() is not None:
+                if any(process.poll() is not None for process in (one.process, *one.beside)):
                     raise DemoError(f"{one.name} has ended by itself")
     except KeyboardInterrupt:
         print()

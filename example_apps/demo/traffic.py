@@ -28,6 +28,7 @@ class Call:
     status: int
     hits: tuple[Hit, ...]
     json: Any = None
+    content: bytes | None = None  # in place of `json`, where the bytes are signed
     headers: Mapping[str, str] = field(default_factory=dict)
     leaves: bool = False  # reads the beginning of a stream and goes
 
@@ -77,7 +78,9 @@ def send_all(calls: Sequence[Call], services: Mapping[str, Running]) -> list[Ans
 def send(call: Call, services: Mapping[str, Running], client: httpx.Client) -> Answer:
     url = services[call.service].url + call.path
     try:
-        with client.stream(call.method, url, json=call.json, headers=call.headers) as response:
+        with client.stream(
+            call.method, url, json=call.json, content=call.content, headers=call.headers
+        ) as response:
             if call.leaves:
                 next(response.iter_raw())
             else:

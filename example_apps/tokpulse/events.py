@@ -12,8 +12,8 @@ INTERVAL_SECONDS = 0.1
 
 
 async def server_sent(store: Store) -> AsyncIterator[str]:
-    """Yield the number of deliveries of a store, for as long as somebody reads."""
+    """Yield the number of records that a store has sold, for as long as somebody reads."""
     while True:
-        deliveries = await run_in_threadpool(storage.count_deliveries, store.id)
-        yield f"event: deliveries\ndata: {deliveries}\n\n"
+        sold = await run_in_threadpool(storage.count_sales, store.id)
+        yield f"event: sales\ndata: {sold}\n\n"
         await asyncio.sleep(INTERVAL_SECONDS)

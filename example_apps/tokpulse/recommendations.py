@@ -1,31 +1,34 @@
 """Ask audotics what a buyer may like next. `outgoing_headers()` takes our trace and IDs along."""
 
-import logging
 import os
 
 import httpx
 from opentelemetry import trace
 
+from example_apps.tokpulse import queue, storage
+from example_apps.tokpulse.queue import Job
 from obs_middleware import outgoing_headers
 
 AUDOTICS_URL = os.environ.get("AUDOTICS_URL", "")  # empty: nobody to ask, tokpulse runs alone
 
-logger = logging.getLogger(__name__)
 tracer = trace.get_tracer(__name__)
-audotics = httpx.AsyncClient(base_url=AUDOTICS_URL, timeout=5.0)
+audotics = httpx.Client(base_url=AUDOTICS_URL, timeout=5.0)
 
 
-async def recommend(listener_id: str) -> list[str]:
-    """Give some song titles; none if audotics cannot say."""
-    if not AUDOTICS_URL:
-        return []
+def recommend(job: Job) -> None:
+    """Fetch songs for a buyer and keep them.
+
+    Raises:
+        HTTPError: audotics cannot say; the job comes again.
+    """
+    titles = _fetch(job.payload) if AUDOTICS_URL else []
+    with storage.transaction("INSERT recommendations") as connection:
+        storage.keep_recommendations(connection, job.payload, titles)
+        queue.finish(connection, job)
+
+
+def _fetch(listener_id: str) -> list[str]:
     with tracer.start_as_current_span("recommendations.fetch", attributes={"listener.id": listener_id}):
-        try:
-            response = await audotics.get(
-                f"/recommendations/{listener_id}", params={"limit": 3}, headers=outgoing_headers()
-            )
-            response.raise_for_status()
-        except httpx.HTTPError:
-            logger.warning("audotics did not recommend anything", exc_info=True)
-            return []
+        path, query = f"/recommendations/{listener_id}", {"limit": 3}
+        response = audotics.get(path, params=query, headers=outgoing_headers()).raise_for_status()
     return [song["title"] for song in response.json()["songs"]]

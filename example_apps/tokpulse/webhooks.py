@@ -1,13 +1,19 @@
-"""What a webhook says and how it is processed: once, however often it is delivered."""
+"""What a webhook says, who has signed it, and how it is processed: once, however often it is delivered."""
 
 import hashlib
+import hmac
 import math
+import os
 
 from opentelemetry import trace
 from pydantic import BaseModel
 
-from example_apps.tokpulse import storage, telemetry
+from example_apps.tokpulse import queue, storage, telemetry
+from example_apps.tokpulse.queue import Job
 from example_apps.tokpulse.storage import Store
+
+SIGNATURE_HEADER = "X-Tokpulse-Signature"
+SECRET = os.environ.get("TOKPULSE_WEBHOOK_SECRET", "demo-webhook-secret").encode()
 
 tracer = trace.get_tracer(__name__)
 
@@ -21,25 +27,42 @@ class Order(BaseModel):
     note: str = ""
 
 
-class Receipt(BaseModel):
-    status: str
-    recommended_songs: list[str]
+def signature_of(topic: str, body: bytes, secret: bytes = SECRET) -> str:
+    """Sign a body for one topic: a delivery of another topic with the same body is not signed by it."""
+    signed = topic.encode() + b"\n" + body
+    return f"sha256={hmac.new(secret, signed, hashlib.sha256).hexdigest()}"
 
 
-def process(topic: str, order: Order, store: Store) -> bool:
-    """Check and keep an order; False if it was delivered before.
+def is_signed(topic: str, body: bytes, signature: str) -> bool:
+    return hmac.compare_digest(signature_of(topic, body).encode(), signature.encode())
 
-    ValueError if its lines do not add up to its total.
-    """
-    with (
-        tracer.start_as_current_span("webhook.process", attributes={"topic": topic, "store.id": store.id}),
-        telemetry.webhook_processing(topic, store),
-    ):
-        _check_total(order)
-        listener_id = listener_of(order)
-        is_new = storage.add_delivery(topic, order.order_id, store_id=store.id, listener_id=listener_id)
-    telemetry.webhook_processed(topic, store, is_new=is_new)
+
+def enqueue(topic: str, order: Order, store: Store) -> bool:
+    """Keep an order for the workers; False if it was delivered before."""
+    with storage.transaction("INSERT jobs") as connection:
+        is_new = storage.note_delivery(connection, store, topic, order.order_id)
+        if is_new:
+            queue.put(connection, queue.PROCESS, topic=topic, store=store, payload=order.model_dump_json())
     return is_new
+
+
+def process(job: Job) -> None:
+    """Check and keep an order, and have songs recommended to its buyer.
+
+    Raises:
+        ValueError: its lines do not add up to its total.
+    """
+    order = Order.model_validate_json(job.payload)
+    with telemetry.metrics.timed(telemetry.WEBHOOK_DURATION.labels(job.topic, job.store.id)):
+        _check_total(order)
+        buyer = listener_id(order.customer.get("email", order.order_id))
+        with (
+            tracer.start_as_current_span("api.add_order", attributes={"store.id": job.store.id}),
+            storage.transaction("INSERT orders") as connection,
+        ):
+            storage.add_order(connection, job.store, job.topic, order.order_id, buyer)
+            queue.put(connection, queue.RECOMMEND, topic=job.topic, store=job.store, payload=buyer)
+            queue.finish(connection, job)
 
 
 def _check_total(order: Order) -> None:
@@ -49,10 +72,6 @@ def _check_total(order: Order) -> None:
         raise ValueError(
             f"order {order.order_id} of {buyer}: its lines make {total:.2f}, not {order.total:.2f}"
         )
-
-
-def listener_of(order: Order) -> str:
-    return listener_id(order.customer.get("email", order.order_id))
 
 
 def listener_id(email: str) -> str:
