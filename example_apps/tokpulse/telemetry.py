@@ -2,9 +2,9 @@
 
 import hashlib
 import os
+from functools import partial
 
 from example_apps.tokpulse import queue, storage
-from example_apps.tokpulse.queue import Topic
 from example_apps.tokpulse.storage import Store
 from obs_middleware import Observer
 from obs_middleware.health.ready_made import disk_space, event_loop_lag, http_url
@@ -15,114 +15,67 @@ observer = Observer(
     metrics_path="/internal/metrics",
     metrics_token=os.environ.get("TOKPULSE_METRICS_TOKEN", "demo-metrics-token"),
     # Web processes and workers of one queue are one service, whoever has started them: any page has all numbers.
-    metrics_workers=f"tokpulse-{hashlib.sha256(str(storage.PATH).encode()).hexdigest()[:12]}",
+    metrics_workers=f"tokpulse-{hashlib.sha256(bytes(storage.PATH)).hexdigest()[:12]}",
     tenant_label="store",
-    tenants=[row[0] for row in storage.STORES],
+    tenants=storage.STORE_IDS,
 )
 metrics = observer.metrics
 
 # `storeId` is no snake_case, and `ms` no base unit: lint=False says that the shops' dashboards have these names.
-OF_WEBHOOK = ["topic", "storeId"]
-WEBHOOKS = metrics.counter(
-    "webhook_processed",
-    "Webhooks by how they ended: ok, duplicate, failed, rejected (not signed).",
-    [*OF_WEBHOOK, "status"],
-    lint=False,
+counter, histogram = partial(metrics.counter, lint=False), partial(metrics.histogram, lint=False)
+# What the database knows, all processes read alike, so the newest number is right.
+gauge = partial(metrics.gauge, lint=False, multiprocess_mode="livemostrecent")
+in_ms = partial(histogram, buckets=(1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000))
+
+WEBHOOKS = counter("webhook_processed", "Webhooks by how they ended.", ["topic", "storeId", "status"])
+WEBHOOK_DURATION = histogram(
+    "webhook_processing_duration_seconds", "Time of an attempt.", ["topic", "storeId"]
 )
-WEBHOOK_DURATION = metrics.histogram(
-    "webhook_processing_duration_seconds", "Time to process a webhook.", OF_WEBHOOK, lint=False
+QUEUE_DEPTH = gauge("webhook_queue_depth", "Webhooks that wait.", ["topic"])
+REDELIVERY_RATE = gauge(
+    "webhook_redelivery_rate", "Share of deliveries that had come before.", ["topic", "storeId"]
 )
-# Of what the database knows: all processes read one, so the newest number is right.
-QUEUE_DEPTH = metrics.gauge(
-    "webhook_queue_depth", "Webhooks that wait.", ["topic"], multiprocess_mode="livemostrecent"
+JOB_QUEUE_SIZE = gauge("job_queue_size", "Jobs that wait.", ["jobType"])
+JOB_ATTEMPTS = counter("job_attempts", "Attempts: ok, retried or dead.", ["job", "status", "storeId"])
+JOB_DURATION = histogram("job_processing_duration_seconds", "Time of an attempt.", ["job", "storeId"])
+WIDGET_RENDER = in_ms("widget_render_ms", "Time to render a widget on the server.", ["surface", "storeId"])
+WIDGET_ERRORS = counter("widget_errors", "Widgets that failed.", ["surface", "storeId", "errorType"])
+WIDGET_LCP = in_ms("widget_lcp_proxy_ms", "Largest Contentful Paint in browsers.", ["surface", "storeId"])
+API_REQUESTS = counter("api_requests", "Requests answered.", ["route", "method", "code", "storeId"])
+API_DURATION = histogram("api_request_duration_seconds", "Time to answer.", ["route", "method", "storeId"])
+API_ACTIVE = metrics.gauge("api_active_connections", "Requests under way.", multiprocess_mode="livesum")
+TENANT_EVENTS = counter("tenant_events", "What the stores caused.", ["storeId", "orgId", "eventType"])
+TENANT_THROTTLING = counter("tenant_throttling", "Requests refused.", ["storeId", "orgId", "reason"])
+ASSIGNMENT = counter("assignment", "New visitors by variant.", ["experiment", "variant", "storeId"])
+EXPOSURE = counter(
+    "exposure", "Times that a variant was shown.", ["experiment", "variant", "surface", "storeId"]
 )
-REDELIVERY_RATE = metrics.gauge(
-    "webhook_redelivery_rate",
-    "Share of the deliveries that had come before.",
-    OF_WEBHOOK,
-    multiprocess_mode="livemostrecent",
-    lint=False,
-)
-JOB_QUEUE_SIZE = metrics.gauge(
-    "job_queue_size", "Jobs that wait.", ["jobType"], multiprocess_mode="livemostrecent", lint=False
-)
-JOB_ATTEMPTS = metrics.counter(
-    "job_attempts",
-    "Attempts of jobs by how they ended: ok, retried, dead.",
-    ["job", "status", "storeId"],
-    lint=False,
-)
-JOB_DURATION = metrics.histogram(
-    "job_processing_duration_seconds", "Time of an attempt.", ["job", "storeId"], lint=False
-)
-MS_BUCKETS = (1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000)
-WIDGET_RENDER = metrics.histogram(
-    "widget_render_ms",
-    "Time to render a widget on the server.",
-    ["surface", "storeId"],
-    buckets=MS_BUCKETS,
-    lint=False,
-)
-WIDGET_ERRORS = metrics.counter(
-    "widget_errors", "Widgets that could not be rendered.", ["surface", "storeId", "errorType"], lint=False
-)
-WIDGET_LCP = metrics.histogram(
-    "widget_lcp_proxy_ms",
-    "Largest Contentful Paint, as browsers have reported it.",
-    ["surface", "storeId"],
-    buckets=MS_BUCKETS,
-    lint=False,
-)
-API_REQUESTS = metrics.counter(
-    "api_requests", "Requests answered.", ["route", "method", "code", "storeId"], lint=False
-)
-API_DURATION = metrics.histogram(
-    "api_request_duration_seconds", "Time to answer a request.", ["route", "method", "storeId"], lint=False
-)
-API_ACTIVE = metrics.gauge(
-    "api_active_connections", "Requests that are being answered.", multiprocess_mode="livesum"
-)
-OF_TENANT = ["storeId", "orgId"]
-TENANT_EVENTS = metrics.counter(
-    "tenant_events", "What the stores caused.", [*OF_TENANT, "eventType"], lint=False
-)
-TENANT_THROTTLING = metrics.counter(
-    "tenant_throttling",
-    "Requests refused, because a store sends too many.",
-    [*OF_TENANT, "reason"],
-    lint=False,
-)
-OF_EXPERIMENT = ["experiment", "variant"]
-ASSIGNMENT = metrics.counter(
-    "assignment", "New visitors assigned to a variant.", [*OF_EXPERIMENT, "storeId"], lint=False
-)
-EXPOSURE = metrics.counter(
-    "exposure", "Times that a variant was shown.", [*OF_EXPERIMENT, "surface", "storeId"], lint=False
-)
-GUARDRAIL_BREACH = metrics.counter(
-    "guardrail_breach", "Times that a guardrail has paused a variant.", ["experiment", "metric", "threshold"]
+GUARDRAIL_BREACH = counter("guardrail_breach", "Variants paused.", ["experiment", "metric", "threshold"])
+
+REDELIVERED = (
+    "SELECT topic, store_id, 1 - count(*) * 1.0 / sum(times) FROM deliveries GROUP BY topic, store_id"
 )
 
 
 @metrics.on_collect
 def ask_database() -> None:
     """Read before each scrape what can't be added up over processes."""
-    for topic, store_id, share in storage.redelivered_shares():
+    for topic, store_id, share in storage.rows("deliveries", REDELIVERED):
         REDELIVERY_RATE.labels(topic, store_id).set(share)
     waiting = queue.depths()
     for job_type in queue.TYPES:
-        JOB_QUEUE_SIZE.labels(job_type).set(sum(waiting.get((job_type, topic.value), 0) for topic in Topic))
-    for topic in Topic:
+        JOB_QUEUE_SIZE.labels(job_type).set(
+            sum(waiting.get((job_type, topic.value), 0) for topic in queue.Topic)
+        )
+    for topic in queue.Topic:
         QUEUE_DEPTH.labels(topic.value).set(waiting.get((queue.PROCESS, topic.value), 0))
 
 
 observer.health.add("database", storage.ping, every_seconds=1, component_type="datastore")
 observer.health.add("event_loop", event_loop_lag(), critical=False)
 observer.health.add("disk", disk_space(str(storage.PATH.parent)), critical=False, every_seconds=30)
-if AUDOTICS_URL := os.environ.get(
-    "AUDOTICS_URL"
-):  # without it we still serve, only with no recommendations: degraded, not down
-    observer.health.add("audotics", http_url(f"{AUDOTICS_URL}/health/live"), critical=False, every_seconds=5)
+if audotics_url := os.environ.get("AUDOTICS_URL"):  # without it we only recommend nothing: degraded, not down
+    observer.health.add("audotics", http_url(f"{audotics_url}/health/live"), critical=False, every_seconds=5)
 
 
 def webhook_ended(topic: str, store: Store, status: str) -> None:

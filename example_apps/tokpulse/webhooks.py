@@ -14,6 +14,8 @@ from example_apps.tokpulse.storage import Store
 
 SIGNATURE_HEADER = "X-Tokpulse-Signature"
 SECRET = os.environ.get("TOKPULSE_WEBHOOK_SECRET", "demo-webhook-secret").encode()
+DELIVER = """INSERT INTO deliveries (store_id, topic, order_id) VALUES (?, ?, ?)
+    ON CONFLICT DO UPDATE SET times = times + 1 RETURNING times"""
 
 tracer = trace.get_tracer(__name__)
 
@@ -27,10 +29,9 @@ class Order(BaseModel):
     note: str = ""
 
 
-def signature_of(topic: str, body: bytes, secret: bytes = SECRET) -> str:
-    """Sign a body for one topic: a delivery of another topic with the same body is not signed by it."""
-    signed = topic.encode() + b"\n" + body
-    return f"sha256={hmac.new(secret, signed, hashlib.sha256).hexdigest()}"
+def signature_of(topic: str, body: bytes) -> str:
+    """Sign a body for one topic: it is not signed for any other."""
+    return f"sha256={hmac.new(SECRET, topic.encode() + bytes(1) + body, hashlib.sha256).hexdigest()}"
 
 
 def is_signed(topic: str, body: bytes, signature: str) -> bool:
@@ -40,10 +41,10 @@ def is_signed(topic: str, body: bytes, signature: str) -> bool:
 def enqueue(topic: str, order: Order, store: Store) -> bool:
     """Keep an order for the workers; False if it was delivered before."""
     with storage.transaction("INSERT jobs") as connection:
-        is_new = storage.note_delivery(connection, store, topic, order.order_id)
-        if is_new:
+        (times,) = connection.execute(DELIVER, [store.id, topic, order.order_id]).fetchone()
+        if times == 1:
             queue.put(connection, queue.PROCESS, topic=topic, store=store, payload=order.model_dump_json())
-    return is_new
+    return bool(times == 1)
 
 
 def process(job: Job) -> None:
@@ -52,23 +53,23 @@ def process(job: Job) -> None:
     Raises:
         ValueError: its lines do not add up to its total.
     """
-    order = Order.model_validate_json(job.payload)
-    with telemetry.metrics.timed(telemetry.WEBHOOK_DURATION.labels(job.topic, job.store.id)):
+    order, store = Order.model_validate_json(job.payload), job.store
+    with (
+        telemetry.metrics.timed(telemetry.WEBHOOK_DURATION.labels(job.topic, store.id)),
+        tracer.start_as_current_span("api.add_order", attributes={"store.id": store.id}),
+    ):
         _check_total(order)
         buyer = listener_id(order.customer.get("email", order.order_id))
-        with (
-            tracer.start_as_current_span("api.add_order", attributes={"store.id": job.store.id}),
-            storage.transaction("INSERT orders") as connection,
-        ):
-            storage.add_order(connection, job.store, job.topic, order.order_id, buyer)
-            queue.put(connection, queue.RECOMMEND, topic=job.topic, store=job.store, payload=buyer)
+        with storage.transaction("INSERT orders") as connection:
+            row = [store.id, job.topic, order.order_id, buyer]
+            connection.execute("INSERT OR IGNORE INTO orders VALUES (?, ?, ?, ?)", row)  # a job may run twice
+            queue.put(connection, queue.RECOMMEND, topic=job.topic, store=store, payload=buyer)
             queue.finish(connection, job)
 
 
 def _check_total(order: Order) -> None:
-    total = sum(order.lines)
+    total, buyer = sum(order.lines), order.customer.get("email", "somebody")
     if not math.isclose(total, order.total):
-        buyer = order.customer.get("email", "somebody")
         raise ValueError(
             f"order {order.order_id} of {buyer}: its lines make {total:.2f}, not {order.total:.2f}"
         )

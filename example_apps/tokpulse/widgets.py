@@ -14,8 +14,7 @@ from example_apps.tokpulse.experiments import WIDGET_LAYOUT, Render
 from example_apps.tokpulse.storage import Store
 
 PAGE = Template(Path(__file__).with_name("widget.html").read_text(encoding="utf-8"))
-PRICE_EUR = 9.5
-RATES = {"EUR": 1.0, "NZD": 1.9, "USD": 1.1}
+PRICE_EUR, RATES = 9.5, {"EUR": 1.0, "NZD": 1.9, "USD": 1.1}
 
 tracer = trace.get_tracer(__name__)
 
@@ -59,13 +58,12 @@ def show(surface: str, store: Store, *, visitor_id: str, currency: str) -> str:
 def _rendered(surface: str, store: Store, variant: str, currency: str) -> str:
     attributes = {"surface": surface, "store.id": store.id, "experiment.variant": variant}
     with tracer.start_as_current_span("widget.render", attributes=attributes):
-        price = PRICE_EUR * RATES[currency]
+        price = f"{PRICE_EUR * RATES[currency]:.2f} {currency}"
         texts = {"surface": surface, "store_id": store.id, "store": store.name, "variant": variant}
-        texts |= {"sold": str(sales_of(store)), "price": f"{price:.2f} {currency}"}
+        texts |= {"price": price, "sold": str(count_sales(store))}
         return PAGE.substitute({name: escape(text) for name, text in texts.items()})
 
 
-def sales_of(store: Store) -> int:
-    """Answer what the API is asked by widgets and clients."""
+def count_sales(store: Store) -> int:
     with tracer.start_as_current_span("api.sales", attributes={"store.id": store.id}):
-        return storage.count_sales(store.id)
+        return storage.count("orders", "store_id = ?", store.id)

@@ -7,7 +7,6 @@ has made a job. Its metrics are on the app's page, because both name one group (
 import logging
 import signal
 import sys
-from collections.abc import Callable
 from threading import Event
 
 from opentelemetry import trace
@@ -17,30 +16,26 @@ from example_apps.tokpulse.queue import Job
 from obs_middleware import bind
 
 PAUSE_SECONDS = 0.05  # of a worker that finds nothing to do
-HANDLERS: dict[str, Callable[[Job], None]] = {
-    queue.PROCESS: webhooks.process,
-    queue.RECOMMEND: recommendations.recommend,
-}
+HANDLERS = {queue.PROCESS: webhooks.process, queue.RECOMMEND: recommendations.recommend}
 
 logger = logging.getLogger(__name__)
 tracer = trace.get_tracer(__name__)
 
 
 def main() -> None:
+    """Work until SIGTERM or Ctrl-C; the job under way is done first."""
     storage.create()
-    storage.create(queue.SCHEMA)
     telemetry.observer.start()
     is_over = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: is_over.set())
-    logger.info("worker started")
-    while not is_over.is_set():
+    pause_seconds = 0.0
+    while not is_over.wait(pause_seconds):
         try:
-            if not work():
-                is_over.wait(PAUSE_SECONDS)
+            pause_seconds = 0.0 if work() else PAUSE_SECONDS
         except Exception:  # the database is away or locked: it may come back
             logger.exception("worker can't reach its queue")
-            is_over.wait(1.0)
+            pause_seconds = 1.0
     telemetry.observer.close()
 
 
@@ -51,31 +46,28 @@ def work() -> bool:
         with telemetry.observer.continue_trace(job.headers) as request:
             bind(requestId=request.request_id, storeId=job.store.id, orgId=job.store.org_id)
             bind(job=job.type, attempt=job.attempts)
-            run(job)
+            status = run(job)
+        telemetry.JOB_ATTEMPTS.labels(job.type, status, job.store.id).inc()
+        if job.type == queue.PROCESS and status != "retried":
+            telemetry.webhook_ended(job.topic, job.store, "ok" if status == "ok" else "failed")
     return job is not None
 
 
-def run(job: Job) -> None:
-    """Run a job as a span of its request; one that fails comes again."""
+def run(job: Job) -> str:
+    """Run a job as a span of its request; one that fails comes again, or is dead."""
     attributes = {"job.id": job.id, "job.attempt": job.attempts, "store.id": job.store.id}
-    kind = trace.SpanKind.CONSUMER
+    span = tracer.start_as_current_span(
+        f"job {job.type}", kind=trace.SpanKind.CONSUMER, attributes=attributes
+    )
     try:
-        with (
-            tracer.start_as_current_span(f"job {job.type}", kind=kind, attributes=attributes),
-            telemetry.observer.metrics.timed(telemetry.JOB_DURATION.labels(job.type, job.store.id)),
-        ):
+        with span, telemetry.metrics.timed(telemetry.JOB_DURATION.labels(job.type, job.store.id)):
             HANDLERS[job.type](job)
     except Exception:
         status = "retried" if queue.put_off(job) else "dead"
-        logger.exception("job failed: it comes again" if status == "retried" else "job failed: it is dead")
-        if status == "dead" and job.type == queue.PROCESS:
-            telemetry.webhook_ended(job.topic, job.store, "failed")
-    else:
-        status = "ok"
-        logger.info("job done")
-        if job.type == queue.PROCESS:
-            telemetry.webhook_ended(job.topic, job.store, "ok")
-    telemetry.JOB_ATTEMPTS.labels(job.type, status, job.store.id).inc()
+        logger.exception("job failed", extra={"status": status})
+        return status
+    logger.info("job done")
+    return "ok"
 
 
 if __name__ == "__main__":
