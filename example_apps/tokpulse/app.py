@@ -9,27 +9,24 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, TypeVar
 from uuid import uuid4
 
-from fastapi import Cookie, FastAPI, HTTPException, Request, Response
-from fastapi.responses import HTMLResponse, StreamingResponse
-from pydantic import BaseModel, ValidationError
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
+from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from example_apps.tokpulse import storage, telemetry, tenants, webhooks, widgets
 from example_apps.tokpulse.api_metrics import ApiMetrics
 from example_apps.tokpulse.experiments import WIDGET_LAYOUT
-from example_apps.tokpulse.queue import Topic
-from example_apps.tokpulse.storage import UNKNOWN_STORE, Store
+from example_apps.tokpulse.webhooks import Order, Topic
+from example_apps.tokpulse.widgets import PaintBeacon, Surface
 from obs_asgi import ObservabilityMiddleware
 from obs_middleware import bind, current_exchange
 
-MOST_BYTES = 2**18  # of a body
 EVENT_SECONDS = 0.1  # between two
-VISITOR = Cookie(alias="tokpulse_visitor")
+VISITOR = "tokpulse_visitor"  # the cookie
 
-Parsed = TypeVar("Parsed", bound=BaseModel)
 logger = logging.getLogger(__name__)
 
 
@@ -44,19 +41,26 @@ app.add_middleware(ApiMetrics)
 app.add_middleware(ObservabilityMiddleware, observer=telemetry.observer)  # added last: around everything
 
 
+@app.exception_handler(ValidationError)
+async def refuse(request: Request, error: ValidationError) -> JSONResponse:
+    """Say what is wrong with a body that we have parsed ourselves, and not what it holds."""
+    wrong = error.errors(include_url=False, include_context=False, include_input=False)
+    return JSONResponse({"detail": wrong}, status_code=422)
+
+
 @app.post("/webhooks/{topic}", status_code=202)
 async def receive_webhook(topic: Topic, request: Request) -> dict[str, str]:
     """Keep a webhook for the workers, if its signature says that a shop has sent it."""
-    body = await _body_of(request)
-    if not webhooks.is_signed(topic.value, body, request.headers.get(webhooks.SIGNATURE_HEADER, "")):
-        telemetry.WEBHOOKS.labels(topic.value, UNKNOWN_STORE.id, "rejected").inc()
+    body = await request.body()
+    if not webhooks.is_signed(topic, body, request.headers.get(webhooks.SIGNATURE_HEADER, "")):
+        telemetry.WEBHOOKS.labels(topic, storage.UNKNOWN_STORE.id, "rejected").inc()
         logger.warning("webhook refused: its signature is not one of ours")
         raise HTTPException(401, f"{webhooks.SIGNATURE_HEADER} must be sha256=HMAC of topic, NUL and body")
-    order = _parsed(webhooks.Order, body)
-    return {"status": await run_in_threadpool(_take_order, topic.value, order, request)}
+    order = Order.model_validate_json(body)
+    return {"status": await run_in_threadpool(_take_order, topic, order, request)}
 
 
-def _take_order(topic: str, order: webhooks.Order, request: Request) -> str:
+def _take_order(topic: str, order: Order, request: Request) -> str:
     store = _serve_for(order.store_id, request, adds_job=True)
     logger.info("webhook received", extra={"topic": topic, "order": order.model_dump()})
     if webhooks.enqueue(topic, order, store):
@@ -67,20 +71,15 @@ def _take_order(topic: str, order: webhooks.Order, request: Request) -> str:
 
 @app.get("/widgets/{surface}", response_class=HTMLResponse)
 def show_widget(
-    surface: widgets.Surface,
-    store_id: str,
-    request: Request,
-    response: Response,
-    currency: str = "EUR",
-    visitor_id: Annotated[str | None, VISITOR] = None,
+    surface: Surface, store_id: str, request: Request, response: Response, currency: str = "EUR"
 ) -> str:
     store = _serve_for(store_id, request)
     logger.info("widget asked for: %s", request.url)  # a URL may hold secrets: redaction takes them out
-    if visitor_id is None:
-        visitor_id = uuid4().hex
-        response.set_cookie(str(VISITOR.alias), visitor_id, httponly=True, samesite="lax")
+    visitor_id = request.cookies.get(VISITOR) or uuid4().hex
+    if VISITOR not in request.cookies:
+        response.set_cookie(VISITOR, visitor_id, httponly=True, samesite="lax")
         telemetry.ASSIGNMENT.labels(WIDGET_LAYOUT.name, WIDGET_LAYOUT.assigned(visitor_id), store.id).inc()
-    page = widgets.show(surface.value, store, visitor_id=visitor_id, currency=currency)
+    page = widgets.show(surface, store, visitor_id=visitor_id, currency=currency)
     telemetry.tenant_event(store, "widget")
     return page
 
@@ -88,9 +87,9 @@ def show_widget(
 @app.post("/beacons/lcp", status_code=204)
 async def take_paint_beacon(request: Request) -> None:
     """Take what a page tells of its paint; `sendBeacon` sends it as plain text."""
-    beacon = _parsed(widgets.PaintBeacon, await _body_of(request))
+    beacon = PaintBeacon.model_validate_json(await request.body())
     store = await run_in_threadpool(_serve_for, beacon.store_id, request)
-    telemetry.WIDGET_LCP.labels(beacon.surface.value, store.id).observe(beacon.lcp_ms)
+    telemetry.WIDGET_LCP.labels(beacon.surface, store.id).observe(beacon.lcp_ms)
 
 
 @app.get("/stores/{store_id}/events")
@@ -100,7 +99,7 @@ async def stream_events(store_id: str, request: Request) -> StreamingResponse:
     return StreamingResponse(_events_of(store), media_type="text/event-stream")
 
 
-async def _events_of(store: Store) -> AsyncIterator[str]:
+async def _events_of(store: storage.Store) -> AsyncIterator[str]:
     while True:
         yield f"event: sales\ndata: {await run_in_threadpool(widgets.count_sales, store)}\n\n"
         await asyncio.sleep(EVENT_SECONDS)
@@ -116,7 +115,7 @@ def show_shopper(email: str) -> dict[str, object]:
     return {"orders": orders, "recommended": found[0][0].splitlines() if found else []}
 
 
-def _serve_for(store_id: str, request: Request, *, adds_job: bool = False) -> Store:
+def _serve_for(store_id: str, request: Request, *, adds_job: bool = False) -> storage.Store:
     """Tell log lines and metrics whose request it is; refuse it if the store sends too many."""
     store, exchange = storage.find_store(store_id), current_exchange()
     request.state.store_id = store.id
@@ -126,20 +125,3 @@ def _serve_for(store_id: str, request: Request, *, adds_job: bool = False) -> St
     if reason := tenants.why_not(store, adds_job=adds_job):
         raise HTTPException(429, f"too many requests of this store: {reason}", {"Retry-After": "1"})
     return store
-
-
-async def _body_of(request: Request) -> bytes:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise HTTPException(413, f"a body may have {MOST_BYTES} bytes")
-    return body
-
-
-def _parsed(model: type[Parsed], body: bytes) -> Parsed:
-    try:
-        return model.model_validate_json(body)
-    except ValidationError as error:
-        wrong = error.errors(include_url=False, include_context=False, include_input=False)
-        raise HTTPException(422, wrong) from error

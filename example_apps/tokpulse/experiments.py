@@ -51,7 +51,8 @@ class Experiment:
                     self.renders.clear()
                     self.paused_until = time.monotonic() + PAUSE_SECONDS
                     for metric in broken:
-                        telemetry.guardrail_breached(self.name, metric, self.guardrails[metric])
+                        threshold = f"{self.guardrails[metric]:g}"
+                        telemetry.GUARDRAIL_BREACH.labels(self.name, metric, threshold).inc()
 
 
 WIDGET_LAYOUT = Experiment(

@@ -8,61 +8,52 @@ import json
 import os
 import sqlite3
 import time
-from dataclasses import dataclass
-from enum import Enum
+from typing import NamedTuple
 
 from example_apps.tokpulse import storage
-from example_apps.tokpulse.storage import Store
 from obs_middleware import outgoing_headers
 
 BACKOFF_SECONDS = float(os.environ.get("TOKPULSE_BACKOFF_SECONDS", "1"))
 LEASE_SECONDS = float(os.environ.get("TOKPULSE_LEASE_SECONDS", "30"))
 MAX_ATTEMPTS = 5
 TYPES = PROCESS, RECOMMEND = "process_webhook", "recommend"
-PUT = (
-    "INSERT INTO jobs (type, topic, store_id, org_id, payload, headers, due_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
-)
-IS_DUE = "state IN ('waiting', 'running') AND due_at <= :now"
-TAKE = f"""UPDATE jobs SET state = 'running', attempts = attempts + 1, due_at = :lost_at, worker = :worker
+PUT = """INSERT INTO jobs (type, topic, store_id, org_id, payload, headers, due_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?)"""
+IS_DUE = "state IN ('waiting', 'running') AND due_at <= ?"
+TAKE = f"""UPDATE jobs SET state = 'running', attempts = attempts + 1, due_at = ?, worker = ?
     WHERE id = (SELECT id FROM jobs WHERE {IS_DUE} ORDER BY due_at LIMIT 1)
     RETURNING id, type, topic, store_id, org_id, payload, headers, attempts"""
 
 
-class Topic(str, Enum):
-    ORDERS_PAID = "orders-paid"
-    ORDERS_CANCELLED = "orders-cancelled"
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     id: int
     type: str
     topic: str
-    store: Store
+    store_id: str
+    org_id: str
     payload: str
-    headers: dict[str, str]  # of the request that has made it
+    headers: str  # JSON, of the request that has made it
     attempts: int  # this one counted
 
+    @property
+    def store(self) -> storage.Store:
+        return storage.Store(self.store_id, self.org_id)
 
-def put(connection: sqlite3.Connection, job_type: str, *, topic: str, store: Store, payload: str) -> None:
+
+def put(connection: sqlite3.Connection, kind: str, *, topic: str, store: storage.Store, payload: str) -> None:
     """Add a job in the caller's transaction; it goes on with the trace and the IDs that are current."""
     headers = json.dumps(outgoing_headers())
-    connection.execute(PUT, [job_type, topic, store.id, store.org_id, payload, headers, time.time()])
+    connection.execute(PUT, [kind, topic, store.id, store.org_id, payload, headers, time.time()])
 
 
 def take() -> Job | None:
     """Take the job that is due longest, if one is; it is ours for LEASE_SECONDS."""
     now = time.time()
-    if not storage.count("jobs", IS_DUE.replace(":now", "?"), now):  # a look takes no lock
+    if not storage.count("jobs", IS_DUE, now):  # a look takes no lock
         return None
     with storage.transaction("UPDATE jobs") as connection:
-        values = {"now": now, "lost_at": now + LEASE_SECONDS, "worker": os.getpid()}
-        row = connection.execute(TAKE, values).fetchone()
-    if row is None:  # another worker was faster
-        return None
-    job_id, job_type, topic, store_id, org_id, payload, headers, attempts = row
-    store = Store(store_id, org_id, store_id)
-    return Job(job_id, job_type, topic, store, payload, json.loads(headers), attempts)
+        row = connection.execute(TAKE, [now + LEASE_SECONDS, os.getpid(), now]).fetchone()
+    return Job(*row) if row else None  # another worker may have been faster
 
 
 def finish(connection: sqlite3.Connection, job: Job) -> None:
@@ -72,12 +63,11 @@ def finish(connection: sqlite3.Connection, job: Job) -> None:
 
 def put_off(job: Job) -> bool:
     """Have a job that has failed come again later; False if that was its last attempt, and it is dead."""
-    comes_again = job.attempts < MAX_ATTEMPTS
+    state = "waiting" if job.attempts < MAX_ATTEMPTS else "dead"
     due_at = time.time() + BACKOFF_SECONDS * 2 ** (job.attempts - 1)
     with storage.transaction("UPDATE jobs") as connection:
-        row = ["waiting" if comes_again else "dead", due_at, job.id]
-        connection.execute("UPDATE jobs SET state = ?, due_at = ? WHERE id = ?", row)
-    return comes_again
+        connection.execute("UPDATE jobs SET state = ?, due_at = ? WHERE id = ?", [state, due_at, job.id])
+    return state == "waiting"
 
 
 def requeue_dead() -> int:
@@ -87,7 +77,6 @@ def requeue_dead() -> int:
         return connection.execute(query).rowcount
 
 
-def depths() -> dict[tuple[str, str], int]:
-    """Give by type and topic how many jobs are not done, the dead ones aside."""
-    query = "SELECT type, topic, count(*) FROM jobs WHERE state != 'dead' GROUP BY type, topic"
-    return {(job_type, topic): count for job_type, topic, count in storage.rows("jobs", query)}
+def depth(column: str, value: str) -> int:
+    """Count the jobs that are not done, the dead ones aside, of a type, a store …"""
+    return storage.count("jobs", f"{column} = ? AND state != 'dead'", value)

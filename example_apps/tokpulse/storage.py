@@ -4,10 +4,9 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from opentelemetry import trace
 
@@ -18,11 +17,10 @@ STORE_IDS = ("vinyl-cave", "north-records", "tape-heads")
 tracer = trace.get_tracer(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
+class Store(NamedTuple):
     id: str
     org_id: str
-    name: str
+    name: str = ""
 
 
 UNKNOWN_STORE = Store("other", "other", "An unknown store")  # one label value for all: series stay bounded
@@ -42,10 +40,10 @@ def transaction(name: str) -> Iterator[sqlite3.Connection]:
     """
     attributes = {"db.system.name": "sqlite", "db.operation.name": name.partition(" ")[0]}
     span = tracer.start_as_current_span(name, kind=trace.SpanKind.CLIENT, attributes=attributes)
-    connecting = sqlite3.connect(f"{PATH.as_uri()}?mode=rw", uri=True, isolation_level="IMMEDIATE")
-    is_traced = trace.get_current_span().is_recording()
-    with span if is_traced else nullcontext(), closing(connecting) as connection, connection:
-        yield connection
+    with span if trace.get_current_span().is_recording() else nullcontext():
+        opened = sqlite3.connect(f"{PATH.as_uri()}?mode=rw", uri=True, isolation_level="IMMEDIATE")
+        with closing(opened), opened:
+            yield opened
 
 
 def rows(table: str, query: str, *values: object) -> list[Any]:

@@ -5,7 +5,6 @@ import os
 from functools import partial
 
 from example_apps.tokpulse import queue, storage
-from example_apps.tokpulse.storage import Store
 from obs_middleware import Observer
 from obs_middleware.health.ready_made import disk_space, event_loop_lag, http_url
 
@@ -20,6 +19,7 @@ observer = Observer(
     tenants=storage.STORE_IDS,
 )
 metrics = observer.metrics
+TOPICS = ("orders-paid", "orders-cancelled")
 
 # `storeId` is no snake_case, and `ms` no base unit: lint=False says that the shops' dashboards have these names.
 counter, histogram = partial(metrics.counter, lint=False), partial(metrics.histogram, lint=False)
@@ -28,13 +28,9 @@ gauge = partial(metrics.gauge, lint=False, multiprocess_mode="livemostrecent")
 in_ms = partial(histogram, buckets=(1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000))
 
 WEBHOOKS = counter("webhook_processed", "Webhooks by how they ended.", ["topic", "storeId", "status"])
-WEBHOOK_DURATION = histogram(
-    "webhook_processing_duration_seconds", "Time of an attempt.", ["topic", "storeId"]
-)
+WEBHOOK_DURATION = histogram("webhook_processing_duration_seconds", "Its time.", ["topic", "storeId"])
 QUEUE_DEPTH = gauge("webhook_queue_depth", "Webhooks that wait.", ["topic"])
-REDELIVERY_RATE = gauge(
-    "webhook_redelivery_rate", "Share of deliveries that had come before.", ["topic", "storeId"]
-)
+REDELIVERY_RATE = gauge("webhook_redelivery_rate", "Share that had come before.", ["topic", "storeId"])
 JOB_QUEUE_SIZE = gauge("job_queue_size", "Jobs that wait.", ["jobType"])
 JOB_ATTEMPTS = counter("job_attempts", "Attempts: ok, retried or dead.", ["job", "status", "storeId"])
 JOB_DURATION = histogram("job_processing_duration_seconds", "Time of an attempt.", ["job", "storeId"])
@@ -47,14 +43,10 @@ API_ACTIVE = metrics.gauge("api_active_connections", "Requests under way.", mult
 TENANT_EVENTS = counter("tenant_events", "What the stores caused.", ["storeId", "orgId", "eventType"])
 TENANT_THROTTLING = counter("tenant_throttling", "Requests refused.", ["storeId", "orgId", "reason"])
 ASSIGNMENT = counter("assignment", "New visitors by variant.", ["experiment", "variant", "storeId"])
-EXPOSURE = counter(
-    "exposure", "Times that a variant was shown.", ["experiment", "variant", "surface", "storeId"]
-)
+EXPOSURE = counter("exposure", "Variants shown.", ["experiment", "variant", "surface", "storeId"])
 GUARDRAIL_BREACH = counter("guardrail_breach", "Variants paused.", ["experiment", "metric", "threshold"])
 
-REDELIVERED = (
-    "SELECT topic, store_id, 1 - count(*) * 1.0 / sum(times) FROM deliveries GROUP BY topic, store_id"
-)
+REDELIVERED = "SELECT topic, store_id, 1 - count(*) / total(times) FROM deliveries GROUP BY topic, store_id"
 
 
 @metrics.on_collect
@@ -62,13 +54,10 @@ def ask_database() -> None:
     """Read before each scrape what can't be added up over processes."""
     for topic, store_id, share in storage.rows("deliveries", REDELIVERED):
         REDELIVERY_RATE.labels(topic, store_id).set(share)
-    waiting = queue.depths()
     for job_type in queue.TYPES:
-        JOB_QUEUE_SIZE.labels(job_type).set(
-            sum(waiting.get((job_type, topic.value), 0) for topic in queue.Topic)
-        )
-    for topic in queue.Topic:
-        QUEUE_DEPTH.labels(topic.value).set(waiting.get((queue.PROCESS, topic.value), 0))
+        JOB_QUEUE_SIZE.labels(job_type).set(queue.depth("type", job_type))
+    for topic in TOPICS:
+        QUEUE_DEPTH.labels(topic).set(queue.depth(f"type = '{queue.PROCESS}' AND topic", topic))
 
 
 observer.health.add("database", storage.ping, every_seconds=1, component_type="datastore")
@@ -78,16 +67,11 @@ if audotics_url := os.environ.get("AUDOTICS_URL"):  # without it we only recomme
     observer.health.add("audotics", http_url(f"{audotics_url}/health/live"), critical=False, every_seconds=5)
 
 
-def webhook_ended(topic: str, store: Store, status: str) -> None:
+def webhook_ended(topic: str, store: storage.Store, status: str) -> None:
     WEBHOOKS.labels(topic, store.id, status).inc()
     tenant_event(store, "webhook")
 
 
-def tenant_event(store: Store, event_type: str) -> None:
+def tenant_event(store: storage.Store, event_type: str) -> None:
     TENANT_EVENTS.labels(store.id, store.org_id, event_type).inc()
     observer.events.record(event_type, labels={"storeId": store.id, "orgId": store.org_id})
-
-
-def guardrail_breached(experiment: str, metric: str, threshold: float) -> None:
-    GUARDRAIL_BREACH.labels(experiment, metric, f"{threshold:g}").inc()
-    observer.events.record("guardrail_breach", labels={"experiment": experiment, "metric": metric})

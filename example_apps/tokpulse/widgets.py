@@ -1,28 +1,22 @@
 """Storefront widgets: pages that the shops frame in theirs. Each tells how long its largest part took to appear."""
 
 import time
-from enum import Enum
 from html import escape
 from pathlib import Path
 from string import Template
+from typing import Literal
 
 from opentelemetry import trace
 from pydantic import BaseModel, Field
 
 from example_apps.tokpulse import storage, telemetry
 from example_apps.tokpulse.experiments import WIDGET_LAYOUT, Render
-from example_apps.tokpulse.storage import Store
 
+Surface = Literal["home", "product", "cart"]
 PAGE = Template(Path(__file__).with_name("widget.html").read_text(encoding="utf-8"))
 PRICE_EUR, RATES = 9.5, {"EUR": 1.0, "NZD": 1.9, "USD": 1.1}
 
 tracer = trace.get_tracer(__name__)
-
-
-class Surface(str, Enum):
-    HOME = "home"
-    PRODUCT = "product"
-    CART = "cart"
 
 
 class PaintBeacon(BaseModel):
@@ -33,7 +27,7 @@ class PaintBeacon(BaseModel):
     lcp_ms: float = Field(gt=0, le=600_000)
 
 
-def show(surface: str, store: Store, *, visitor_id: str, currency: str) -> str:
+def show(surface: str, store: storage.Store, *, visitor_id: str, currency: str) -> str:
     """Render a widget in the variant of the visitor.
 
     Raises:
@@ -55,7 +49,7 @@ def show(surface: str, store: Store, *, visitor_id: str, currency: str) -> str:
     return page
 
 
-def _rendered(surface: str, store: Store, variant: str, currency: str) -> str:
+def _rendered(surface: str, store: storage.Store, variant: str, currency: str) -> str:
     attributes = {"surface": surface, "store.id": store.id, "experiment.variant": variant}
     with tracer.start_as_current_span("widget.render", attributes=attributes):
         price = f"{PRICE_EUR * RATES[currency]:.2f} {currency}"
@@ -64,6 +58,6 @@ def _rendered(surface: str, store: Store, variant: str, currency: str) -> str:
         return PAGE.substitute({name: escape(text) for name, text in texts.items()})
 
 
-def count_sales(store: Store) -> int:
+def count_sales(store: storage.Store) -> int:
     with tracer.start_as_current_span("api.sales", attributes={"store.id": store.id}):
         return storage.count("orders", "store_id = ?", store.id)

@@ -4,6 +4,7 @@
 has made a job. Its metrics are on the app's page, because both name one group (telemetry.py).
 """
 
+import json
 import logging
 import signal
 import sys
@@ -11,12 +12,11 @@ from threading import Event
 
 from opentelemetry import trace
 
-from example_apps.tokpulse import queue, recommendations, storage, telemetry, webhooks
-from example_apps.tokpulse.queue import Job
+from example_apps.tokpulse import queue, storage, telemetry, webhooks
 from obs_middleware import bind
 
 PAUSE_SECONDS = 0.05  # of a worker that finds nothing to do
-HANDLERS = {queue.PROCESS: webhooks.process, queue.RECOMMEND: recommendations.recommend}
+HANDLERS = {queue.PROCESS: webhooks.process, queue.RECOMMEND: webhooks.recommend}
 
 logger = logging.getLogger(__name__)
 tracer = trace.get_tracer(__name__)
@@ -43,24 +43,23 @@ def work() -> bool:
     """Run the next job; False if there is none."""
     job = queue.take()
     if job is not None:
-        with telemetry.observer.continue_trace(job.headers) as request:
-            bind(requestId=request.request_id, storeId=job.store.id, orgId=job.store.org_id)
+        with telemetry.observer.continue_trace(json.loads(job.headers)) as request:
+            bind(requestId=request.request_id, storeId=job.store_id, orgId=job.org_id)
             bind(job=job.type, attempt=job.attempts)
             status = run(job)
-        telemetry.JOB_ATTEMPTS.labels(job.type, status, job.store.id).inc()
+        telemetry.JOB_ATTEMPTS.labels(job.type, status, job.store_id).inc()
         if job.type == queue.PROCESS and status != "retried":
             telemetry.webhook_ended(job.topic, job.store, "ok" if status == "ok" else "failed")
     return job is not None
 
 
-def run(job: Job) -> str:
+def run(job: queue.Job) -> str:
     """Run a job as a span of its request; one that fails comes again, or is dead."""
-    attributes = {"job.id": job.id, "job.attempt": job.attempts, "store.id": job.store.id}
-    span = tracer.start_as_current_span(
-        f"job {job.type}", kind=trace.SpanKind.CONSUMER, attributes=attributes
-    )
+    name, kind = f"job {job.type}", trace.SpanKind.CONSUMER
+    attributes = {"job.id": job.id, "job.attempt": job.attempts, "store.id": job.store_id}
+    span = tracer.start_as_current_span(name, kind=kind, attributes=attributes)
     try:
-        with span, telemetry.metrics.timed(telemetry.JOB_DURATION.labels(job.type, job.store.id)):
+        with span, telemetry.metrics.timed(telemetry.JOB_DURATION.labels(job.type, job.store_id)):
             HANDLERS[job.type](job)
     except Exception:
         status = "retried" if queue.put_off(job) else "dead"

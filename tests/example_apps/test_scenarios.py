@@ -15,7 +15,7 @@ from example_apps.demo.scenarios import SCENARIOS
 
 MOST_LINES = 450
 NO_CODE = (
-    *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT),
+    *(tokenize.COMMENT, tokenize.NL, tokenize.INDENT, tokenize.DEDENT),
     *(tokenize.ENCODING, tokenize.ENDMARKER),
 )
 
@@ -40,7 +40,7 @@ def test_a_scenario_shows_that_all_it_claims_holds(name: str, port_base: int) ->
 def test_scenarios_can_be_listed_and_an_unknown_one_is_told_which_there_are() -> None:
     code, printed = demo("--scenario", "list")
     assert code == 0
-    assert all(f"{one.name}  " in printed and one.says in printed for one in SCENARIOS)
+    assert all(one.name in printed and one.says in printed for one in SCENARIOS)
     assert demo("--scenario", "meteor") == (
         2,
         f"demo: no scenario is named 'meteor'. There are: {', '.join(one.name for one in SCENARIOS)}\n",
@@ -64,14 +64,15 @@ def test_a_service_has_few_lines_of_code(name: str) -> None:
 
 
 def lines_of_code(path: Path) -> int:
-    """Count the lines that have code: no blank ones, no comments, no docstrings."""
+    """Count the lines that have code: no blank ones, no comments, no docstrings, no imports."""
     lines: set[int] = set()
-    is_first = True  # of a statement, where a text alone is a docstring
+    first = None  # the first token of a statement: a text is a docstring
     with path.open("rb") as file:
         for token in tokenize.tokenize(file.readline):
-            if token.type in NO_CODE:
-                is_first = is_first or token.type == tokenize.NEWLINE
-            elif not (is_first and token.type == tokenize.STRING):
-                lines.update(range(token.start[0], token.end[0] + 1))
-                is_first = False
+            if token.type == tokenize.NEWLINE:
+                first = None
+            elif token.type not in NO_CODE:
+                first = first or token
+                if first.type != tokenize.STRING and first.string not in ("import", "from"):
+                    lines.update(range(token.start[0], token.end[0] + 1))
     return len(lines)

@@ -138,7 +138,7 @@ def test_a_job_that_fails_comes_again_five_times_and_is_dead_until_somebody_want
     wait_for(tokpulse, 1, "job_attempts_total", status="dead", **job)
     assert metric(tokpulse, "job_attempts_total", status="retried", **job) == 4
     wait_for(tokpulse, 1, "webhook_processed_total", status="failed", storeId="tape-heads")
-    (line,) = lines_with(tokpulse, message="job failed: it is dead", storeId="tape-heads")
+    (line,) = lines_with(tokpulse, message="job failed", status="dead", storeId="tape-heads")
     assert line["exception"]["type"] == "ValueError"
     assert "@example.com" not in json.dumps(line)
     again = [*WORKER, "--requeue-dead"]
@@ -272,7 +272,7 @@ def test_a_variant_that_fails_breaches_its_guardrail_and_is_paused(tokpulse: Run
 
 
 def test_a_guardrail_looks_at_what_the_last_renders_took() -> None:
-    slow = Experiment("speed", "old", "new", {"p95_ms": 250.0})
+    slow = Experiment("speed", control="old", treatment="new", guardrails={"p95_ms": 250.0})
     visitor = next(name for name in map(str, range(99)) if slow.assigned(name) == "new")
     for _ in range(20):
         slow.note("old", Render(900.0, False))
