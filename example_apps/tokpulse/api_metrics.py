@@ -15,7 +15,8 @@ class ApiMetrics:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
         code, started = (
             500,
             time.perf_counter(),
