@@ -150,6 +150,7 @@ def _environment(service: Service, ports: Mapping[str, int], directory: Path) ->
         "no_proxy": HOST,
         "XDG_RUNTIME_DIR": str(directory),  # where gunicorn keeps its control socket
         "OBS_HEALTH_TOKEN": HEALTH_TOKEN,
+        "OBS_METRICS_DIRECTORY": str(directory),  # what several processes share ends with the demo
         f"{service.name.upper()}_DB": str(database_of(directory)),
         **upstream,
         **service.environment,

@@ -55,6 +55,7 @@ def alone(
         "AUDOTICS_PUSHGATEWAY": pushgateway,
         "AUDOTICS_LOG_DIR": "lines",
         "AUDOTICS_LOG_BYTES": "4000",
+        "TOKPULSE_REQUESTS_PER_SECOND": "20",
         "OTLP_ENDPOINT": collector.url,
         "OBS_TRACE_SAMPLE_RATIO": "0",
         "OTEL_BSP_SCHEDULE_DELAY": "100",
