@@ -181,7 +181,7 @@ SCENARIOS = (
             grows(series("tokpulse", "tokpulse_tenant_events_total", storeId="tape-heads"), 5),
             grows(series("tokpulse", PROCESSED, status="rejected"), 3),
         ),
-        environment={"TOKPULSE_REQUESTS_PER_SECOND": "10"},
+        environment={"TOKPULSE_REQUESTS_PER_SECOND": "5"},
     ),
     Scenario(
         "slow-database",

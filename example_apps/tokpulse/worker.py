@@ -18,7 +18,7 @@ from obs_middleware import bind
 PAUSE_SECONDS = 0.05  # of a worker that finds nothing to do
 HANDLERS = {queue.PROCESS: webhooks.process, queue.RECOMMEND: webhooks.recommend}
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("example_apps.tokpulse.worker")  # `__name__` is `__main__` here
 tracer = trace.get_tracer(__name__)
 
 
@@ -47,9 +47,9 @@ def work() -> bool:
             bind(requestId=request.request_id, storeId=job.store_id, orgId=job.org_id)
             bind(job=job.type, attempt=job.attempts)
             status = run(job)
-        telemetry.JOB_ATTEMPTS.labels(job.type, status, job.store_id).inc()
-        if job.type == queue.PROCESS and status != "retried":
-            telemetry.webhook_ended(job.topic, job.store, "ok" if status == "ok" else "failed")
+            telemetry.JOB_ATTEMPTS.labels(job.type, status, job.store_id).inc()
+            if job.type == queue.PROCESS and status != "retried":
+                telemetry.webhook_ended(job.topic, job.store, "ok" if status == "ok" else "failed")
     return job is not None
 
 

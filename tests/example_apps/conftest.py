@@ -14,6 +14,7 @@ from tests import installed, programs
 from tests.example_apps.collector import Collector, collecting
 from tests.running import serve
 
+MOST_WAITING = 20  # jobs of a store of tokpulse
 NOBODY = {"ZEROSTATE_URL": "http://127.0.0.1:1", "UTILITYFOG_URL": "http://127.0.0.1:1"}
 
 
@@ -54,8 +55,8 @@ def alone(
         "UTILITYFOG_EXPORTS": ".",
         "AUDOTICS_PUSHGATEWAY": pushgateway,
         "AUDOTICS_LOG_DIR": "lines",
-        "AUDOTICS_LOG_BYTES": "4000",
-        "TOKPULSE_REQUESTS_PER_SECOND": "20",
+        "AUDOTICS_LOG_BYTES": "10000",
+        "TOKPULSE_MOST_WAITING": str(MOST_WAITING),
         "OTLP_ENDPOINT": collector.url,
         "OBS_TRACE_SAMPLE_RATIO": "0",
         "OTEL_BSP_SCHEDULE_DELAY": "100",
