@@ -5,7 +5,7 @@ import random
 from typing import Any
 
 from example_apps.demo.traffic import Call, Hit
-from example_apps.tokpulse.webhooks import SIGNATURE_HEADER, signature_of
+from example_apps.tokpulse import signatures
 
 EMAIL = "jane.roe@example.com"
 CARD = "4111 1111 1111 1111"
@@ -67,7 +67,7 @@ def _webhook(number: int, hits: tuple[Hit, ...], *, total: float | None = None) 
 def signed(body: object, topic: str = "orders-paid") -> tuple[bytes, dict[str, str]]:
     """Give the bytes of a webhook, and the header that a shop signs them with."""
     content = json.dumps(body).encode()
-    return content, {SIGNATURE_HEADER: signature_of(topic, content)}
+    return content, {signatures.HEADER: signatures.signature_of(topic, content)}
 
 
 def all_calls() -> list[Call]:

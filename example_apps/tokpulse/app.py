@@ -16,7 +16,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from example_apps.tokpulse import storage, telemetry, tenants, webhooks, widgets
+from example_apps.tokpulse import signatures, storage, telemetry, tenants, webhooks, widgets
 from example_apps.tokpulse.api_metrics import ApiMetrics
 from example_apps.tokpulse.experiments import WIDGET_LAYOUT
 from example_apps.tokpulse.webhooks import Order, Topic
@@ -52,10 +52,10 @@ async def refuse(request: Request, error: ValidationError) -> JSONResponse:
 async def receive_webhook(topic: Topic, request: Request) -> dict[str, str]:
     """Keep a webhook for the workers, if its signature says that a shop has sent it."""
     body = await request.body()
-    if not webhooks.is_signed(topic, body, request.headers.get(webhooks.SIGNATURE_HEADER, "")):
+    if not signatures.is_signed(topic, body, request.headers.get(signatures.HEADER, "")):
         telemetry.WEBHOOKS.labels(topic, storage.UNKNOWN_STORE.id, "rejected").inc()
         logger.warning("webhook refused: its signature is not one of ours")
-        raise HTTPException(401, f"{webhooks.SIGNATURE_HEADER} must be sha256=HMAC of topic, NUL and body")
+        raise HTTPException(401, f"{signatures.HEADER} must be sha256=HMAC of topic, NUL and body")
     order = Order.model_validate_json(body)
     return {"status": await run_in_threadpool(_take_order, topic, order, request)}
 
@@ -123,5 +123,6 @@ def _serve_for(store_id: str, request: Request, *, adds_job: bool = False) -> st
         exchange.set_tenant(store.id)
         bind(requestId=exchange.request_id, storeId=store.id, orgId=store.org_id)
     if reason := tenants.why_not(store, adds_job=adds_job):
+        telemetry.TENANT_THROTTLING.labels(store.id, store.org_id, reason).inc()
         raise HTTPException(429, f"too many requests of this store: {reason}", {"Retry-After": "1"})
     return store

@@ -10,8 +10,6 @@ from collections import deque
 from threading import Lock
 from typing import NamedTuple
 
-from example_apps.tokpulse import telemetry
-
 WINDOW, FEWEST = 40, 10  # renders that a guardrail looks at, at most and at least
 PAUSE_SECONDS = 10.0
 
@@ -40,19 +38,19 @@ class Experiment:
         """Give the variant that a visitor sees now."""
         return self.control if time.monotonic() < self.paused_until else self.assigned(visitor_id)
 
-    def note(self, variant: str, render: Render) -> None:
-        """Look at the guardrails after a render of the treatment."""
-        if variant == self.treatment:
-            with self.lock:
-                self.renders.append(render)
-                seen = list(self.renders)
-                broken = [name for name, most in self.guardrails.items() if METRICS[name](seen) > most]
-                if broken and len(seen) >= FEWEST:
-                    self.renders.clear()
-                    self.paused_until = time.monotonic() + PAUSE_SECONDS
-                    for metric in broken:
-                        threshold = f"{self.guardrails[metric]:g}"
-                        telemetry.GUARDRAIL_BREACH.labels(self.name, metric, threshold).inc()
+    def breaches(self, variant: str, render: Render) -> dict[str, float]:
+        """Note a render, and give the guardrails that it breaches with their thresholds, which pauses the treatment."""
+        if variant != self.treatment:
+            return {}
+        with self.lock:
+            self.renders.append(render)
+            seen = list(self.renders)
+            found = {name: most for name, most in self.guardrails.items() if METRICS[name](seen) > most}
+            if len(seen) < FEWEST or not found:
+                return {}
+            self.renders.clear()
+            self.paused_until = time.monotonic() + PAUSE_SECONDS
+            return found
 
 
 WIDGET_LAYOUT = Experiment(

@@ -7,7 +7,7 @@ import os
 import time
 from threading import Lock
 
-from example_apps.tokpulse import queue, telemetry
+from example_apps.tokpulse import queue
 from example_apps.tokpulse.storage import STORE_IDS, UNKNOWN_STORE, Store
 
 PER_SECOND = float(os.environ.get("TOKPULSE_REQUESTS_PER_SECOND", "50"))
@@ -35,10 +35,8 @@ BUCKETS = {store_id: Bucket(PER_SECOND, 2 * PER_SECOND) for store_id in (*STORE_
 
 
 def why_not(store: Store, *, adds_job: bool) -> str:
-    """Say why a request of a store is refused, and count that; empty if it is served."""
+    """Say why a request of a store is refused; empty if it is served."""
     reason = "" if BUCKETS[store.id].take() else "rate"
     if adds_job and not reason and queue.depth("store_id", store.id) >= MOST_WAITING:
         reason = "backlog"
-    if reason:
-        telemetry.TENANT_THROTTLING.labels(store.id, store.org_id, reason).inc()
     return reason

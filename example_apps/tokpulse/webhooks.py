@@ -1,10 +1,9 @@
-"""What a webhook says, who has signed it, and the jobs that it makes: once, however often it is delivered.
+"""What a webhook says, and the jobs that it makes: once, however often it is delivered.
 
 `outgoing_headers()` takes the trace and the IDs along to audotics.
 """
 
 import hashlib
-import hmac
 import math
 import os
 from typing import Literal
@@ -17,8 +16,6 @@ from example_apps.tokpulse import queue, storage, telemetry
 from obs_middleware import outgoing_headers
 
 Topic = Literal["orders-paid", "orders-cancelled"]
-SIGNATURE_HEADER = "X-Tokpulse-Signature"
-SECRET = os.environ.get("TOKPULSE_WEBHOOK_SECRET", "demo-webhook-secret").encode()
 AUDOTICS_URL = os.environ.get("AUDOTICS_URL", "")  # empty: nobody to ask, tokpulse runs alone
 DELIVER = """INSERT INTO deliveries (store_id, topic, order_id) VALUES (?, ?, ?)
     ON CONFLICT DO UPDATE SET times = times + 1 RETURNING times"""
@@ -34,15 +31,6 @@ class Order(BaseModel):
     total: float
     customer: dict[str, str]  # whatever the shop sends of its buyer: e-mail, card, …
     note: str = ""
-
-
-def signature_of(topic: str, body: bytes) -> str:
-    """Sign a body for one topic: it is not signed for any other."""
-    return f"sha256={hmac.new(SECRET, topic.encode() + bytes(1) + body, hashlib.sha256).hexdigest()}"
-
-
-def is_signed(topic: str, body: bytes, signature: str) -> bool:
-    return hmac.compare_digest(signature_of(topic, body).encode(), signature.encode())
 
 
 def enqueue(topic: str, order: Order, store: storage.Store) -> bool:

@@ -44,7 +44,8 @@ def show(surface: str, store: storage.Store, *, visitor_id: str, currency: str) 
         raise
     finally:
         render = Render((time.perf_counter() - started) * 1000, has_failed)
-        WIDGET_LAYOUT.note(variant, render)
+        for metric, threshold in WIDGET_LAYOUT.breaches(variant, render).items():
+            telemetry.GUARDRAIL_BREACH.labels(WIDGET_LAYOUT.name, metric, f"{threshold:g}").inc()
     telemetry.WIDGET_RENDER.labels(surface, store.id).observe(render.ms)
     return page
 

@@ -305,11 +305,11 @@ def test_a_guardrail_looks_at_what_the_last_renders_took() -> None:
     slow = Experiment("speed", control="old", treatment="new", guardrails={"p95_ms": 250.0})
     visitor = next(name for name in map(str, range(99)) if slow.assigned(name) == "new")
     for _ in range(20):
-        slow.note("old", Render(900.0, False))
-        slow.note("new", Render(20.0, False))
+        slow.breaches("old", Render(900.0, False))
+        slow.breaches("new", Render(20.0, False))
     assert slow.shown(visitor) == "new"
-    for _ in range(3):
-        slow.note("new", Render(300.0, False))
+    found = [slow.breaches("new", Render(300.0, False)) for _ in range(3)]
+    assert found[-1] == {"p95_ms": 250.0}
     assert slow.shown(visitor) == "old"
 
 
