@@ -56,8 +56,8 @@ def work() -> bool:
 def run(job: queue.Job) -> str:
     """Run a job as a span of its request; one that fails comes again, or is dead."""
     name, kind = f"job {job.type}", trace.SpanKind.CONSUMER
-    attributes = {"job.id": job.id, "job.attempt": job.attempts, "store.id": job.store_id}
-    span = tracer.start_as_current_span(name, kind=kind, attributes=attributes)
+    about = {"job.id": str(job.id), "job.attempt": str(job.attempts), "store.id": job.store_id}
+    span = tracer.start_as_current_span(name, kind=kind, attributes=about)
     try:
         with span, telemetry.metrics.timed(telemetry.JOB_DURATION.labels(job.type, job.store_id)):
             HANDLERS[job.type](job)
