@@ -18,7 +18,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1 # do not look for a newer pyright ove
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(READY) ## start the four example services, show what they tell, serve until Ctrl-C (ARGS=--once: end by itself)
+demo: $(READY) ## start the four example services, show what they tell, serve until Ctrl-C (ARGS=--once: end by itself; ARGS="--scenario list")
 	@$(BIN)/python -m example_apps.demo $(ARGS)
 
 test: $(READY) ## run the tests (ARGS="-k flask -x" goes to pytest)

@@ -182,6 +182,15 @@ class ServerSpans:
         """Give the exchange no span: what is called on its way is of the caller's trace, and is not sampled."""
         self._continue(exchange, CURRENT.get(), get_context(), is_left_out=True)
 
+    def continue_trace(self, exchange: Exchange) -> None:
+        """Give the exchange the trace and the baggage of its headers, and no span; without a trace one may begin."""
+        context = self._incoming(_NOTHING, exchange.info)
+        parent = trace.get_current_span(context).get_span_context()
+        exchange.context = context
+        if parent.is_valid:
+            exchange.ids = _HEX % (parent.trace_id, parent.span_id)
+            exchange.is_sampled = parent.trace_flags & _SAMPLED != 0
+
     def write_details(self, exchange: Exchange) -> None:
         """Write what is known besides to the span, if it is ours."""
         span, details = exchange.span, exchange.details
