@@ -26,7 +26,8 @@ observer = Observer(
     service_name=SERVICE,
     environment="development",
     metrics_prefix="zerostate" if IS_ZEROSTATE else None,
-    **({"metrics_path": "/internal/metrics", "metrics_token": "a-secret-token"} if IS_TOKPULSE else {}),
+    metrics_path="/internal/metrics" if IS_TOKPULSE else "/metrics",
+    metrics_token="a-secret-token" if IS_TOKPULSE else None,
 )
 numbers = itertools.count()
 state = {"sick": False}
