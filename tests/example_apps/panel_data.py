@@ -11,7 +11,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,6 @@ class Answer:
     query: Query
     asked: str
     problem: str
-
-    def asks_for(self, metrics: Collection[str]) -> bool:
-        return any(re.search(rf"\b{name}(_bucket|_sum|_count)?\b", self.asked) for name in metrics)
 
 
 def answers(prometheus: Server, content: Content) -> list[Answer]:
