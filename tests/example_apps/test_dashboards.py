@@ -13,7 +13,7 @@ import pytest
 from tests import dashboards, scrapers
 from tests.dashboards import FILES, Query
 from tests.example_apps.observed import observed
-from tests.example_apps.panel_data import answers, chosen, offered, problem_of
+from tests.example_apps.panel_data import answers, chosen, offered, problem_of, when_all_were_up
 from tests.running import Server
 
 pytestmark = [
@@ -63,6 +63,6 @@ def test_every_variable_offers_values(path: Path, prometheus: Server) -> None:
 def test_a_query_without_data_is_found(asked: str, problem: str, prometheus: Server) -> None:
     """Also where `or vector(0)` hides that a name is wrong."""
     query = Query("panel", asked, has_exemplars=problem == "no exemplars")
-    found = problem_of(prometheus, query, asked)
+    found = problem_of(prometheus, query, asked, when_all_were_up(prometheus))
     assert found.startswith(problem)
     assert bool(found) == bool(problem)
