@@ -1,6 +1,6 @@
 """Traffic that brings the services into each state that a dashboard has a panel for: well, busy, refused, broken.
 
-What is answered is not looked at. Other tests do that, and so a call may ask for what a service does not have yet.
+What is answered is not looked at, because other tests do that.
 """
 
 from __future__ import annotations

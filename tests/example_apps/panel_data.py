@@ -45,7 +45,7 @@ def answers(prometheus: Server, content: Content) -> list[Answer]:
 
 
 def when_all_were_up(prometheus: Server) -> float:
-    """Return the newest moment, because the series of a target are gone while a scrape of it fails on a busy machine."""
+    """Return the newest such moment: the series of a target are gone while a scrape of it fails on a busy machine."""
     now = time.time()
     up = {"query": "min(up)", "start": now - 600, "end": now, "step": 1}
     (found,) = scrapers.ask(prometheus, "query_range", **up)["result"]
