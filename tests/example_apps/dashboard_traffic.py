@@ -1,6 +1,6 @@
 """Traffic that brings the services into each state that a dashboard has a panel for: well, busy, refused, broken.
 
-What is answered is not looked at. Other tests do that, and so a call may ask for what a service does not have yet.
+What is answered is not looked at, because other tests do that.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.example_apps import scraped
 CLIENTS = 6
 PATIENCE_SECONDS = 60.0
 # A limit that a little traffic reaches.
-ENVIRONMENT = {"TOKPULSE_REQUESTS_PER_SECOND": "20"}
+ENVIRONMENT = {"TOKPULSE_REQUESTS_PER_SECOND": "5"}
 
 _trace_ids = itertools.count(1)
 
@@ -34,8 +34,18 @@ _trace_ids = itertools.count(1)
 def send_all(running: Mapping[str, Running], round_: int) -> None:
     """Send the calls of the tour, and some that are new in each round and so go through all services."""
     new = [call for number in range(4) for call in scraped.calls(100 * round_ + number)]
-    busy = [] if round_ else _busy()  # once is enough, because that there is none of it is no gap in a panel
-    _send(running, [*_broken(), *new, *plan.all_calls(), *busy, *_settling()])
+    _send(running, [*new, *_broken(), *plan.all_calls(), *_settling()])
+
+
+def overload(running: Mapping[str, Running]) -> None:
+    """Have a tenant send more than it may. It has no name, so that the shops go on being served."""
+    calls = [_call("tokpulse", "GET", "/widgets/product?store_id=nobody")] * 30
+
+    def refused() -> float:
+        _send(running, calls)
+        return _total(running, "tokpulse", "tokpulse_tenant_throttling_total")
+
+    until(refused, bool, PATIENCE_SECONDS)
 
 
 def silence_peers(running: Mapping[str, Running]) -> None:
@@ -43,7 +53,11 @@ def silence_peers(running: Mapping[str, Running]) -> None:
     with _silent_peers(running):
         task = {"program": "rank", "values": [3, 1, 2]}
         _send(running, [_call("zerostate", "POST", "/guilds/rankers/tasks/", task)])
-        until(lambda: _lost_messages(running), bool, PATIENCE_SECONDS)
+        until(
+            lambda: _total(running, "zerostate", "zerostate_p2p_messages_total", status="error"),
+            bool,
+            PATIENCE_SECONDS,
+        )
 
 
 def read_all(running: Mapping[str, Running]) -> None:
@@ -69,11 +83,6 @@ def without_databases(running: Mapping[str, Running]) -> Iterator[None]:
     finally:
         for path in paths:
             os.replace(path.with_suffix(".away"), path)
-
-
-def _busy() -> list[Call]:
-    """One tenant sends more than it may. It has no name, so that the shops go on being served."""
-    return [_call("tokpulse", "GET", "/widgets/product?store_id=nobody")] * 150
 
 
 def _broken() -> list[Call]:
@@ -124,10 +133,10 @@ def _silent_peers(running: Mapping[str, Running]) -> Iterator[None]:
         _signal(utilityfog, signal.SIGCONT)
 
 
-def _lost_messages(running: Mapping[str, Running]) -> float:
+def _total(running: Mapping[str, Running], service: str, name: str, **labels: str) -> float:
+    """Sum a metric of a page; 0 if the service has no time to answer."""
     with suppress(httpx.TransportError):
-        page = pages.read(running["zerostate"])
-        return pages.total(page, "zerostate_p2p_messages_total", status="error")
+        return pages.total(pages.read(running[service]), name, **labels)
     return 0.0
 
 

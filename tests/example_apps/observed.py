@@ -33,7 +33,7 @@ ENVIRONMENT = {
 
 
 @contextmanager
-def observed(folder: Path, interval: str = "1s") -> Iterator[Server]:
+def observed(folder: Path, interval: str = "2s") -> Iterator[Server]:
     """Run all, send them traffic of all kinds, and give the Prometheus that has scraped it."""
     with ExitStack() as stack:
         running = stack.enter_context(_services(_made(folder / "services")))
@@ -43,6 +43,7 @@ def observed(folder: Path, interval: str = "1s") -> Iterator[Server]:
         scrapers.wait_until_up(prometheus, targets)
         for round_ in range(2):
             traffic.send_all(running, round_)
+            traffic.overload(running)
             traffic.silence_peers(running)
             _trouble(troubled)
             with traffic.without_databases(running):

@@ -11,7 +11,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,13 +35,21 @@ class Answer:
     asked: str
     problem: str
 
-    def asks_for(self, metrics: Collection[str]) -> bool:
-        return any(re.search(rf"\b{name}(_bucket|_sum|_count)?\b", self.asked) for name in metrics)
-
 
 def answers(prometheus: Server, content: Content) -> list[Answer]:
-    values = chosen(prometheus, content)
-    return [_answer(prometheus, query, values) for query in dashboards.queries(content)]
+    values, moment = chosen(prometheus, content), when_all_were_up(prometheus)
+    asked = [
+        (query, dashboards.with_values(query.expression, values)) for query in dashboards.queries(content)
+    ]
+    return [Answer(query, text, problem_of(prometheus, query, text, moment)) for query, text in asked]
+
+
+def when_all_were_up(prometheus: Server) -> float:
+    """Return the newest such moment: the series of a target are gone while a scrape of it fails on a busy machine."""
+    now = time.time()
+    up = {"query": "min(up)", "start": now - 600, "end": now, "step": 1}
+    (found,) = scrapers.ask(prometheus, "query_range", **up)["result"]
+    return max(float(moment) for moment, value in found["values"] if value == "1")
 
 
 def chosen(prometheus: Server, content: Content) -> dict[str, str]:
@@ -72,20 +80,15 @@ def _value(prometheus: Server, variable: Content, values: dict[str, str]) -> str
     return current if current in options else next(iter(options), "")
 
 
-def _answer(prometheus: Server, query: Query, values: dict[str, str]) -> Answer:
-    asked = dashboards.with_values(query.expression, values)
-    return Answer(query, asked, problem_of(prometheus, query, asked))
-
-
-def problem_of(prometheus: Server, query: Query, asked: str) -> str:
+def problem_of(prometheus: Server, query: Query, asked: str, moment: float) -> str:
     """Say what is missing: any number at all, a series that is asked for, or exemplars.
 
     Every selector must find something, because `or vector(0)` gives data whatever stands before it.
     """
-    found = _ask(prometheus, asked)
+    found = _ask(prometheus, asked, moment)
     if isinstance(found, str):
         return found
-    absent = [one for one in dashboards.selectors(asked) if not _ask(prometheus, f"count({one})")]
+    absent = [one for one in dashboards.selectors(asked) if not _ask(prometheus, f"count({one})", moment)]
     if absent:
         return f"no series: {', '.join(absent)}"
     if not any(math.isfinite(value) for value in found):
@@ -95,9 +98,9 @@ def problem_of(prometheus: Server, query: Query, asked: str) -> str:
     return ""
 
 
-def _ask(prometheus: Server, asked: str) -> list[float] | str:
+def _ask(prometheus: Server, asked: str, moment: float) -> list[float] | str:
     """Return the values that a query gives, or why it gives none."""
-    answer = json.loads(prometheus.get(f"/api/v1/query?{urlencode({'query': asked})}").body)
+    answer = json.loads(prometheus.get(f"/api/v1/query?{urlencode({'query': asked, 'time': moment})}").body)
     if answer["status"] != "success":
         return f"{answer['errorType']}: {answer['error']}"
     data = answer["data"]

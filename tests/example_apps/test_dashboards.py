@@ -12,9 +12,8 @@ import pytest
 
 from tests import dashboards, scrapers
 from tests.dashboards import FILES, Query
-from tests.example_apps.awaited import missing
 from tests.example_apps.observed import observed
-from tests.example_apps.panel_data import answers, chosen, offered, problem_of
+from tests.example_apps.panel_data import answers, chosen, offered, problem_of, when_all_were_up
 from tests.running import Server
 
 pytestmark = [
@@ -37,8 +36,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_every_query_of_every_panel_gives_data(path: Path, prometheus: Server) -> None:
     """Every series that it asks for is there, and it gives a number that is finite."""
     found = answers(prometheus, dashboards.read(path))
-    awaited = missing(prometheus)
-    wrong = [one for one in found if one.problem and not one.asks_for(awaited)]
+    wrong = [one for one in found if one.problem]
     assert not wrong, "\n".join(f"{one.query.panel}: {one.problem}\n  {one.asked}" for one in wrong)
 
 
@@ -47,7 +45,7 @@ def test_every_variable_offers_values(path: Path, prometheus: Server) -> None:
     content = dashboards.read(path)
     values = chosen(prometheus, content)
     for variable in dashboards.variables(content):
-        if variable["type"] == "query" and not any(name in variable["query"] for name in missing(prometheus)):
+        if variable["type"] == "query":
             assert offered(prometheus, variable, values), variable["query"]
 
 
@@ -65,11 +63,6 @@ def test_every_variable_offers_values(path: Path, prometheus: Server) -> None:
 def test_a_query_without_data_is_found(asked: str, problem: str, prometheus: Server) -> None:
     """Also where `or vector(0)` hides that a name is wrong."""
     query = Query("panel", asked, has_exemplars=problem == "no exemplars")
-    found = problem_of(prometheus, query, asked)
+    found = problem_of(prometheus, query, asked, when_all_were_up(prometheus))
     assert found.startswith(problem)
     assert bool(found) == bool(problem)
-
-
-def test_every_metric_that_dashboards_ask_for_is_there(prometheus: Server) -> None:
-    if awaited := missing(prometheus):
-        pytest.xfail(f"no service has: {', '.join(sorted(awaited))}")
