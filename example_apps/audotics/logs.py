@@ -16,10 +16,10 @@ MOST_BYTES = int(os.environ.get("AUDOTICS_LOG_BYTES", "10000000"))
 KEPT_FILES = 5
 
 
-@observer.lifecycle.on_change
-def write_to_file(before: str, now: str) -> None:
-    """Once we serve, when the observer has set its own handler up, write the same JSON to the file of this process."""
-    if FOLDER and now == "serving":
+@observer.lifecycle.initialiser
+def write_to_file() -> None:
+    """Write the same JSON to the file of this process; once it serves, when the observer has set its own handler up."""
+    if FOLDER:
         path = Path(FOLDER) / f"audotics-{os.getpid()}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = RotatingFileHandler(path, maxBytes=MOST_BYTES, backupCount=KEPT_FILES, encoding="utf-8")
