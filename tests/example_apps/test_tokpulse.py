@@ -165,11 +165,11 @@ def test_a_job_that_fails_comes_again_five_times_and_is_dead_until_somebody_want
 ) -> None:
     """It takes a second and a half, because each pause is twice the one before."""
     growth = Growth(tokpulse)
-    request_id = deliver(tokpulse, order("odd", store_id="tape-heads", total=9.0)).headers["X-Request-ID"]
-    job = {"job": "process_webhook", "storeId": "tape-heads"}
+    request_id = deliver(tokpulse, order("odd", store_id="vinyl-cave", total=9.0)).headers["X-Request-ID"]
+    job = {"job": "process_webhook", "storeId": "vinyl-cave"}
     growth.reaches(1, "job_attempts_total", status="dead", **job)
     assert growth.of("job_attempts_total", status="retried", **job) == 4
-    growth.reaches(1, "webhook_processed_total", status="failed", storeId="tape-heads")
+    growth.reaches(1, "webhook_processed_total", status="failed", storeId="vinyl-cave")
     (line,) = lines_with(tokpulse, message="job failed", status="dead", requestId=request_id)
     assert line["exception"]["type"] == "ValueError"
     assert "@example.com" not in json.dumps(line)
