@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -60,6 +60,9 @@ class Served:
         self._connection.close()
         return False
 
+    def close(self) -> None:
+        self._connection.close()
+
     def cpu_seconds(self) -> float:
         """Return the CPU time of the server and its worker, all threads, to the nanosecond."""
         files = [file for pid in self._pids() for file in Path(f"/proc/{pid}/task").glob("*/schedstat")]
@@ -98,7 +101,8 @@ def serve(variant: str, folder: Path) -> Iterator[Served]:
             if time.monotonic() > end or process.poll() is not None:
                 raise RuntimeError(f"zerostate {variant} is not up: {(folder / 'log').read_text()[-2000:]}")
             time.sleep(0.1)
-        yield served
+        with closing(served):
+            yield served
     finally:
         process.terminate()
         process.wait()
