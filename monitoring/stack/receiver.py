@@ -48,13 +48,11 @@ class Receiver(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Receiver
-
     def do_POST(self) -> None:
         _, _, receiver = self.path.rpartition("/alerts/")
         try:
             notification = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-            self.server.take(receiver, notification)
+            self._receiver.take(receiver, notification)
         except (ValueError, KeyError, TypeError) as error:
             self._answer(400, f"no notification of Alertmanager: {error!r}\n")
             return
@@ -64,12 +62,12 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/-/ready":
             self._answer(200, "ready\n")
         elif self.path == "/alerts":
-            self._answer(200, json.dumps(self.server.notifications()), "application/json")
+            self._answer(200, json.dumps(self._receiver.notifications()), "application/json")
         else:
             self._answer_runbook()
 
     def _answer_runbook(self) -> None:
-        pages = {f"/runbooks/{page.name}": page for page in self.server.runbooks.glob("*.md")}
+        pages = {f"/runbooks/{page.name}": page for page in self._receiver.runbooks.glob("*.md")}
         page = pages.get(self.path)
         if page is None:
             self._answer(404, "There are /alerts and:\n" + "\n".join(sorted(pages)) + "\n")
@@ -84,7 +82,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_: object) -> None:
+    @property
+    def _receiver(self) -> Receiver:
+        assert isinstance(self.server, Receiver)
+        return self.server
+
+    def log_message(self, format: str, *args: object) -> None:
         """Print nothing of requests: what is worth reading are the alerts."""
 
 
