@@ -133,7 +133,7 @@ def stored(server: Server, job: str, window: str = "15s") -> Values:
     found = [ask(server, "query", query=f"{selector}[{window}]")["result"] for selector in selectors]
     values: Values = {}
     for one in chain.from_iterable(found):
-        labels = dict(one["metric"])
+        labels = {label: value for label, value in one["metric"].items() if (label, value) != ("job", job)}
         values[series(labels.pop("__name__"), labels)] = float(one["values"][-1][1])
     return values
 
@@ -152,7 +152,7 @@ def series(name: str, labels: Mapping[str, str]) -> Series:
     kept = {
         label: str(float(value)) if label == "le" else value
         for label, value in labels.items()
-        if value and label != "job" and not (label == "instance" and value.startswith("127.0.0.1:"))
+        if value and not (label == "instance" and value.startswith("127.0.0.1:"))
     }
     return name, frozenset(kept.items())
 
