@@ -39,8 +39,6 @@ MOVES = (
     *("process_", "python_", "cpython_", "asyncio_", "telemetry_", "obs_", "active_users", "db_client_"),
     *("health_check", "zerostate_p2p_"),  # peers gossip
 )
-# Their own label `job` takes the place of the scraper's, by which we ask.
-OTHER_JOBS = ("tokpulse_job_attempts", "tokpulse_job_processing")
 DURATION = "http_server_request_duration_seconds"
 
 
@@ -197,7 +195,7 @@ def _other_than_sent(
 
 def _other_than(page: Values, stored: Values) -> Iterator[str]:
     for (name, labels), value in page.items():
-        if name.startswith((*MOVES, *OTHER_JOBS)) or name.endswith("_created"):
+        if name.startswith(MOVES) or name.endswith("_created"):
             continue
         seen = stored.get((name, labels), nan)
         if not isclose(seen, value, rel_tol=1e-9):  # VictoriaMetrics keeps 12 digits
