@@ -1,5 +1,6 @@
 """Real faults: a process that is killed or stops answering, a database that is locked."""
 
+import os
 import signal
 import sqlite3
 import subprocess
@@ -25,6 +26,18 @@ def not_answering(one: Running) -> Iterator[None]:
         yield
     finally:
         send_signal(one.process, signal.SIGCONT)
+
+
+@contextmanager
+def worker_not_answering(one: Running) -> Iterator[None]:
+    """Stop one worker of a service in the same way; the others go on. It wants Linux."""
+    pid = one.process.pid
+    worker = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(worker, signal.SIGCONT)
 
 
 @contextmanager

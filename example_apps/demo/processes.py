@@ -17,7 +17,7 @@ from example_apps.demo.errors import DemoError
 from example_apps.demo.services import HEALTH_TOKEN, HOST, SERVICES, Service
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 STOP_SECONDS = 8.0
 
 # Variables of the person's own shell that would make the services other than the tour expects.

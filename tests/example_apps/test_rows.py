@@ -1,6 +1,5 @@
 """docs/example-services.md says what is so, and no service grows out of what a newcomer reads in one sitting."""
 
-import io
 import re
 import tokenize
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from example_apps.demo.processes import Running
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/example-services.md"
 ENDINGS = re.compile("(_total|_bytes|_seconds)+$")  # which a declaration may leave to the library
-MOST_LINES = {"utilityfog": 450, "zerostate": 600}
+MOST_LINES = {"tokpulse": 450, "audotics": 450, "utilityfog": 450, "zerostate": 500}
 
 
 class Row(NamedTuple):
@@ -54,23 +53,25 @@ def test_each_metric_of_a_running_service_has_its_row(alone: dict[str, Running],
     assert found == {name for row in rows() if row.service == service for name in row.names} & found
 
 
-def code_lines(path: Path) -> int:
-    """Count the lines that hold code: no blank ones, comments and docstrings."""
+NO_CODE = (
+    *(tokenize.COMMENT, tokenize.NL, tokenize.INDENT, tokenize.DEDENT),
+    *(tokenize.ENCODING, tokenize.ENDMARKER),
+)
+
+
+def lines_of_code(path: Path) -> int:
+    """Count the lines that have code: no blank ones, no comments, no docstrings, no imports."""
     lines: set[int] = set()
-    before = tokenize.NEWLINE
-    for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline):
-        is_docstring = token.type == tokenize.STRING and before in (tokenize.NEWLINE, tokenize.INDENT)
-        if token.type not in _NO_CODE and not is_docstring:
-            lines.update(range(token.start[0], token.end[0] + 1))
-        if token.type not in (tokenize.COMMENT, tokenize.NL, tokenize.DEDENT):
-            before = token.type
+    first = None  # the first token of a statement: a text is a docstring
+    with path.open("rb") as file:
+        for token in tokenize.tokenize(file.readline):
+            if token.type == tokenize.NEWLINE:
+                first = None
+            elif token.type not in NO_CODE:
+                first = first or token
+                if first.type != tokenize.STRING and first.string not in ("import", "from"):
+                    lines.update(range(token.start[0], token.end[0] + 1))
     return len(lines)
-
-
-_NO_CODE = {
-    *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE),
-    *(tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER),
-}
 
 
 @pytest.mark.parametrize("service", MOST_LINES)
@@ -79,4 +80,4 @@ def test_a_service_stays_small(service: str) -> None:
     files = [
         path for path in (ROOT / "example_apps" / service).rglob("*.py") if "migrations" not in path.parts
     ]
-    assert sum(map(code_lines, files)) <= MOST_LINES[service]
+    assert sum(map(lines_of_code, files)) <= MOST_LINES[service]

@@ -1,10 +1,8 @@
-"""The scenarios of the demo, as a person plays them; that a service stays small enough to be read."""
+"""The scenarios of the demo, as a person plays them."""
 
 import io
 import subprocess
 import sys
-import tokenize
-from pathlib import Path
 
 import pytest
 
@@ -12,12 +10,6 @@ from example_apps.demo import scenario
 from example_apps.demo.paper import Paper
 from example_apps.demo.processes import ROOT
 from example_apps.demo.scenarios import SCENARIOS
-
-MOST_LINES = 450
-NO_CODE = (
-    *(tokenize.COMMENT, tokenize.NL, tokenize.INDENT, tokenize.DEDENT),
-    *(tokenize.ENCODING, tokenize.ENDMARKER),
-)
 
 
 def demo(*arguments: str) -> tuple[int, str]:
@@ -55,24 +47,3 @@ def test_a_metric_that_does_not_move_as_it_should_is_no_success() -> None:
     assert scenario.show_ending(Paper(stream), expects[:2], before, after, [])
     assert not scenario.show_ending(Paper(stream), expects, before, after, [])
     assert [line.split()[-1] for line in stream.getvalue().splitlines() if "as before" in line] == ["NOT"]
-
-
-@pytest.mark.parametrize("name", ["tokpulse", "audotics"])
-def test_a_service_has_few_lines_of_code(name: str) -> None:
-    files = (ROOT / "example_apps" / name).glob("*.py")
-    assert sum(map(lines_of_code, files)) <= MOST_LINES
-
-
-def lines_of_code(path: Path) -> int:
-    """Count the lines that have code: no blank ones, no comments, no docstrings, no imports."""
-    lines: set[int] = set()
-    first = None  # the first token of a statement: a text is a docstring
-    with path.open("rb") as file:
-        for token in tokenize.tokenize(file.readline):
-            if token.type == tokenize.NEWLINE:
-                first = None
-            elif token.type not in NO_CODE:
-                first = first or token
-                if first.type != tokenize.STRING and first.string not in ("import", "from"):
-                    lines.update(range(token.start[0], token.end[0] + 1))
-    return len(lines)
