@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import promql_parser
 import pytest
 import yaml
 
@@ -17,6 +16,7 @@ from monitoring.stack.configs import RULES
 from tests import programs
 from tests.installed import ROOT
 
+promql_parser: Any = pytest.importorskip("promql_parser", reason="promql-parser does not load in Python 3.15")
 PROMTOOL, AMTOOL = programs.find("promtool"), programs.find("amtool")
 RUNBOOKS = ROOT / "docs" / "runbooks"
 PAGES = sorted(path for path in RUNBOOKS.glob("*.md") if path.name != "README.md")

@@ -6,6 +6,7 @@ promql-parser parses, which is Prometheus' own grammar.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
@@ -220,3 +221,8 @@ def _parser() -> Any:
         return import_module("promql_parser")
     except ImportError:
         raise ConfigError("lint parses queries with promql-parser: pip install promql-parser") from None
+    except Exception as error:  # compiled for another Python, as release 0.12 in Python 3.15
+        version = ".".join(map(str, sys.version_info[:2]))
+        raise ConfigError(
+            f"promql-parser does not load in Python {version} ({error}): run lint with an older Python"
+        ) from None

@@ -14,6 +14,7 @@ import pytest
 
 from obs_middleware import __main__
 
+pytest.importorskip("promql_parser", reason="promql-parser does not load in Python 3.15")
 pytestmark = pytest.mark.once
 Capture = pytest.CaptureFixture[str]
 SECONDS = "http_server_request_duration_seconds"
