@@ -123,7 +123,7 @@ def test_lanes() -> list[Lane]:
     The oldest and the newest Python run all that a version can change. The newest but one, which most people deploy,
     runs the parts in which Pythons have differed, without the frameworks' conformance. What lies between them shares
     these parts: each test runs on one of them. Apache, whose mod_wsgi is for the system's own Python, runs on all.
-    What parses queries, dashboards and alerts, has a lane on the system's Python: its parser does not load in the newest.
+    What parses queries has a lane on the system's Python, because the newest does not load the parser.
     """
     found = [version for version in asked("make", "-s", "versions").split() if find_python(version)]
     oldest, newest = found[0], found[-1]
