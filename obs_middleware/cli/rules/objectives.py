@@ -48,7 +48,7 @@ def percent(text: object, *, name: str) -> Decimal:
     """Return a percentage that leaves a budget.
 
     Raises:
-        ConfigError: it is no number between 0 and 100.
+        ConfigError: it is no number from 1 to below 100.
     """
     try:
         number = Decimal(str(text))
@@ -59,6 +59,11 @@ def percent(text: object, *, name: str) -> Decimal:
     if not 0 < number < 100:
         cure = " (an objective of 100 leaves no budget to burn)" if number == 100 else ""
         raise ConfigError(f"{name} must be a percentage between 0 and 100 such as 99.9, got {text!r}{cure}")
+    if number < 1:
+        meant = f"{(number * 100).normalize():f}"
+        raise ConfigError(
+            f"{name} must be a percentage such as 99.9, not a ratio, got {text!r}: did you mean {meant}?"
+        )
     return number.normalize()
 
 

@@ -50,6 +50,8 @@ def read(path: Path) -> Iterator[Entry]:
     """
     try:
         content = _toml().loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is not there: give a file of objectives, or --service shop") from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} can't be read as TOML: {error}") from None
     entries = content.get("objective")
