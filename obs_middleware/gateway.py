@@ -535,7 +535,10 @@ class Gateway:
         return inert() if exchange is None else exchange
 
     def _continued(self, headers: Mapping[str, str]) -> Exchange:
-        kept = {name.lower(): value for name, value in headers.items()}
+        pairs = getattr(headers, "items", tuple)()  # what was kept with a job may be anything
+        kept = {
+            name.lower(): value for name, value in pairs if isinstance(name, str) and isinstance(value, str)
+        }
         info = with_header_names(RequestInfo("", "", "", "", kept.get), kept.keys)
         now, started = self.time_ns(), self.perf_counter()
         accepted, correlation_id = map(self.accepted_id, map(kept.get, self._id_headers))

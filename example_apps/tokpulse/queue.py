@@ -1,7 +1,8 @@
 """The queue of jobs, a table of the database: it outlives every process, and each job is taken by one worker at a time.
 
 A job that fails comes again after 1, 2, 4 … times BACKOFF_SECONDS. After MAX_ATTEMPTS it is dead: it stays in the table
-until somebody calls `requeue_dead`. A worker that was killed loses its job LEASE_SECONDS after it has taken it.
+until somebody calls `requeue_dead`. A worker that was killed loses its job LEASE_SECONDS after it has taken it;
+one that was only slow can't finish it then.
 """
 
 import json
@@ -19,6 +20,7 @@ MAX_ATTEMPTS = 5
 TYPES = PROCESS, RECOMMEND = "process_webhook", "recommend"
 PUT = """INSERT INTO jobs (type, topic, store_id, org_id, payload, headers, due_at)
     VALUES (?, ?, ?, ?, ?, ?, ?)"""
+IS_OURS = "id = ? AND attempts = ?"  # nobody has taken it since
 IS_DUE = "state IN ('waiting', 'running') AND due_at <= ?"
 TAKE = f"""UPDATE jobs SET state = 'running', attempts = attempts + 1, due_at = ?, worker = ?
     WHERE id = (SELECT id FROM jobs WHERE {IS_DUE} ORDER BY due_at LIMIT 1)
@@ -53,12 +55,21 @@ def take() -> Job | None:
         return None
     with storage.transaction("UPDATE jobs") as connection:
         row = connection.execute(TAKE, [now + LEASE_SECONDS, os.getpid(), now]).fetchone()
-    return Job(*row) if row else None  # another worker may have been faster
+        job = Job(*row) if row else None  # another worker may have been faster
+        if job is not None and job.attempts > MAX_ATTEMPTS:  # it has killed each worker that had it
+            connection.execute("UPDATE jobs SET state = 'dead' WHERE id = ?", [job.id])
+            return None
+    return job
 
 
 def finish(connection: sqlite3.Connection, job: Job) -> None:
-    """Note in the transaction of the job's own work that it is done: both are kept, or neither."""
-    connection.execute("DELETE FROM jobs WHERE id = ?", [job.id])
+    """Note in the transaction of the job's own work that it is done: both are kept, or neither.
+
+    Raises:
+        RuntimeError: it took longer than its lease, and another worker has the job.
+    """
+    if not connection.execute(f"DELETE FROM jobs WHERE {IS_OURS}", [job.id, job.attempts]).rowcount:
+        raise RuntimeError(f"job {job.id} was taken by another worker, because it took too long")
 
 
 def put_off(job: Job) -> bool:
@@ -66,7 +77,9 @@ def put_off(job: Job) -> bool:
     state = "waiting" if job.attempts < MAX_ATTEMPTS else "dead"
     due_at = time.time() + BACKOFF_SECONDS * 2 ** (job.attempts - 1)
     with storage.transaction("UPDATE jobs") as connection:
-        connection.execute("UPDATE jobs SET state = ?, due_at = ? WHERE id = ?", [state, due_at, job.id])
+        connection.execute(
+            f"UPDATE jobs SET state = ?, due_at = ? WHERE {IS_OURS}", [state, due_at, job.id, job.attempts]
+        )
     return state == "waiting"
 
 

@@ -16,7 +16,7 @@ DEPOSIT_UNITS = 1000  # of a new channel, unless a payment wants more
 
 def pay(guild: Guild, executor: Agent, amount_units: int, task: Task | None = None) -> Channel:
     """Pay through the channel between both, which is opened if there is none."""
-    if not isinstance(amount_units, int) or amount_units < 1:
+    if type(amount_units) is not int or amount_units < 1:  # True is an int too
         raise Refused(422, f"amount_units must be 1 or more, got {amount_units!r}")
     try:
         with span("payment.send", guild=guild.name, agent=executor.name, amount_units=amount_units):
@@ -61,10 +61,12 @@ def dispute(channel: Channel) -> None:
 
 
 @metrics.timed(telemetry.SETTLEMENT_DURATION)
-def settle(channel: Channel) -> None:
-    """Pay out what the executor has earned."""
+def settle(channel: Channel, *, is_closing: bool = False) -> None:
+    """Pay out what the executor has earned; of a disputed channel only when it is closed."""
     with span("payment.settle", channel=channel.pk) as current, transaction.atomic():
         channel.refresh_from_db()
+        if channel.state == Channel.State.disputed and not is_closing:
+            raise Refused(409, f"channel {channel.pk} is disputed: close it")
         units, channel.executor_units = channel.executor_units, 0
         channel.save()
         channel.payments.update(is_settled=True)
@@ -83,7 +85,7 @@ def close(channel: Channel) -> None:
         channel.creator_units += unproven
         channel.executor_units -= unproven
         channel.save()
-    settle(channel)
+    settle(channel, is_closing=True)
     balance_units = F("balance_units") + channel.creator_units
     Guild.objects.filter(pk=channel.creator_id).update(balance_units=balance_units)
     channel.creator_units, channel.state = 0, Channel.State.closed
@@ -91,4 +93,4 @@ def close(channel: Channel) -> None:
 
 
 def _is_proven(payment: Payment) -> bool:
-    return bool(payment.task and receipts.verify(payment.task))
+    return bool((task := payment.task) and payment.amount_units <= task.cost_units and receipts.verify(task))

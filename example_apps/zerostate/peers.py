@@ -92,7 +92,7 @@ class Peer:
             try:
                 with metrics.timed(telemetry.P2P_DURATION.labels("receive")):
                     self._handle(port, **json.loads(line))
-            except (ValueError, TypeError, KeyError) as error:
+            except Exception as error:  # anybody may send here: nothing may end this thread
                 events.record("peer_message_refused", labels={"security": True, "why": str(error)})
 
     def _handle(self, port: int, kind: str, known: Iterable[int] = (), subject: str = "") -> None:
@@ -112,7 +112,7 @@ class Peer:
 
     def _learn(self, ports: Iterable[int]) -> None:
         for port in ports:
-            if port not in self.states and port != self.port and self._has_file(port):
+            if isinstance(port, int) and port not in (self.port, *self.states) and self._has_file(port):
                 self._since[port], self.states[port] = monotonic(), "discovered"
 
     def _send(self, port: int, **message: object) -> None:

@@ -1,6 +1,7 @@
 """The pages of zerostate: JSON in, JSON out."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -33,7 +34,7 @@ class AgentMiddleware:
 
 
 def create_guild(request: HttpRequest) -> JsonResponse:
-    (name,) = _fields(request, "name")
+    name = _checked(*_fields(request, "name"))
     with span("guild.create", guild=name):
         guild, is_new = Guild.objects.get_or_create(name=name)
     if is_new:
@@ -95,7 +96,13 @@ def _fields(request: HttpRequest, *names: str) -> list[Any]:
 
 
 def _agent(name: str) -> Agent:
-    return Agent.objects.get_or_create(name=name)[0]
+    return Agent.objects.get_or_create(name=_checked(name))[0]
+
+
+def _checked(name: object) -> str:
+    if not isinstance(name, str) or re.fullmatch(r"[\w-]{1,50}", name, re.ASCII) is None:
+        raise Refused(422, f"a name must be letters, digits, _ and -, 50 at most, got {name!r}")
+    return name
 
 
 def _active_guild(name: str) -> Guild:

@@ -36,11 +36,11 @@ class Execution:
 
 def validate(program: str, values: Sequence[float]) -> bytes:
     """Check that a program is there and can hold the values, and give them as it reads them."""
-    if program not in PROGRAMS:
+    if str(program) not in PROGRAMS:
         raise Refused(422, f"no such program; we have {', '.join(PROGRAMS)}")
     try:
         packed = struct.pack(f"<{len(values)}d", *values)
-    except (struct.error, TypeError):
+    except (struct.error, TypeError, OverflowError):
         raise Refused(422, "values must be a list of numbers") from None
     if len(packed) > 2**15:  # behind them there must be room for as many answers
         raise Refused(422, f"values must be 4096 at most, got {len(values)}")

@@ -45,3 +45,8 @@ def seconds(text: str) -> float:
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"must be a number of seconds above 0, got {text!r}")
     return number
+
+
+def printable(text: str) -> str:
+    """Return one line that a terminal shows as it is, because files and servers may send control characters."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)

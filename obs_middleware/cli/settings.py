@@ -83,10 +83,14 @@ def _keywords(app: Any) -> dict[str, Any]:
 
 
 def _table(found: Iterable[Origin]) -> Iterator[str]:
-    lines = [("setting", "value", "from"), *((one.name, _text(one.value), _source(one)) for one in found)]
+    lines = [("setting", "value", "from"), *map(_line, found)]
     widths = [min(max(len(line[column]) for line in lines), _WIDEST) for column in (0, 1)]
     for name, value, source in lines:
         yield f"{name:{widths[0]}}  {value:{widths[1]}}  {source}"
+
+
+def _line(one: Origin) -> tuple[str, str, str]:
+    return one.name, arguments.printable(_text(one.value)), _source(one)
 
 
 def _source(one: Origin) -> str:

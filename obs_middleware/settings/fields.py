@@ -38,7 +38,8 @@ HTTP_METRICS: tuple[HttpMetric, ...] = get_args(HttpMetric)
 RuntimeMetric = Literal["event_loop", "tasks", "thread_pools", "gc", "open_files", "none"]
 RUNTIME_METRICS: tuple[RuntimeMetric, ...] = get_args(RuntimeMetric)[:-1]
 
-_userinfo = re.compile(r"://[^/\s]*@")
+_userinfo = re.compile(r"://[^\s'\"]*@")  # a password may have a slash that nobody has escaped
+_query = re.compile(r"(://[^\s?'\"]*\?)[^\s'\"]+")
 _repeats_twice = re.compile(r"[^\\][+*]\)(?:[+*]|\{\d*,\})").search
 # The names that other tools which read LOG_LEVEL give to levels, and the numbers of `logging`.
 _LEVEL_NAMES = {
@@ -579,14 +580,21 @@ def _complaint(label: str, type_: Any, value: Any) -> str:
 def _spelled(label: str, value: Any) -> str:
     if _is_secret(label, value):
         return _HIDDEN
-    return _userinfo.sub("://REDACTED@", repr(value))
+    return _without_credentials(repr(value))
 
 
 def _without_secrets(label: str, value: Any) -> Any:
     """Return a value without the secrets in it."""
     if _is_secret(label, value):
         return _HIDDEN
-    return _userinfo.sub("://REDACTED@", value) if isinstance(value, str) else value
+    if isinstance(value, tuple):
+        return tuple(_without_secrets(label, one) for one in value)
+    return _without_credentials(value) if isinstance(value, str) else value
+
+
+def _without_credentials(text: str) -> str:
+    """Return a text without the user, the password and the query of a URL in it."""
+    return _query.sub(r"\1REDACTED", _userinfo.sub("://REDACTED@", text))
 
 
 def _is_secret(label: str, value: Any) -> bool:

@@ -155,3 +155,11 @@ def test_worker_that_starts_has_lines_states_and_exports() -> None:
     once = ["starting serving", "serving draining", "draining stopped"]
     assert changes == [*once, "stopped starting", *once]
     assert printed.count("exported False") == 2
+
+
+@pytest.mark.parametrize("headers", [None, [1], "text", {1: 2}, {"traceparent": b"x"}, {"X-Request-ID": 7}])
+def test_headers_that_are_no_texts_are_as_if_they_were_not_there(headers: Any) -> None:
+    own = observer()
+    with own.continue_trace(headers) as job:
+        assert job.request_id == job.correlation_id == outgoing_headers()["X-Request-ID"] != ""
+    assert internal_errors(own, "continue_trace") == 0

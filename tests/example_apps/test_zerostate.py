@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -204,6 +205,7 @@ def test_what_no_receipt_proves_goes_back_after_a_dispute(zerostate: Running, nu
         f"channel {paid['channel']} is disputed: close it first",
     )
     assert numbers.more("payments_total", status="failed") == 1
+    assert post(zerostate, f"{path}/settle/").status_code == 409  # else the dispute comes too late
     assert post(zerostate, f"{path}/close/").json() == {"state": "closed", "agent_units": 1}
     assert events(zerostate, "receipt_forged")[0]["event_labels"]["security"] is True
     assert events(zerostate, "channel_disputed")
@@ -230,6 +232,20 @@ def test_what_no_receipt_proves_goes_back_after_a_dispute(zerostate: Running, nu
             402,
             "guild rankers cannot pay 1000000000 units",
         ),
+        (TASKS, {"program": ["rank"], "values": []}, 422, "no such program; we have grow, mean, rank, spin"),
+        (TASKS, {"program": "rank", "values": [10**400]}, 422, "values must be a list of numbers"),
+        (
+            "/guilds/rankers/payments/",
+            {"payee": "x", "amount_units": True},
+            422,
+            "amount_units must be 1 or more, got True",
+        ),
+        (
+            "/guilds/",
+            {"name": {"a": 1}},
+            422,
+            "a name must be letters, digits, _ and -, 50 at most, got {'a': 1}",
+        ),
     ],
 )
 def test_bad_input_is_refused_and_says_why(
@@ -252,6 +268,38 @@ def test_its_workers_are_peers_that_gossip_and_answer(zerostate: Running, number
     ]
     for operation in ("connect", "send", "receive"):
         assert numbers.now("p2p_operation_duration_seconds_count", operation=operation) >= 1
+
+
+@pytest.mark.parametrize(
+    "datagram",
+    [
+        b"[" * 60_000,
+        b'{"kind": "gossip", "known": ["..", "../..", {}]}',
+        b'{"kind": "request", "subject": "' + "\u00e9".encode() * 30_000 + b'"}',
+    ],
+    ids=["nested", "names of folders", "response too large"],
+)
+def test_no_datagram_ends_a_peer(zerostate: Running, numbers: Numbers, datagram: bytes) -> None:
+    until(lambda: numbers.now("p2p_peers", state="connected"), bool, PATIENCE_SECONDS)
+    folder = Path(f"{zerostate.database}.peers")
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sender:
+        sender.bind(("127.0.0.1", 0))
+        own = folder / str(sender.getsockname()[1])
+        peers = [int(file.name) for file in folder.iterdir()]
+        own.touch()  # it is known, else nothing that it says is read
+        for port in peers:
+            sender.sendto(datagram, ("127.0.0.1", port))
+        sender.settimeout(PATIENCE_SECONDS)
+        sender.sendto(b'{"kind": "request", "subject": "still there"}', ("127.0.0.1", peers[0]))
+        while b"still there" not in sender.recv(65_536):
+            pass
+        own.unlink()
+    before = numbers.now("p2p_messages_total", type="gossip", status="success")
+    assert until(
+        lambda: numbers.now("p2p_messages_total", type="gossip", status="success") > before,
+        bool,
+        PATIENCE_SECONDS,
+    )
 
 
 def test_a_peer_that_is_killed_is_seen_as_failed(zerostate: Running, numbers: Numbers) -> None:

@@ -54,6 +54,14 @@ def run_checks(
             findings.append(
                 failed(name, str(error), "the app has answered before: look at its log, or give --timeout")
             )
+        except (
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            TypeError,
+        ) as error:  # an answer of another shape
+            why = f"an answer is not as ours are: {type(error).__name__}: {error}"
+            findings.append(failed(name, why, "is it this library that answers there? --ops, --metrics-path"))
     return findings
 
 

@@ -50,7 +50,7 @@ def content(answer: Answer) -> dict[str, Any]:
     """Return what an answer says as JSON; nothing where it is none."""
     try:
         found = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

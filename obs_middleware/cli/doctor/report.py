@@ -10,6 +10,7 @@ from typing import TextIO
 
 import msgspec
 
+from obs_middleware.cli.arguments import printable
 from obs_middleware.cli.doctor.finding import Finding, Status
 
 _COLOURS = {"pass": "32", "warn": "33", "fail": "31", "skipped": "2"}
@@ -33,7 +34,7 @@ def as_json(address: str, findings: Sequence[Finding]) -> str:
         "status": "pass" if is_well(findings) else "fail",
         "findings": [msgspec.to_builtins(one) for one in findings],
     }
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(content, indent=2) + "\n"
 
 
 def as_text(address: str, findings: Sequence[Finding], *, is_coloured: bool) -> str:
@@ -52,9 +53,9 @@ def _lines(findings: Sequence[Finding], is_coloured: bool) -> Iterator[str]:
     for one in findings:
         word = f"{one.status:7}"
         status = f"\x1b[{_COLOURS[one.status]}m{word}\x1b[0m" if is_coloured else word
-        yield f"{status}  {one.check:{width}}  {one.reason}"
+        yield f"{status}  {one.check:{width}}  {printable(one.reason)}"
         if one.cure and one.cure != latest:  # one cure of several findings is read once
-            yield f"{'':7}  {'':{width}}  → {one.cure}"
+            yield f"{'':7}  {'':{width}}  → {printable(one.cure)}"
         latest = one.cure
 
 

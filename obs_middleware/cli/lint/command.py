@@ -66,7 +66,11 @@ def _run(given: argparse.Namespace) -> int:
             metrics.add(name)
     lint = Lint(metrics, labels=frozenset(given.label))
     found = [query for path, document in documents for query in queries(path, document)]
-    lines = [f"{one.file}: {one.place}: {why}" for one in found for why in lint.complaints(one.text)]
+    lines = [
+        arguments.printable(f"{one.file}: {one.place}: {why}")
+        for one in found
+        for why in lint.complaints(one.text)
+    ]
     sys.stdout.write("".join(f"{line}\n" for line in dict.fromkeys(lines)))
     sys.stderr.write(f"{len(found)} queries in {len(files)} files, {len(dict.fromkeys(lines))} complaints\n")
     return 1 if lines else 0

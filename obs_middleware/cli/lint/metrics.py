@@ -98,8 +98,8 @@ def add_page(metrics: Metrics, text: str, *, source: str) -> None:
 
     try:
         families = list(text_string_to_metric_families(text))
-    except ValueError as error:
-        raise ConfigError(f"{source} is no metrics page in Prometheus text: {error}") from None
+    except Exception as error:  # the parser raises more than it says
+        raise ConfigError(f"{source} is no metrics page in Prometheus text: {error!r}") from None
     if not families:
         raise ConfigError(f"{source} has no metrics: give the URL or a copy of a metrics page")
     for family in families:

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from importlib import import_module
+from itertools import accumulate
 from typing import Any
 
 from obs_middleware.cli.lint.metrics import Metrics
@@ -45,6 +46,7 @@ _TIME = re.compile(r"\$\{?__(rate_interval|interval|range)\}?|\$\{?(interval|res
 _VARIABLE = re.compile(r"\$\{\w+(?::[^}]*)?\}|\$\w+|\[\[\w+\]\]")
 _LABELS = re.compile(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^()]*\)")
 
+_DEEPEST = 50  # the parser overflows its stack, or hangs, where there are many more
 _NUMBERS = re.compile(r"\$\{?__(range_s|range_ms|interval_ms|from|to)\}?")
 
 
@@ -62,12 +64,17 @@ class Lint:
 
     def complaints(self, query: str) -> Iterator[str]:
         """Yield what is wrong with a query; Grafana's variables may stand for durations, numbers and labels."""
+        if _depth(query) > _DEEPEST:
+            yield f"does not parse: it has more than {_DEEPEST} brackets inside each other"
+            return
         try:
-            root = self._parsed(query)
+            found = dict.fromkeys(self._of(self._parsed(query)))
         except ValueError as error:
             yield f"does not parse: {error}"
-            return
-        yield from dict.fromkeys(self._of(root))
+        except RecursionError:
+            yield "is too long: split it by recording rules"
+        else:
+            yield from found
 
     def _parsed(self, query: str) -> Any:
         errors = list[ValueError]()
@@ -197,6 +204,11 @@ def _keeps_le(node: Any) -> bool:
         return False
     is_by = str(node.modifier.type).endswith("By")
     return ("le" in node.modifier.labels) == is_by
+
+
+def _depth(query: str) -> int:
+    """Return how many brackets are open at once; those in texts count too."""
+    return max(accumulate((one == "(") - (one == ")") for one in query), default=0)
 
 
 def _without_variables(query: str) -> Iterator[str]:

@@ -41,7 +41,9 @@ def files_in(paths: Iterable[Path]) -> list[Path]:
     found = list[Path]()
     for path in paths:
         if path.is_dir():
-            inside = sorted(one for one in path.rglob("*") if one.suffix in (".json", ".yaml", ".yml"))
+            inside = sorted(
+                one for one in path.rglob("*") if one.suffix in (".json", ".yaml", ".yml") and one.is_file()
+            )
             if not inside:
                 raise ConfigError(f"{path} has no file .json, .yaml or .yml")
             found += inside
@@ -96,31 +98,39 @@ def recorded(document: Any) -> Iterator[str]:
 
 
 def _rules(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for group in document.get("groups") or ():
-        for rule in (group.get("rules") if isinstance(group, dict) else None) or ():
-            if isinstance(rule, dict):
-                yield str(rule.get("alert") or rule.get("record") or group.get("name")), rule
+    for group in _dicts(document.get("groups")):
+        for rule in _dicts(group.get("rules")):
+            yield str(rule.get("alert") or rule.get("record") or group.get("name")), rule
 
 
 def _of_dashboard(path: Path, dashboard: dict[str, Any]) -> Iterator[Query]:
     for panel in _panels(dashboard["panels"]):
-        for target in panel.get("targets") or ():
+        for target in _dicts(panel.get("targets")):
             text = target.get("expr")
             if text and not _is_other(target.get("datasource") or panel.get("datasource")):
                 yield Query(path, str(panel.get("title") or f"panel {panel.get('id')}"), str(text))
-    for annotation in (dashboard.get("annotations") or {}).get("list") or ():
+    for annotation in _listed(dashboard.get("annotations")):
         if annotation.get("expr") and not _is_other(annotation.get("datasource")):
             yield Query(path, f"annotation {annotation.get('name')}", str(annotation["expr"]))
-    for variable in (dashboard.get("templating") or {}).get("list") or ():
+    for variable in _listed(dashboard.get("templating")):
         text = _of_variable(variable)
         if text and not _is_other(variable.get("datasource")):
             yield Query(path, f"variable {variable.get('name')}", text)
 
 
-def _panels(panels: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for panel in panels:
+def _panels(panels: Any) -> Iterator[dict[str, Any]]:
+    for panel in _dicts(panels):
         yield panel
-        yield from _panels(panel.get("panels") or ())  # of a row that is folded
+        yield from _dicts(panel.get("panels"))  # of a row that is folded: rows are in no row
+
+
+def _listed(content: Any) -> Iterator[dict[str, Any]]:
+    return _dicts(content.get("list")) if isinstance(content, dict) else iter(())
+
+
+def _dicts(content: Any) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a list; what people write in their place is left out."""
+    return (one for one in content if isinstance(one, dict)) if isinstance(content, list) else iter(())
 
 
 def _of_variable(variable: dict[str, Any]) -> str:

@@ -130,6 +130,11 @@ def _objectives(entry: Entry) -> Iterator[Objective]:
         )
     if entry.latency_seconds is None and entry.latency_objective is not None:
         raise ConfigError(f"{entry.service} has a latency objective without a latency: give --latency 0.25")
+    for text in (entry.service, selector, *entry.routes):
+        if (
+            not text.isprintable() or "{{" in text
+        ):  # a line's end ends PromQL's texts, and braces begin a template
+            raise ConfigError(f"services, selectors and routes are one line, without {{{{, got {text!r}")
     for route in entry.routes or ("",):
         if entry.availability is not None:
             yield Objective(

@@ -54,8 +54,7 @@ def percent(text: object, *, name: str) -> Decimal:
         number = Decimal(str(text))
     except ArithmeticError:
         number = Decimal("NaN")
-    if not number.is_finite():
-        number = Decimal(0)
+    number = number.normalize() if number.is_finite() else Decimal(0)  # it rounds, to 100 perhaps
     if not 0 < number < 100:
         cure = " (an objective of 100 leaves no budget to burn)" if number == 100 else ""
         raise ConfigError(f"{name} must be a percentage between 0 and 100 such as 99.9, got {text!r}{cure}")
@@ -64,7 +63,7 @@ def percent(text: object, *, name: str) -> Decimal:
         raise ConfigError(
             f"{name} must be a percentage such as 99.9, not a ratio, got {text!r}: did you mean {meant}?"
         )
-    return number.normalize()
+    return number
 
 
 def check_bound(seconds: float, bounds: Sequence[float], *, cure: str) -> None:

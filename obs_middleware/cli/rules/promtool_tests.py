@@ -79,7 +79,7 @@ def _recovery(objective: Objective) -> dict[str, Any]:
 
 def _series(objective: Objective, good: str, bad: str) -> list[dict[str, str]]:
     """Return the counters of good and of bad requests."""
-    labels = example_labels(objective.selector) | {"http_route": objective.route or "/"}
+    labels = example_labels(objective.selector) | {"http_route": _escaped(objective.route or "/")}
     if objective.latency_seconds is None:
         return [
             _one("count", labels | {"http_response_status_code": "200"}, good),
@@ -93,6 +93,10 @@ def _series(objective: Objective, good: str, bad: str) -> list[dict[str, str]]:
         _one("count", slow, bad),
         _one("bucket", slow | bound, f"0x{_RECOVERED}"),
     ]
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _one(suffix: str, labels: dict[str, str], values: str) -> dict[str, str]:

@@ -58,6 +58,25 @@ def test_secrets_are_not_shown(capsys: Capture, monkeypatch: pytest.MonkeyPatch)
         assert "://REDACTED@collector" in text
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTLP_ENDPOINT", "http://me:hunter2/x@collector:4318"),
+        ("OTLP_ENDPOINT", "http://collector:4318/v1?api_key=hunter2"),
+        ("OBS_TRUSTED_PROXIES", "http://me:hunter2@proxy"),
+        ("OBS_METRICS_PATH", "http://me:hunter2/x@page?token=hunter2"),
+    ],
+)
+def test_secrets_in_urls_are_not_shown(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    __main__.main(["settings"])
+    told = capsys.readouterr()
+    assert "hunter2" not in told.out + told.err
+    assert "REDACTED" in told.out + told.err
+
+
 def test_misspelt_names_and_bad_values_are_all_told(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OBS_METRIC_PATH", "/metrics")
     monkeypatch.setenv("OBS_TRACE_SAMPLE_RATIO", "10%")

@@ -239,3 +239,43 @@ def test_package_that_is_missing_is_named(
     monkeypatch.setitem(sys.modules, package, None)
     assert lint("d.json", "rules.yaml") == 2
     assert f"pip install {name}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"panels": [1, {"targets": [2]}, {"targets": {"expr": "up"}}, {"panels": "up"}]},
+        {"panels": [], "annotations": [1], "templating": {"list": 1}},
+        {"groups": 5},
+        {"groups": [1, {"rules": "up"}, {"rules": [2]}]},
+    ],
+)
+def test_what_is_no_object_where_one_belongs_is_left_out(folder: Path, content: Any) -> None:
+    Path("d.json").write_text(json.dumps(content))
+    assert lint("d.json") == 0
+
+
+def test_rows_that_contain_themselves_are_read_once(folder: Path) -> None:
+    Path("d.yaml").write_text("panels: &rows [{title: Row, targets: [{expr: up}], panels: *rows}]")
+    assert lint("d.yaml") == 0
+
+
+def test_query_that_no_parser_can_hold_is_told(folder: Path, capsys: Capture) -> None:
+    dashboard("(" * 20_000 + "1" + ")" * 20_000)
+    (line,) = complaints(capsys)
+    assert "brackets inside each other" in line
+
+
+def test_titles_can_not_write_lines_or_colours(folder: Path, capsys: Capture) -> None:
+    Path("d.json").write_text(
+        json.dumps({"panels": [{"title": "a\x1b[31m\nb", "targets": [{"expr": "no"}]}]})
+    )
+    (line,) = complaints(capsys)
+    assert line.startswith("d.json: a\\x1b[31m\\nb: ")
+
+
+def test_page_that_breaks_its_parser_is_told(folder: Path, capsys: Capture) -> None:
+    dashboard("up")
+    Path("page.txt").write_text("# TYPE\n# HELP\n")
+    assert lint("d.json", "--metrics", "page.txt") == 2
+    assert "page.txt" in capsys.readouterr().err

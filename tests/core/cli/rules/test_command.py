@@ -46,6 +46,26 @@ def promtool(kind: str, path: Path, *options: str) -> str:
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("name", ["a\nb", "a\u2028b", "{{ .Labels.x }}", "a\udcff"])
+def test_names_that_would_break_the_file_are_refused(name: str, capsys: Capture) -> None:
+    assert rules("--service", name, "--objective", 99) == 2
+    assert rules("--service", "shop", "--objective", 99, "--route", name) == 2
+    assert "one line, without {{" in capsys.readouterr().err
+
+
+def test_objective_that_rounds_to_100_is_refused(capsys: Capture) -> None:
+    assert rules("--service", "shop", "--objective", "99." + "9" * 40) == 2
+    assert "no budget" in capsys.readouterr().err
+
+
+def test_quotes_of_a_route_are_escaped_in_tests_too(tmp_path: Path) -> None:
+    written, tests = tmp_path / "rules.yaml", tmp_path / "tests.yaml"
+    route = 'a"b\\c'
+    options = ("--service", "shop", "--objective", 99.9, "--route", route, "-o", written, "--tests", tests)
+    assert rules(*options) == 0
+    assert 'http_route=\\"a\\\\\\"b\\\\\\\\c' in tests.read_text()
+
+
 @needs_promtool
 def test_promtool_finds_rules_and_tests_of_a_file_right(tmp_path: Path, capsys: Capture) -> None:
     """It takes seconds, because promtool has a database of its own for each test."""
