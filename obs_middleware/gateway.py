@@ -535,7 +535,7 @@ class Gateway:
         return inert() if exchange is None else exchange
 
     def _continued(self, headers: Mapping[str, str]) -> Exchange:
-        pairs = getattr(headers, "items", tuple)()  # what was kept with a job may be anything
+        pairs: Iterable[Any] = getattr(headers, "items", tuple)()  # what was kept with a job may be anything
         kept = {
             name.lower(): value for name, value in pairs if isinstance(name, str) and isinstance(value, str)
         }
