@@ -15,7 +15,7 @@ from obs_middleware.cli.lint.queries import files_in, queries, read, recorded
 
 _EXAMPLES = """\
 examples:
-  python -m obs_middleware lint monitoring/
+  python -m obs_middleware lint dashboards/ rules/ --metrics :8000
   python -m obs_middleware lint slo.yaml dashboards/shop.json --metrics :8000
   python -m obs_middleware lint dashboards/ --metrics page.txt --metrics https://cart.example.org/metrics
   python -m obs_middleware lint dashboards/ --declared node_load1 --declared 'shop_orders_total{state,region}'
