@@ -42,9 +42,15 @@ def send(service: Running, method: str, path: str, json: Any = None) -> httpx.Re
 @pytest.mark.parametrize("name", ["tokpulse", "audotics", "zerostate", "utilityfog"])
 def test_a_service_alone_is_live_ready_and_names_its_responses(alone: Alone, name: str) -> None:
     service = alone[name]
-    assert [service.get(f"/health/{probe}").status_code for probe in ("live", "ready", "startup")] == [
-        200
-    ] * 3
+
+    def statuses() -> list[int]:
+        return [service.get(f"/health/{probe}").status_code for probe in ("live", "ready", "startup")]
+
+    assert until(statuses, [200, 200, 200].__eq__) == [
+        200,
+        200,
+        200,
+    ]  # another test may have taken a part of it away
     assert service.get("/nowhere").headers["X-Request-ID"]
 
 
@@ -104,5 +110,5 @@ def test_prometheus_and_victoria_metrics_store_what_the_clients_have_counted(
         for name, page in pages.read_all(alone).items():
             assert scraped.complaints(page) == set()
             exemplars = scraped.exemplars_of(servers["prometheus"], name)
-            assert exemplars
-            assert {int(found["trace_id"], 16) for found in exemplars} <= set(range(1, len(answers) + 1))
+            traces = {int(found["trace_id"], 16) for found in exemplars}  # those of other tests' requests too
+            assert traces & set(range(1, len(answers) + 1))
