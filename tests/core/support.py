@@ -150,7 +150,7 @@ class WithoutPytest(list[logging.Handler]):
             super().append(handler)
 
 
-def eventually(is_true: Callable[[], object], *, within_seconds: float = 5.0) -> None:
+def eventually(is_true: Callable[[], object], *, within_seconds: float = 20.0) -> None:
     """Wait until something holds."""
     deadline = time.monotonic() + within_seconds
     while not is_true():

@@ -121,6 +121,7 @@ def test_listener_may_be_async_or_fail(own: Observer) -> None:
         own.health.on_change(wrong)
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
 @pytest.mark.parametrize("is_async", [False, True])
 def test_listener_that_calls_exit_keeps_no_change_from_others(

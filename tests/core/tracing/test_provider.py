@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry import trace
 
 from obs_middleware import ConfigError
 from tests.core.support import observer, python
@@ -194,6 +195,7 @@ def test_missing_exporter_is_told_at_start_with_its_cure(
 ) -> None:
     """The SDK always, its exporter where a proxy is named, which ours knows nothing of."""
     monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.setattr(trace, "get_tracer_provider", trace.ProxyTracerProvider)  # whatever others have set
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "")
     monkeypatch.setenv("no_proxy", "")
