@@ -13,12 +13,12 @@ PYTEST := -m pytest -n $(WORKERS) --dist loadscope
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1 # do not look for a newer pyright over the network
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-oldest test-python test-sanitized $(VERSIONS:%=test-%) versions bench conformance drain workers settings coverage check fmt layout fuzz build clean
+.PHONY: help demo test test-all test-oldest test-python test-sanitized $(VERSIONS:%=test-%) versions bench conformance drain workers monitoring monitoring-test dashboards alert-table manifests settings families names coverage check fmt layout fuzz build clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(READY) ## start the four example services, show what they tell, serve until Ctrl-C (ARGS=--once: end by itself)
+demo: $(READY) ## start the four example services, show what they tell, serve until Ctrl-C (ARGS=--once: end by itself; ARGS="--scenario list")
 	@$(BIN)/python -m example_apps.demo $(ARGS)
 
 test: $(READY) ## run the tests (ARGS="-k flask -x" goes to pytest)
@@ -62,9 +62,33 @@ drain: $(READY) ## end every server under load, and write the table into docs/li
 workers: $(READY) ## compare metrics of several workers with prometheus-client's mode, write the table into docs/workers.md
 	@$(BIN)/python -m tests.real.worker_table
 
+monitoring: $(READY) ## start the four services with real Prometheus, Alertmanager and Pushgateway around them, until Ctrl-C
+	@scripts/fetch-debian-testing prometheus alertmanager pushgateway
+	@$(BIN)/python -m monitoring.stack
+
+monitoring-test: $(READY) ## all checks and proofs of monitoring/: rules, runbooks, configurations, manifests, alerts that really arrive
+	@scripts/fetch-debian-testing prometheus alertmanager pushgateway docker-compose
+	@$(BIN)/python $(PYTEST) tests/project/test_alert_rules.py tests/project/test_monitoring.py tests/real/test_alerts.py \
+	    $(wildcard tests/*/test_*dashboard*.py tests/*/test_*panel*.py) $(ARGS)
+
+alert-table: $(READY) ## write the table of alerts and their tests into docs/monitoring.md
+	@$(BIN)/python -m monitoring.stack.alert_table
+
+manifests: $(READY) ## write monitoring/kubernetes, of compose.yaml, docs/kubernetes and the rules
+	@$(BIN)/python -m monitoring.stack.manifests
+
+dashboards: $(READY) ## render the dashboards for Grafana
+	@$(BIN)/python -m monitoring.dashboards
+
 settings: $(READY) ## write what is made of the settings: docs/settings.md and keywords.py
 	@$(BIN)/python scripts/settings_table.py
 	@$(BIN)/python scripts/settings_keywords.py
+
+families: $(READY) ## write the metrics that the command lint knows: obs_middleware/cli/lint/families.json
+	@$(BIN)/python scripts/metric_families.py
+
+names: $(READY) ## write docs/guides/names.md: every metric, log field, span attribute and setting
+	@$(BIN)/python scripts/names_page.py
 
 coverage: $(READY) ## run the tests, tell the branches that none of them took, fail where they are more than 2 %
 	@$(BIN)/coverage erase

@@ -1,29 +1,17 @@
-"""The commands: `python -m obs_middleware health`."""
+"""`python -m obs_middleware COMMAND`, also the script `obs-middleware`."""
 
 from __future__ import annotations
 
 import sys
-
-_HELP = """\
-usage: python -m obs_middleware COMMAND
-
-commands:
-  health   ask whether a server, or an app without one, is healthy
-
-python -m obs_middleware COMMAND --help tells more.
-"""
+from collections.abc import Sequence
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code."""
-    if arguments[:1] == ["health"]:
-        from obs_middleware.health import command
+    from obs_middleware.cli import commands
 
-        return command.main(arguments[1:])
-    is_asked_for = arguments[:1] in (["--help"], ["-h"])
-    print(_HELP, end="", file=sys.stdout if is_asked_for else sys.stderr)
-    return 0 if is_asked_for else 1
+    return commands.run(sys.argv[1:] if arguments is None else arguments)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -39,6 +39,7 @@ from obs_middleware.exchange import (
     Exchange,
     OnFinish,
     error_name,
+    inert,
 )
 from obs_middleware.exclusion import ExcludedPaths
 from obs_middleware.headers import header_values
@@ -52,7 +53,7 @@ from obs_middleware.other_ids import OTHER_IDS, headers_added_around, headers_ad
 from obs_middleware.queue import RecordQueue, flush
 from obs_middleware.record import detailed
 from obs_middleware.reply import TEXT_HEADERS, Reply, status_number
-from obs_middleware.request import with_client, with_header_names, with_path
+from obs_middleware.request import RequestInfo, with_client, with_header_names, with_path
 from obs_middleware.scope import header_names as scope_header_names
 from obs_middleware.scope import request_info as scope_request_info
 from obs_middleware.settings import otel
@@ -61,7 +62,7 @@ from obs_middleware.statements import RepeatedStatements, operation_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from concurrent.futures import Executor
 
     from obs_middleware.errors import Failures
@@ -80,7 +81,6 @@ if TYPE_CHECKING:
     from obs_middleware.proxies import Proxies
     from obs_middleware.record import RequestRecord
     from obs_middleware.redaction import Redactor
-    from obs_middleware.request import RequestInfo
     from obs_middleware.settings import Settings
     from obs_middleware.tenancy import Tenancy
     from obs_middleware.tracing.server_span import ServerSpans
@@ -435,9 +435,20 @@ class Gateway:
         return self._spans.global_provider
 
     @property
+    def tracer_provider(self) -> Any:
+        """Return the TracerProvider of the server spans: the Observer's own, else the global one; None without any."""
+        return self._spans.provider
+
+    @property
     def traces(self) -> bool:
         """Tell whether server spans are to be made here."""
         return self._settings.tracing_enabled
+
+    def add_sink(self, take: Callable[[Iterator[RequestRecord]], None]) -> Callable[[], None]:
+        """Have a function called with the records of each batch too; return what takes it away again."""
+        sink = ("added", take)
+        self._queue.add_sink(sink)
+        return partial(self._queue.remove_sink, sink)
 
     def threads(self, path: str) -> Executor | None:
         """Return the threads to answer one of `paths` in under an event loop; None where the answer takes no time."""
@@ -513,6 +524,28 @@ class Gateway:
     def left_out(self) -> OnFinish:
         """Return what is called with an exchange that is left out."""
         return (("queue", self.forget),)
+
+    def continued(self, headers: Mapping[str, str]) -> Exchange:
+        """Return the exchange of a job: it goes on with what the headers name, and is no request.
+
+        Args:
+            headers: what `outgoing_headers()` has returned where the job was made.
+        """
+        exchange: Exchange | None = self._failures.guard("continue_trace", self._continued, headers)
+        return inert() if exchange is None else exchange
+
+    def _continued(self, headers: Mapping[str, str]) -> Exchange:
+        pairs: Iterable[Any] = getattr(headers, "items", tuple)()  # what was kept with a job may be anything
+        kept = {
+            name.lower(): value for name, value in pairs if isinstance(name, str) and isinstance(value, str)
+        }
+        info = with_header_names(RequestInfo("", "", "", "", kept.get), kept.keys)
+        now, started = self.time_ns(), self.perf_counter()
+        accepted, correlation_id = map(self.accepted_id, map(kept.get, self._id_headers))
+        own_id = accepted or self._ids.draw(now)[1]
+        exchange = Exchange(info, [()], self, "", own_id, correlation_id or own_id, now, started)
+        self._spans.continue_trace(exchange)
+        return exchange
 
     def attend_to_details(self, on_finish: OnFinish) -> OnFinish:
         """Return what is called with an exchange that has Details, in place of what would be."""

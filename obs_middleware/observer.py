@@ -9,7 +9,8 @@ async def database() -> None: ...
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import prometheus_client
@@ -23,7 +24,7 @@ from obs_middleware.health.changes import HealthSignals
 from obs_middleware.health.drain import drain_endpoint
 from obs_middleware.health.registry import Health
 from obs_middleware.health.watchdog import Watchdog
-from obs_middleware.lifecycle import Lifecycle
+from obs_middleware.lifecycle import STOPPED, Lifecycle
 from obs_middleware.logs.access_log import AccessLog
 from obs_middleware.logs.json_value import JsonValues
 from obs_middleware.logs.setup import LogSetup
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from typing_extensions import Unpack
 
+    from obs_middleware.exchange import Exchange
     from obs_middleware.settings.keywords import Keywords
 
 
@@ -197,6 +199,33 @@ class Observer:
                 f"give either an observer or settings, got an observer and {', '.join(keywords)}"
             )
         return observer
+
+    def start(self) -> None:
+        """Set logs and traces up, join the service's metrics and begin exports, where no server does.
+
+        For a process that serves no requests, such as a worker of a queue; `close()` ends it.
+        """
+        if self.lifecycle.state == STOPPED:
+            self.gateway.starting()
+        self.gateway.set_up()
+        self.gateway.started()
+
+    @contextmanager
+    def continue_trace(self, headers: Mapping[str, str]) -> Iterator[Exchange]:
+        """Go on with the request that has made a job: its trace, its baggage, its request and correlation ID.
+
+        Spans of the block are children of the span that made the job. Lines have the IDs and what `bind()` adds, and
+        `outgoing_headers()` carries them further. Without a trace in the headers the first span begins one.
+
+        Args:
+            headers: what `outgoing_headers()` has returned there, kept with the job; `{}` for a job of nobody's.
+        """
+        exchange = self.gateway.continued(headers)
+        try:
+            with exchange:
+                yield exchange
+        finally:
+            exchange.finish()
 
     def close(self) -> None:
         """Drain, write the lines and send the spans that still wait; it takes up to five seconds."""

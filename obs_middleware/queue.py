@@ -59,6 +59,14 @@ class RecordQueue:
         )
         self.flusher = _flusher
 
+    def add_sink(self, sink: Sink) -> None:
+        """Have another sink take the records of the next batches."""
+        self._sinks = (*self._sinks, sink)
+
+    def remove_sink(self, sink: Sink) -> None:
+        """Have a sink take no more batches."""
+        self._sinks = tuple(one for one in self._sinks if one is not sink)
+
     @fast("queue.c: queue_add")
     def add(self, record: RequestRecord) -> None:
         """Take a record in."""

@@ -30,7 +30,10 @@ WORKERS = 2  # of pytest in each lane: tests wait as much as they work
 TAIL_LINES = 150
 
 # What is handed to pytest.
-EVERYTHING = ""
+MONITORING = "tests/core/cli/lint tests/project/test_command_line.py"
+EVERYTHING = (
+    "--ignore=tests/real/test_alerts.py --ignore=tests/project/test_monitoring.py"  # but what MONITORING runs
+)
 NOT_ONCE = "-m 'not once'"
 MOST = (
     f"tests/core tests/adapters tests/native tests/conformance tests/real/test_servers.py {NOT_ONCE}"
@@ -120,6 +123,7 @@ def test_lanes() -> list[Lane]:
     The oldest and the newest Python run all that a version can change. The newest but one, which most people deploy,
     runs the parts in which Pythons have differed, without the frameworks' conformance. What lies between them shares
     these parts: each test runs on one of them. Apache, whose mod_wsgi is for the system's own Python, runs on all.
+    What parses queries has a lane on the system's Python, because the newest does not load the parser.
     """
     found = [version for version in asked("make", "-s", "versions").split() if find_python(version)]
     oldest, newest = found[0], found[-1]
@@ -129,6 +133,7 @@ def test_lanes() -> list[Lane]:
         Lane("newest", f"Python {newest}, everything, branch coverage", coverage, EVERYTHING),
         Lane("oldest", f"Python {oldest}, oldest releases", ["make", "test-oldest"], NOT_ONCE),
     ]
+    lanes.append(Lane("monitoring", "dashboards, alerts, lint", ["make", "monitoring-test"], MONITORING))
     lanes.append(Lane("python", "the Python code alone", ["make", "test-python"], NOT_COMPILED))
     if (ROOT / "scripts" / "sanitized").exists():
         lanes.append(Lane("sanitized", "C under the sanitizers", ["make", "test-sanitized"], NOT_ONCE))

@@ -29,6 +29,7 @@ _ONCE = ("example_apps/", "project/", "core/redaction/")
 # They run in one process, one after the other. The marker `xdist_group` does nothing under pytest 9.2:
 # https://github.com/pytest-dev/pytest-xdist/issues/1386
 _SHARED = {
+    r"tests/example_apps/test_dashboards\.py": "dashboards",
     r"tests/example_apps/": "services",
     r"tests/project/test_(packaging|quickstart)\.py": "wheel",
     r"tests/real/test_prometheus\.py": "prometheus",

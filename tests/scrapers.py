@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -121,14 +122,18 @@ def eventually(ask_once: Callable[[], Any]) -> Any:
 
 
 def stored(server: Server, job: str, window: str = "15s") -> Values:
-    """Return the last value of each series of a job, as it was scraped within the window."""
+    """Return the last value of each series of a job, as it was scraped within the window.
+
+    A series that has a label `job` of its own keeps it; it is found by its prefix, the name of the service.
+    """
     server.get(
         "/internal/force_flush"
     )  # VictoriaMetrics shows what is new seconds later else; Prometheus answers 404
-    found = ask(server, "query", query=f'{{job="{job}"}}[{window}]')["result"]
+    selectors = (f'{{job="{job}"}}', f'{{job!="{job}", __name__=~"{job}_.+"}}')
+    found = [ask(server, "query", query=f"{selector}[{window}]")["result"] for selector in selectors]
     values: Values = {}
-    for one in found:
-        labels = dict(one["metric"])
+    for one in chain.from_iterable(found):
+        labels = {label: value for label, value in one["metric"].items() if (label, value) != ("job", job)}
         values[series(labels.pop("__name__"), labels)] = float(one["values"][-1][1])
     return values
 
@@ -147,7 +152,7 @@ def series(name: str, labels: Mapping[str, str]) -> Series:
     kept = {
         label: str(float(value)) if label == "le" else value
         for label, value in labels.items()
-        if value and label != "job" and not (label == "instance" and value.startswith("127.0.0.1:"))
+        if value and not (label == "instance" and value.startswith("127.0.0.1:"))
     }
     return name, frozenset(kept.items())
 

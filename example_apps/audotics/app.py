@@ -1,18 +1,23 @@
 """The web side of audotics.
 
-The one line is `Observability(app)`. The extras: an Observer with a check and metrics of our own (telemetry.py),
-spans, `bind()`.
+The one line is `Observability(app)`. The extras: an Observer with checks and metrics of our own (telemetry.py), spans
+(tracing.py), files of lines (logs.py), `bind()`, and the trace's ID in a header.
 """
 
 import logging
 from typing import Any
 
-from flask import Flask, abort, request
+from flask import Flask, Response, abort, request
 from flask.typing import ResponseReturnValue
 
-from example_apps.audotics import recommendations, storage, telemetry
+from example_apps.audotics import (
+    logs,  # noqa: F401 - importing it adds the file of this process
+    recommendations,
+    storage,
+    telemetry,
+)
 from obs_flask import Observability
-from obs_middleware import bind
+from obs_middleware import bind, current_exchange
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +28,9 @@ def create_app() -> Flask:
 
     storage.create()
     app.teardown_appcontext(storage.disconnect)
+    app.after_request(add_trace_id)
     app.add_url_rule("/songs/<int:song_id>", view_func=show_song)
+    app.add_url_rule("/songs/<int:song_id>/similar", view_func=show_similar)
     app.add_url_rule("/plays", view_func=add_play, methods=["POST"])
     app.add_url_rule("/recommendations/<listener_id>", view_func=recommend)
     return app
@@ -34,6 +41,12 @@ def show_song(song_id: int) -> dict[str, Any]:
     if song is None:
         abort(404)
     return song
+
+
+def show_similar(song_id: int) -> dict[str, Any]:
+    if storage.find_song(song_id) is None:
+        abort(404)
+    return {"songs": recommendations.alike(song_id, request.args.get("limit", 3, type=int))}
 
 
 def add_play() -> ResponseReturnValue:
@@ -52,3 +65,11 @@ def recommend(listener_id: str) -> dict[str, Any]:
     limit = request.args.get("limit", 3, type=int)
     songs = recommendations.generate(listener_id, limit, is_deep="deep" in request.args)
     return {"listener_id": listener_id, "songs": songs}
+
+
+def add_trace_id(response: Response) -> Response:
+    """Name the trace in the response, so that who reports an error can say which it was."""
+    exchange = current_exchange()
+    if exchange is not None and exchange.trace_id:
+        response.headers["X-Trace-Id"] = exchange.trace_id
+    return response

@@ -1,5 +1,6 @@
 """SQLite storage of audotics: songs and who played them. One connection per request, kept on Flask's `g`."""
 
+import json
 import os
 import sqlite3
 from contextlib import closing
@@ -16,6 +17,8 @@ CREATE TABLE IF NOT EXISTS plays (
     song_id INTEGER NOT NULL REFERENCES songs (id), listener_id TEXT NOT NULL,
     played_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
 );
+CREATE INDEX IF NOT EXISTS plays_of_listener ON plays (listener_id, song_id);
+CREATE INDEX IF NOT EXISTS plays_of_song ON plays (song_id, listener_id);
 INSERT OR IGNORE INTO songs VALUES
     (1, 'Counter and Gauge', 'The Histograms'), (2, 'Long Tail', 'Percentile'), (3, 'Span of Time', 'Trace'),
     (4, 'Cold Start', 'The Workers'), (5, 'Quiet Probe', 'Percentile'), (6, 'Bucket List', 'The Histograms');
@@ -58,10 +61,8 @@ def find_song(song_id: int) -> dict[str, Any] | None:
     return dict(row) if row else None
 
 
-def songs_not_played_by(listener_id: str) -> list[dict[str, Any]]:
-    query = f"""{SONGS_WITH_PLAYS}
-        WHERE songs.id NOT IN (SELECT song_id FROM plays WHERE listener_id = ?) GROUP BY songs.id"""
-    return [dict(row) for row in connection().execute(query, [listener_id])]
+def songs() -> list[dict[str, Any]]:
+    return [dict(row) for row in connection().execute(f"{SONGS_WITH_PLAYS} GROUP BY songs.id")]
 
 
 def add_play(song_id: int, listener_id: str) -> None:
@@ -71,6 +72,26 @@ def add_play(song_id: int, listener_id: str) -> None:
 
 def count_plays(song_id: int) -> int:
     return int(connection().execute("SELECT count(*) FROM plays WHERE song_id = ?", [song_id]).fetchone()[0])
+
+
+def count_listeners() -> dict[int, int]:
+    """Count the listeners of each song that has any."""
+    query = "SELECT song_id, count(DISTINCT listener_id) FROM plays GROUP BY song_id"
+    return dict(connection().execute(query).fetchall())
+
+
+def co_plays(song_ids: list[int]) -> list[tuple[int, int, int]]:
+    """Give for each of the songs and each song that a listener of it has played too: how many listeners have both."""
+    query = """SELECT seed.song_id, other.song_id, count(DISTINCT seed.listener_id)
+        FROM plays AS seed JOIN plays AS other USING (listener_id)
+        WHERE seed.song_id IN (SELECT value FROM json_each(?)) AND other.song_id != seed.song_id
+        GROUP BY seed.song_id, other.song_id"""
+    return [(*row,) for row in connection().execute(query, [json.dumps(song_ids)])]
+
+
+def songs_played_by(listener_id: str) -> list[int]:
+    query = "SELECT DISTINCT song_id FROM plays WHERE listener_id = ?"
+    return [song_id for (song_id,) in connection().execute(query, [listener_id])]
 
 
 def count_active_listeners() -> int:

@@ -11,6 +11,7 @@ from obs_middleware.export import Pushgateway
 from obs_middleware.health.ready_made import disk_space, http_url
 
 ZEROSTATE_URL = os.environ.get("ZEROSTATE_URL", "")  # empty: we do not ask, audotics runs alone
+PUSH_SECONDS = float(os.environ.get("AUDOTICS_PUSH_SECONDS", "15"))
 
 observer = Observer(
     service_name="audotics",
@@ -26,7 +27,7 @@ if ZEROSTATE_URL:  # without its ranking we still recommend: degraded, not down
         "zerostate", http_url(f"{ZEROSTATE_URL}/health/live"), critical=False, every_seconds=5
     )
 if pushgateway := os.environ.get("AUDOTICS_PUSHGATEWAY"):  # each worker pushes what all have counted
-    observer.exporters.add(Pushgateway(pushgateway))
+    observer.exporters.add(Pushgateway(pushgateway, interval_seconds=PUSH_SECONDS))
     observer.health.add("pushgateway", http_url(f"{pushgateway}/-/ready"), critical=False, every_seconds=15)
 
 ACTIVE_USERS = observer.metrics.gauge(

@@ -1,4 +1,4 @@
-"""`python -m example_apps.demo [--once] [--port-base N]`."""
+"""`python -m example_apps.demo [--once] [--scenario NAME] [--port-base N]`."""
 
 import argparse
 import os
@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from example_apps.demo import preflight
-from example_apps.demo.errors import DemoError
+from example_apps.demo.errors import CannotStart, DemoError
 
 if TYPE_CHECKING:  # these import packages that may be missing: preflight looks first
     from example_apps.demo.processes import Running
@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, _exit)
     try:
         preflight.check_packages()
+        if options.scenario:
+            return _run_scenario(options.scenario, options.port_base)
         return _run(options.port_base, once=options.once)
     except DemoError as error:
         print(f"demo: {error}", file=sys.stderr)
@@ -56,12 +58,25 @@ def _run(port_base: int, *, once: bool) -> int:
     return 0 if all_held else 1
 
 
+def _run_scenario(name: str, port_base: int) -> int:
+    from example_apps.demo import scenario, scenarios
+    from example_apps.demo.paper import Paper
+
+    paper = Paper(sys.stdout)
+    if name == "list":
+        paper.table(["scenario", "what happens"], [[one.name, one.says] for one in scenarios.SCENARIOS])
+        return 0
+    if name not in scenarios.BY_NAME:
+        raise CannotStart(f"no scenario is named {name!r}. There are: {', '.join(scenarios.BY_NAME)}")
+    return 0 if scenario.show(paper, scenarios.BY_NAME[name], port_base) else 1
+
+
 def _serve_until_interrupted(running: "Mapping[str, Running]") -> None:
     try:
         while True:
             time.sleep(0.5)
             for one in running.values():
-                if one.process.poll() is not None:
+                if any(process.poll() is not None for process in (one.process, *one.beside)):
                     raise DemoError(f"{one.name} has ended by itself")
     except KeyboardInterrupt:
         print()
@@ -78,6 +93,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--once", action="store_true", help="end after the tour: 0 if all that it claims held, else 1"
+    )
+    parser.add_argument(
+        "--scenario",
+        metavar="NAME",
+        help="play a scenario instead: traffic, a fault, which metrics moved; 0 if all that it claims held, else 1"
+        " (list: which there are)",
     )
     parser.add_argument(
         "--port-base",

@@ -1,9 +1,11 @@
 """The calls of the tour: good, slow, failing, unknown, left half way, and full of what no log should hold."""
 
+import json
 import random
 from typing import Any
 
 from example_apps.demo.traffic import Call, Hit
+from example_apps.tokpulse import signatures
 
 EMAIL = "jane.roe@example.com"
 CARD = "4111 1111 1111 1111"
@@ -14,7 +16,9 @@ SECRETS = (EMAIL, CARD, CARD.replace(" ", ""), PASSWORD, TOKEN, BEARER.removepre
 
 STORES = ("vinyl-cave", "north-records", "tape-heads")
 
+WRONG_ORDERS = 5
 WEBHOOK = "/webhooks/{topic}"
+WIDGET = "/widgets/{surface}"
 EVENTS = "/stores/{store_id}/events"
 RECOMMENDATIONS = "/recommendations/<listener_id>"
 RECOMMENDATION_CHAIN: tuple[Hit, ...] = (
@@ -48,9 +52,22 @@ def repeated_webhook(number: int) -> Call:
     return _webhook(number, FULL_CHAIN[:1])
 
 
-def _webhook(number: int, hits: tuple[Hit, ...]) -> Call:
+def wrong_webhook(number: int) -> Call:
+    """Build the webhook of an order whose lines do not make its total: it is queued, and a worker fails on it."""
+    return _webhook(number, FULL_CHAIN[:1], total=1.0)
+
+
+def _webhook(number: int, hits: tuple[Hit, ...], *, total: float | None = None) -> Call:
+    content, signature = signed(order(number, total=total))
+    headers = {"Authorization": BEARER, **signature}
     path = f"/webhooks/orders-paid?token={TOKEN}"
-    return Call("tokpulse", "POST", path, 202, hits, json=order(number), headers={"Authorization": BEARER})
+    return Call("tokpulse", "POST", path, 202, hits, content=content, headers=headers)
+
+
+def signed(body: object, topic: str = "orders-paid") -> tuple[bytes, dict[str, str]]:
+    """Give the bytes of a webhook, and the header that a shop signs them with."""
+    content = json.dumps(body).encode()
+    return content, {signatures.HEADER: signatures.signature_of(topic, content)}
 
 
 def all_calls() -> list[Call]:
@@ -68,12 +85,11 @@ def _to_tokpulse() -> list[Call]:
     return [
         *(chained_webhook(number) for number in range(24)),
         *(repeated_webhook(number) for number in range(4)),
-        *(
-            call("POST", "/webhooks/orders-paid", WEBHOOK, 500, json=order(number, total=1.0))
-            for number in range(100, 105)
-        ),
+        *(wrong_webhook(number) for number in range(100, 100 + WRONG_ORDERS)),
         *[call("POST", "/webhooks/orders-lost", WEBHOOK, 422, json=order(200))] * 3,
-        *(call("GET", widget.format(store=store), "/widgets/{surface}", 200) for store in STORES * 10),
+        *[call("POST", "/webhooks/orders-paid", WEBHOOK, 401, json=order(201))] * 3,
+        *(call("GET", widget.format(store=store), WIDGET, 200) for store in STORES * 10),
+        *[call("GET", "/widgets/cart?store_id=tape-heads&currency=XTS", WIDGET, 500)] * 5,
         *[call("GET", "/shoppers/nobody+" + EMAIL, "/shoppers/{email}", 404)] * 3,
         *[call("GET", "/stores/vinyl-cave/events", EVENTS, 200, leaves=True)] * 4,
     ]

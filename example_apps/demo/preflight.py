@@ -17,6 +17,7 @@ EXTRA_OF_PACKAGE = {
     "httpx": "dev",
     "uvicorn": "dev",
     "gunicorn": "dev",
+    "wasmtime": "dev",
 }
 
 

@@ -7,8 +7,9 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -16,7 +17,7 @@ from example_apps.demo.errors import DemoError
 from example_apps.demo.services import HEALTH_TOKEN, HOST, SERVICES, Service
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 STOP_SECONDS = 8.0
 
 # Variables of the person's own shell that would make the services other than the tour expects.
@@ -34,6 +35,8 @@ class Running:
     url: str
     directory: Path
     process: subprocess.Popen[bytes]
+    environment: Mapping[str, str]
+    beside: tuple[subprocess.Popen[bytes], ...] = ()  # its workers
 
     @property
     def name(self) -> str:
@@ -67,15 +70,17 @@ def running(
         TimeoutExpired: what comes before one did not end.
     """
     started: dict[str, Running] = {}
+    yielded: dict[str, Running] = {}  # the caller may put another in, by start_again
     try:
         for service in reversed(services):  # the ones that are called come first
             started[service.name] = _start(service, ports, directory)
         for one in started.values():
             _wait_until_ready(one)
-        yield {service.name: started[service.name] for service in services}
+        yielded |= {service.name: started[service.name] for service in services}
+        yield yielded
     finally:
         with _signals_ignored():
-            _stop(started.values())
+            _stop([*started.values(), *yielded.values()])
 
 
 def _start(service: Service, ports: Mapping[str, int], directory: Path) -> Running:
@@ -83,7 +88,7 @@ def _start(service: Service, ports: Mapping[str, int], directory: Path) -> Runni
     own.mkdir()
     environment = _environment(service, ports, own)
     values = {"app": service.app, "port": ports[service.name], "workers": service.workers}
-    command = [part.format(**values) if "{" in part else part for part in service.command]
+    command = tuple(part.format(**values) if "{" in part else part for part in service.command)
     with log_of(own).open("ab") as log:
         if service.prepare:
             done = subprocess.run(
@@ -99,16 +104,36 @@ def _start(service: Service, ports: Mapping[str, int], directory: Path) -> Runni
                 raise DemoError(
                     f"{service.name} could not be prepared. The end of its log:\n{_tail(log_of(own))}"
                 )
-        process = subprocess.Popen(
+    process, *beside = (_begin(one, own, environment) for one in (command, *service.beside))
+    url = f"http://{HOST}:{ports[service.name]}"
+    return Running(service, url, own, process, environment, tuple(beside))
+
+
+def start_again(one: Running) -> Running:
+    """Start the server of a service that was killed, with the files that it had, and wait until it is ready.
+
+    Raises:
+        DemoError: it did not come up.
+    """
+    command: Any = one.process.args
+    again = replace(one, process=_begin(command, one.directory, one.environment))
+    _wait_until_ready(again)
+    return again
+
+
+def _begin(
+    command: Sequence[str], directory: Path, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    with log_of(directory).open("ab") as log:
+        return subprocess.Popen(
             command,
-            cwd=own,
+            cwd=directory,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,  # Ctrl-C reaches the demo alone, which then stops them in order
         )
-    return Running(service, f"http://{HOST}:{ports[service.name]}", own, process)
 
 
 def _environment(service: Service, ports: Mapping[str, int], directory: Path) -> dict[str, str]:
@@ -125,6 +150,7 @@ def _environment(service: Service, ports: Mapping[str, int], directory: Path) ->
         "no_proxy": HOST,
         "XDG_RUNTIME_DIR": str(directory),  # where gunicorn keeps its control socket
         "OBS_HEALTH_TOKEN": HEALTH_TOKEN,
+        "OBS_METRICS_DIRECTORY": str(directory),  # what several processes share ends with the demo
         f"{service.name.upper()}_DB": str(database_of(directory)),
         **upstream,
         **service.environment,
@@ -134,7 +160,7 @@ def _environment(service: Service, ports: Mapping[str, int], directory: Path) ->
 def _wait_until_ready(one: Running) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        if one.process.poll() is not None:
+        if any(process.poll() is not None for process in (one.process, *one.beside)):
             raise DemoError(f"{one.name} ended before it was up. The end of its log:\n{_tail(one.log)}")
         with suppress(httpx.TransportError):
             if one.get("/health/startup").status_code == one.get("/health/ready").status_code == 200:
@@ -151,19 +177,22 @@ def _tail(log: Path, lines: int = 15) -> str:
 
 def _stop(services: Collection[Running]) -> None:
     """Ask all to end, wait a while, then end what is left of their process groups."""
-    for one in services:
-        _signal(one, signal.SIGTERM)
+    processes = [process for one in services for process in (one.process, *one.beside)]
+    for process in processes:
+        send_signal(process, signal.SIGCONT)  # one that was stopped hears nothing else
+        send_signal(process, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
-    for one in services:
+    for process in processes:
         with suppress(subprocess.TimeoutExpired):
-            one.process.wait(max(0.1, deadline - time.monotonic()))
-        _signal(one, signal.SIGKILL)
-        one.process.wait()
+            process.wait(max(0.1, deadline - time.monotonic()))
+        send_signal(process, signal.SIGKILL)
+        process.wait()
 
 
-def _signal(one: Running, number: signal.Signals) -> None:
+def send_signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Send a signal to a server and its workers, if they are still there."""
     with suppress(ProcessLookupError):
-        os.killpg(one.process.pid, number)
+        os.killpg(process.pid, number)
 
 
 @contextmanager

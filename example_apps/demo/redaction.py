@@ -10,12 +10,12 @@ import httpx
 from example_apps.demo import logs, pages
 from example_apps.demo.logs import Line
 from example_apps.demo.paper import Claim, Paper
-from example_apps.demo.plan import BEARER, EMAIL, SECRETS, TOKEN, order
+from example_apps.demo.plan import BEARER, EMAIL, SECRETS, TOKEN, order, signed
 from example_apps.demo.processes import Running
 from example_apps.demo.services import HEALTH_TOKEN, METRICS_TOKEN
 from example_apps.demo.waiting import until
 
-ORDER = order(1000, total=1.0)  # the total is wrong: the request fails, and the exception names the buyer
+ORDER = order(1000, total=1.0)  # the total is wrong: its job fails, and the exception names the buyer
 WIDGET = f"/widgets/cart?store_id=tape-heads&email={EMAIL}&token={TOKEN}"
 SHOPPER = f"/shoppers/{EMAIL}"
 
@@ -41,11 +41,12 @@ def show(paper: Paper, services: Mapping[str, Running]) -> list[Claim]:
 
 def _line_of(service: Running, method: str, path: str, is_wanted: Callable[[Line], bool]) -> Line:
     """Send a request and find the wanted line in the log by the ID that the response carries."""
+    content, signature = signed(ORDER)
     response = httpx.request(
         method,
         service.url + path,
-        json=ORDER if method == "POST" else None,
-        headers={"Authorization": BEARER},
+        content=content if method == "POST" else None,
+        headers={"Authorization": BEARER, **signature},
         trust_env=False,
         timeout=10.0,
     )

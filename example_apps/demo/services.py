@@ -16,6 +16,8 @@ GUNICORN = (
     *("--keep-alive", "10"),  # httpx keeps a connection for 5 s: the server must not be the first to close it
 )
 
+WORKER = (sys.executable, "-m", "example_apps.tokpulse.worker")
+
 METRICS_TOKEN = "demo-metrics-token"
 HEALTH_TOKEN = "demo-health-token"
 
@@ -29,6 +31,7 @@ class Service:
     workers: int = 1
     calls: str = ""  # the service that this one calls
     prepare: tuple[str, ...] = ()  # a command to run before the server
+    beside: tuple[tuple[str, ...], ...] = ()  # commands of processes that run beside the server
     metrics_path: str = "/metrics"
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -41,7 +44,8 @@ SERVICES = (
         app="example_apps.tokpulse.app:app",
         calls="audotics",
         metrics_path="/internal/metrics",
-        environment={"TOKPULSE_METRICS_TOKEN": METRICS_TOKEN},
+        beside=(WORKER,),
+        environment={"TOKPULSE_METRICS_TOKEN": METRICS_TOKEN, "TOKPULSE_BACKOFF_SECONDS": "0.1"},
     ),
     Service(
         name="audotics",
@@ -56,6 +60,7 @@ SERVICES = (
         runs_on="Django, gunicorn",
         command=GUNICORN,
         app="example_apps.zerostate.wsgi",
+        workers=2,  # each is a peer of the other
         calls="utilityfog",
         prepare=(sys.executable, "-m", "django", "migrate", "--verbosity", "0"),
         environment={"DJANGO_SETTINGS_MODULE": "example_apps.zerostate.settings"},

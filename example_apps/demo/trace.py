@@ -20,7 +20,9 @@ def show(paper: Paper, services: Mapping[str, Running], call: Call) -> list[Clai
     correlation_id = f"checkout-{uuid4().hex[:8]}"
     url = services[call.service].url + call.path
     headers = {**call.headers, "X-Correlation-ID": correlation_id}
-    response = httpx.request(call.method, url, json=call.json, headers=headers, trust_env=False, timeout=10.0)
+    response = httpx.request(
+        call.method, url, content=call.content, headers=headers, trust_env=False, timeout=10.0
+    )
     request_id = response.headers.get("X-Request-ID", "")
     story = until(
         lambda: _story_of(request_id, services), lambda found: len(_accessed(found)) >= len(services)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ from example_apps.demo.processes import Running
 
 SECONDS = 4.0
 CLIENTS = 8
+TIMEOUT_SECONDS = 20.0
 
 Hit = tuple[str, str, str, str]
 
@@ -28,6 +30,7 @@ class Call:
     status: int
     hits: tuple[Hit, ...]
     json: Any = None
+    content: bytes | None = None  # in place of `json`, where the bytes are signed
     headers: Mapping[str, str] = field(default_factory=dict)
     leaves: bool = False  # reads the beginning of a stream and goes
 
@@ -56,28 +59,33 @@ class Answer:
         return self.status == self.call.status
 
 
-def send_all(calls: Sequence[Call], services: Mapping[str, Running]) -> list[Answer]:
-    """Send calls from several clients at once, spread over SECONDS.
+def send_all(
+    calls: Sequence[Call], services: Mapping[str, Running], *, seconds: float = SECONDS
+) -> list[Answer]:
+    """Send calls from several clients at once, spread over some seconds.
 
     Each has a connection of its own, because uvicorn closes the one on which an app has raised. Who reuses it just then
     gets no answer.
     """
     limits = httpx.Limits(max_keepalive_connections=0)
+    visitors = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))  # each comes for the first time
     with (
-        httpx.Client(trust_env=False, timeout=10.0, limits=limits) as client,
+        httpx.Client(trust_env=False, timeout=TIMEOUT_SECONDS, limits=limits, cookies=visitors) as client,
         ThreadPoolExecutor(CLIENTS) as pool,
     ):
         futures = []
         for call in calls:
             futures.append(pool.submit(send, call, services, client))
-            time.sleep(SECONDS / len(calls))
+            time.sleep(seconds / len(calls))
         return [future.result() for future in futures]
 
 
 def send(call: Call, services: Mapping[str, Running], client: httpx.Client) -> Answer:
     url = services[call.service].url + call.path
     try:
-        with client.stream(call.method, url, json=call.json, headers=call.headers) as response:
+        with client.stream(
+            call.method, url, json=call.json, content=call.content, headers=call.headers
+        ) as response:
             if call.leaves:
                 next(response.iter_raw())
             else:

@@ -17,13 +17,14 @@ class ApiMetrics:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        code = 500  # what the client gets of an app that raises before it answers
-        started = time.perf_counter()
+        code, started = (
+            500,
+            time.perf_counter(),
+        )  # what the client gets of an app that raises before it answers
 
         async def noting_code(message: Message) -> None:
             nonlocal code
-            if message["type"] == "http.response.start":
-                code = message["status"]
+            code = message.get("status", code)
             await send(message)
 
         try:

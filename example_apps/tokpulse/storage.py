@@ -1,33 +1,26 @@
-"""SQLite storage of tokpulse: stores and the webhook deliveries that came for them."""
+"""SQLite storage of tokpulse: how it is opened, and what is read of it; schema.sql has the tables."""
 
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, nullcontext
+from functools import lru_cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
-PATH = Path(os.environ.get("TOKPULSE_DB", "tokpulse.sqlite3"))
+from opentelemetry import trace
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS stores (id TEXT PRIMARY KEY, org_id TEXT NOT NULL, name TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS deliveries (
-    topic TEXT NOT NULL, order_id TEXT NOT NULL, store_id TEXT NOT NULL, listener_id TEXT NOT NULL,
-    times INTEGER NOT NULL DEFAULT 1,
-    PRIMARY KEY (topic, order_id)
-);
-INSERT OR IGNORE INTO stores VALUES
-    ('vinyl-cave', 'cave-group', 'The Vinyl Cave'),
-    ('north-records', 'cave-group', 'North Records'),
-    ('tape-heads', 'tape-heads', 'Tape Heads');
-"""
+PATH = Path(os.environ.get("TOKPULSE_DB", "tokpulse.sqlite3")).absolute()
+SCHEMA = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
+STORE_IDS = ("vinyl-cave", "north-records", "tape-heads")
+
+tracer = trace.get_tracer(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
+class Store(NamedTuple):
     id: str
     org_id: str
-    name: str
+    name: str = ""
 
 
 UNKNOWN_STORE = Store("other", "other", "An unknown store")  # one label value for all: series stay bounded
@@ -40,48 +33,34 @@ def create() -> None:
 
 
 @contextmanager
-def connected() -> Iterator[sqlite3.Connection]:
-    """Open the database that is there; never make an empty one in its place."""
-    with closing(sqlite3.connect(f"{PATH.absolute().as_uri()}?mode=rw", uri=True)) as connection, connection:
-        yield connection
+def transaction(name: str) -> Iterator[sqlite3.Connection]:
+    """Open the database that is there, never an empty one in its place; a span where a trace is under way.
+
+    A write takes the lock at once, so that two that read before they write can't block each other.
+    """
+    attributes = {"db.system.name": "sqlite", "db.operation.name": name.partition(" ")[0]}
+    span = tracer.start_as_current_span(name, kind=trace.SpanKind.CLIENT, attributes=attributes)
+    with span if trace.get_current_span().is_recording() else nullcontext():
+        opened = sqlite3.connect(f"{PATH.as_uri()}?mode=rw", uri=True, isolation_level="IMMEDIATE")
+        with closing(opened), opened:
+            yield opened
+
+
+def rows(table: str, query: str, *values: object) -> list[Any]:
+    with transaction(f"SELECT {table}") as connection:
+        return connection.execute(query, values).fetchall()
+
+
+def count(table: str, where: str, *values: object) -> int:
+    return int(rows(table, f"SELECT count(*) FROM {table} WHERE {where}", *values)[0][0])
 
 
 def ping() -> None:
     """Raise if the database is gone or cannot be read."""
-    with connected() as connection:
-        connection.execute("SELECT count(*) FROM stores")
+    count("stores", "true")
 
 
+@lru_cache(maxsize=1024)  # stores stay as they are
 def find_store(store_id: str) -> Store:
-    with connected() as connection:
-        row = connection.execute("SELECT id, org_id, name FROM stores WHERE id = ?", [store_id]).fetchone()
-    return Store(*row) if row else UNKNOWN_STORE
-
-
-def add_delivery(topic: str, order_id: str, *, store_id: str, listener_id: str) -> bool:
-    """Keep a delivery; False if the same one came before."""
-    query = """INSERT INTO deliveries (topic, order_id, store_id, listener_id) VALUES (?, ?, ?, ?)
-        ON CONFLICT DO UPDATE SET times = times + 1 RETURNING times"""
-    with connected() as connection:
-        (times,) = connection.execute(query, [topic, order_id, store_id, listener_id]).fetchone()
-    return bool(times == 1)
-
-
-def redelivered_shares() -> list[tuple[str, str, float]]:
-    """Give by topic and store which share of the deliveries had come before."""
-    query = "SELECT topic, store_id, 1 - count(*) * 1.0 / sum(times) FROM deliveries GROUP BY topic, store_id"
-    with connected() as connection:
-        return connection.execute(query).fetchall()
-
-
-def count_deliveries(store_id: str) -> int:
-    return _count("SELECT count(*) FROM deliveries WHERE store_id = ?", store_id)
-
-
-def count_orders(listener_id: str) -> int:
-    return _count("SELECT count(DISTINCT order_id) FROM deliveries WHERE listener_id = ?", listener_id)
-
-
-def _count(query: str, value: str) -> int:
-    with connected() as connection:
-        return int(connection.execute(query, [value]).fetchone()[0])
+    found = rows("stores", "SELECT id, org_id, name FROM stores WHERE id = ?", store_id)
+    return Store(*found[0]) if found else UNKNOWN_STORE

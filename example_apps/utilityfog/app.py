@@ -1,7 +1,8 @@
 """The web side of utilityfog.
 
 The one line is `Middleware(ObservabilityMiddleware)`, in the list of middleware that Starlette takes.
-The extras: an Observer with metrics of our own (telemetry.py), checks and an initialiser (health.py), spans, `bind()`.
+The extras: a TelemetryCollector with hooks and exporters (telemetry.py), checks and an initialiser (health.py), nodes
+that are asyncio tasks (tree.py), spans, `bind()`.
 """
 
 import asyncio
@@ -19,11 +20,11 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from example_apps.utilityfog import (
-    coordination,
     health,  # noqa: F401 - importing it registers the checks
     storage,
-    telemetry,
 )
+from example_apps.utilityfog.telemetry import collector, observer
+from example_apps.utilityfog.tree import KINDS, NodeFailed, tree
 from obs_asgi import ObservabilityMiddleware
 from obs_middleware import bind
 
@@ -35,14 +36,17 @@ logger = logging.getLogger(__name__)
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
     storage.create()
-    yield
+    async with tree.running():
+        yield
 
 
 async def show_node(request: Request) -> Response:
     node = await run_in_threadpool(storage.find_node, request.path_params["node_id"])
     if node is None:
         raise HTTPException(404, "no such node")
-    return JSONResponse(node)
+    task = tree.nodes[node["id"]]
+    now = {"state": "failed"} if task.has_failed else {}
+    return JSONResponse({**node, **now, "handled": task.handled})
 
 
 async def set_state(request: Request) -> Response:
@@ -53,24 +57,28 @@ async def set_state(request: Request) -> Response:
     node_id = request.path_params["node_id"]
     if not await run_in_threadpool(storage.set_state, node_id, state):
         raise HTTPException(404, "no such node")
-    telemetry.observer.events.record(f"node_{state}", labels={"node": node_id})
+    collector.record_event(f"node_{state}", labels={"node": node_id})
     return Response(status_code=204)
+
+
+async def fail_node(request: Request) -> Response:
+    """Have a node fail; it is started again a moment later."""
+    node = tree.nodes.get(request.path_params["node_id"])
+    if node is None:
+        raise HTTPException(404, "no such node")
+    node.inbox.put_nowait(NodeFailed("told to fail by a request"))
+    return Response(status_code=202)
 
 
 async def send_message(request: Request) -> Response:
     message = await request.json()
     kind, subject = message.get("kind"), str(message.get("subject", ""))
-    if kind not in coordination.KINDS:
-        raise HTTPException(422, f"kind must be one of {', '.join(coordination.KINDS)}")
+    if kind not in KINDS:
+        raise HTTPException(422, f"kind must be one of {', '.join(KINDS)}")
     bind(subject=subject)
-    telemetry.RECEIVED.labels(kind).inc()
-    with (
-        telemetry.QUEUE_SIZE.track_inprogress(),
-        telemetry.observer.metrics.timed(telemetry.PROCESSING_DURATION),
-    ):
-        delivered = await run_in_threadpool(coordination.spread, kind, subject)
-    logger.info("message spread", extra={"kind": kind, "delivered": delivered})
-    return JSONResponse({"delivered": delivered}, status_code=202)
+    reached = await tree.coordinate(kind, subject)
+    logger.info("message spread", extra={"kind": kind, "delivered": len(reached)})
+    return JSONResponse({"delivered": len(reached)}, status_code=202)
 
 
 async def stream_pulse(request: Request) -> Response:
@@ -89,9 +97,10 @@ app = Starlette(
     routes=[
         Route("/nodes/{node_id:int}", show_node),
         Route("/nodes/{node_id:int}/state", set_state, methods=["PUT"]),
+        Route("/nodes/{node_id:int}/failure", fail_node, methods=["POST"]),
         Route("/nodes/{node_id:int}/pulse", stream_pulse),
         Route("/messages", send_message, methods=["POST"]),
     ],
-    middleware=[Middleware(ObservabilityMiddleware, observer=telemetry.observer)],
+    middleware=[Middleware(ObservabilityMiddleware, observer=observer)],
     lifespan=lifespan,
 )

@@ -1,8 +1,9 @@
-"""The health of utilityfog: what must be done before it has started, its checks, and who is told of a change."""
+"""The health of utilityfog: what must be done before it has started, and its checks."""
 
-from example_apps.utilityfog import coordination, storage
+from example_apps.utilityfog import storage
 from example_apps.utilityfog.telemetry import observer
-from obs_middleware.health import Change, Result
+from example_apps.utilityfog.tree import tree
+from obs_middleware.health import Result
 from obs_middleware.health.ready_made import disk_space, event_loop_lag
 
 
@@ -20,16 +21,10 @@ observer.health.add("disk", disk_space(str(storage.PATH.absolute().parent)), cri
 @observer.health.check("coordination", critical=False, every_seconds=1, component_type="component")
 def nodes_reached() -> Result:
     """Count the nodes that a message would reach; not critical, because it takes a request to wake a node."""
-    reached = len(coordination.awake_from(coordination.ROOT))
+    reached = len(tree.within_reach())
     return Result(
         "pass" if reached == storage.NODES else "warn" if reached else "fail",
         output=f"a message reaches {reached} of {storage.NODES} nodes",
         observed_value=reached,
         observed_unit="nodes",
     )
-
-
-@observer.health.on_change
-def export_now(change: Change) -> None:
-    """Write the files at once, because whoever reads them should not wait for the next interval."""
-    observer.exporters.push()

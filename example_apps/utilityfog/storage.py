@@ -53,8 +53,7 @@ def verify() -> None:
 def find_node(node_id: int) -> dict[str, Any] | None:
     with connected() as connection:
         row = connection.execute("SELECT * FROM nodes WHERE id = ?", [node_id]).fetchone()
-        below = connection.execute("SELECT id FROM nodes WHERE parent_id = ?", [node_id]).fetchall()
-    return {**row, "children": [child["id"] for child in below]} if row else None
+    return {**row, "children": children_of(node_id)} if row else None
 
 
 def set_state(node_id: int, state: str) -> bool:
@@ -63,11 +62,15 @@ def set_state(node_id: int, state: str) -> bool:
         return connection.execute("UPDATE nodes SET state = ? WHERE id = ?", [state, node_id]).rowcount == 1
 
 
-def tree_of_active_nodes() -> dict[int, list[int]]:
-    """Map each active node to the active ones below it."""
+def children_of(node_id: int) -> list[int]:
+    """Give the nodes right below a node."""
+    first = BRANCHES * node_id + 1
+    return [child for child in range(first, first + BRANCHES) if child < NODES]
+
+
+def sleeping_nodes() -> set[int]:
     with connected() as connection:
-        rows = connection.execute("SELECT id, parent_id FROM nodes WHERE state = 'active'").fetchall()
-    return {row["id"]: [below["id"] for below in rows if below["parent_id"] == row["id"]] for row in rows}
+        return {row["id"] for row in connection.execute("SELECT id FROM nodes WHERE state = 'asleep'")}
 
 
 def add_messages(node_ids: list[int], kind: str, subject: str) -> None:
@@ -81,8 +84,3 @@ def count_messages(node_id: int) -> int:
         return int(
             connection.execute("SELECT count(*) FROM messages WHERE node_id = ?", [node_id]).fetchone()[0]
         )
-
-
-def count_active_nodes() -> int:
-    with connected() as connection:
-        return int(connection.execute("SELECT count(*) FROM nodes WHERE state = 'active'").fetchone()[0])

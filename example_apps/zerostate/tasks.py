@@ -1,4 +1,4 @@
-"""Run a task for a guild: execute its program, tell the other nodes, pay for it."""
+"""Run a task for a guild: choose an agent, execute the program, sign a receipt, pay, tell the others."""
 
 import json
 import logging
@@ -6,96 +6,73 @@ import urllib.request
 from collections.abc import Sequence
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models import F
-from opentelemetry import trace
 
-from example_apps.zerostate import telemetry, wasm
-from example_apps.zerostate.models import Guild, Payment, Task
+from example_apps.zerostate import channels, receipts, reputation, telemetry, wasm
+from example_apps.zerostate.models import Guild, Task
+from example_apps.zerostate.peers import peer
+from example_apps.zerostate.telemetry import TASK_COST, TASKS, span
 from obs_django import metrics
-from obs_middleware import outgoing_headers
+from obs_middleware import bind, outgoing_headers
+
+CAP_UNITS = 1000  # that a task may cost
 
 logger = logging.getLogger(__name__)
-tracer = trace.get_tracer(__name__)
 
 
-class BalanceTooLow(Exception):
-    """The guild cannot pay that much."""
+class TaskFailed(Exception):
+    """A program has trapped, has run out of fuel, or has ended with an exit code of its own."""
 
 
-def run(guild: Guild, program: str, values: Sequence[float]) -> Sequence[float]:
-    task = Task.objects.create(guild=guild, program=program, cost_units=wasm.cost_units(values))
-    telemetry.TASKS.labels("submitted").inc()
-    telemetry.TASK_COST.labels("estimated").observe(task.cost_units)
-    output = _execute(task, values)
-    _coordinate(task)
-    pay(guild, payee="executor", amount_units=task.cost_units)
-    logger.info("task completed", extra={"task": task.pk, "cost_units": task.cost_units})
-    return output
+def run(guild: Guild, program: str, values: Sequence[float]) -> list[float]:
+    with span("wasm.validate", program=program):
+        wasm.validate(program, values)
+    executor = reputation.best_executor(guild)
+    TASKS.labels("submitted").inc()
+    task = Task.objects.create(guild=guild, executor=executor, program=program)
+    bind(task=task.pk, executor=executor.name)
+    done = _execute(task, values)
+    if done.error:
+        _end(task, Task.Status.failed, "failed")
+        raise TaskFailed(f"{program}: {done.error}")
+    receipts.issue(task)
+    _end(task, Task.Status.completed, "success")
+    if receipts.verify(task):
+        channels.pay(guild, executor, task.cost_units, task)
+    peer.tell(f"task-{task.pk}")
+    if settings.UTILITYFOG_URL:
+        _tell_utilityfog(f"task-{task.pk}")
+    return done.output
 
 
-def _execute(task: Task, values: Sequence[float]) -> Sequence[float]:
-    attributes = {"wasm.program": task.program, "guild.name": task.guild.name}
-    telemetry.TASKS.labels("executing").inc()
-    with tracer.start_as_current_span("wasm.execute", attributes=attributes):
-        try:
-            with metrics.timed(telemetry.WASM_DURATION):
-                output = wasm.PROGRAMS[task.program](values)
-        except wasm.Trap:
-            _ended(task, Task.Status.FAILED, exit_code=1)
-            raise
-    telemetry.TASK_COST.labels("actual").observe(task.cost_units)
-    _ended(task, Task.Status.COMPLETED, exit_code=0)
-    return output
+def _execute(task: Task, values: Sequence[float]) -> wasm.Execution:
+    TASKS.labels("executing").inc()
+    TASK_COST.labels("estimated").observe(wasm.estimate(task.program, values))
+    with span("wasm.execute", program=task.program, task=task.pk), metrics.timed(telemetry.WASM_DURATION):
+        done = wasm.execute(task.program, values, CAP_UNITS)
+    metered = {"cost_units": done.cost_units, "memory_bytes": done.memory_bytes, "exit_code": done.exit_code}
+    with span("wasm.meter", **metered):
+        task.cost_units = done.cost_units
+        kind = "capped" if done.exit_code == wasm.OUT_OF_FUEL else "actual"
+        TASK_COST.labels(kind).observe(done.cost_units)
+        telemetry.WASM_MEMORY.observe(done.memory_bytes)
+        telemetry.WASM_EXITS.labels(done.exit_code).inc()
+    logger.info("program executed", extra={"program": task.program, **metered})
+    return done
 
 
-def _ended(task: Task, status: str, *, exit_code: int) -> None:
+def _end(task: Task, status: str, result: str) -> None:
     task.status = status
-    task.save(update_fields=["status"])
-    telemetry.TASKS.labels(status).inc()
-    telemetry.WASM_EXITS.labels(exit_code).inc()
-    telemetry.REPUTATION_TASKS.labels("failed" if exit_code else "success").inc()
+    task.save()
+    TASKS.labels(status).inc()
+    reputation.record(task.executor, result)
 
 
-def _coordinate(task: Task) -> None:
+def _tell_utilityfog(subject: str) -> None:
     """Tell the nodes of utilityfog; that they cannot be reached does not fail the task."""
-    if not settings.UTILITYFOG_URL:
-        return
-    message = json.dumps({"kind": "task-completed", "subject": f"task-{task.pk}"}).encode()
-    request = urllib.request.Request(
-        f"{settings.UTILITYFOG_URL}/messages",
-        data=message,
-        headers={"Content-Type": "application/json", **outgoing_headers()},
-    )
+    message = json.dumps({"kind": "task-completed", "subject": subject}).encode()
+    headers = {"Content-Type": "application/json", **outgoing_headers()}
+    request = urllib.request.Request(f"{settings.UTILITYFOG_URL}/messages", message, headers)
     try:
-        with metrics.timed(telemetry.P2P_DURATION.labels("send")):
-            urllib.request.urlopen(request, timeout=5.0).close()
+        urllib.request.urlopen(request, timeout=5.0).close()
     except OSError:
-        telemetry.P2P_MESSAGES.labels("request", "error").inc()
         logger.warning("utilityfog could not be told", exc_info=True)
-    else:
-        telemetry.P2P_MESSAGES.labels("request", "success").inc()
-        telemetry.P2P_BANDWIDTH.labels("tx").inc(len(message))
-
-
-def pay(guild: Guild, *, payee: str, amount_units: int) -> Payment:
-    """Pay from the guild's balance; BalanceTooLow if it does not hold that much."""
-    attributes = {"guild.name": guild.name, "payment.amount_units": amount_units}
-    with tracer.start_as_current_span("payment.send", attributes=attributes), transaction.atomic():
-        try:
-            payment = transfer(guild, payee=payee, amount_units=amount_units)
-        except BalanceTooLow:
-            telemetry.PAYMENTS.labels("failed").inc()
-            raise
-    telemetry.PAYMENTS.labels("success").inc()
-    telemetry.PAYMENT_AMOUNT.observe(amount_units)
-    return payment
-
-
-def transfer(guild: Guild, *, payee: str, amount_units: int) -> Payment:
-    """Take the amount from the balance and note the payment; wants a transaction around it."""
-    payer = Guild.objects.filter(pk=guild.pk, balance_units__gte=amount_units)
-    if not payer.update(balance_units=F("balance_units") - amount_units):
-        raise BalanceTooLow(f"guild {guild.name} cannot pay {amount_units} units")
-    payment: Payment = guild.payments.create(payee=payee, amount_units=amount_units)
-    return payment

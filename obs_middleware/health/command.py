@@ -12,11 +12,10 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from pathlib import Path
-from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from obs_middleware.app_target import observer_of
 from obs_middleware.errors import ConfigError
 from obs_middleware.health.registry import READY
 from obs_middleware.health.result import FAIL, PASS, WARN
@@ -100,7 +99,7 @@ def ask(
         url = _url(target or f":{env.get('PORT') or 8000}", group, env)
         if url is not None:
             return _told_by_server(url, timeout_seconds, env.get("OBS_HEALTH_TOKEN"))
-        target = _health_of(str(target))
+        return _told_by_checks(observer_of(str(target)).health, group, timeout_seconds)
     return _told_by_checks(target, group, timeout_seconds)
 
 
@@ -181,49 +180,6 @@ def _told_by_checks(health: Health, group: str, timeout_seconds: float) -> Told:
     is_well = all(state.status != FAIL for _, state in found)
     lines = [_line(check.name, state.status, state.output) for check, state in found]
     return is_well, lines or ["pass  no checks are registered"]
-
-
-def _health_of(target: str) -> Health:
-    """Return the Health of the Observer that a target names, itself or by its app."""
-    module, _, name = target.partition(":")
-    if not module or not name:
-        raise ConfigError(
-            "the target must be a URL such as http://127.0.0.1:8000, or module:app such as shop.main:app, "
-            f"got {target!r}"
-        )
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found = resolve_name(target)
-    except Exception as error:  # also whatever the app's module raises
-        raise ConfigError(f"{target} can't be imported: {type(error).__name__}: {error}") from None
-    observer = next(filter(_is_observer, _candidates(found)), None)
-    if observer is None:
-        raise ConfigError(
-            f"no Observer is found at {target}: name the Observer itself, such as {module}:observer, "
-            "or the URL of a server that runs"
-        )
-    health: Health = observer.health
-    return health
-
-
-def _candidates(found: Any) -> Iterator[Any]:
-    """Yield what may be the Observer: the object, what holds one, and the same of the apps inside."""
-    for _ in range(20):
-        yield found
-        yield getattr(found, "observer", None)
-        extensions = getattr(found, "extensions", None)
-        if isinstance(extensions, dict):  # Flask
-            yield extensions.get("obs")
-        for added in getattr(found, "user_middleware", ()):  # Starlette
-            for arguments in ("kwargs", "options"):
-                yield getattr(added, arguments, {}).get("observer")
-        found = getattr(found, "app", None)
-
-
-def _is_observer(one: Any) -> bool:
-    return hasattr(one, "gateway") and hasattr(one, "health")
 
 
 def _seconds(text: str) -> float:

@@ -19,6 +19,7 @@ from obs_middleware.logs.outputs import LineHandler
 
 OUR_HANDLER = "obs"
 
+_TESTING = "obs_middleware.testing"  # whose handler keeps lines for a test
 # The packages whose handlers send records away and print nothing.
 _EXPORTERS = frozenset(
     (
@@ -58,8 +59,10 @@ def is_ours(handler: logging.Handler) -> bool:
 
 def is_exporter(handler: logging.Handler) -> bool:
     """Tell whether it sends records away, or does nothing, so that it may stay beside ours."""
-    package = type(handler).__module__.partition(".")[0]
-    return package in _EXPORTERS or type(handler) is logging.NullHandler
+    module = type(handler).__module__
+    return (
+        module.partition(".")[0] in _EXPORTERS or module == _TESTING or type(handler) is logging.NullHandler
+    )
 
 
 def is_stock(handler: logging.Handler, level: int) -> bool:

@@ -105,9 +105,17 @@ class AppMetrics(Collector):
         try:
             hook()
         except Exception as error:
-            self._report("collection", error)
+            self._report("collection", _of_hook(hook, error))
         except SystemExit as error:
             self._report("collection", RuntimeError(f"{hook!r} has left by {error!r}"))
+
+
+def _of_hook(hook: Hook, error: Exception) -> Exception:
+    """Return an exception that names the hook, because the failure is the app's and not ours."""
+    name = f"{getattr(hook, '__module__', '')}.{getattr(hook, '__qualname__', repr(hook))}"
+    failure = RuntimeError(f"the hook {name} of on_collect has raised {type(error).__name__}: {error}")
+    failure.__cause__ = error
+    return failure
 
 
 _made: weakref.WeakKeyDictionary[CollectorRegistry, weakref.ref[AppMetrics]] = weakref.WeakKeyDictionary()

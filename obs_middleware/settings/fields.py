@@ -15,10 +15,11 @@ from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, structs
 
 from obs_middleware.errors import ConfigError
 from obs_middleware.settings import sources
+from obs_middleware.settings.origins import Origin, Source
 
 # Eight of the fourteen that OpenTelemetry advises, because each is a sample for each route and status of a scrape:
 # https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
@@ -37,7 +38,8 @@ HTTP_METRICS: tuple[HttpMetric, ...] = get_args(HttpMetric)
 RuntimeMetric = Literal["event_loop", "tasks", "thread_pools", "gc", "open_files", "none"]
 RUNTIME_METRICS: tuple[RuntimeMetric, ...] = get_args(RuntimeMetric)[:-1]
 
-_userinfo = re.compile(r"://[^/\s]*@")
+_userinfo = re.compile(r"://[^\s'\"]*@")  # a password may have a slash that nobody has escaped
+_query = re.compile(r"(://[^\s?'\"]*\?)[^\s'\"]+")
 _repeats_twice = re.compile(r"[^\\][+*]\)(?:[+*]|\{\d*,\})").search
 # The names that other tools which read LOG_LEVEL give to levels, and the numbers of `logging`.
 _LEVEL_NAMES = {
@@ -56,6 +58,7 @@ _PUNCTUATION = r"^[!#-+\-./:-@\[\]-`{-~]*\Z"
 _of_service = re.compile(
     r"_(service_host|service_port(_\w+)?|port(_\d+_(tcp|udp|sctp)(_(proto|port|addr))?)?)\Z"
 )
+_HIDDEN = "a value that is not shown"
 _MISSPELT = 0.8  # how alike a name must be to be taken for a misspelt one
 _FLAGS = {
     "1": True,
@@ -426,16 +429,47 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ConfigError: a name is unknown, or a value is not of the type wanted.
         """
         found = {}
-        for name, value, label in sources.read(config or {}, os.environ if env is None else env):
-            if not _is_foreign(name):
-                _refuse_unknown(name, label=label)
-                found[name] = value, label
-        for name, value in keywords.items():
-            _refuse_unknown(name, label=name)
-            found[name] = value, name
+        for name, value, label, _ in _given(config or {}, os.environ if env is None else env, keywords):
+            _refuse_unknown(name, label=label)
+            found[name] = value, label
         return cls(
             **{name: _convert(value, _types()[name], label=label) for name, (value, label) in found.items()}
         )
+
+    @classmethod
+    def origins(
+        cls, *, config: Mapping[str, Any] | None = None, env: Mapping[str, str] | None = None, **keywords: Any
+    ) -> tuple[list[Origin], list[str]]:
+        """Return each setting as `load` would have it, with where it comes from, and all that `load` would refuse."""
+        found = {name: Origin(name, value, "default") for name, value in structs.asdict(cls()).items()}
+        problems = []
+        for name, value, label, source in _given(config or {}, os.environ if env is None else env, keywords):
+            try:
+                _refuse_unknown(name, label=label)
+                found[name] = Origin(name, _convert(value, _types()[name], label=label), source, label)
+            except ConfigError as problem:
+                problems.append(str(problem))
+        try:
+            cls(**{one.name: one.value for one in found.values()})
+        except ConfigError as problem:
+            problems.append(str(problem))
+        return [one._replace(value=_without_secrets(one.name, one.value)) for one in found.values()], problems
+
+
+def _given(
+    config: Mapping[str, Any], env: Mapping[str, str], keywords: Mapping[str, Any]
+) -> Iterator[tuple[str, Any, str, Source]]:
+    """Yield (setting, value, the user's name for it, its source), the weakest first; names of others are left out."""
+    found: tuple[tuple[Source, Iterator[tuple[str, Any, str]]], ...] = (
+        ("environment", sources.read({}, env)),
+        ("framework", sources.read(config, {})),
+    )
+    for source, read in found:
+        for name, value, label in read:
+            if not _is_foreign(name):
+                yield name, value, label, source
+    for name, value in keywords.items():
+        yield name, value, name, "keyword"
 
 
 def _is_foreign(name: str) -> bool:
@@ -544,9 +578,27 @@ def _complaint(label: str, type_: Any, value: Any) -> str:
 
 
 def _spelled(label: str, value: Any) -> str:
-    if value and ("token" in label.lower() or "hash_key" in label.lower()):
-        return "a value that is not shown"
-    return _userinfo.sub("://REDACTED@", repr(value))
+    if _is_secret(label, value):
+        return _HIDDEN
+    return _without_credentials(repr(value))
+
+
+def _without_secrets(label: str, value: Any) -> Any:
+    """Return a value without the secrets in it."""
+    if _is_secret(label, value):
+        return _HIDDEN
+    if isinstance(value, tuple):
+        return tuple(_without_secrets(label, one) for one in value)
+    return _without_credentials(value) if isinstance(value, str) else value
+
+
+def _without_credentials(text: str) -> str:
+    """Return a text without the user, the password and the query of a URL in it."""
+    return _query.sub(r"\1REDACTED", _userinfo.sub("://REDACTED@", text))
+
+
+def _is_secret(label: str, value: Any) -> bool:
+    return bool(value) and ("token" in label.lower() or "hash_key" in label.lower())
 
 
 def _bare_type(type_: Any) -> Any:

@@ -141,6 +141,11 @@ class ServerSpans:
         is_none = isinstance(provider, (trace.ProxyTracerProvider, trace.NoOpTracerProvider))
         return None if is_none else provider
 
+    @property
+    def provider(self) -> Any:
+        """Return the Observer's own TracerProvider, else the global one; None while there is neither."""
+        return self._users_provider or self.global_provider
+
     def flush(self, timeout_ms: int) -> None:
         """Send the spans that wait, those in a provider of the user's too."""
         provider = self._users_provider or trace.get_tracer_provider()
@@ -176,6 +181,15 @@ class ServerSpans:
     def leave_out(self, exchange: Exchange) -> None:
         """Give the exchange no span: what is called on its way is of the caller's trace, and is not sampled."""
         self._continue(exchange, CURRENT.get(), get_context(), is_left_out=True)
+
+    def continue_trace(self, exchange: Exchange) -> None:
+        """Give the exchange the trace and the baggage of its headers, and no span; without a trace one may begin."""
+        context = self._incoming(_NOTHING, exchange.info)
+        parent = trace.get_current_span(context).get_span_context()
+        exchange.context = context
+        if parent.is_valid:
+            exchange.ids = _HEX % (parent.trace_id, parent.span_id)
+            exchange.is_sampled = parent.trace_flags & _SAMPLED != 0
 
     def write_details(self, exchange: Exchange) -> None:
         """Write what is known besides to the span, if it is ours."""

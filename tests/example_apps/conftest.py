@@ -11,8 +11,10 @@ import pytest
 from example_apps.demo import processes, services
 from example_apps.demo.processes import Running
 from tests import installed, programs
+from tests.example_apps.collector import Collector, collecting
 from tests.running import serve
 
+MOST_WAITING = 20  # jobs of a store of tokpulse
 NOBODY = {"ZEROSTATE_URL": "http://127.0.0.1:1", "UTILITYFOG_URL": "http://127.0.0.1:1"}
 
 
@@ -35,9 +37,30 @@ def pushgateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def alone(tmp_path_factory: pytest.TempPathFactory, pushgateway: str) -> Iterator[dict[str, Running]]:
-    """Run the four services; none is told of the others. Two are told of one that does not answer."""
-    told = {**NOBODY, "UTILITYFOG_EXPORTS": ".", "AUDOTICS_PUSHGATEWAY": pushgateway}
+def collector() -> Iterator[Collector]:
+    with collecting() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def alone(
+    tmp_path_factory: pytest.TempPathFactory, pushgateway: str, collector: Collector
+) -> Iterator[dict[str, Running]]:
+    """Run the four services; none is told of the others. Two are told of one that does not answer.
+
+    A trace is kept where its caller keeps it.
+    """
+    told = {
+        **NOBODY,
+        "UTILITYFOG_EXPORTS": ".",
+        "AUDOTICS_PUSHGATEWAY": pushgateway,
+        "AUDOTICS_LOG_DIR": "lines",
+        "AUDOTICS_LOG_BYTES": "10000",
+        "TOKPULSE_MOST_WAITING": str(MOST_WAITING),
+        "OTLP_ENDPOINT": collector.url,
+        "OBS_TRACE_SAMPLE_RATIO": "0",
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+    }
     lone = [
         replace(service, calls="", environment={**service.environment, **told})
         for service in services.SERVICES

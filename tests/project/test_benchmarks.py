@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import earlier, end_to_end, instructions, request_cost, steady, written
+from benchmarks import earlier, end_to_end, instructions, request_cost, steady, written, zerostate
 from benchmarks.apps import FRAMEWORKS, build, names
 from benchmarks.cases import Case, cases, counted
 from benchmarks.chart import Group, svg
@@ -458,3 +458,17 @@ def _serve(listening: socket.socket, count: int, closing_at: int = 0) -> int:
                 selector.unregister(one)
                 one.close()
     return requests
+
+
+def test_a_service_is_measured_with_the_library_and_without(capsys: pytest.CaptureFixture[str]) -> None:
+    """It takes seconds because it starts two servers."""
+    zerostate.main(["--rounds", "2", "--seconds", "0.2"])
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [row[0].removeprefix("| ") for row in rows] == [
+        "CPU of a core at 100 requests/s, without, %",
+        "CPU of a core at 100 requests/s, with, %",
+        "added by the library, %",
+        "memory that it adds, MB",
+        "a readiness probe, ms",
+    ]
+    assert all(float(row[1]) > 0 for row in rows[:2])

@@ -17,6 +17,7 @@ ADAPTERS = ROOT / "adapters"
 FLOORS = (
     {
         "_speedups",
+        "app_target",
         "around",
         "background",
         "callers",
@@ -53,6 +54,7 @@ FLOORS = (
     {"events", "export", "health", "logs", "metrics", "tracing"},
     {"gateway"},
     {"observer"},
+    {"cli", "testing"},
     {"__init__", "__main__"},
 )
 # Rooms that stand alone: each imports the floors below it, and no other room.

@@ -149,6 +149,12 @@ def test_a_batch_job_pushes_at_its_end(server: Receiver, tmp_path: Path) -> None
     assert b'obs_job_last_success_timestamp_seconds{job_name="nightly"}' in request.body
 
 
+def test_a_worker_of_a_queue_runs_the_jobs_that_requests_have_made(tmp_path: Path) -> None:
+    code = block("continue_trace") + "\nworker([add_job('order-7')])"
+    text = python(code, env={"OBS_METRICS_DIRECTORY": str(tmp_path)})
+    assert text.splitlines()[-1] == "order-7"
+
+
 def test_a_worker_of_celery_pushes_what_its_tasks_have_measured(server: Receiver, tmp_path: Path) -> None:
     """A real worker, with a child process that runs the task: it takes some seconds to start and to stop."""
     code = placed(block("worker_process_init"), server, tmp_path)

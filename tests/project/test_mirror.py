@@ -36,7 +36,32 @@ NAMED_OTHERWISE = {
 # Modules without a test file of their own, and the files that test them, since nobody calls them but by another module.
 TESTED_ELSEWHERE = {
     "_speedups.py": "native/test_layout.py",  # which functions are off, where C is built
-    "__main__.py": "core/health/test_command.py",
+    "__main__.py": "core/cli/test_commands.py",
+    "app_target.py": "core/health/test_command.py",  # what module:app names
+    "cli/arguments.py": "core/cli/test_commands.py",
+    "cli/doctor/access.py": "core/cli/doctor/test_checks.py",
+    "cli/doctor/address.py": "core/cli/doctor/test_checks.py",
+    "cli/doctor/command.py": "core/cli/doctor/test_checks.py",
+    "cli/doctor/finding.py": "core/cli/doctor/test_checks.py",
+    "cli/doctor/internals.py": "core/cli/doctor/test_checks.py",
+    "cli/doctor/metrics_page.py": "core/cli/doctor/test_checks.py",
+    "cli/doctor/page.py": "core/cli/doctor/test_checks.py",
+    "cli/doctor/planted_secret.py": "core/cli/doctor/test_checks.py",
+    "cli/doctor/probes.py": "core/cli/doctor/test_checks.py",
+    "cli/doctor/propagation.py": "core/cli/doctor/test_checks.py",
+    "cli/doctor/report.py": "core/cli/doctor/test_checks.py",
+    "cli/doctor/request_ids.py": "core/cli/doctor/test_checks.py",
+    "cli/doctor/series.py": "core/cli/doctor/test_checks.py",
+    "cli/doctor/service.py": "core/cli/doctor/test_checks.py",
+    "cli/doctor/session.py": "core/cli/doctor/test_checks.py",
+    "cli/lint/metrics.py": "core/cli/lint/test_command.py",
+    "cli/lint/promql.py": "core/cli/lint/test_command.py",
+    "cli/lint/queries.py": "core/cli/lint/test_command.py",
+    "cli/rules/burn_rate.py": "core/cli/rules/test_command.py",
+    "cli/rules/objectives.py": "core/cli/rules/test_command.py",
+    "cli/rules/objectives_file.py": "core/cli/rules/test_command.py",
+    "cli/rules/promtool_tests.py": "core/cli/rules/test_command.py",
+    "cli/rules/yaml_text.py": "core/cli/rules/test_command.py",
     "callers.py": "adapters/test_wsgi_answers.py",  # who stands around shows in who answers
     "export/collected.py": "core/export/test_exporters.py",  # a value; its texts are seen in the files
     "export/otlp_points.py": "core/export/test_otlp_metrics.py",
@@ -82,6 +107,7 @@ TESTED_ELSEWHERE = {
     "workers/locks.py": "core/workers/test_directory.py",
     "workers/reader.py": "core/workers/test_cells.py",
     "resource.py": "core/tracing/test_provider.py",
+    "settings/origins.py": "core/cli/test_settings.py",
     "tracing/attributes.py": "core/tracing/test_server_span.py",
     "tracing/propagators.py": "core/tracing/test_propagation.py",
     "tracing/recording_tracer.py": "core/tracing/test_recording_span.py",

@@ -60,6 +60,12 @@ def test_every_source_file_is_in_the_wheel_and_nothing_else() -> None:
     assert {name for name in names() if ".dist-info/" not in name and "/_native." not in name} == sources
 
 
+def test_the_script_obs_middleware_runs_the_commands() -> None:
+    archive = zipfile.ZipFile(installed.wheel())
+    (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt"))
+    assert "obs-middleware = obs_middleware.__main__:main" in archive.read(name).decode()
+
+
 def test_the_compiled_request_path_is_in_the_wheel() -> None:
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
     native = {name for name in names() if "/_native." in name}

@@ -192,7 +192,7 @@ def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
     assert "HEALTHCHECK" in capsys.readouterr().out
     assert __main__.main(["--help"]) == 0
     assert "health" in capsys.readouterr().out
-    assert __main__.main([]) == __main__.main(["helth"]) == 1
+    assert __main__.main([]) == __main__.main(["helth"]) == 2
 
 
 def test_command_runs_as_a_module(tmp_path: Path) -> None:

@@ -41,6 +41,23 @@ def test_hooks_run_before_numbers_are_read_and_one_that_fails_costs_nothing() ->
             assert f'obs_internal_errors_total{{component="collection"}} {count}.0' in text
 
 
+def test_hook_that_fails_is_named_in_the_log() -> None:
+    own = observer()
+
+    @own.metrics.on_collect
+    def count_guilds() -> None:
+        raise LookupError("no such table: guild")
+
+    with caught("obs") as log:
+        page(own)
+    (record,) = log.records
+    assert record.exc_info is not None
+    assert "count_guilds of on_collect has raised LookupError: no such table: guild" in str(
+        record.exc_info[1]
+    )
+    assert "raise LookupError" in log.lines[0], "with the stack that leads into the hook"
+
+
 def test_target_info_tells_whose_metrics_these_are() -> None:
     own = observer(service_name="shop", service_version="1.2")
     assert 'service="shop",version="1.2"' in page(own)

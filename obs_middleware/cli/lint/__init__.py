@@ -1,0 +1,1 @@
+"""`lint`: dashboards and rules against the metrics that the code declares."""
