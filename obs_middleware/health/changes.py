@@ -11,6 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from threading import RLock
 from typing import Any, TypeVar
 
 import msgspec
@@ -83,6 +84,7 @@ class Changes:
         """Begin with nothing to tell, as in a forked child."""
         self._pid = process.pid()
         self._thread = CheckThread("obs-health", self._surroundings.end_thread)
+        self._thread_lock = RLock()  # two threads would tell changes in another order
         self._untold: deque[Change] = deque()
 
     def listen(self, listener: _L) -> _L:
@@ -116,7 +118,8 @@ class Changes:
         """Have what was noted told; here where no thread is to be had."""
         if self._untold:
             try:
-                self._thread.run(self._tell_all)
+                with self._thread_lock:
+                    self._thread.run(self._tell_all)
             except RuntimeError:
                 self._tell_all()
 
