@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from threading import local
 from typing import Any
 
@@ -72,21 +73,44 @@ def close_own_loop() -> None:
 
 def _run_in_asyncio(loop: Any) -> Await:
     import asyncio
+    from concurrent.futures import Future, InvalidStateError
     from concurrent.futures import TimeoutError as FutureTimeoutError
 
     def run(awaitable: Awaitable[Any], seconds: float) -> Any:
         coroutine = _contained(awaitable)
+        outcome: Future[tuple[Any, BaseException | None]] = Future()
+
+        def start() -> None:
+            if outcome.cancelled():  # given up before the loop came to it
+                _close(coroutine, awaitable)
+                return
+            task = loop.create_task(coroutine)
+            task.add_done_callback(end)
+            outcome.add_done_callback(lambda _: cancel(task) if outcome.cancelled() else None)
+
+        def end(task: asyncio.Task[tuple[Any, BaseException | None]]) -> None:
+            _close(coroutine, awaitable)  # it may have been cancelled before its first step
+            with suppress(InvalidStateError):  # given up meanwhile
+                if task.cancelled():
+                    outcome.cancel()
+                else:
+                    outcome.set_result(task.result())
+
+        def cancel(task: asyncio.Task[Any]) -> None:
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(task.cancel)
+
         try:
-            future = asyncio.run_coroutine_threadsafe(coroutine, loop)
-        except RuntimeError:  # the loop is closed
+            loop.call_soon_threadsafe(start)
+        except RuntimeError:
             _close(coroutine, awaitable)
             raise
         try:
-            return _result(future.result(seconds))
+            return _result(outcome.result(seconds))
         except FutureTimeoutError:  # another class than the builtin one before Python 3.11
             raise TimeoutError from None
         finally:
-            future.cancel()  # where it is late; a loop that has stopped never ends it
+            outcome.cancel()  # where it is late; a loop that has stopped never ends it
             if not loop.is_running() and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
                 _close(coroutine, awaitable)  # nor does it start it
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,6 +16,8 @@ from obs_middleware import Observer
 from obs_middleware.health.event_loops import run_in
 from tests.core.health.probing import answered, detail, probe
 from tests.core.support import eventually, observer
+
+pytestmark = pytest.mark.usefixtures("patient")
 
 ERRORS = [SystemExit("gone"), KeyboardInterrupt("gone"), BaseException("gone"), ConnectionError("gone")]
 
@@ -197,4 +200,28 @@ def test_check_for_a_loop_that_has_stopped_is_late_and_leaves_no_coroutine() -> 
         with pytest.raises(TimeoutError):
             run_in(loop)(check(), 0.01)
         loop.close()
+    assert not warned
+
+
+def test_check_that_was_given_up_before_its_loop_came_to_it_leaves_no_coroutine() -> None:
+    async def check() -> None: ...
+
+    def block() -> None:
+        is_blocked.set()
+        release.wait()
+
+    loop, is_blocked, release = asyncio.new_event_loop(), threading.Event(), threading.Event()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    loop.call_soon_threadsafe(block)
+    is_blocked.wait()
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        with pytest.raises(TimeoutError):
+            run_in(loop)(check(), 0.01)
+        loop.call_soon_threadsafe(loop.stop)  # as soon as it has taken the check up
+        release.set()
+        thread.join()
+        loop.close()
+        gc.collect()
     assert not warned
