@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
 from obs_middleware.export import Collected
+from tests.http_servers import SilentHandler, serving
 
 
 class Received(NamedTuple):
@@ -32,7 +32,7 @@ class Receiver:
 def receiver() -> Iterator[Receiver]:
     """Serve, and end with the block."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(SilentHandler):
         def _take(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
@@ -44,19 +44,9 @@ def receiver() -> Iterator[Receiver]:
 
         do_PUT = do_POST = _take
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    here = Receiver(server.server_address[1])
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
+    with serving(Handler) as port:
+        here = Receiver(port)
         yield here
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 class Own:

@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar
@@ -19,9 +18,10 @@ from obs_middleware import Observer, __main__
 from obs_middleware.health import Result
 from tests.core.health.probing import fail
 from tests.core.support import ROOT, request
+from tests.http_servers import SilentHandler, serving
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(SilentHandler):
     """Answer with what an Observer says."""
 
     own: ClassVar[Any] = None
@@ -43,17 +43,12 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None: ...
-
 
 @pytest.fixture
 def port(own: Observer) -> Iterator[int]:
-    server = HTTPServer(("127.0.0.1", 0), Handler)
     Handler.own, Handler.asked = own, []
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield server.server_port
-    server.shutdown()
-    server.server_close()
+    with serving(Handler) as port:
+        yield port
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -17,23 +16,19 @@ from obs_middleware.cli.doctor.checks import run_checks
 from obs_middleware.cli.doctor.finding import failed
 from obs_middleware.cli.doctor.service import NoAnswer, Service
 from obs_middleware.cli.doctor.session import Options, Session
+from tests.http_servers import SilentHandler, serving
 
 pytestmark = pytest.mark.once
 
 
 @contextmanager
 def server(answer: Callable[[Any], None]) -> Iterator[int]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(SilentHandler):
         def do_GET(self) -> None:
             answer(self)
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Write nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as own:
-        threading.Thread(target=own.serve_forever, daemon=True).start()
-        yield own.server_port
-        own.shutdown()
+    with serving(Handler) as port:
+        yield port
 
 
 def test_body_that_never_ends_is_no_answer() -> None:

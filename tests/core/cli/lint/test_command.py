@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from obs_middleware import __main__
+from tests.http_servers import SilentHandler, serving
 
 pytest.importorskip("promql_parser", reason="promql-parser does not load in Python 3.15")
 pytestmark = pytest.mark.once
@@ -173,23 +172,18 @@ def test_metrics_of_the_app_come_from_its_page_in_a_file(folder: Path, capsys: C
     assert len(complaints(capsys, "--metrics", "page.txt", "--label", "region")) == 1
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(SilentHandler):
     def do_GET(self) -> None:
         is_given = self.headers.get("Authorization") == "Bearer hunter2hunter2" and self.path == "/metrics"
         self.send_response(200 if is_given else 401)
         self.end_headers()
         self.wfile.write(PAGE.encode())
 
-    def log_message(self, format: str, *args: Any) -> None: ...
-
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield server.server_port
-    server.shutdown()
-    server.server_close()
+    with serving(Handler) as port:
+        yield port
 
 
 def test_metrics_of_the_app_come_from_its_running_page(folder: Path, port: int, capsys: Capture) -> None:

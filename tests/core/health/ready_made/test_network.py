@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import socket
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -16,41 +14,24 @@ from obs_middleware import ConfigError, Observer
 from obs_middleware.health.ready_made import certificate_expiry, dns_name, http_url, tcp_port
 from tests.core.health.probing import detail, probe
 from tests.core.support import eventually
+from tests.http_servers import SilentHandler, serving
 
 # A certificate of localhost that its own key has signed, valid until 2056.
 CERTIFICATE = Path(__file__).with_name("localhost.pem")
 PROBES = 300
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(SilentHandler):
     def do_GET(self) -> None:
         self.send_response(int(self.path.strip("/")))
         self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextmanager
-def serving(context: ssl.SSLContext | None = None) -> Iterator[int]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        if context is not None:
-            server.socket = context.wrap_socket(
-                server.socket, server_side=True, do_handshake_on_connect=False
-            )
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
 
 
 @contextmanager
 def serving_tls() -> Iterator[int]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATE)
-    with serving(context) as port:
+    with serving(Handler, context) as port:
         yield port
 
 
@@ -73,7 +54,7 @@ def test_port_that_listens_passes_and_300_probes_leave_no_connection(own: Observ
 
 @pytest.mark.parametrize(("answer", "status"), [(200, "pass"), (302, "pass"), (404, "fail"), (500, "fail")])
 def test_url_is_judged_by_its_status(answer: int, status: str, own: Observer) -> None:
-    with serving() as port:
+    with serving(Handler) as port:
         add(own, http_url(f"http://127.0.0.1:{port}/{answer}"))
         found = detail(own, "net")
     assert (found["status"], found["observedUnit"]) == (status, "ms")
