@@ -142,6 +142,32 @@ def test_listener_that_calls_exit_keeps_no_change_from_others(
     assert internal_errors(own, "health") == 3
 
 
+def test_changes_at_the_same_time_are_told_by_one_thread(
+    own: Observer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two would tell them in another order."""
+    original = threading.Thread.start
+
+    def start_slowly(thread: threading.Thread) -> None:
+        if thread.name == "obs-health":
+            time.sleep(0.1)
+        original(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_slowly)
+    threads: list[int] = []
+
+    @own.health.on_change
+    def hear(change: Change) -> None:
+        threads.append(threading.get_ident())
+        time.sleep(0.1)
+
+    own.health.add("one", fail)
+    own.health.add("two", fail)
+    probe(own)
+    eventually(lambda: len(threads) == 2)
+    assert len(set(threads)) == 1
+
+
 def test_listener_that_hangs_holds_up_no_probe_and_no_check(own: Observer, hang: threading.Event) -> None:
     own.health.on_change(lambda change: hang.wait())
     database = Broken()
