@@ -41,7 +41,8 @@ def captured(observer: Observer) -> Iterator[Captured]:
     """Capture what an app tells while the block runs; what was captured stays after it.
 
     For the block the root logger has the level of `log_level`. Where the app has no TracerProvider of OpenTelemetry's
-    SDK, one is made the global one, and stays so: it exports nothing.
+    SDK, one is made the global one, and stays so: it exports nothing. Blocks may stand one inside the other; in
+    several threads at once they may not, because the root logger is one.
 
     Args:
         observer: the app's: the one that you have made, `app.extensions["obs"]` or `obs_django.get_observer()`.

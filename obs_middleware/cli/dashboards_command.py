@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from importlib.resources import files
@@ -47,7 +48,7 @@ def _run(given: argparse.Namespace) -> int:
     dashboards, folder = rendered(), given.folder
     if not dashboards:
         raise ConfigError("this installation has no dashboards: install obs-middleware again, from its wheel")
-    there = [name for name in dashboards if (folder / name).exists()]
+    there = [name for name in dashboards if os.path.lexists(folder / name)]
     if there and not given.force:
         raise ConfigError(
             f"{folder} has {', '.join(there)} already: nothing was written; --force replaces them"

@@ -84,6 +84,9 @@ def _keywords(app: Any) -> dict[str, Any]:
 
 def _table(found: Iterable[Origin]) -> Iterator[str]:
     lines = [("setting", "value", "from"), *map(_line, found)]
+    if len(lines) == 1:
+        yield "every setting has its default"
+        return
     widths = [min(max(len(line[column]) for line in lines), _WIDEST) for column in (0, 1)]
     for name, value, source in lines:
         yield f"{name:{widths[0]}}  {value:{widths[1]}}  {source}"

@@ -135,6 +135,10 @@ def _told_by_server(url: str, timeout_seconds: float, token: str | None) -> Told
             body = response.read(_MOST_BYTES)
     except TimeoutError:
         return False, [f"fail  {url}: no answer after {timeout_seconds:g} s"]
+    except ConnectionRefusedError:
+        return False, [
+            f"fail  {url}: refused: nobody listens there; start the server, or give its port: :8080"
+        ]
     except (OSError, HTTPException, ValueError) as error:
         return False, [f"fail  {url}: {error or type(error).__name__}"]
     is_well = 200 <= response.status < 300

@@ -73,6 +73,10 @@ def _run(given: argparse.Namespace) -> int:
     ]
     sys.stdout.write("".join(f"{line}\n" for line in dict.fromkeys(lines)))
     sys.stderr.write(f"{len(found)} queries in {len(files)} files, {len(dict.fromkeys(lines))} complaints\n")
+    if lines and not (given.metrics or given.declared):
+        sys.stderr.write(
+            "Metrics of your app are known by its page: --metrics :8000; others by --declared NAME.\n"
+        )
     return 1 if lines else 0
 
 

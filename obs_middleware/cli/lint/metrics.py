@@ -74,7 +74,8 @@ class Metrics:
 
     def near(self, name: str) -> list[str]:
         """Return the names that are most like one that is not there."""
-        return difflib.get_close_matches(name, self._by_name, n=2, cutoff=0.75)
+        given = [one for one in self._by_name if ":" not in one]  # a rule's record may be the one that asks
+        return difflib.get_close_matches(name, given, n=2, cutoff=0.75)
 
 
 def own() -> Metrics:

@@ -36,6 +36,7 @@ objectives.toml has a table for each service:
   buckets = [0.1, 0.25, 1]    # where metrics_buckets is set
 """
 _LATENCY_PERCENT = 99
+_OF_OBJECTIVES = ("service", "objective", "latency", "latency-objective", "route", "selector", "buckets")
 _HEADER = "# Written by `python -m obs_middleware rules`: change the objectives, not this file.\n"
 
 
@@ -75,6 +76,8 @@ def main(given: Sequence[str]) -> int:
 def _run(given: argparse.Namespace) -> int:
     if given.tests is not None and given.output is None:
         raise ConfigError("--tests needs -o FILE, because the tests name the file of the rules")
+    if given.tests is not None and os.path.realpath(given.tests) == os.path.realpath(given.output):
+        raise ConfigError(f"-o and --tests name one file, {given.output}: give the tests another")
     objectives = [one for entry in _entries(given) for one in _objectives(entry)]
     check_differ(objectives)
     _tell_left_out(objectives)
@@ -91,15 +94,9 @@ def _run(given: argparse.Namespace) -> int:
 
 def _entries(given: argparse.Namespace) -> Iterator[Entry]:
     if given.file is not None:
-        if (
-            given.service
-            or given.objective
-            or given.latency
-            or given.route
-            or given.selector
-            or given.buckets
-        ):
-            raise ConfigError("give either a file of objectives or options such as --service, got both")
+        both = [name for name in _OF_OBJECTIVES if getattr(given, name.replace("-", "_"))]
+        if both:
+            raise ConfigError(f"give either a file of objectives or options, got both: --{', --'.join(both)}")
         yield from objectives_file.read(given.file)
         return
     if not given.service:

@@ -37,9 +37,10 @@ def test_files_that_are_there_are_replaced_by_force_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "slo.json").write_text("mine")
+    (tmp_path / "http-overview.json").symlink_to("elsewhere")
     assert __main__.main(["dashboards", str(tmp_path)]) == 2
-    assert "slo.json already: nothing was written; --force" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["slo.json"]
+    assert "http-overview.json, slo.json already: nothing was written; --force" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["http-overview.json", "slo.json"]
     assert __main__.main(["dashboards", str(tmp_path), "--force"]) == 0
     assert (tmp_path / "slo.json").read_text() == "{}"
 

@@ -37,6 +37,11 @@ def test_table_has_every_setting_and_its_default(capsys: Capture) -> None:
     assert row(text, "metrics_buckets") == ["0.005,0.025,0.1,0.25,0.5,1,2.5,10", "default"]
 
 
+def test_nothing_changed_is_told(capsys: Capture) -> None:
+    assert __main__.main(["settings", "--changed"]) == 0
+    assert capsys.readouterr().out == "every setting has its default\n"
+
+
 def test_environment_is_named_by_its_variable(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OBS_METRICS_PATH", "/internal/metrics")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "shop")

@@ -121,7 +121,7 @@ def test_what_is_no_answer_is_a_1(
     assert run(f":{port}", "--timeout", "0.1") == 1
     assert "no answer after 0.1 s" in capsys.readouterr().err
     assert run("http://127.0.0.1:1/") == 1
-    assert "refused" in capsys.readouterr().err
+    assert "refused: nobody listens there; start the server" in capsys.readouterr().err
     assert run(f"https://127.0.0.1:{port}", "--timeout", "0.1") == 1
     hang.set()
 

@@ -199,6 +199,14 @@ def test_metrics_are_declared_by_name(folder: Path, capsys: Capture) -> None:
     assert "shop_orders_total has no label region: it has kind, state" in line
 
 
+def test_metric_that_nobody_has_named_comes_with_the_cure(folder: Path, capsys: Capture) -> None:
+    Path("d.yaml").write_text("groups: [{rules: [{record: 'shop_stock:sum', expr: sum(shop_stocks)}]}]")
+    assert lint("d.yaml") == 1
+    said = capsys.readouterr()
+    assert said.out.endswith("no metric is named shop_stocks\n")  # its own record is no better
+    assert "--metrics :8000; others by --declared NAME" in said.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

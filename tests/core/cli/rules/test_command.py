@@ -120,7 +120,12 @@ def test_bounds_of_the_service_may_be_others(capsys: Capture) -> None:
         (["--service", 'a"b', "--objective", "9"], "service must be a name such as shop"),
         (["--service", "shop", "--objective", "9", "--tests", "x"], "--tests needs -o FILE"),
         (["nothing.toml"], "nothing.toml is not there: give a file of objectives"),
-        (["nothing.toml", "--service", "shop"], "got both"),
+        (["nothing.toml", "--service", "shop"], "got both: --service"),
+        (["nothing.toml", "--latency-objective", "99"], "got both: --latency-objective"),
+        (
+            ["--service", "shop", "--objective", "9", "-o", "x", "--tests", "./x"],
+            "-o and --tests name one file, x",
+        ),
         (["--service", "shop", "--objective", "9", "-o", "/nowhere/x.yaml"], "can't be written"),
     ],
 )
