@@ -24,6 +24,7 @@ from example_apps.tokpulse.widgets import PaintBeacon, Surface
 from obs_asgi import ObservabilityMiddleware
 from obs_middleware import bind, current_exchange
 
+MOST_BYTES = 2**20  # of a webhook; nobody has signed it yet
 EVENT_SECONDS = 0.1  # between two
 VISITOR = "tokpulse_visitor"  # the cookie
 
@@ -51,13 +52,22 @@ async def refuse(request: Request, error: ValidationError) -> JSONResponse:
 @app.post("/webhooks/{topic}", status_code=202)
 async def receive_webhook(topic: Topic, request: Request) -> dict[str, str]:
     """Keep a webhook for the workers, if its signature says that a shop has sent it."""
-    body = await request.body()
+    body = await _body(request)
     if not signatures.is_signed(topic, body, request.headers.get(signatures.HEADER, "")):
         telemetry.WEBHOOKS.labels(topic, storage.UNKNOWN_STORE.id, "rejected").inc()
         logger.warning("webhook refused: its signature is not one of ours")
         raise HTTPException(401, f"{signatures.HEADER} must be sha256=HMAC of topic, NUL and body")
     order = Order.model_validate_json(body)
     return {"status": await run_in_threadpool(_take_order, topic, order, request)}
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_BYTES:
+            raise HTTPException(413, f"a webhook has {MOST_BYTES} bytes at most")
+    return body
 
 
 def _take_order(topic: str, order: Order, request: Request) -> str:

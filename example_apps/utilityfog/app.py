@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -51,7 +52,7 @@ async def show_node(request: Request) -> Response:
 
 async def set_state(request: Request) -> Response:
     """Let a node sleep or wake it up."""
-    state = (await request.json()).get("state")
+    state = (await _content(request)).get("state")
     if state not in ("active", "asleep"):
         raise HTTPException(422, "state must be active or asleep")
     node_id = request.path_params["node_id"]
@@ -71,7 +72,7 @@ async def fail_node(request: Request) -> Response:
 
 
 async def send_message(request: Request) -> Response:
-    message = await request.json()
+    message = await _content(request)
     kind, subject = message.get("kind"), str(message.get("subject", ""))
     if kind not in KINDS:
         raise HTTPException(422, f"kind must be one of {', '.join(KINDS)}")
@@ -79,6 +80,16 @@ async def send_message(request: Request) -> Response:
     reached = await tree.coordinate(kind, subject)
     logger.info("message spread", extra={"kind": kind, "delivered": len(reached)})
     return JSONResponse({"delivered": len(reached)}, status_code=202)
+
+
+async def _content(request: Request) -> dict[str, Any]:
+    try:
+        content = await request.json()
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise HTTPException(422, "wanted a JSON object")
+    return content
 
 
 async def stream_pulse(request: Request) -> Response:

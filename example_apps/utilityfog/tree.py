@@ -87,7 +87,10 @@ class Tree:
 
     def tell(self, what: str, **details: Any) -> None:
         for listener in self._listeners[what]:
-            listener(**details)
+            try:
+                listener(**details)
+            except Exception:
+                logger.exception("a listener has failed", extra={"listens_to": what})
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -56,8 +56,9 @@ def _open(guild: Guild, executor: Agent, units: int) -> Channel:
 
 
 def dispute(channel: Channel) -> None:
-    Channel.objects.filter(pk=channel.pk).exclude(state="closed").update(state=Channel.State.disputed)
-    events.record("channel_disputed", labels={"channel": channel.pk})
+    open_one = Channel.objects.filter(pk=channel.pk).exclude(state="closed")
+    if open_one.update(state=Channel.State.disputed):
+        events.record("channel_disputed", labels={"channel": channel.pk})
 
 
 @metrics.timed(telemetry.SETTLEMENT_DURATION)

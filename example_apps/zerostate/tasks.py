@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class TaskFailed(Exception):
-    """A program has trapped, has run out of fuel, or has ended with an exit code of its own."""
+    """A program has trapped, run out of fuel, ended with an exit code of its own, or answered with no number."""
 
 
 def run(guild: Guild, program: str, values: Sequence[float]) -> list[float]:

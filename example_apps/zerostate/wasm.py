@@ -3,6 +3,7 @@
 rank.wat says how a program gets its values and leaves its answers. Nothing is counted here; tasks.py does that.
 """
 
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,6 +70,8 @@ def execute(program: str, values: Sequence[float], cap_units: int) -> Execution:
         error = trap.message.splitlines()[-1].strip()
     answers = memory.read(store, len(packed), len(packed) + 8 * max(0, count))
     output = [number for (number,) in struct.iter_unpack("<d", answers)]
+    if not all(map(math.isfinite, output)):  # JSON has no way to write it
+        error = "an answer is not a finite number"
     cost_units = cap_units - store.get_fuel() // FUEL_OF_UNIT
     return Execution(output, cost_units, memory.data_len(store), exit_code, error)
 

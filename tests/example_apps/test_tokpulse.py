@@ -137,6 +137,11 @@ def test_a_signed_webhook_that_is_no_order_is_told_what_is_missing(tokpulse: Run
     assert "store_id" in answer.text
 
 
+def test_a_webhook_that_is_too_big_is_refused_before_it_is_read(tokpulse: Running) -> None:
+    answer = deliver(tokpulse, {"note": "a" * 2**20})
+    assert answer.status_code == 413
+
+
 def test_all_unknown_stores_are_counted_as_one(tokpulse: Running) -> None:
     growth = Growth(tokpulse)
     for number in range(3):

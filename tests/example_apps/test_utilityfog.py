@@ -21,6 +21,7 @@ from example_apps.demo.services import HEALTH_TOKEN
 from example_apps.demo.waiting import until
 from example_apps.utilityfog.collector import Snapshot, TelemetryCollector
 from example_apps.utilityfog.exporters import JSONExporter, MultiExporter, PeriodicExporter, PrometheusAdapter
+from example_apps.utilityfog.tree import Tree
 from obs_middleware import Observer
 from tests.core.export.receiving import Receiver, receiver
 from tests.running import free_port
@@ -115,6 +116,8 @@ def test_a_node_that_fails_is_not_waited_for_and_is_started_again(utilityfog: Ru
     ("method", "path", "content", "status"),
     [
         ("POST", "/messages", {"kind": "gossip"}, 422),
+        ("POST", "/messages", ["gossip"], 422),
+        ("POST", "/messages", None, 422),
         ("PUT", "/nodes/1/state", {"state": "dizzy"}, 422),
         ("PUT", "/nodes/99/state", {"state": "asleep"}, 404),
         ("POST", "/nodes/99/failure", None, 404),
@@ -123,6 +126,14 @@ def test_a_node_that_fails_is_not_waited_for_and_is_started_again(utilityfog: Ru
 )
 def test_bad_input_is_refused(utilityfog: Running, method: str, path: str, content: Any, status: int) -> None:
     assert send(utilityfog, method, path, content).status_code == status
+
+
+def test_a_listener_that_raises_keeps_no_other_from_being_told() -> None:
+    own, heard = Tree(), list[str]()
+    own.on("sent", lambda kind: 1 / 0)
+    own.on("sent", lambda kind: heard.append(kind))
+    own.tell("sent", kind="gossip")
+    assert heard == ["gossip"]
 
 
 def test_it_collects_each_interval_without_a_scrape(utilityfog: Running) -> None:

@@ -131,6 +131,13 @@ def test_programs_that_trap_run_out_of_fuel_or_of_memory_fail_with_their_exit_co
     assert numbers.more("payments_total") == 0
 
 
+def test_a_program_whose_answer_is_no_finite_number_fails(zerostate: Running) -> None:
+    guild = guild_of(zerostate, "endless", "counter")
+    answer = post(zerostate, f"{guild}/tasks/", {"program": "mean", "values": [1e308, 1e308]})
+    assert answer.status_code == 500
+    assert logs.lines_of(zerostate)[-1]["exception"]["message"] == "mean: an answer is not a finite number"
+
+
 def test_an_agent_that_fails_again_and_again_gets_no_task_for_a_while(
     zerostate: Running, numbers: Numbers
 ) -> None:
@@ -208,7 +215,8 @@ def test_what_no_receipt_proves_goes_back_after_a_dispute(zerostate: Running, nu
     assert post(zerostate, f"{path}/settle/").status_code == 409  # else the dispute comes too late
     assert post(zerostate, f"{path}/close/").json() == {"state": "closed", "agent_units": 1}
     assert events(zerostate, "receipt_forged")[0]["event_labels"]["security"] is True
-    assert events(zerostate, "channel_disputed")
+    assert post(zerostate, f"{path}/dispute/").json()["state"] == "closed"  # it is too late
+    assert len(events(zerostate, "channel_disputed")) == 1
     assert events(zerostate, "payment_failed")
 
 
