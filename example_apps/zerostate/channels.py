@@ -56,8 +56,7 @@ def _open(guild: Guild, executor: Agent, units: int) -> Channel:
 
 
 def dispute(channel: Channel) -> None:
-    open_one = Channel.objects.filter(pk=channel.pk).exclude(state="closed")
-    if open_one.update(state=Channel.State.disputed):
+    if Channel.objects.filter(pk=channel.pk).exclude(state="closed").update(state=Channel.State.disputed):
         events.record("channel_disputed", labels={"channel": channel.pk})
 
 

@@ -4,7 +4,6 @@ Each check runs in a thread that it keeps; the adapter closes its connection to 
 `database:default` is there without a line of ours. Details at `/health/ready` are for who has `OBS_HEALTH_TOKEN`.
 """
 
-from collections import Counter
 from pathlib import Path
 
 from django.conf import settings
@@ -40,8 +39,7 @@ def storage() -> None:
 @health.check("p2p_connectivity", critical=False, every_seconds=1, component_type="component")
 def p2p_connectivity() -> Result:
     """Count the peers that answer; to be alone is nothing wrong."""
-    states = Counter(peer.states.values())
-    failed, connected = states["failed"], states["connected"]
+    failed, connected = map([*peer.states.values()].count, ("failed", "connected"))
     output = f"{failed} of {failed + connected} peers have failed" if failed else ""
     return Result("warn" if failed else "pass", output, connected, "peers")
 

@@ -7,7 +7,6 @@ import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,11 @@ import wasmtime
 
 from example_apps.zerostate.models import Refused
 
-PROGRAMS = {path.stem: path for path in sorted((Path(__file__).parent / "programs").glob("*.wat"))}
 CONFIG = wasmtime.Config()
 CONFIG.consume_fuel = True
 ENGINE = wasmtime.Engine(CONFIG)
+FILES = sorted((Path(__file__).parent / "programs").glob("*.wat"))
+PROGRAMS = {file.stem: wasmtime.Module(ENGINE, file.read_text()) for file in FILES}
 FUEL_OF_UNIT = 100  # so much fuel costs one unit
 MEMORY_BYTES = 2**20
 TRAPPED, OUT_OF_FUEL = 134, 152  # exit codes, as a shell has them of SIGABRT and SIGXCPU
@@ -80,9 +80,4 @@ def _instance(program: str, fuel: int = 0) -> tuple[wasmtime.Store, Any]:
     store = wasmtime.Store(ENGINE)
     store.set_limits(memory_size=MEMORY_BYTES)
     store.set_fuel(fuel)
-    return store, wasmtime.Instance(store, _compiled(PROGRAMS[program]), []).exports(store)
-
-
-@cache
-def _compiled(path: Path) -> wasmtime.Module:
-    return wasmtime.Module(ENGINE, path.read_text())
+    return store, wasmtime.Instance(store, PROGRAMS[program], []).exports(store)
