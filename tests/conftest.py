@@ -59,6 +59,16 @@ def _no_check_goes_on() -> Iterator[None]:
             gateway._health.stop()
 
 
+@pytest.fixture(autouse=True)
+def _no_tracer_provider_stays() -> Iterator[None]:
+    """Take a global TracerProvider away that a test has set: requests of the tests after it would be traced."""
+    yield
+    api = sys.modules.get("opentelemetry.trace")
+    if api is not None and api._TRACER_PROVIDER is not None:
+        api._TRACER_PROVIDER = None
+        api._TRACER_PROVIDER_SET_ONCE._done = False
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--conformance-table") and config.getoption("numprocesses", None):
         raise pytest.UsageError("--conformance-table needs all tests in one process: -n0")

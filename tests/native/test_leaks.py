@@ -152,6 +152,7 @@ KINDS: dict[str, Callable[[], Callable[[int], None]]] = {
 }
 
 
+@pytest.mark.timeout(400)  # in CI 100 000 requests, on the newest Python with coverage
 @pytest.mark.skipif(not sys.getallocatedblocks(), reason="PYTHONMALLOC=malloc counts no blocks")
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_left_of_a_request(kind: str, pytestconfig: pytest.Config) -> None:

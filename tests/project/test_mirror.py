@@ -17,6 +17,7 @@ NAMED_OTHERWISE = {
     "core/test_imports.py": "__init__.py",  # what an import brings along, and the public names
     "core/logs/formatters/test_json_options.py": "logs/formatters/json.py",  # python-json-logger's options alone
     "core/logs/test_structured_secrets.py": "logs/json_value.py",  # secrets in extras of every shape
+    "core/test_jobs.py": "observer.py",  # processes without requests: `start` and `continue_trace`
     "core/health/test_groups.py": "health/registry.py",  # groups and single checks, at their paths
     "core/redaction/test_corpus.py": "redaction/redactor.py",  # the rates of what comes out and what is changed
     "core/redaction/test_linear.py": "redaction/redactor.py",  # hostile texts, against all patterns together
@@ -52,7 +53,6 @@ TESTED_ELSEWHERE = {
     "cli/doctor/report.py": "core/cli/doctor/test_checks.py",
     "cli/doctor/request_ids.py": "core/cli/doctor/test_checks.py",
     "cli/doctor/series.py": "core/cli/doctor/test_checks.py",
-    "cli/doctor/service.py": "core/cli/doctor/test_checks.py",
     "cli/doctor/session.py": "core/cli/doctor/test_checks.py",
     "cli/lint/metrics.py": "core/cli/lint/test_command.py",
     "cli/lint/promql.py": "core/cli/lint/test_command.py",

@@ -155,6 +155,7 @@ def test_page_names_all_that_the_gateway_module_offers() -> None:
     of_the_core = {
         "attend_to_details",
         "capture_response_headers",
+        "continued",
         "forget",
         "left_out",
         "perf_counter",
@@ -162,7 +163,7 @@ def test_page_names_all_that_the_gateway_module_offers() -> None:
         "time_ns",
         "add_sink",
         "tracer_provider",
-    }  # what an Exchange calls, and obs_middleware.testing
+    }  # what an Exchange, an Observer and obs_middleware.testing call
     for name in gateway.__all__:
         assert name == "Gateway" or re.search(rf"`{name}\b", page), name
     for name in {name for name in dir(gateway.Gateway) if not name.startswith("_")} - of_the_core:
