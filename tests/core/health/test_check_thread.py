@@ -12,7 +12,7 @@ import pytest
 
 from obs_middleware import Observer
 from tests.core.health.probing import ask, probe, settled
-from tests.core.support import eventually, observer
+from tests.core.support import eventually, forks_unseen, observer
 
 
 def test_check_that_passes_keeps_its_thread(own: Observer) -> None:
@@ -114,6 +114,7 @@ def test_forked_child_has_threads_of_its_own(own: Observer, hang: threading.Even
     assert os.waitpid(child, 0)[1] == 0
 
 
+@forks_unseen
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_child_that_a_check_forks_ends_where_it_comes_back(own: Observer) -> None:
