@@ -63,7 +63,7 @@ def _no_check_goes_on() -> Iterator[None]:
 def _no_tracer_provider_stays() -> Iterator[None]:
     """Take a global TracerProvider away that a test has set: requests of the tests after it would be traced."""
     yield
-    api = sys.modules.get("opentelemetry.trace")
+    api: Any = sys.modules.get("opentelemetry.trace")
     if api is not None and api._TRACER_PROVIDER is not None:
         api._TRACER_PROVIDER = None
         api._TRACER_PROVIDER_SET_ONCE._done = False
