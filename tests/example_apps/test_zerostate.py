@@ -135,7 +135,8 @@ def test_a_program_whose_answer_is_no_finite_number_fails(zerostate: Running) ->
     guild = guild_of(zerostate, "endless", "counter")
     answer = post(zerostate, f"{guild}/tasks/", {"program": "mean", "values": [1e308, 1e308]})
     assert answer.status_code == 500
-    assert logs.lines_of(zerostate)[-1]["exception"]["message"] == "mean: an answer is not a finite number"
+    failed = [line["exception"] for line in logs.lines_of(zerostate) if line.get("exception")]
+    assert failed[-1]["message"] == "mean: an answer is not a finite number"
 
 
 def test_an_agent_that_fails_again_and_again_gets_no_task_for_a_while(
