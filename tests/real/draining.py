@@ -36,7 +36,7 @@ SERVERS = {
     "uvicorn": [*UVICORN, "--loop", "uvloop", ASGI],
     "uvicorn, asyncio": [*UVICORN, "--loop", "asyncio", "--http", "h11", ASGI],
     "uvicorn, no lifespan": [*UVICORN, "tests.real.draining_app:without_lifespan"],
-    "uvicorn, 2 workers": [*UVICORN, "--workers", "2", ASGI],
+    "uvicorn, 2 workers": [*UVICORN, "--workers", "2", "--timeout-worker-healthcheck", "60", ASGI],
     "gunicorn sync": [*GUNICORN, "--workers", "2", WSGI],
     "gunicorn gthread": [*GUNICORN, "--threads", "4", WSGI],
     "gunicorn gthread, preload": [*GUNICORN, "--threads", "4", "--preload", WSGI],

@@ -24,7 +24,11 @@ GUNICORN = [
 SERVERS = {
     "gunicorn two workers": [*GUNICORN, "--workers", "2"],
     "gunicorn preload two workers": [*GUNICORN, "--workers", "2", "--preload"],
-    "uvicorn two workers": ["uvicorn", "--port", "{port}", "--workers", "2", "tests.real.exporting_app:asgi"],
+    "uvicorn two workers": [
+        *("uvicorn", "--port", "{port}", "--workers", "2"),
+        *("--timeout-worker-healthcheck", "60"),  # a busy machine's worker is not replaced
+        "tests.real.exporting_app:asgi",
+    ],
     "uvicorn": ["uvicorn", "--port", "{port}", "tests.real.exporting_app:asgi"],
     "hypercorn": ["hypercorn", "--bind", "127.0.0.1:{port}", "tests.real.exporting_app:asgi"],
     "gunicorn sync": GUNICORN,
