@@ -69,6 +69,12 @@ def _no_tracer_provider_stays() -> Iterator[None]:
         api._TRACER_PROVIDER_SET_ONCE._done = False
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a probe wait longer for a check than in production, for checks that answer at once on a busy machine."""
+    monkeypatch.setattr("obs_middleware.health.checks._WAIT_SECONDS", 10.0)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--conformance-table") and config.getoption("numprocesses", None):
         raise pytest.UsageError("--conformance-table needs all tests in one process: -n0")

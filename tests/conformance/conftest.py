@@ -25,12 +25,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Table(config, FRONT_ENDS), "conformance-table")
 
 
-@pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a probe wait longer for a check than in production, for checks that answer at once on a busy machine."""
-    monkeypatch.setattr("obs_middleware.health.checks._WAIT_SECONDS", 10.0)
-
-
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Take pytest's log handlers off: they raise for a line that can't be formatted, which the list logs on purpose."""

@@ -21,12 +21,6 @@ def own() -> Iterator[Observer]:
 
 
 @pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a question wait longer for a run than in production, for checks that answer at once on a busy machine."""
-    monkeypatch.setattr("obs_middleware.health.checks._WAIT_SECONDS", 10.0)
-
-
-@pytest.fixture
 def hang() -> Iterator[threading.Event]:
     """Let go of what hangs when the test is over."""
     event = threading.Event()
