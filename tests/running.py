@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import http.client
 import json
 import os
 import signal
 import socket
 import subprocess
+import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0
+_PORTS = range(20_000, 32_000)  # below those that a system gives to clients
+_taken: set[int] = set()  # ports of this process
+_taking = threading.Lock()
 
 
 class Server:
@@ -85,9 +92,42 @@ class Answer:
         return str(value)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+def free_port(in_a_row: int = 1) -> int:
+    """Return a port that nobody has and no other test gets, in any process, while this process lives.
+
+    One that was only closed again may be found free twice. Two servers that open it with SO_REUSEPORT (socket(7)), as
+    hypercorn and granian do, then share it without a word, and each answers the other's clients.
+
+    Args:
+        in_a_row: how many ports, of which the first is returned.
+    """
+    with _taking:
+        start = os.getpid() * 64 % len(_PORTS)  # where no other process begins
+        found = 0
+        for port in (*_PORTS[start:], *_PORTS[:start]):
+            found = found + 1 if _take(port) else 0
+            if found == in_a_row:
+                return port - in_a_row + 1
+    raise RuntimeError("all ports of tests are taken")
+
+
+def _take(port: int) -> bool:
+    if port in _taken:
+        return False
+    try:
+        fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    _taken.add(port)
+    return True
+
+
+@cache
+def _reservations() -> int:
+    """Return the file whose bytes stand for ports: whoever has locked one has its port (fcntl(2)), until he ends."""
+    path = Path(tempfile.gettempdir()) / f"obs-middleware-test-ports-{os.getuid()}"
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 @contextlib.contextmanager

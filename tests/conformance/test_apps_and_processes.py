@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from tests.conformance.alone import PAGES, TARGETS, TRACE_ID
 from tests.conformance.front_ends import FrontEnd
 from tests.conformance.messages import Request, Response, over_socket
 from tests.conformance.servers import eventually
+from tests.running import free_port
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 20.0
@@ -216,8 +216,7 @@ def _environment() -> dict[str, str]:
 
 @contextlib.contextmanager
 def _deployed(front_end: FrontEnd) -> Iterator[tuple[tuple[str, int], subprocess.Popen[str]]]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = str(listener.getsockname()[1])
+    port = str(free_port())
     app = f"tests.conformance.deployed:{front_end.name}"
     if front_end.is_asgi:
         command = ["uvicorn", app, "--port", port]

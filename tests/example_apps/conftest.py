@@ -1,9 +1,6 @@
 """Ports that are free, and the four services, each running alone."""
 
-import os
-import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -12,7 +9,7 @@ from example_apps.demo import processes, services
 from example_apps.demo.processes import Running
 from tests import installed, programs
 from tests.example_apps.collector import Collector, collecting
-from tests.running import serve
+from tests.running import free_port, serve
 
 MOST_WAITING = 20  # jobs of a store of tokpulse
 NOBODY = {"ZEROSTATE_URL": "http://127.0.0.1:1", "UTILITYFOG_URL": "http://127.0.0.1:1"}
@@ -20,7 +17,7 @@ NOBODY = {"ZEROSTATE_URL": "http://127.0.0.1:1", "UTILITYFOG_URL": "http://127.0
 
 @pytest.fixture
 def port_base() -> int:
-    return free_port_base()
+    return free_port(len(services.SERVICES))
 
 
 @pytest.fixture(scope="session")
@@ -65,21 +62,6 @@ def alone(
         replace(service, calls="", environment={**service.environment, **told})
         for service in services.SERVICES
     ]
-    ports = services.ports(free_port_base())
+    ports = services.ports(free_port(len(services.SERVICES)))
     with processes.running(ports, tmp_path_factory.mktemp("services"), lone) as running:
         yield running
-
-
-def free_port_base(count: int = 4) -> int:
-    """Find some ports in a row that nobody has; each process begins to look elsewhere, or two would find the same."""
-    many = 10_000 // count
-    for number in range(many):
-        base = 21_000 + (os.getpid() + number) % many * count
-        with ExitStack() as stack:
-            try:
-                for port in range(base, base + count):
-                    stack.enter_context(socket.socket()).bind((services.HOST, port))
-            except OSError:
-                continue
-            return base
-    raise RuntimeError("no free ports")

@@ -17,12 +17,12 @@ from obs_middleware import Observer
 from obs_middleware.ops.port import _CONNECTIONS, _is_ours
 from tests.core.ops.asking import TOKEN
 from tests.core.support import caught, eventually, observer
+from tests.running import free_port
 
 
 @pytest.fixture
 def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture

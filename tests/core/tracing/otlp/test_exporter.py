@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import socket
 import ssl
 import threading
 import time
@@ -33,6 +32,7 @@ from obs_middleware.tracing.otlp.connection import Target, target
 from obs_middleware.tracing.otlp.exporter import OtlpExporter
 from obs_middleware.tracing.packed_span import PackedBatchProcessor
 from tests.core.support import ROOT, forks_unseen, python
+from tests.running import free_port
 
 CERTIFICATE = str(Path(__file__).with_name("tls.pem"))  # for 127.0.0.1, with its key, signed by itself
 OK, FAILED = SpanExportResult.SUCCESS, SpanExportResult.FAILURE
@@ -287,9 +287,7 @@ def test_a_collector_that_hangs_is_not_waited_for(make: Make, collector: Collect
 def test_nobody_there_is_told_once_in_a_minute(
     make: Make, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        url = f"http://127.0.0.1:{closed.getsockname()[1]}/v1/traces?key=secret"
-    exporter = make(url)
+    exporter = make(f"http://127.0.0.1:{free_port()}/v1/traces?key=secret")
     for _ in range(3):
         assert exporter.export([SPAN, SPAN]) is FAILED
     (line,) = lines(caplog)
