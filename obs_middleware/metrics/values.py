@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterable
+from itertools import chain
 from threading import Lock, RLock
 from typing import Any
 from weakref import WeakSet
@@ -295,24 +296,32 @@ def children_of(metric: MetricWrapperBase) -> list[Any]:
 
 
 def _replace(child: Any) -> None:
-    """Give a metric new values with the numbers of the old ones; made aside, because others count meanwhile."""
+    """Give a metric new values with the numbers of the old ones; made aside, because others count meanwhile.
+
+    One whose values have their cells is left alone: new ones would take these cells' place, and be gone at once. It was
+    made while this process joins, or is in another registry too.
+    """
+    before = _values_of(child)
+    if not any(map(_is_without_cell, chain(*before.values()))):
+        return
     aside = copy.copy(child)
     created = vars(child).get("_created")
     aside._metric_init()
-    for name, new in vars(aside).items():
-        old = vars(child)[name]
-        if isinstance(old, list) and isinstance(new, list):
-            pairs = list(zip(old, new, strict=True))
-            is_replaced = any(map(_is_without_cell, old))
-        else:
-            pairs, is_replaced = [(old, new)], _is_without_cell(old)
-        if is_replaced:
-            copied = [_copy(*pair) for pair in pairs]
-            setattr(child, name, new)
-            for pair, before in zip(pairs, copied, strict=True):
-                _add_late(*pair, before)
+    for name, new in _values_of(aside).items():
+        pairs = list(zip(before[name], new, strict=True))
+        copied = [_copy(*pair) for pair in pairs]
+        setattr(child, name, vars(aside)[name])
+        for pair, number in zip(pairs, copied, strict=True):
+            _add_late(*pair, number)
     if created is not None:
         child._created = created
+
+
+def _values_of(child: Any) -> dict[str, list[Any]]:
+    """Return the values of a metric by the attribute that has one, or a list of them."""
+    parts = {name: part if isinstance(part, list) else [part] for name, part in vars(child).items()}
+    kinds = values.MutexValue, CellValue
+    return {name: part for name, part in parts.items() if part and isinstance(part[0], kinds)}
 
 
 def _copy(old: Any, new: CellValue) -> float:

@@ -455,6 +455,22 @@ apart = Counter('apart', 'x', registry=other)
 
 
 @pytest.mark.once
+def test_a_metric_of_two_observed_registries_keeps_what_it_counts(group: Workers) -> None:
+    """The second registry comes when the first has joined, so that the metric has its cells already."""
+    code = METRICS + "from prometheus_client import CollectorRegistry\nother = CollectorRegistry()\n"
+    code += "for one in (counter, histogram, gauges['max']): other.register(one)\n"
+    one, two = group.start(code), group.start(code)
+    for worker in (one, two):
+        worker.do("counter.labels('paid').inc(); histogram.labels('eu', 'b').observe(0.5); gauges['max'].set(2)")
+        worker.numbers()
+        worker.do("exec('second = Observer(registry=other, access_log=False)', globals())")
+        worker.do("counter.labels('paid').inc(); histogram.labels('eu', 'b').observe(0.5)")
+    found = one.numbers()
+    assert found['orders_total{status="paid"}'] == found['latency_seconds_count{a="b",zone="eu"}'] == 4
+    assert found["depth_max"] == 2
+
+
+@pytest.mark.once
 def test_a_label_that_no_file_can_hold_costs_no_page(group: Workers) -> None:
     odd = """
 from prometheus_client.core import GaugeMetricFamily
