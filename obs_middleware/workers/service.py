@@ -101,9 +101,7 @@ class Service:
     def read(self) -> Merge:
         """Return what all members have, after the living ones have brought it up to date."""
         with self._reading:
-            if (
-                not self._is_publishing
-            ):  # no hook that reads makes another publish, or this one would never end
+            if not self._is_publishing:  # no hook that reads makes another publish, or this would never end
                 calls.call(self._directory.path, self._others())
                 self._publish()
             with self._directory.locked(is_exclusive=False):
@@ -133,7 +131,9 @@ class Service:
         return [self._readers.get(name) or Reader(folder, name) for name in names]
 
     def _read(self, index: archive.Index, living: list[str]) -> None:
-        names = [*([index.name] if index.name else []), *living]
+        # Whoever looks whether a dead member lives makes it seem so to others (locks.is_free).
+        counted = [name for name in living if name not in index.members]
+        names = [*([index.name] if index.name else []), *counted]
         readers = {name: self._readers.get(name) or Reader(self._directory.path, name) for name in names}
         self._merge.read(readers.values())
         self._readers = readers

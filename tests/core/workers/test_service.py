@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
@@ -138,6 +139,10 @@ def test_what_is_folded_twice_counts_once(group: Workers) -> None:
     for path, content in kept.items():
         assert not path.exists()
         path.write_bytes(content)
+    (lock_file,) = (path for path in kept if path.suffix == ".lock")
+    with lock_file.open("r+b") as looked_at:  # by a third, to whom the dead one seems to live meanwhile
+        fcntl.lockf(looked_at, fcntl.LOCK_EX)
+        assert two.numbers()["orders_total"] == 3
     three = group.start(COUNTER)
     three.do("counter.inc(4)")
     three.kill()
