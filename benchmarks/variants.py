@@ -54,11 +54,14 @@ VARIANTS = {
     "ours-0": Variant("ours, all on, 0 %", _ALL, 0.0),
     "ours-10": Variant("ours, all on, 10 %", _ALL, 0.1),
     "ours-100": Variant("ours, all on, 100 %", _ALL, 1.0),
+    "ours-bound-10": Variant("ours, all on, 10 %, two bound fields", _ALL, 0.1),
     "before-10": Variant("ours before, all on, 10 %", _ALL, 0.1),
     "before-100": Variant("ours before, all on, 100 %", _ALL, 1.0),
     "ours-python-10": Variant("ours, all on, 10 %, in Python alone", _ALL, 0.1, is_compiled=False),
 }
 
+BOUND = "ours-bound-10"  # of the ASGI frameworks alone
+OURS = tuple(name for name in VARIANTS if name.startswith(("ours", "before")) and name != BOUND)
 METRICS_PEERS = ("instrumentator", "starlette-exporter", "flask-exporter", "django-prometheus")
 
 

@@ -5,10 +5,10 @@
 #define OBS_LAYOUT_H
 
 #define LAYOUT(CLASS, FIELD) \
-    CLASS(AccessLine, _details, timestamp) \
-        FIELD(AccessLine, _details) FIELD(AccessLine, _expression) FIELD(AccessLine, _redactor) \
-        FIELD(AccessLine, closing) FIELD(AccessLine, formatter) FIELD(AccessLine, level) \
-        FIELD(AccessLine, plan) FIELD(AccessLine, timestamp) \
+    CLASS(AccessLine, _expression, timestamp) \
+        FIELD(AccessLine, _expression) FIELD(AccessLine, _names) FIELD(AccessLine, _redactor) \
+        FIELD(AccessLine, _writers) FIELD(AccessLine, closing) FIELD(AccessLine, formatter) \
+        FIELD(AccessLine, level) FIELD(AccessLine, plan) FIELD(AccessLine, timestamp) \
     CLASS(AccessLog, _line, may_wait) \
         FIELD(AccessLog, _line) FIELD(AccessLog, _look_again) FIELD(AccessLog, _redactor) \
         FIELD(AccessLog, may_wait) \

@@ -552,7 +552,7 @@ class Gateway:
         if on_finish not in (self._on_finish, self._on_finish_without_span):
             return on_finish  # it is left out
         first = ("tracing", self._spans.write_details)
-        enqueue = ("queue", self._enqueue_with_details)
+        enqueue = ("queue", self._enqueue_in_python)
         return first, *(enqueue if one[0] == "queue" else one for one in on_finish)
 
     def accepted_id(self, value: str | None) -> str | None:
@@ -569,33 +569,32 @@ class Gateway:
         if access_log is None or (access_log.may_wait and not exchange.error_type and not exchange.fields):
             self._queue.add(exchange.record())
             return
-        self._log_now(exchange, access_log, exchange.record)
+        self._enqueue_in_python(exchange)
 
-    def _enqueue_with_details(self, exchange: Exchange) -> None:
-        """Queue the record of an exchange that has Details, as `_enqueue` does with others."""
-        access_log, record_of = self._access_log, partial(self._detailed, exchange)
-        if access_log is None or (access_log.may_wait and not exchange.error_type and not exchange.fields):
-            self._queue.add(record_of())
+    def _enqueue_in_python(self, exchange: Exchange) -> None:
+        """Do the same for any exchange, as for one that has Details or bound fields."""
+        access_log = self._access_log
+        if access_log is None or (access_log.may_wait and not exchange.error_type):
+            self._queue.add(self._record_of(exchange))
             return
-        self._log_now(exchange, access_log, record_of)
+        flush(timeout_seconds=0)  # lines keep their order
+        record = self._record_of(exchange, is_logged=True)
+        is_logged = self._failures.guard("access_log", access_log.log, record, exchange)
+        if is_logged is False:  # and not None, where it has failed: nobody is offered a line twice
+            record = self._record_of(exchange)
+        self._queue.add(record)
 
-    def _detailed(self, exchange: Exchange, *, is_logged: bool = False) -> RequestRecord:
-        details = exchange.details or Details()
+    def _record_of(self, exchange: Exchange, *, is_logged: bool = False) -> RequestRecord:
+        """Return the record with all that is known; without bound fields where no line waits for them."""
+        record, details, access_log = exchange.record(is_logged=is_logged), exchange.details, self._access_log
+        bound = () if is_logged or access_log is None else access_log.bound(exchange.fields)
+        if details is None and not bound:
+            return record
+        details = details or Details()
         labels = details.labels
         if self._tenancy is not None:
             labels = {**labels, **self._tenancy.labels(details.tenant)}
-        return detailed(exchange.record(is_logged=is_logged), details, tuple(sorted(labels.items())))
-
-    def _log_now(
-        self, exchange: Exchange, access_log: AccessLog, record_of: Callable[..., RequestRecord]
-    ) -> None:
-        """Write the line at once, and queue the record."""
-        flush(timeout_seconds=0)  # lines keep their order
-        record = record_of(is_logged=True)
-        is_logged = self._failures.guard("access_log", access_log.log, record, exchange)
-        if is_logged is False:  # and not None, where it has failed: nobody is offered a line twice
-            record = record_of()
-        self._queue.add(record)
+        return detailed(record, details, labels=tuple(sorted(labels.items())), bound=bound)
 
     def _flush_request(self, exchange: Exchange) -> None:
         """Write the line and send the span of a request while the process still runs."""

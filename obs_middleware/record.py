@@ -50,7 +50,7 @@ class RequestRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 class DetailedRecord(RequestRecord, frozen=True, gc=False):
-    """The record of an exchange that has Details, which few have.
+    """The record of an exchange that has Details or bound fields.
 
     It is a class of its own, so that the others stay as small and as fast as they are: C takes those alone.
 
@@ -58,21 +58,29 @@ class DetailedRecord(RequestRecord, frozen=True, gc=False):
         labels: of the metrics, sorted by name.
         tenant: as the request names it; None where it names none, or nobody asks.
         db_queries, db_seconds: what the database was asked for; None where it was not asked.
+        bound: names and values of the fields that the app has bound, as JSON without secrets.
     """
 
     labels: tuple[tuple[str, str], ...] = ()
     tenant: str | None = None
     db_queries: int | None = None
     db_seconds: float | None = None
+    bound: tuple[tuple[str, Any], ...] = ()
 
 
-def detailed(record: RequestRecord, details: Details, labels: tuple[tuple[str, str], ...]) -> DetailedRecord:
+def detailed(
+    record: RequestRecord,
+    details: Details,
+    *,
+    labels: tuple[tuple[str, str], ...],
+    bound: tuple[tuple[str, Any], ...],
+) -> DetailedRecord:
     """Return a record with what is known besides.
 
     Args:
-        labels: of the metrics, sorted by name.
+        labels, bound: as DetailedRecord has them.
     """
     has_asked = details.db_queries > 0
     database = (details.db_queries, details.db_seconds) if has_asked else (None, None)
-    values: tuple[Any, ...] = *msgspec.structs.astuple(record), labels, details.tenant, *database
+    values: tuple[Any, ...] = *msgspec.structs.astuple(record), labels, details.tenant, *database, bound
     return DetailedRecord(*values)

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from benchmarks import telemetry
-from benchmarks.apps.asgi_middleware import AccessLine, NoOp
-from benchmarks.variants import VARIANTS, settings
+from benchmarks.apps.asgi_middleware import AccessLine, Binding, NoOp
+from benchmarks.variants import BOUND, OURS, VARIANTS, settings
 
 CHUNKS = 100
 
@@ -30,7 +30,8 @@ def variants(framework: str) -> dict[str, Add]:
         "line": lambda app: _add(app, AccessLine, logger=telemetry.json_log()),
         "otel-10": lambda app: _opentelemetry(app, 0.1),
         "otel-100": lambda app: _opentelemetry(app, 1.0),
-        **{name: _ours(name) for name in VARIANTS if name.startswith(("ours", "before"))},
+        **{name: _ours(name) for name in OURS},
+        BOUND: lambda app: _ours(BOUND)(_add(app, Binding)),
     }
     if framework != "asgi":
         adds |= {

@@ -1,4 +1,4 @@
-"""Two ASGI middlewares as people write them: one that does nothing, one that writes a JSON access line."""
+"""ASGI middlewares as people write them: one does nothing, one binds two fields, one writes a JSON access line."""
 
 from __future__ import annotations
 
@@ -18,6 +18,20 @@ class NoOp:
             await send(message)
 
         await self.app(scope, receive, passed)
+
+
+class Binding:
+    """Bind who asks, as most apps do; inside ours."""
+
+    def __init__(self, app: Any) -> None:
+        from obs_middleware import bind
+
+        self.app = app
+        self.bind = bind
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.bind(user_id="u-12345", plan="free")
+        await self.app(scope, receive, send)
 
 
 class AccessLine:

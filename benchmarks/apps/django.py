@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks import telemetry
-from benchmarks.variants import VARIANTS, settings
+from benchmarks.variants import OURS, VARIANTS, settings
 
 _HERE = "benchmarks.apps.django_middleware"
 _GUID = {"INSTALLED_APPS": ["django_guid"], "MIDDLEWARE": ["django_guid.middleware.guid_middleware"]}
@@ -64,7 +64,7 @@ def variants(framework: str) -> dict[str, Callable[[], Settings]]:
         "otel-100": dict,
         "assembled-10": _assembled,
         "assembled-100": _assembled,
-        **{name: _ours(name) for name in VARIANTS if name.startswith(("ours", "before"))},
+        **{name: _ours(name) for name in OURS},
     }
 
 

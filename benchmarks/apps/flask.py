@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks import telemetry
-from benchmarks.variants import VARIANTS, settings
+from benchmarks.variants import OURS, settings
 
 Add = Callable[[Any], None]
 
@@ -39,7 +39,7 @@ def variants(framework: str) -> dict[str, Add]:
         "otel-100": lambda app: _opentelemetry(app, 1.0),
         "assembled-10": lambda app: _assembled(app, 0.1),
         "assembled-100": lambda app: _assembled(app, 1.0),
-        **{name: _ours(name) for name in VARIANTS if name.startswith(("ours", "before"))},
+        **{name: _ours(name) for name in OURS},
     }
 
 

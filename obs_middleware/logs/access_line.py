@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from obs_middleware._speedups import fast, share_layout
 from obs_middleware.logs.access_plan import Step, steps
-from obs_middleware.logs.context import AccessMessage, stamp
+from obs_middleware.logs.context import AccessMessage, add_fields, name_beside, stamp
 from obs_middleware.logs.fields import (
     MESSAGE_FIELDS,
     Spelling,
@@ -21,9 +21,11 @@ from obs_middleware.record import RequestRecord
 if TYPE_CHECKING:
     from obs_middleware.exchange import Exchange
     from obs_middleware.logs.formatters.json import JsonFormatter
+    from obs_middleware.record import DetailedRecord
     from obs_middleware.redaction import Redactor
 
 LOGGER = logging.getLogger("obs.access")
+_REMEMBERED_NAMES = 256  # of bound fields; an app may make them up
 
 
 @share_layout
@@ -36,7 +38,17 @@ class AccessLine:
         timestamp: returns the text of a TIMESTAMP.
     """
 
-    __slots__ = ("_details", "_expression", "_redactor", "closing", "formatter", "level", "plan", "timestamp")
+    __slots__ = (
+        "_expression",
+        "_names",
+        "_redactor",
+        "_writers",
+        "closing",
+        "formatter",
+        "level",
+        "plan",
+        "timestamp",
+    )
 
     def __init__(self, formatter: JsonFormatter, redactor: Redactor, level: str) -> None:
         self.formatter = formatter
@@ -45,7 +57,8 @@ class AccessLine:
         self._redactor = redactor
         self.plan = tuple(steps(formatter, redactor, logger=LOGGER.name, level=level))
         self.closing = "}\n"
-        self._details: dict[tuple[bool, bool], Callable[[Any], str]] = {}  # by which of them are not known
+        self._writers: dict[tuple[bool, bool], Callable[[Any], str]] = {}  # by which Details are not known
+        self._names: dict[tuple[bool, bool, str], str] = {}  # of bound fields, as lines have them
         self._expression = _expression(self.plan, self.closing, self.timestamp)
 
     @fast("access_line.c: access_line")
@@ -53,21 +66,37 @@ class AccessLine:
         """Return the line that the formatter would write of the record's LogRecord, with its line feed."""
         try:
             if type(record) is not RequestRecord:
-                return self._detailed(record)(record).encode()
+                known: Any = record
+                return f"{self._writer(known)(record)}{self._bound_text(known)}{self.closing}".encode()
             return self._expression(record).encode()
         except Exception:  # a value that is not of its type, because the app has set it
             return self.short_line(record)
 
-    def _detailed(self, record: RequestRecord) -> Callable[[Any], str]:
-        """Return what writes a record that has Details, as many of them as it has."""
-        known: Any = record
-        key = known.tenant is None, known.db_queries is None
-        write = self._details.get(key)
+    def _writer(self, record: DetailedRecord) -> Callable[[Any], str]:
+        """Return what writes a record that has Details, as many of them as it has, without its end."""
+        key = record.tenant is None, record.db_queries is None
+        write = self._writers.get(key)
         if write is None:
             table, formatter = fields_of(record), self.formatter
             plan = tuple(steps(formatter, self._redactor, logger=LOGGER.name, level=self.level, table=table))
-            write = self._details[key] = _expression(plan, self.closing, self.timestamp)
+            write = self._writers[key] = _expression(plan, "", self.timestamp)
         return write
+
+    def _bound_text(self, record: DetailedRecord) -> str:
+        """Return a record's bound fields as they follow the others in its line."""
+        if not record.bound:
+            return ""
+        known, fields = (record.tenant is None, record.db_queries is None), {}
+        for name, value in record.bound:
+            key = *known, name
+            shown = self._names.get(key)
+            if shown is None:
+                if len(self._names) >= _REMEMBERED_NAMES:
+                    self._names.clear()
+                taken = {field.name for field in fields_of(record)}
+                shown = self._names[key] = self.formatter.name_of_added(name_beside(name, taken))
+            fields[shown] = value
+        return f",{self.formatter.json(fields)[1:-1]}"
 
     def short_line(self, record: RequestRecord) -> bytes:
         """Return the line by the formatter, which cuts what is too long for a line."""
@@ -90,6 +119,7 @@ def log_record(
     line.created = record.ended
     if exchange is None:
         vars(line).update(values)  # IDs among them; no context has anything to add
+        add_fields(vars(line), getattr(record, "bound", ()))
     else:
         stamp(line, exchange, **values)
     return line

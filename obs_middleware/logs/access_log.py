@@ -7,13 +7,15 @@ others. Otherwise everybody's handlers, filters and record factories get a LogRe
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from obs_middleware._speedups import share_layout
 from obs_middleware.exchange import Outcome
 from obs_middleware.logs.access_line import LOGGER, AccessLine, log_record
+from obs_middleware.logs.context import name_beside
 from obs_middleware.logs.formatters.json import JsonFormatter
+from obs_middleware.logs.json_value import JsonValues
 from obs_middleware.logs.outputs import ATOMIC, LineHandler, sole_handler
 
 if TYPE_CHECKING:
@@ -48,11 +50,22 @@ class AccessLog:
         level = logging.INFO
         if record.outcome == Outcome.ERROR:
             level = logging.WARNING if isinstance(exchange.error, Exception) else logging.ERROR
-        if level == logging.INFO and not exchange.fields and self.may_wait:
+        if level == logging.INFO and self.may_wait:
             return False
         if LOGGER.isEnabledFor(level):
             LOGGER.handle(log_record(record, self._redactor, level, exchange))
         return True
+
+    def bound(self, fields: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+        """Return bound fields as a record keeps them: JSON without secrets, which holds nothing of the app's."""
+        if not fields:
+            return ()
+        values = JsonValues(self._redactor)
+        try:
+            named = [(str(name), value) for name, value in fields.items()]
+            return tuple((name, values.value(value, key=name_beside(name, ()))) for name, value in named)
+        except Exception:  # somebody has written into the exchange
+            return ()
 
     def write(self, records: Iterator[RequestRecord]) -> None:
         """Write the lines that wait, many in one block; a sink."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from opentelemetry import trace
@@ -44,9 +44,18 @@ def stamp(record: logging.LogRecord, exchange: Exchange | None = None, **fields:
             attributes.update(dict.fromkeys(IDS))
     if exchange is None:
         attributes.update(_span_ids())
-    for name, value in added_by_app.items():
-        is_taken = name in attributes or name in STANDARD_ATTRIBUTES
-        attributes[f"field_{name}" if is_taken else name] = value
+    add_fields(attributes, added_by_app.items())
+
+
+def add_fields(attributes: dict[str, Any], added_by_app: Iterable[tuple[str, Any]]) -> None:
+    """Add the app's fields to a record's attributes; one whose name is taken becomes `field_name`."""
+    for name, value in added_by_app:
+        attributes[name_beside(name, attributes)] = value
+
+
+def name_beside(name: str, taken: Container[str]) -> str:
+    """Return the name under which the app's field stands beside others on a record."""
+    return f"field_{name}" if name in taken or name in STANDARD_ATTRIBUTES else name
 
 
 def context_fields() -> dict[str, Any]:

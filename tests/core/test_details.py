@@ -44,11 +44,14 @@ def test_line_has_what_is_known_and_nothing_else() -> None:
     line = AccessLine(formatter, redactor, "INFO")
     plain = json.loads(line.line(record))
     assert not {"tenant", "db_queries", "db_ms"} & plain.keys()
-    with_queries = json.loads(line.line(detailed(record, _details(), ())))
+    with_queries = json.loads(line.line(detailed(record, _details(), labels=(), bound=())))
     assert with_queries == {**plain, "db_queries": 2, "db_ms": 750.0}
     tenant = Details()
     tenant.tenant = 'acme "1"'
-    assert json.loads(line.line(detailed(record, tenant, ()))) == {**plain, "tenant": 'acme "1"'}
+    assert json.loads(line.line(detailed(record, tenant, labels=(), bound=()))) == {
+        **plain,
+        "tenant": 'acme "1"',
+    }
 
 
 def test_line_is_the_one_that_the_formatter_writes() -> None:
@@ -56,7 +59,7 @@ def test_line_is_the_one_that_the_formatter_writes() -> None:
     formatter, redactor = JsonFormatter(), Redactor()
     details = _details()
     details.tenant = "jane@example.org"
-    own = detailed(record, details, (("team", "a"),))
+    own = detailed(record, details, labels=(("team", "a"),), bound=())
     assert isinstance(own, DetailedRecord)
     line = AccessLine(formatter, redactor, "INFO").line(own)
     assert b"jane@example.org" not in line

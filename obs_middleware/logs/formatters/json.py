@@ -34,6 +34,7 @@ _encode = msgspec.json.Encoder().encode
 _non_ascii = re.compile(r"[^\x00-\x7f]+")
 _CALLER_LEVELS = {"never": sys.maxsize, "warnings": logging.WARNING, "always": 0}
 _RESCUED_CHARACTERS = 512
+_FIRST = ("timestamp", "level", "logger", "message")
 # What a subclass may override to change the line, as python-json-logger documents it.
 _HOOKS = ("parse", "add_fields", "process_log_record", "serialize_log_record", "jsonify_log_record")
 
@@ -116,6 +117,13 @@ class JsonFormatter(PythonJsonFormatter):
     def name(self, field: str) -> str:
         """Return a field's name, between its quotes, as lines have it."""
         return self.json(self._names.get(field, field))
+
+    def name_of_added(self, name: str) -> str:
+        """Return the name that a field of the app's has in a line, beside what every line has."""
+        name = self._redactor.text(name)
+        if name in _FIRST or name in self._static or name in self._new_names:
+            name = f"field_{name}"
+        return self._names.get(name, name)
 
     def _renamed(self, fields: dict[str, Any]) -> dict[str, Any]:
         return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -12,8 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from obs_middleware import RequestRecord, Settings
+from obs_middleware.details import Details
 from obs_middleware.logs import JsonFormatter
 from obs_middleware.logs.access_line import AccessLine, log_record
+from obs_middleware.logs.access_log import AccessLog
+from obs_middleware.logs.fields import IDS
+from obs_middleware.record import detailed
 from obs_middleware.redaction import Redactor
 from tests.core.logs.support import Raising
 from tests.core.support import Output, observer, request, serve, strict_json
@@ -73,6 +78,52 @@ def test_line_says_what_its_log_record_would(
     assert _REDACTOR.text(found.pop("message")) == wanted.pop("message")
     assert found == wanted
     assert line.line(record).isascii() or line is _LINE
+
+
+_NAMES = st.sampled_from(
+    [
+        "user_id",
+        "password",
+        "status",
+        "name",
+        "service",
+        "message",
+        "tenant",
+        "db_ms",
+        "kind",
+        "wo rd",
+        "\u00e9",
+    ]
+)
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | _TEXTS | st.binary(max_size=4) | st.dates(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+_RENAMED = JsonFormatter(settings=Settings(log_rename_fields=("user_id=user", "message=msg", "status=code")))
+
+
+@given(
+    _RECORDS,
+    st.dictionaries(_NAMES, _VALUES, min_size=1, max_size=4),
+    st.sampled_from([(None, 0), ("acme", 0), (None, 3), ("acme", 1)]),
+    st.sampled_from([_FORMATTER, _ASCII_FORMATTER, _RENAMED]),
+)
+def test_line_with_bound_fields_says_what_its_log_record_would(
+    record: RequestRecord, fields: dict[str, Any], known: tuple[str | None, int], formatter: JsonFormatter
+) -> None:
+    details = Details()
+    details.tenant, details.db_queries = known
+    own = detailed(record, details, labels=(), bound=AccessLog(_REDACTOR).bound(fields))
+    line = AccessLine(formatter, _REDACTOR, "INFO")
+    exchange: Any = SimpleNamespace(**dict.fromkeys(IDS), fields=fields, details=details)
+    wanted = strict_json(formatter.format(log_record(own, _REDACTOR, logging.INFO, exchange)))
+    found = written(own, line)
+    later = strict_json(formatter.format(log_record(own, _REDACTOR, logging.INFO, None)))
+    assert list(found) == list(wanted) == list(later)
+    values = [[*one.values()] for one in (found, wanted, later)]
+    bound = len(fields)
+    assert values[0][-bound:] == values[1][-bound:] == values[2][-bound:]
 
 
 _ORDINARY = RequestRecord(

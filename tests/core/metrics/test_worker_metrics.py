@@ -461,7 +461,9 @@ def test_a_metric_of_two_observed_registries_keeps_what_it_counts(group: Workers
     code += "for one in (counter, histogram, gauges['max']): other.register(one)\n"
     one, two = group.start(code), group.start(code)
     for worker in (one, two):
-        worker.do("counter.labels('paid').inc(); histogram.labels('eu', 'b').observe(0.5); gauges['max'].set(2)")
+        worker.do(
+            "counter.labels('paid').inc(); histogram.labels('eu', 'b').observe(0.5); gauges['max'].set(2)"
+        )
         worker.numbers()
         worker.do("exec('second = Observer(registry=other, access_log=False)', globals())")
         worker.do("counter.labels('paid').inc(); histogram.labels('eu', 'b').observe(0.5)")
