@@ -34,10 +34,20 @@ def resource_of(settings: Settings, environment: str) -> Any:
         "service.version": settings.service_version,
         "deployment.environment.name": settings.environment,
     }
-    found = Resource.create({name: value for name, value in set_by_user.items() if value})
+    found = detected(process.pid()).merge(
+        Resource({name: value for name, value in set_by_user.items() if value})
+    )
     if str(found.attributes.get("service.name")).startswith(_UNKNOWN_SERVICE):  # by the SDK
         found = found.merge(Resource({"service.name": settings.service_name}))
     return Resource(supposed).merge(found)
+
+
+@lru_cache(maxsize=1)
+def detected(pid: int) -> Any:
+    """Return what the SDK and its detectors find out of this process, once: at its end they can't run any more."""
+    from opentelemetry.sdk.resources import Resource
+
+    return Resource.create()
 
 
 @lru_cache(maxsize=1)

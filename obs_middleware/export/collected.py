@@ -44,18 +44,23 @@ class Source(Protocol):
         """Return families as plain values."""
         ...
 
+    def own_families(self) -> list[Metric] | None:
+        """Return the metrics of this process alone; None where it is no worker among others."""
+        ...
+
 
 class Collected(msgspec.Struct, frozen=True):
     """All metrics of one moment.
 
     Attributes:
-        families: as prometheus-client has them.
+        families: as prometheus-client has them, of all workers of the service.
         timestamp: seconds since 1970.
         labels: whose metrics these are: `service`, `version`, `environment`, `instance`.
         events_count: how many events were recorded.
         is_running: False in the last export before the end, and at the end of a batch job that is no part of an app.
         job: the name of the batch job at whose end this is, if it is one.
         settings: of the Observer.
+        of_job: the families of the job, which are among `families`.
     """
 
     families: list[Metric]
@@ -65,7 +70,13 @@ class Collected(msgspec.Struct, frozen=True):
     is_running: bool
     job: str | None
     settings: Settings
+    of_job: list[Metric]
     _source: Source
+
+    def own_families(self) -> list[Metric]:
+        """Return the metrics of this process alone, for a receiver that adds up those of all processes itself."""
+        own = self._source.own_families()
+        return self.families if own is None else [*own, *self.of_job]
 
     def snapshot(self) -> dict[str, dict[str, Any]]:
         """Return the metrics as plain values, as `observer.metrics.snapshot()` does."""

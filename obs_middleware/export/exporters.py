@@ -141,7 +141,7 @@ class Exporters:
         if not self._scheduled:
             _logger.warning("job %s: nobody learns of it, because no exporter was added", name)
         try:
-            self._export(self._scheduled, tries=_JOB_TRIES, job=name, families=families)
+            self._export(self._scheduled, tries=_JOB_TRIES, job=name, of_job=families)
         except Exception as error:
             _logger.warning("job %s could not be exported: %s", name, self._describe(error))
 
@@ -151,12 +151,12 @@ class Exporters:
         *,
         tries: int,
         job: str | None = None,
-        families: Iterable[Metric] = (),
+        of_job: Iterable[Metric] = (),
     ) -> bool:
         is_running = (
             job is None or self.is_started
         )  # a batch ends with its job, an app that is served goes on
-        collected = self._collect(is_running=is_running, job=job, families=families)
+        collected = self._collect(is_running=is_running, job=job, of_job=of_job)
         export = self._begin_export(scheduled, collected, tries=tries)
         export.wait(_PUSH_SECONDS)
         return export.has_gone_well
@@ -165,18 +165,19 @@ class Exporters:
         return Together([partial(one.export_often, lambda: collected, tries) for one in scheduled])
 
     def _collect(
-        self, *, is_running: bool = True, job: str | None = None, families: Iterable[Metric] = ()
+        self, *, is_running: bool = True, job: str | None = None, of_job: Iterable[Metric] = ()
     ) -> Collected:
         with _collecting.lock:
             found = self._source.families()
         return Collected(
-            families=[*found, *families],
+            families=[*found, *of_job],
             timestamp=time.time(),
             labels=self._labels(),
             events_count=self._events_count(),
             is_running=is_running,
             job=job,
             settings=self._settings,
+            of_job=[*of_job],
             _source=self._source,
         )
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context
 
+from obs_middleware import process
 from obs_middleware.errors import ConfigError
-from obs_middleware.resource import resource_of
+from obs_middleware.resource import detected, resource_of
 from obs_middleware.settings import otel
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from obs_middleware.settings import Settings
 
 _PATH = "/v1/metrics"
+_TARGET = "target"  # `target_info`: what the resource says
 _SUPPRESS = (
     "suppress_instrumentation"  # so that nobody traces our own request: opentelemetry-instrumentation's key
 )
@@ -25,6 +27,8 @@ _SUPPRESS = (
 
 class OtlpMetrics:
     """Send the metrics by OTLP over HTTP, every now and then.
+
+    A worker among others sends its own, with its own `service.instance.id`: whoever reads them adds them up.
 
     Args:
         endpoint: base URL of the collector; unless given, that of the setting `otlp_endpoint`, or what OpenTelemetry's
@@ -55,6 +59,7 @@ class OtlpMetrics:
             raise ConfigError(
                 f"OtlpMetrics needs OpenTelemetry's exporter ({error}): pip install 'obs-middleware[otlp]'"
             ) from None
+        detected(process.pid())  # while it can be
         self._endpoint = endpoint
         self._headers = dict(headers) if headers else None
         self.interval_seconds = interval_seconds
@@ -75,7 +80,8 @@ class OtlpMetrics:
                 endpoint=self._url(collected.settings), headers=self._headers, timeout=self._timeout_seconds
             )
         resource = resource_of(collected.settings, collected.labels.get("environment", "production"))
-        data = metrics_data(collected.families, resource, started=self._started, now=collected.timestamp)
+        families = [family for family in collected.own_families() if family.name != _TARGET]
+        data = metrics_data(families, resource, started=self._started, now=collected.timestamp)
         token = context.attach(context.set_value(_SUPPRESS, True))
         try:
             result = self._exporter.export(data)

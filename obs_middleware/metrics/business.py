@@ -238,6 +238,13 @@ class Metrics:
 
         return list(Snapshot.of(self._registry, self._report))
 
+    def own_families(self) -> list[Metric] | None:
+        """Return those of this process; None where it is no worker among others, so that all are its own."""
+        from obs_middleware.metrics.exposition.registry import families
+        from obs_middleware.metrics.worker_metrics import worker_metrics
+
+        return None if worker_metrics.service is None else list(families(self._registry, self._report))
+
 
 def _timed_in(metric: Histogram | Summary) -> Timed:
     if metric.has_labels_to_set:

@@ -6,6 +6,7 @@ import gzip
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +16,9 @@ from prometheus_client.metrics_core import Metric
 
 from obs_middleware import ConfigError, Observer
 from obs_middleware.export import OtlpMetrics
-from tests.core.export.receiving import Receiver, receiver
-from tests.core.support import caught, observer, request, serve
+from tests.core.export.receiving import Received, Receiver, receiver
+from tests.core.support import caught, observer, python, request, serve
+from tests.core.workers.working import workers
 
 
 @pytest.fixture
@@ -29,6 +31,10 @@ def sent(collector: Receiver) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the metrics by name, and the resource, of the one request."""
     (got,) = collector.requests
     assert (got.method, got.path) == ("POST", "/v1/metrics")
+    return of_request(got)
+
+
+def of_request(got: Received) -> tuple[dict[str, Any], dict[str, str]]:
     body = gzip.decompress(got.body) if got.headers.get("content-encoding") == "gzip" else got.body
     (whole,) = ExportMetricsServiceRequest.FromString(body).resource_metrics
     metrics = [metric for scope in whole.scope_metrics for metric in scope.metrics]
@@ -133,6 +139,42 @@ def test_a_collector_that_refuses_is_a_failure(collector: Receiver) -> None:
     with caught("obs") as lines, caught("opentelemetry"):
         assert not own.exporters.push()
     assert "the collector has not taken the metrics" in lines.lines[0]
+
+
+def test_workers_of_one_service_each_send_their_own(collector: Receiver, tmp_path: Path) -> None:
+    """A collector adds up what different instances send."""
+    before = "from obs_middleware.export import OtlpMetrics\ncounter = Counter('orders', 'Orders taken.')"
+    with workers(tmp_path) as group:
+        for number in (1, 2):
+            worker = group.start(before)
+            worker.do(f"counter.inc({number})")
+            worker.do(f"own.exporters.add(OtlpMetrics({collector.url!r}))")
+            assert worker.numbers()["orders_total"] == sum(range(number + 1))
+            assert worker.do("own.exporters.push()")
+    orders = {}
+    for metrics, resource in map(of_request, collector.requests):
+        assert not [name for name in metrics if name.startswith("target")]
+        orders[resource["service.instance.id"]] = metrics["orders"].sum.data_points[0].as_double
+    assert sorted(orders.values()) == [1, 2]
+
+
+_ENDS = """
+import os
+from obs_middleware import Observer
+from obs_middleware.export import OtlpMetrics
+own = Observer(service_name="shop")
+own.exporters.add(OtlpMetrics(os.environ["COLLECTOR"]))
+own.exporters.start()
+own.metrics.counter("orders", "Orders.").inc()
+"""
+
+
+def test_a_process_that_ends_without_being_told_sends_its_last_numbers(collector: Receiver) -> None:
+    """Then the SDK's detectors, which run in threads, can't begin any more."""
+    python(_ENDS, env={"COLLECTOR": collector.url})
+    metrics, resource = of_request(collector.requests[-1])
+    assert metrics["orders"].sum.data_points[0].as_double == 1
+    assert resource["service.name"] == "shop"
 
 
 def test_without_the_exporter_installed_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
