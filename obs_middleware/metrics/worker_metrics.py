@@ -211,13 +211,16 @@ class WorkerMetrics:
         from obs_middleware.metrics import values
         from obs_middleware.metrics.published import document
 
-        if self.service is not None:
-            documents: dict[str, Any] = {
+        def documents() -> dict[str, Any]:
+            made: dict[str, Any] = {
                 str(number): document(registry, instruments, self._report)
                 for number, registry, instruments in self.registries
             }
-            known = {name for one in documents.values() for name, *_ in one["names"]}
-            documents["elsewhere"] = sorted(values.places.names - known)  # in registries that nobody observes
+            known = {name for one in made.values() for name, *_ in one["names"]}
+            made["elsewhere"] = sorted(values.places.names - known)  # in registries that nobody observes
+            return made
+
+        if self.service is not None:
             try:
                 self.service.write(documents)
             except (OSError, TypeError, ValueError) as error:

@@ -7,7 +7,8 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from threading import RLock, local
+from itertools import count
+from threading import Lock, RLock, local
 from typing import Any
 
 import msgspec
@@ -65,6 +66,9 @@ class Service:
         self._readers: dict[str, Reader] = {}
         self._merge = Merge()
         self._reading = RLock()
+        self._writing = Lock()
+        self._publications = count(1)
+        self._written = 0  # the number of the publication that stands in the file
 
     def _count_inherited(self, write: Callable[[Cells], object]) -> None:
         parent = membership.facts(os.getppid())
@@ -82,12 +86,25 @@ class Service:
             return calls.Answers(self._directory.path, self.name, self.cells, self._publish)
         return None
 
-    def write(self, published: Any) -> None:
-        """Replace what this process publishes: what is no cell, as JSON."""
+    def write(self, make: Callable[[], Any]) -> None:
+        """Replace what this process publishes: what is no cell, as JSON.
+
+        Args:
+            make: returns it; of two threads, the one that has begun later is right.
+
+        Raises:
+            OSError: the directory is full, or gone.
+            TypeError, ValueError: it is no JSON.
+        """
+        number = next(self._publications)
+        content = msgspec.json.encode(make())
         path = self._directory.path / f"{self.name}.json"
-        new = path.with_name(f"{self.name}.new")
-        new.write_bytes(msgspec.json.encode(published))
-        os.replace(new, path)
+        with self._writing:
+            if number > self._written:
+                new = path.with_suffix(".new")
+                new.write_bytes(content)
+                os.replace(new, path)
+                self._written = number
 
     def published(self) -> dict[int, Any]:
         """Return what each living member has published, by its number."""

@@ -19,6 +19,7 @@ from obs_middleware.workers.cells import Cells
 from obs_middleware.workers.directory import of_group
 from obs_middleware.workers.merge import Merge
 from obs_middleware.workers.reader import Reader
+from obs_middleware.workers.service import Service
 from tests.core.support import eventually
 from tests.core.workers.working import Workers
 
@@ -269,6 +270,36 @@ def test_files_that_a_crash_has_left_of_a_member_in_the_archive_are_removed(tmp_
     merge.read([Reader(shared.path, "archive1")])
     (family,) = merge.families.values()
     assert [list(family.sums(merge.readers.values(), block)[1]) for block in family.blocks] == [[7.0]]
+
+
+def test_two_threads_that_publish_at_once_leave_whole_files_and_the_newest(tmp_path: Path) -> None:
+    shared = of_group(str(tmp_path), "shop")
+    own = Service(shared, publish=lambda: None, answers=False)
+    own.read()
+    failed: list[BaseException] = []
+
+    def publish(size: int) -> None:
+        try:
+            for number in range(100):
+                own.write(lambda number=number: {"0": [number] * size})  # type: ignore[misc]
+                assert own.published()[1]["0"]
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=publish, args=(size,)) for size in (10, 5000)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    begun, ended = threading.Event(), threading.Event()
+    slow = threading.Thread(target=own.write, args=(lambda: begun.set() or (ended.wait(10) and "old"),))
+    slow.start()
+    begun.wait(10)
+    own.write(lambda: "new")
+    ended.set()
+    slow.join()
+    assert own.published() == {1: "new"}
 
 
 def test_a_worker_answers_calls_after_something_that_is_none_and_no_more_when_it_has_left(
