@@ -388,7 +388,7 @@ class Exchange(msgspec.Struct, eq=False):
             if is_label(name):
                 own[name] = str(value)
             else:
-                self.report("labels", ValueError(f"{name!r} is no label's name"))
+                self.report("labels", ValueError(f"{name!r} is no name for a label of the app's"))
 
     def set_tenant(self, tenant: str | None) -> None:
         """Say whose request it is, for the tenant's label, the access line and the span."""

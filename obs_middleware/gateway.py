@@ -215,7 +215,7 @@ class Gateway:
         exporters: Exporters,
         endpoints: Endpoints,
         app_pages: AppPages,
-        tenancy: Tenancy | None,
+        tenancy: Tenancy,
         proxies: Proxies,
         adapter_metrics: AdapterMetrics,
         runtime: RuntimeMetrics,
@@ -259,7 +259,7 @@ class Gateway:
         self.adapter_metrics = adapter_metrics
         self._runtime = runtime
         self._repeated = RepeatedStatements(settings.n_plus_one_queries, redactor)
-        if settings.exclude_paths or tenancy is not None or proxies:
+        if settings.exclude_paths or tenancy.looks_at_requests or proxies:
             # On this object alone, so that others start as fast as they do.
             self.start = self._start_specially  # type: ignore[method-assign]
         sinks = [("metrics", metrics.record)]
@@ -501,7 +501,7 @@ class Gateway:
             exchange: Exchange | None = self._failures.guard("start", self._left_out_exchange, info)
             return exchange
         exchange = Gateway.start(self, info)
-        if exchange is not None and self._tenancy is not None:
+        if exchange is not None and self._tenancy.looks_at_requests:
             self._failures.guard("tenancy", self._tenancy.note, exchange)
         return exchange
 
@@ -591,9 +591,7 @@ class Gateway:
         if details is None and not bound:
             return record
         details = details or Details()
-        labels = details.labels
-        if self._tenancy is not None:
-            labels = {**labels, **self._tenancy.labels(details.tenant)}
+        labels = {**details.labels, **self._tenancy.labels(details.tenant)}
         return detailed(record, details, labels=tuple(sorted(labels.items())), bound=bound)
 
     def _flush_request(self, exchange: Exchange) -> None:

@@ -161,7 +161,7 @@ class Observer:
             adapter_metrics=adapter_metrics,
             runtime=RuntimeMetrics(self.registry, settings.runtime_metrics, failures.report),
             proxies=access.proxies,
-            tenancy=Tenancy.of(settings, redactor),
+            tenancy=Tenancy(settings, redactor.cached_text),
             app_pages=AppPages(settings.own_paths, is_own_registry=registry is not None, failures=failures),
             endpoints=Endpoints(
                 [

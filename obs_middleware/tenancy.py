@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import baggage
 
-from obs_middleware.details import is_label
+from obs_middleware.details import TAKEN_LABELS, is_label
 from obs_middleware.errors import ConfigError
 
 if TYPE_CHECKING:
     from obs_middleware.exchange import Exchange
-    from obs_middleware.redaction import Redactor
     from obs_middleware.settings import Settings
 
 OTHER = "other"
@@ -25,7 +24,14 @@ _CHARACTERS = 128
 
 
 class Tenancy:
-    """Name the tenant of an exchange, and the label of its metrics."""
+    """Name the tenant of an exchange, and the label of its metrics.
+
+    Args:
+        redact: returns a text without secrets.
+
+    Raises:
+        ConfigError: `tenant_label` is no name for a label of the user's.
+    """
 
     def __init__(self, settings: Settings, redact: Callable[[str], str]) -> None:
         self._header = None if settings.tenant_header is None else settings.tenant_header.lower()
@@ -39,12 +45,10 @@ class Tenancy:
         self._adding = Lock()
         check_label(self._label, "tenant_label")
 
-    @classmethod
-    def of(cls, settings: Settings, redactor: Redactor) -> Tenancy | None:
-        """Return what names tenants; None where the settings ask for none."""
-        is_asked = settings.tenant_header or settings.tenant_baggage or settings.tenant_callback
-        has_list = settings.tenants  # the app may call `Exchange.set_tenant` alone
-        return cls(settings, redactor.cached_text) if is_asked or has_list else None
+    @property
+    def looks_at_requests(self) -> bool:
+        """Tell whether the settings say how a request names its tenant; else the app alone does (`set_tenant`)."""
+        return any((self._header, self._baggage, self._callback))
 
     def note(self, exchange: Exchange) -> None:
         """Note the tenant that a request names, if it names one."""
@@ -83,10 +87,10 @@ def check_label(name: str, setting: str) -> None:
     """Raise unless a label of the user's may have this name.
 
     Raises:
-        ConfigError: it is no label's name, or one that Prometheus gives to buckets.
+        ConfigError: it is no label's name, or one that the metrics have already.
     """
     if not is_label(name):
         raise ConfigError(
-            f"{setting} must be a label's name: letters, digits and _, no __ at its begin, and not le or quantile, "
-            f"got {name!r}"
+            f"{setting} must be a label's name: letters, digits and _, no __ at its begin, and none of "
+            f"{', '.join(TAKEN_LABELS)}, which the metrics have already; got {name!r}"
         )

@@ -51,8 +51,9 @@ class WebsocketResponse(Response):
             if self.counted is not None:
                 self._count(self.counted.received, size)
         elif kind == "websocket.disconnect":
-            exchange.is_client_gone = not self.has_closed and self._is_lost(message)
-            self._note_close(_code(message, default=_NO_STATUS))
+            is_lost = self._is_lost(message)
+            exchange.is_client_gone = not self.has_closed and is_lost
+            self._note_close(_ABNORMAL_CLOSURE if is_lost else _code(message, default=_NO_STATUS))
         return message
 
     def end(self, *, is_complete: bool = False) -> None:

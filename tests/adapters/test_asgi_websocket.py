@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from enum import Enum, IntEnum
 from typing import Any
 
@@ -69,6 +70,30 @@ def test_the_code_of_the_side_that_closes_first_counts(
             await send(message)
 
     websocket(observer, app, *incoming)
+    assert codes(observer) == {code: 1}
+
+
+@pytest.mark.parametrize(("closing", "code"), [({}, "1006"), ({"reason": ""}, "1005")])
+def test_a_websocket_that_uvicorn_has_lost_is_no_clean_close(
+    observer: Observer, closing: Any, code: str
+) -> None:
+    """It says 1005 of both, and gives a reason with each close frame."""
+    messages = [{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1005, **closing}]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        pass
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send(ACCEPT)
+        await receive()
+
+    send.__module__ = "uvicorn.protocols.websockets"
+    scope = {"type": "websocket", "scheme": "ws", "path": "/", "headers": [], "query_string": b""}
+    asyncio.run(ObservabilityMiddleware(app, observer=observer)(scope, receive, send))
     assert codes(observer) == {code: 1}
 
 

@@ -69,6 +69,15 @@ def test_view_can_name_the_tenant_itself() -> None:
     assert tenants(own) == {"acme": 1}
 
 
+def test_view_can_name_the_tenant_where_no_setting_does() -> None:
+    own = observer(access_log=False, tenant_max=1)
+    for name in ("acme", "globex"):
+        exchange = started(own)
+        exchange.set_tenant(name)
+        exchange.finish()
+    assert tenants(own) == {"acme": 1, "other": 1}
+
+
 def test_only_those_of_the_list_are_told_apart() -> None:
     own = observer(access_log=False, tenant_header="X-Shop", tenants="acme,globex")
     for name in ("acme", "globex", "initech", "umbrella"):
@@ -104,6 +113,7 @@ def test_secret_in_a_tenants_name_is_hidden() -> None:
     [
         ({"tenant_header": "X-A", "tenant_label": "le"}, "tenant_label must be a label's name"),
         ({"tenant_header": "X-A", "tenant_label": "a-b"}, "tenant_label must be a label's name"),
+        ({"tenant_header": "X-A", "tenant_label": "http_route"}, "none of .*http_route"),
         ({"tenant_header": "a b"}, "tenant_header must be a header name"),
         ({"tenant_callback": 7}, "tenant_callback must be a function of a RequestInfo"),
         ({"tenant_callback": "nowhere:of"}, "tenant_callback must be a function that can be imported"),

@@ -129,7 +129,7 @@ def test_label_of_ours_is_not_replaced() -> None:
 
 
 def test_label_whose_name_is_none_is_refused_where_it_is_declared() -> None:
-    for name in ("le", "a-b", "__a", ""):
+    for name in ("le", "a-b", "__a", "", "http_route", "error_type"):
         with pytest.raises(ConfigError, match="a label of add_labels must be a label's name"):
             add_labels(**{name: "x"})
 
