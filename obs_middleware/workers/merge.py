@@ -150,12 +150,15 @@ class Family:
     def values(self, reader: Reader, numbers: range) -> Sequence[float]:
         """Return what a member has in the slots of some series, 0 for those that it lacks; nothing if it has left."""
         key = reader.name, numbers.start // BLOCK
-        get = self._getters.get(key)
-        if get is None or len(numbers) < BLOCK:
+        is_whole = len(numbers) == BLOCK  # one that is not may grow
+        get = self._getters.get(key) if is_whole else None
+        if get is None:
             part = self._parts.get(reader.name)
             if part is None or not self.slots:
                 return ()
-            get = self._getters[key] = _getter(part.cells_of(self.slots, numbers, self._width))
+            get = _getter(part.cells_of(self.slots, numbers, self._width))
+            if is_whole:
+                self._getters[key] = get
         return get(reader.doubles)
 
     def each(self, readers: Iterable[Reader], numbers: range) -> Iterator[tuple[Reader, int, float, float]]:

@@ -55,6 +55,17 @@ def test_members_are_added_up_in_whatever_order_they_have_series(tmp_path: Path)
     assert (found["0"], found["new"], found["40"]) == (6, 7, 11)
 
 
+def test_a_block_that_another_member_has_filled_is_read_whole(tmp_path: Path) -> None:
+    one, two, merge = Member(tmp_path, "w1"), Member(tmp_path, "w2"), Merge()
+    one.count("0", 1)
+    two.count("0", 1)
+    assert totals(merge, one, two) == {"0": 2}
+    for number in range(1, BLOCK + 10):
+        two.count(str(number), 1)
+    found = totals(merge, one, two)
+    assert (len(found), sum(found.values())) == (BLOCK + 10, BLOCK + 11)
+
+
 def test_a_series_that_all_who_had_it_have_removed_is_gone(tmp_path: Path) -> None:
     one, two, merge = Member(tmp_path, "w1"), Member(tmp_path, "w2"), Merge()
     cell = one.count("a", 1)
