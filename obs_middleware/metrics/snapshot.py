@@ -6,8 +6,9 @@ for family in snapshot:               # a prometheus_client.Metric: name, docume
         print(sample.name, sample.labels, sample.value)
 snapshot.value("orders_total", {"status": "paid"})
 
-Where several processes are one service, it holds the numbers of them all, whichever process takes it. Reading runs
-collectors and files: do it off the event loop and never inside a request.
+Where several processes are one service, it holds the numbers of them all, whichever process takes it. Where these
+can't be had, because another has the directory's lock for seconds, it raises: a scrape that fails is better than a
+counter that goes back. Reading runs collectors and files: do it off the event loop and never inside a request.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ class Snapshot:
 
     Attributes:
         taken: seconds since 1970.
+
+    Raises:
+        TimeoutError, OSError: the numbers of other workers can't be had.
     """
 
     def __init__(self, registry: Any, report: Report | None = None) -> None:
@@ -97,6 +101,6 @@ def _shared(registry: Any) -> SharedRegistry | None:
 
     try:
         return SharedRegistry(*found)
-    except OSError as error:  # somebody has removed the directory
+    except FileNotFoundError as error:  # somebody has removed the directory
         worker_metrics.report(error)
         return None

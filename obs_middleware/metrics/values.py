@@ -19,7 +19,10 @@ from prometheus_client import Counter, Gauge, Histogram, Summary, values
 from prometheus_client.metrics import MetricWrapperBase
 
 from obs_middleware.metrics.own_counter import OwnCounter
+from obs_middleware.queue import later
 from obs_middleware.workers.cells import ABSENT, DATED, Cells
+
+_LATE_SECONDS = 1.0  # after which no thread holds a value any more that was replaced
 
 IN_CELLS = (Counter, Gauge, Summary, Histogram)
 
@@ -63,8 +66,8 @@ class CellValue:
         names, own, le = tuple(labelnames), tuple(labelvalues), None
         if typ == "histogram" and name.endswith("_bucket"):
             names, own, le = names[:-1], own[:-1], own[-1]
-        key = metric_name, typ, help_text, names, multiprocess_mode
-        places.add(self, key, own, (name[len(metric_name) :], le))
+        key = metric_name, typ, names, multiprocess_mode
+        places.add(self, key, help_text, own, (name[len(metric_name) :], le))
 
     def inc(self, amount: float) -> None:
         """Add to the number."""
@@ -87,7 +90,7 @@ class CellValue:
         with self._lock:
             self._exemplar = exemplar
         if self._cells is not None:
-            places.keep_exemplar(self._at, exemplar)
+            places.exemplars[self._at] = exemplar
 
     def get(self) -> float:
         """Return the number that this process has."""
@@ -161,6 +164,9 @@ class Places:
         self._report: Any = None
         self._families: dict[Any, _Family] = {}
         self._removed: dict[tuple[int, tuple[str, ...]], int] = {}  # cells by family and labels
+        self.exemplars: dict[
+            int, Any
+        ] = {}  # by cell, until they are written: not in the middle of an app's work
         self._values: WeakSet[CellValue] = WeakSet()
 
     @property
@@ -190,7 +196,14 @@ class Places:
             value.begin_anew()
         self._reset()
 
-    def add(self, value: CellValue, key: Any, labels: tuple[str, ...], slot: tuple[str, str | None]) -> None:
+    def add(
+        self,
+        value: CellValue,
+        key: tuple[str, str, tuple[str, ...], str],
+        documentation: str,
+        labels: tuple[str, ...],
+        slot: tuple[str, str | None],
+    ) -> None:
         """Give a value a cell, if cells are to be had."""
         try:
             with self._lock:
@@ -198,21 +211,31 @@ class Places:
                 if cells is None:
                     self._values.add(value)
                     return
-                series = self._series_of(cells, key, labels, slot, stride=2 if value.is_dated else 1)
+                family = self._families.get(key) or self._new_family(cells, key, documentation)
+                series = self._series_of(cells, family, labels, slot, stride=2 if value.is_dated else 1)
                 if series is not None:
                     self._put(cells, series, value, slot)
         except OSError as error:  # full: the number stays this process's own
             self._report("workers", error)  # without the lock, because it counts
 
+    def _new_family(
+        self, cells: Cells, key: tuple[str, str, tuple[str, ...], str], documentation: str
+    ) -> _Family:
+        name, kind, names, mode = key
+        family = _Family(len(self._families), kind)
+        cells.note("f", family.number, name, kind, documentation, names, mode)
+        self._families[key] = family
+        return family
+
     def _series_of(
-        self, cells: Cells, key: Any, labels: tuple[str, ...], slot: tuple[str, str | None], *, stride: int
+        self,
+        cells: Cells,
+        family: _Family,
+        labels: tuple[str, ...],
+        slot: tuple[str, str | None],
+        *,
+        stride: int,
     ) -> _Series | None:
-        family = self._families.get(key)
-        if family is None:
-            name, kind, documentation, names, mode = key
-            family = _Family(len(self._families), kind)
-            cells.note("f", family.number, name, kind, documentation, names, mode)
-            self._families[key] = family
         series = family.open.get(labels)
         if series is None or (family.slots and slot == family.slots[0]):
             if family.slots and slot != family.slots[0]:
@@ -261,10 +284,13 @@ class Places:
         if value._at == series.first:
             self._removed[series.family.number, series.labels] = series.first
 
-    def keep_exemplar(self, cell: int, exemplar: Any) -> None:
-        """Keep an exemplar where others read it."""
-        cells = self._cells
-        if cells is not None:
+    def write_exemplars(self) -> None:
+        """Write the exemplars that have come since, where others read them."""
+        cells, waiting = self._cells, self.exemplars
+        for _ in range(len(waiting)):
+            cell, exemplar = waiting.popitem()
+            if cells is None:
+                continue
             try:
                 cells.keep_exemplar(cell, exemplar.labels, exemplar.value, exemplar.timestamp)
             except (OSError, ValueError, TypeError) as error:  # full, or labels that can't be written
@@ -288,6 +314,8 @@ def install(collectors: Iterable[Any]) -> None:
         elif isinstance(collector, IN_CELLS):
             for child in children_of(collector):
                 _replace(child)
+    if _moved:
+        later(_LATE_SECONDS, add_late)
 
 
 def children_of(metric: MetricWrapperBase) -> list[Any]:
@@ -308,11 +336,11 @@ def _replace(child: Any) -> None:
     created = vars(child).get("_created")
     aside._metric_init()
     for name, new in _values_of(aside).items():
-        pairs = list(zip(before[name], new, strict=True))
-        copied = [_copy(*pair) for pair in pairs]
+        moved = [_Moved(*pair) for pair in zip(before[name], new, strict=True)]
         setattr(child, name, vars(aside)[name])
-        for pair, number in zip(pairs, copied, strict=True):
-            _add_late(*pair, number)
+        for one in moved:
+            one.add_late()
+        _moved.extend(moved)
     if created is not None:
         child._created = created
 
@@ -324,20 +352,36 @@ def _values_of(child: Any) -> dict[str, list[Any]]:
     return {name: part for name, part in parts.items() if part and isinstance(part[0], kinds)}
 
 
-def _copy(old: Any, new: CellValue) -> float:
-    """Give a new value the number of the old one; return it."""
-    number: float = old.get()
-    new.set(number, time.time())
-    exemplar = old.get_exemplar()
-    if exemplar is not None:
-        new.set_exemplar(exemplar)
-    return number
+class _Moved:
+    """A value, the one that has taken its place, and how much of the first is in the second."""
+
+    def __init__(self, old: Any, new: CellValue) -> None:
+        self.old, self.new = old, new
+        self.copied: float = old.get()
+        # Nobody knows when it was set; what never was must not look like the most recent one.
+        new.set(self.copied, time.time() if self.copied else 0.0)
+        exemplar = old.get_exemplar()
+        if exemplar is not None:
+            new.set_exemplar(exemplar)
+
+    def add_late(self) -> None:
+        """Add what other threads have counted in the old value since."""
+        late = self.old.get() - self.copied
+        if late:
+            self.copied += late
+            self.new.inc(late)
 
 
-def _add_late(old: Any, new: CellValue, copied: float) -> None:
-    """Add what another thread has counted in the old value since it was copied."""
-    if late := old.get() - copied:
-        new.inc(late)
+_moved: list[_Moved] = []
+_adding_late = Lock()
+
+
+def add_late() -> None:
+    """Add what threads have counted in values that they still held when these were replaced."""
+    with _adding_late:
+        for moved in _moved:
+            moved.add_late()
+        _moved.clear()
 
 
 def _is_without_cell(value: Any) -> bool:

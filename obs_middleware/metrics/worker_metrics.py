@@ -15,7 +15,7 @@ from weakref import WeakSet, ref
 
 from obs_middleware import process
 from obs_middleware.metrics.table_storage import TableStorage, table_name
-from obs_middleware.queue import between_flushes, flush
+from obs_middleware.queue import between_flushes, flush, later
 from obs_middleware.workers import locks, membership
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 
 _ALONE, _FOUND = "off", "auto"  # values of the setting; any other is the name of a group
+_RETRY_SECONDS = 1.0  # between two tries to join
 _PUBLISHED_SECONDS = 1.0  # between two publications where nobody can ask for one
 _logger = logging.getLogger("obs")
 
@@ -51,6 +52,7 @@ class WorkerMetrics:
         self.is_due = True
         self._is_decided = False  # or being decided, by whoever has the lock
         self._is_done = False
+        self._next_try = 0.0
         self._next_publication = 0.0
         self.service: Service | None = None
         self._workers = _ALONE
@@ -96,9 +98,9 @@ class WorkerMetrics:
 
     def look_in_flush(self) -> None:
         """Decide, unless that is done, and publish from time to time where no thread answers others."""
-        if not self._is_done:
+        if not self._is_done and monotonic() >= self._next_try:
             self._decide()
-        if self.is_due and monotonic() >= self._next_publication:
+        if self._is_done and self.is_due and monotonic() >= self._next_publication:
             self._next_publication = monotonic() + _PUBLISHED_SECONDS
             self._publish()
 
@@ -123,6 +125,12 @@ class WorkerMetrics:
             try:
                 if self._workers != _ALONE and locks.is_supported:
                     self._join()
+            except TimeoutError as error:  # a member has the lock for long: what is counted joins later
+                self._is_decided, self.is_due = False, True
+                self._next_try = monotonic() + _RETRY_SECONDS
+                later(_RETRY_SECONDS, self.look)
+                self._report("workers", error)
+                return
             except Exception as error:
                 self.service, self.is_due = None, False
                 _logger.warning(
@@ -130,8 +138,7 @@ class WorkerMetrics:
                     "workers share can't be used: %s. Set OBS_METRICS_DIRECTORY to one that is writable and has room",
                     error,
                 )
-            finally:
-                self._is_done = True
+            self._is_done = True
 
     def _join(self) -> None:
         supervisor = membership.supervisor() if self._workers == _FOUND else None
@@ -146,21 +153,32 @@ class WorkerMetrics:
             supervisor, group=self._workers, service_name=self._service_name, root=self._root
         )
         self.is_due = process.stands_still_between_requests()
-        joined = service.Service(
-            directory,
-            publish=self.publish,
-            answers=not self.is_due,
-            inherited=self._write_all if self._is_forked else None,
-        )
+        joined: service.Service | None = None
         try:
+            joined = service.Service(
+                directory,
+                publish=self.publish,
+                answers=not self.is_due,
+                inherited=self._write_inherited if self._is_forked else None,
+            )
             if self._is_forked:
                 self._forget_inherited()
             self._write_all(joined.cells)
-        except OSError:
+        except BaseException:
             values.places.close()
-            joined.abandon()
+            if joined is not None:
+                joined.abandon()
             raise
         self.service = joined
+
+    def _write_inherited(self, cells: Cells) -> None:
+        """Write to the cells of the parent, which are closed after that."""
+        from obs_middleware.metrics import values
+
+        try:
+            self._write_all(cells)
+        finally:
+            values.places.close()
 
     def _write_all(self, cells: Cells) -> None:
         """Write all numbers to cells, and there from now on."""
@@ -221,6 +239,7 @@ class WorkerMetrics:
             return made
 
         if self.service is not None:
+            values.places.write_exemplars()
             try:
                 self.service.write(documents)
             except (OSError, TypeError, ValueError) as error:

@@ -19,6 +19,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from struct import Struct
+from threading import RLock
 from typing import Any
 
 import msgspec
@@ -40,7 +41,7 @@ _decode = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class Cells:
-    """The cells of this process.
+    """The cells of this process. Several threads may ask for more of them at once.
 
     Raises:
         OSError: there is no room, at the beginning or for more of them.
@@ -55,16 +56,18 @@ class Cells:
         self._size = 0  # cells
         self._used = FIRST
         self._is_line_broken = False
+        self._lock = RLock()
         self._grow(_SMALLEST)
 
     def reserve(self, count: int, *, after: int | None = None) -> int | None:
         """Return the first of some cells that nobody has; None where they can't be the ones after those given."""
-        if after is not None and after != self._used:
-            return None
-        while self._used + count > self._size:
-            self._grow(max(2 * self._size, self._used + count))
-        first, self._used = self._used, self._used + count
-        return first
+        with self._lock:
+            if after is not None and after != self._used:
+                return None
+            while self._used + count > self._size:
+                self._grow(max(2 * self._size, self._used + count))
+            first, self._used = self._used, self._used + count
+            return first
 
     def _grow(self, size: int) -> None:
         empty = bytes(1 << 16)
@@ -85,12 +88,13 @@ class Cells:
     def note(self, *line: Any) -> None:
         """Write a line of names."""
         text = _encode([_encodable(part) if isinstance(part, str) else part for part in line]) + b"\n"
-        if self._is_line_broken:
-            text = b"\n" + text
-        self._is_line_broken = True
-        self._is_line_broken = os.write(self._names, text) < len(text)
-        if self._is_line_broken:
-            raise OSError("no room for the names of metrics")
+        with self._lock:
+            if self._is_line_broken:
+                text = b"\n" + text
+            self._is_line_broken = True
+            self._is_line_broken = os.write(self._names, text) < len(text)
+            if self._is_line_broken:
+                raise OSError("no room for the names of metrics")
 
     def keep_exemplar(
         self, cell: int, labels: Mapping[str, str], value: float, seconds: float | None
@@ -101,14 +105,18 @@ class Cells:
             return
         body = _head.pack(0, len(text), cell, value, -1.0 if seconds is None else seconds)[4:] + text
         body = body.ljust(_RECORD - 4, b"\0")
-        place = self._places.setdefault(cell, len(self._places))
         record = zlib.crc32(body).to_bytes(4, "little") + body
-        os.pwrite(self._exemplars, record, place * _RECORD)
+        with self._lock:
+            place = self._places.setdefault(cell, len(self._places))
+            os.pwrite(self._exemplars, record, place * _RECORD)
 
     def close(self) -> None:
-        """Close the files; what is mapped stays, because others may hold cells."""
-        for descriptor in (self._file, self._names, self._exemplars):
-            os.close(descriptor)
+        """Close the files; what is mapped stays, because others may hold cells. A later line is an OSError."""
+        with self._lock:
+            descriptors = self._file, self._names, self._exemplars
+            self._file = self._names = self._exemplars = -1  # these numbers are soon files of the app's
+            for descriptor in descriptors:
+                os.close(descriptor)
 
 
 def exemplars(records: bytes) -> Iterator[tuple[int, dict[str, str], float, float | None]]:

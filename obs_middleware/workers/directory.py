@@ -32,9 +32,13 @@ class Directory:
         _make_private(path)
 
     @contextlib.contextmanager
-    def locked(self, *, is_exclusive: bool) -> Iterator[None]:
-        """Hold the directory's lock: others wait, those who only read not for each other."""
-        with locked(self.path / "lock", is_exclusive=is_exclusive):
+    def locked(self, *, is_exclusive: bool, timeout_seconds: float) -> Iterator[None]:
+        """Hold the directory's lock: others wait, those who only read not for each other.
+
+        Raises:
+            TimeoutError: somebody has held it for so long.
+        """
+        with locked(self.path / "lock", is_exclusive=is_exclusive, timeout_seconds=timeout_seconds):
             yield
 
     def members(self) -> list[str]:

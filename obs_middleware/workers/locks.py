@@ -22,7 +22,6 @@ except ImportError:  # Windows
     fcntl = None
 is_supported = fcntl is not None
 
-_TIMEOUT_SECONDS = 2.0
 _POLL_SECONDS = 0.001
 
 
@@ -49,7 +48,7 @@ def is_free(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, is_exclusive: bool) -> Iterator[None]:
+def locked(path: Path, *, is_exclusive: bool, timeout_seconds: float) -> Iterator[None]:
     """Hold a lock, alone or with others who only read.
 
     Raises:
@@ -57,7 +56,7 @@ def locked(path: Path, *, is_exclusive: bool) -> Iterator[None]:
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        _take(descriptor, fcntl.LOCK_EX if is_exclusive else fcntl.LOCK_SH)
+        _take(descriptor, fcntl.LOCK_EX if is_exclusive else fcntl.LOCK_SH, timeout_seconds)
         try:
             yield
         finally:
@@ -66,8 +65,8 @@ def locked(path: Path, *, is_exclusive: bool) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _take(descriptor: int, kind: int) -> None:
-    deadline = time.monotonic() + _TIMEOUT_SECONDS
+def _take(descriptor: int, kind: int, timeout_seconds: float) -> None:
+    deadline = time.monotonic() + timeout_seconds
     while True:
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)

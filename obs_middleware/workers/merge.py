@@ -295,6 +295,17 @@ class Merge:
 
     def read(self, readers: Iterable[Reader]) -> None:
         """Read what is new of these members, and forget all others."""
+        readers = list(readers)
+        for reader in readers:
+            reader.fetch()
+        self.take(readers)
+
+    def take(self, readers: Iterable[Reader], *, pauses: bool = False) -> None:
+        """Take in what was fetched of these members, and forget all others.
+
+        Args:
+            pauses: let requests run from time to time; for who holds no lock that others wait for.
+        """
         new = {reader.name: reader for reader in readers}
         for gone in self.readers.keys() - new.keys():
             self._forget(gone)
@@ -302,9 +313,8 @@ class Merge:
         for reader in new.values():
             for number, line in enumerate(reader.new_lines()):
                 self._take(reader.name, line)
-                if number % _LINES == 0:
-                    time.sleep(0)  # requests run meanwhile
-            reader.refresh()
+                if pauses and number % _LINES == 0:
+                    time.sleep(0)
 
     def exemplars(self) -> tuple[dict[Key, dict[tuple[int, int], Exemplar]], dict[str, list[TableExemplar]]]:
         """Return the newest exemplar of each number: of families by series and slot, of tables by member."""

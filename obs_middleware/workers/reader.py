@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 from collections.abc import Iterator
@@ -27,39 +28,37 @@ class Reader:
         self.name = name
         self._path = folder / name
         self._read = 0  # bytes of names
+        self._new = b""  # those that nobody has asked for yet
         self._map: memoryview = memoryview(b"")
         self.doubles: Any = self._map.cast("d")
         self.integers: Any = self._map.cast("Q")
 
-    def new_lines(self) -> Iterator[list[Any]]:
-        """Yield the names that have come since the last call; a line that is not whole waits for the next call.
+    def fetch(self) -> None:
+        """Take what there is now: the names first, then the cells, so that no series comes before its number.
 
-        A member that was killed while it joined lacks files, and has counted nothing.
+        A number is read where it is, when it is asked for: by one load, as it was written by one store. A member that
+        was killed while it joined lacks files, and has counted nothing.
         """
-        try:
-            with open(f"{self._path}.names", "rb") as file:
-                file.seek(self._read)
-                new = file.read()
-        except FileNotFoundError:
-            return
-        whole = new[: new.rfind(b"\n") + 1]
-        self._read += len(whole)
-        for line in whole.splitlines():
+        with contextlib.suppress(FileNotFoundError), open(f"{self._path}.names", "rb") as file:
+            file.seek(self._read)
+            new = file.read()
+            whole = new[: new.rfind(b"\n") + 1]  # a line that is not whole waits
+            self._read += len(whole)
+            self._new += whole
+        self._remap()
+        self.doubles = self._map.cast("d")
+        self.integers = self._map.cast("Q")
+
+    def new_lines(self) -> Iterator[list[Any]]:
+        """Yield the names that were fetched since the last call."""
+        lines, self._new = self._new.splitlines(), b""
+        for line in lines:
             try:
                 parts = _decode(line)
             except msgspec.DecodeError:  # its writer had no room left
                 continue
             if isinstance(parts, list) and parts:
                 yield parts
-
-    def refresh(self) -> None:
-        """See all cells that there are; after the names, so that no series comes before its number.
-
-        A number is read where it is, when it is asked for: by one load, as it was written by one store.
-        """
-        self._remap()
-        self.doubles = self._map.cast("d")
-        self.integers = self._map.cast("Q")
 
     def answered(self) -> float:
         """Return which call the member has answered last."""

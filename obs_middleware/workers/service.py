@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from threading import Lock, RLock, local
 from typing import Any
@@ -18,6 +18,8 @@ from obs_middleware.workers.cells import Cells
 from obs_middleware.workers.directory import Directory
 from obs_middleware.workers.merge import Merge
 from obs_middleware.workers.reader import Reader
+
+_JOIN_SECONDS, _READ_SECONDS = 2.0, 5.0  # that one waits for the directory's lock
 
 
 class Service:
@@ -47,7 +49,7 @@ class Service:
         self.folder = shared.path
         self._bring_up_to_date = publish
         self._here = local()
-        with shared.locked(is_exclusive=True):
+        with shared.locked(is_exclusive=True, timeout_seconds=_JOIN_SECONDS):
             living = self._fold_dead()
             if not living and shared.path.name.startswith("g-"):
                 _begin_anew(shared)
@@ -77,8 +79,10 @@ class Service:
             return
         self._directory.remove(name)  # of one who has died in the middle
         cells = Cells(self._directory.path / name)
-        write(cells)
-        cells.close()
+        try:
+            write(cells)
+        finally:
+            cells.close()
         archive.fold(self._directory, [name], parent=name)
 
     def _answer(self) -> calls.Answers | None:
@@ -115,21 +119,33 @@ class Service:
                 found[number_of(name)] = msgspec.json.decode(text)
         return dict(sorted(found.items()))
 
-    def read(self) -> Merge:
-        """Return what all members have, after the living ones have brought it up to date."""
+    def read(self) -> None:
+        """Read what all members have, after the living ones have brought it up to date.
+
+        Raises:
+            TimeoutError: another member has held the directory's lock for too long.
+            OSError: the directory is gone, or no more files may be opened.
+        """
         with self._reading:
             if not self._is_publishing:  # no hook that reads makes another publish, or this would never end
                 calls.call(self._directory.path, self._others())
                 self._publish()
-            with self._directory.locked(is_exclusive=False):
-                dead, living = self._members()
-                if not dead:
-                    self._read(archive.read_index(self._directory), living)
-                    return self._merge
-            with self._directory.locked(is_exclusive=True):
-                living = self._fold_dead()
-                self._read(archive.read_index(self._directory), living)
-            return self._merge
+            self._merge.take(self._fetch(), pauses=True)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[Merge]:
+        """Give what was read last, and let no other thread read anew meanwhile."""
+        with self._reading:
+            yield self._merge
+
+    def _fetch(self) -> list[Reader]:
+        """Fetch what is new of the archive and of each member that is not in it; under the lock that is short."""
+        with self._directory.locked(is_exclusive=False, timeout_seconds=_READ_SECONDS):
+            dead, living = self._members()
+            if not dead:
+                return self._fetched(living)
+        with self._directory.locked(is_exclusive=True, timeout_seconds=_READ_SECONDS):
+            return self._fetched(self._fold_dead())
 
     @property
     def _is_publishing(self) -> bool:
@@ -147,13 +163,16 @@ class Service:
         names = [path.stem for path in folder.glob("w*.sock") if path.stem != self.name]
         return [self._readers.get(name) or Reader(folder, name) for name in names]
 
-    def _read(self, index: archive.Index, living: list[str]) -> None:
+    def _fetched(self, living: list[str]) -> list[Reader]:
+        index = archive.read_index(self._directory)
         # Whoever looks whether a dead member lives makes it seem so to others (locks.is_free).
         counted = [name for name in living if name not in index.members]
         names = [*([index.name] if index.name else []), *counted]
         readers = {name: self._readers.get(name) or Reader(self._directory.path, name) for name in names}
-        self._merge.read(readers.values())
+        for reader in readers.values():
+            reader.fetch()
         self._readers = readers
+        return list(readers.values())
 
     def _members(self) -> tuple[list[str], list[str]]:
         """Return the dead and the living ones."""
@@ -165,9 +184,13 @@ class Service:
         return dead, living
 
     def _fold_dead(self) -> list[str]:
+        """Move the dead into the archive; return the living, and the dead too where there is no room to do so."""
         dead, living = self._members()
         if dead:
-            archive.fold(self._directory, dead)
+            try:
+                archive.fold(self._directory, dead)
+            except OSError:  # full; their own files count until there is room
+                return [*living, *dead]
         return living
 
     def abandon(self) -> None:

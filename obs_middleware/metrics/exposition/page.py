@@ -6,8 +6,9 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from io import BytesIO
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
@@ -59,12 +60,14 @@ class MetricsPage:
 
     def _make(self, page_format: Format | Protobuf, is_zipped: bool) -> bytes:
         snapshot = Snapshot.of(self._registry, self._report)
+        parts: Any
         if isinstance(page_format, Protobuf):
-            slices = _slices(snapshot.messages(page_format), b"".join)
+            slices = _slices(parts := snapshot.messages(page_format), b"".join)
         else:
-            slices = _slices(snapshot.blocks(page_format), _encoded)
+            slices = _slices(parts := snapshot.blocks(page_format), _encoded)
         page = BytesIO()  # grows in its place and hands out what it holds: megabytes are not copied
-        page.writelines(_zipped(slices) if is_zipped else slices)
+        with closing(parts):
+            page.writelines(_zipped(slices) if is_zipped else slices)
         return page.getvalue()
 
 
@@ -74,7 +77,7 @@ def text_of(families: Iterable[Metric]) -> bytes:
 
 
 def _encoded(texts: Iterable[str]) -> bytes:
-    return "".join(texts).encode()
+    return "".join(texts).encode(errors="backslashreplace")  # a label may be no valid text
 
 
 def _slices(parts: Iterable[_Part], join: Callable[[list[_Part]], bytes]) -> Iterator[bytes]:

@@ -35,12 +35,19 @@ class _ExemplarOf(NamedTuple):
 
 
 class SharedRegistry:
-    """The metrics of one registry over all workers, at one moment."""
+    """The metrics of one registry over all workers, at one moment.
+
+    Raises:
+        TimeoutError, OSError: as Service.read does.
+    """
+
+    _merge: Merge
 
     def __init__(self, joined: Service, registry: CollectorRegistry, instruments: SharedInstruments) -> None:
         self._registry = registry
         self._instruments = instruments
-        self._merge: Merge = joined.read()
+        self._joined = joined
+        joined.read()
         number = str(instruments.number)
         published = joined.published()
         self._published: dict[int, Any] = {
@@ -51,15 +58,19 @@ class SharedRegistry:
 
     def families(self) -> Iterator[Metric]:
         """Yield all as prometheus-client's families."""
-        for part in self._parts():
-            yield from [part] if isinstance(part, Metric) else part.families()
+        found: list[Metric] = []
+        with self._joined.held() as self._merge:
+            for part in self._parts():
+                found += [part] if isinstance(part, Metric) else part.families()
+        yield from found  # outside, because who asks may never ask for the last
 
     def messages(self, names: Names) -> Iterator[bytes]:
         """Yield the same as messages of protobuf, with native histograms beside classic ones."""
         from obs_middleware.metrics.exposition.protobuf import messages  # memory that few processes need
 
-        for part in self._parts():
-            yield from messages(part, names) if isinstance(part, Metric) else part.messages(names)
+        with self._joined.held() as self._merge:
+            for part in self._parts():
+                yield from messages(part, names) if isinstance(part, Metric) else part.messages(names)
 
     def _parts(self) -> Iterator[Metric | HttpServerFamilies]:
         yield from self._target_info()
@@ -75,7 +86,11 @@ class SharedRegistry:
         yield from self._of_workers()
 
     def blocks(self, page_format: Format) -> Iterator[str]:
-        """Yield the same as text, some series at a time."""
+        """Yield the same as text, some series at a time; whoever asks must ask for all, or close it."""
+        with self._joined.held() as self._merge:
+            yield from self._blocks(page_format)
+
+    def _blocks(self, page_format: Format) -> Iterator[str]:
         exemplars, of_tables = self._merge.exemplars() if page_format.is_openmetrics else ({}, {})
         for family in self._target_info():
             yield page_format.text(family)

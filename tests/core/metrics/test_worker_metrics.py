@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from tests.core.metrics.exposition import client_model
 from tests.core.metrics.scraping import RESTLESS
+from tests.core.support import eventually
 from tests.core.workers.working import Workers, samples
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -211,6 +212,31 @@ class Meanwhile(type(counter._value)):
 for metric in (counter, gauge):
     metric._value.__class__ = Meanwhile
 """
+
+
+@pytest.mark.once
+def test_a_worker_that_has_set_nothing_leaves_the_most_recent_value(group: Workers) -> None:
+    one = group.start(METRICS)
+    one.do("[gauges[mode].set(42) for mode in ('mostrecent', 'livemostrecent')] and None")
+    assert one.numbers()["depth_mostrecent"] == 42
+    two = group.start(METRICS)
+    for worker in (one, two):
+        found = worker.numbers()
+        assert (found["depth_mostrecent"], found["depth_livemostrecent"]) == (42, 42)
+
+
+HELD = """
+counter = Counter("orders", "Orders taken.")
+held = counter._value  # as a thread has it that goes on only when the process has joined
+"""
+
+
+@pytest.mark.once
+def test_what_a_thread_counts_in_a_value_that_was_replaced_is_added(group: Workers) -> None:
+    one, two = group.start(HELD), group.start(HELD)
+    one.numbers()
+    one.do("held.inc(3)")
+    eventually(lambda: two.numbers()["orders_total"] == 3)
 
 
 @pytest.mark.once

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,11 @@ from obs_middleware.workers.cells import FIRST, Cells, exemplars
 from obs_middleware.workers.reader import Reader
 
 resource = pytest.importorskip("resource", reason="no limits of files on this system")
+
+
+def lines(reader: Reader) -> list[list[Any]]:
+    reader.fetch()
+    return list(reader.new_lines())
 
 
 def test_cells_follow_each_other_and_grow(tmp_path: Path) -> None:
@@ -26,7 +33,7 @@ def test_cells_follow_each_other_and_grow(tmp_path: Path) -> None:
     cells.doubles[far + 9_999] = 2.5
     old[first] = 1.5  # those who hold the old view write to the same cell
     reader = Reader(tmp_path, "w1-1-a")
-    reader.refresh()
+    reader.fetch()
     assert (reader.doubles[first], reader.doubles[far + 9_999]) == (1.5, 2.5)
     cells.close()
 
@@ -37,18 +44,18 @@ def test_a_line_of_names_that_is_not_whole_is_left_out(tmp_path: Path) -> None:
     names = tmp_path / "w1-1-a.names"
     with names.open("ab") as file:
         file.write(b'["s",0,"_tot')
-    assert list(reader.new_lines()) == [["f", 0, "orders"]]
+    assert lines(reader) == [["f", 0, "orders"]]
     with names.open("ab") as file:
         file.write(b'\n[]\n7\n["s",0,"_total",null]\n')
-    assert list(reader.new_lines()) == [["s", 0, "_total", None]]
-    assert list(reader.new_lines()) == []
+    assert lines(reader) == [["s", 0, "_total", None]]
+    assert lines(reader) == []
     cells.close()
 
 
 def test_names_that_utf_8_has_not_are_written_as_escapes(tmp_path: Path) -> None:
     cells = Cells(tmp_path / "w1-1-a")
     cells.note(0, 8, "caf\udce9")
-    assert list(Reader(tmp_path, "w1-1-a").new_lines()) == [[0, 8, "caf\\udce9"]]
+    assert lines(Reader(tmp_path, "w1-1-a")) == [[0, 8, "caf\\udce9"]]
     cells.close()
 
 
@@ -63,6 +70,45 @@ def test_an_exemplar_replaces_the_one_before_and_a_torn_one_is_none(tmp_path: Pa
     content[20] ^= 1
     assert [cell for cell, *_ in exemplars(bytes(content))] == [12]
     assert list(exemplars(bytes(content[:100]))) == []
+    cells.close()
+
+
+def test_nothing_is_written_to_files_that_are_closed(tmp_path: Path) -> None:
+    """Their numbers are soon those of the app's own files."""
+    cells = Cells(tmp_path / "w1-1-a")
+    cells.close()
+    others = [(tmp_path / f"other{number}").open("w+b") for number in range(3)]
+    for write in (
+        lambda: cells.note("f", 0, "orders"),
+        lambda: cells.keep_exemplar(9, {}, 1.0, None),
+        lambda: cells.reserve(10_000),
+    ):
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            write()
+    assert [other.read() for other in others] == [b"", b"", b""]
+    for other in others:
+        other.close()
+
+
+def test_threads_that_ask_for_cells_at_once_get_cells_of_their_own(tmp_path: Path) -> None:
+    cells = Cells(tmp_path / "w1-1-a")
+
+    def count(found: list[int]) -> None:
+        for _ in range(3000):
+            first = cells.reserve(2)
+            assert first is not None
+            cells.doubles[first] = 1.0
+            found.append(first)
+
+    found: list[list[int]] = [[], [], []]
+    threads = [threading.Thread(target=count, args=(one,)) for one in found]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    all_of_them = [first for one in found for first in one]
+    assert len(set(all_of_them)) == 9000
+    assert [first for first in all_of_them if cells.doubles[first] != 1.0] == []
     cells.close()
 
 
@@ -93,7 +139,7 @@ def test_where_there_is_no_room_for_more_cells_those_that_are_there_stay(tmp_pat
     assert cells.reserve(1, after=first + 1) == first + 1
     cells.doubles[first] = 1.5
     reader = Reader(tmp_path, "w1-1-a")
-    reader.refresh()
+    reader.fetch()
     assert reader.doubles[first] == 1.5
     cells.close()
 
@@ -104,12 +150,12 @@ def test_a_line_of_names_that_had_no_room_does_not_spoil_the_next_one(tmp_path: 
     with room(30), pytest.raises(OSError, match="no room for the names"):
         cells.note("f", 1, "a name that is long")
     cells.note("f", 2, "later")
-    assert list(reader.new_lines()) == [["f", 0, "orders"], ["f", 2, "later"]]
+    assert lines(reader) == [["f", 0, "orders"], ["f", 2, "later"]]
     cells.close()
 
 
 def test_a_member_that_has_no_files_yet_has_nothing(tmp_path: Path) -> None:
     reader = Reader(tmp_path, "w1-1-a")
-    reader.refresh()
-    assert (list(reader.new_lines()), list(reader.exemplars()), len(reader.doubles)) == ([], [], 0)
+    reader.fetch()
+    assert (lines(reader), list(reader.exemplars()), len(reader.doubles)) == ([], [], 0)
     assert reader.answered() == 0

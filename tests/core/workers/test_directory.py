@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -59,13 +60,20 @@ def test_directories_in_which_a_process_lives_stay(group: Workers) -> None:
     assert not folder.exists()
 
 
-def test_a_change_waits_for_those_who_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_waits_for_those_who_read(tmp_path: Path) -> None:
     shared = directory.of_group(str(tmp_path), "shop")
-    with shared.locked(is_exclusive=False), shared.locked(is_exclusive=False):
-        monkeypatch.setattr(locks, "_TIMEOUT_SECONDS", 0.01)
-        with pytest.raises(TimeoutError), shared.locked(is_exclusive=True):
-            pass
-    with shared.locked(is_exclusive=True):
+
+    def locked(*, is_exclusive: bool) -> AbstractContextManager[None]:
+        return shared.locked(is_exclusive=is_exclusive, timeout_seconds=0.01)
+
+    with (
+        locked(is_exclusive=False),
+        locked(is_exclusive=False),
+        pytest.raises(TimeoutError),
+        locked(is_exclusive=True),
+    ):
+        pass
+    with locked(is_exclusive=True):
         pass
 
 

@@ -72,6 +72,11 @@ class Worker:
         self._process.stdin.flush()
         return json.loads(self._line())
 
+    def status(self) -> int:
+        """Return the status of its page."""
+        ask = "own.gateway.reply(RequestInfo('GET', '/metrics', '', 'http', {}.get), '/metrics').status"
+        return int(self.do(ask))
+
     def numbers(self, accept: str = "") -> dict[str, float]:
         """Return the samples of its page."""
         return samples(self.do(f"page({accept!r})"))
