@@ -50,9 +50,10 @@
         FIELD(IdSource, _drawn) FIELD(IdSource, _last) FIELD(IdSource, _mark) FIELD(IdSource, _node) \
     CLASS(Instruments, active, websockets) \
         FIELD(Instruments, active) FIELD(Instruments, buckets) FIELD(Instruments, bytes_buckets) \
-        FIELD(Instruments, internal_errors) FIELD(Instruments, lock) FIELD(Instruments, number) \
-        FIELD(Instruments, overflow) FIELD(Instruments, plan) FIELD(Instruments, refused) \
-        FIELD(Instruments, started) FIELD(Instruments, table) FIELD(Instruments, websockets) \
+        FIELD(Instruments, internal_errors) FIELD(Instruments, lock) FIELD(Instruments, max_rows) \
+        FIELD(Instruments, number) FIELD(Instruments, overflow) FIELD(Instruments, plan) \
+        FIELD(Instruments, refused) FIELD(Instruments, started) FIELD(Instruments, table) \
+        FIELD(Instruments, websockets) \
     CLASS(RecordQueue, _batch, flusher) \
         FIELD(RecordQueue, _batch) FIELD(RecordQueue, _discard) FIELD(RecordQueue, _report) \
         FIELD(RecordQueue, _sinks) FIELD(RecordQueue, _waiting) FIELD(RecordQueue, flusher) \

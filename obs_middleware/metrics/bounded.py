@@ -56,6 +56,11 @@ class SeriesBound:
         self.children: dict[tuple[object, ...], Any] = {}
         self._adding = Lock()
 
+    @property
+    def cap(self) -> tuple[int, _LabelValues]:
+        """Return how many label sets are kept, and the one that counts the others."""
+        return self._max_series, (*self.default_values, *self._overflow)
+
     def placed(self, positional: tuple[object, ...], named: Mapping[str, object]) -> tuple[object, ...]:
         """Return the values that are given, in their order.
 

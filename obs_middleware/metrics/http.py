@@ -24,6 +24,7 @@ from obs_middleware.metrics.fast_path import FastPaths
 from obs_middleware.metrics.instrument import labelled
 from obs_middleware.metrics.own_counter import OwnCounter
 from obs_middleware.metrics.table import HISTOGRAMS, HistogramTable, ResultLabels
+from obs_middleware.metrics.table_storage import OVERFLOW_ROW
 from obs_middleware.metrics.websocket import OpenWebsocket, WebsocketMetrics
 from obs_middleware.metrics.worker_metrics import worker_metrics
 from obs_middleware.queue import flush
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from obs_middleware.record import RequestRecord
 
 _SCHEMES = ("http", "https", "ws", "wss")
-_OVERFLOW: tuple[ResultLabels, str] = ("_OTHER", "", "overflow"), "overflow"
+_OVERFLOW: tuple[ResultLabels, str] = OVERFLOW_ROW[:3], OVERFLOW_ROW[3]
 
 ActiveKey = str  # a known method, a blank and a scheme: no container, which the collector would count
 
@@ -51,6 +52,7 @@ class Instruments(Collector):
         "bytes_buckets",
         "internal_errors",
         "lock",
+        "max_rows",
         "number",
         "overflow",
         "plan",
@@ -69,6 +71,7 @@ class Instruments(Collector):
         self.started: deque[ActiveKey] = deque()
         self.active: dict[ActiveKey, list[int]] = {}  # counted in and out
         self.table = self.new_table()
+        self.max_rows = 0  # the most of any Observer's
         self.refused = OwnCounter(
             "obs_access_refused", "Callers whom a page of obs-middleware was refused to.", "reason"
         )
@@ -180,6 +183,7 @@ class HttpMetrics:
         # Notes a request that starts, by its active key; it is counted in with others.
         self.begin: Callable[[ActiveKey], object] = self.instruments.started.append
         self._max_series = max_series
+        self.instruments.max_rows = max(max_series, self.instruments.max_rows)
         worker_metrics.look_at_first_request(self)
 
     def look_for_workers(self) -> None:

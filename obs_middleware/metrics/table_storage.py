@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from obs_middleware.record import RequestRecord
     from obs_middleware.workers.cells import Cells
 
+OVERFLOW_ROW = "_OTHER", "", "overflow", "overflow"  # method, status, error type, route
 ROW_CELLS = 1 << 20  # an exemplar's place in a table: the row times this, and its cell there
 
 
@@ -22,6 +23,7 @@ class SharedInstruments(Protocol):
     """The instruments of a registry that several processes share."""
 
     number: int
+    max_rows: int
     plan: Plan
     table: HistogramTable
 

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet, ref
 
 from obs_middleware import process
-from obs_middleware.metrics.table_storage import TableStorage, table_name
+from obs_middleware.metrics.bounded import OTHER, SeriesBound
+from obs_middleware.metrics.own_counter import OwnCounter
+from obs_middleware.metrics.table_storage import OVERFLOW_ROW, TableStorage, table_name
 from obs_middleware.queue import between_flushes, flush, later
 from obs_middleware.workers import locks, membership
 
@@ -25,12 +27,14 @@ if TYPE_CHECKING:
 
     from obs_middleware.errors import Report
     from obs_middleware.metrics.table_storage import SharedInstruments
+    from obs_middleware.workers.archive import Cap
     from obs_middleware.workers.cells import Cells
     from obs_middleware.workers.service import Service
 
 
 _ALONE, _FOUND = "off", "auto"  # values of the setting; any other is the name of a group
 _RETRY_SECONDS = 1.0  # between two tries to join
+_MOST_OF_OURS = 1000  # values that a counter of ours keeps of workers that have ended
 _PUBLISHED_SECONDS = 1.0  # between two publications where nobody can ask for one
 _logger = logging.getLogger("obs")
 
@@ -160,6 +164,7 @@ class WorkerMetrics:
                 publish=self.publish,
                 answers=not self.is_due,
                 inherited=self._write_inherited if self._is_forked else None,
+                caps=self._caps,
             )
             if self._is_forked:
                 self._forget_inherited()
@@ -170,6 +175,22 @@ class WorkerMetrics:
                 joined.abandon()
             raise
         self.service = joined
+
+    def _caps(self) -> dict[str, Cap]:
+        """Return the bounds of the metrics that have one."""
+        from obs_middleware.workers.archive import Cap
+
+        caps: dict[str, Cap] = {}
+        for number, registry, instruments in self.registries:
+            caps[table_name(number, instruments)] = Cap(instruments.max_rows, OVERFLOW_ROW)
+            for collector in _collectors_of(registry):
+                if isinstance(getattr(collector, "bound", None), SeriesBound):
+                    (family,) = collector.describe()
+                    caps[family.name] = Cap(*collector.bound.cap)
+                elif isinstance(collector, OwnCounter):
+                    (family,) = collector.describe()
+                    caps[family.name] = Cap(_MOST_OF_OURS, (OTHER,))
+        return caps
 
     def _write_inherited(self, cells: Cells) -> None:
         """Write to the cells of the parent, which are closed after that."""

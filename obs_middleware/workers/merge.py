@@ -11,6 +11,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from math import fsum, isfinite
 from operator import add, itemgetter
 from typing import Any, NamedTuple, TypeVar
 
@@ -111,7 +112,29 @@ class Family:
 
     def sums(self, readers: Iterable[Reader], numbers: range) -> tuple[list[int], Sequence[float]]:
         """Return which series there are among some, and what all members together have in their slots."""
+        columns, has_gaps = self._columns(readers, numbers)
         total: Sequence[float] = [0.0] * (len(numbers) * len(self.slots))
+        for values in columns:
+            total = list(map(add, total, values))
+        for slot in self._inexact_slots(total):
+            total[slot :: len(self.slots)] = map(exact_sum, *self._of_slot(columns, slot))  # type: ignore[index]
+        return self._those_of(numbers, total, readers) if has_gaps else (list(numbers), total)
+
+    def rests(self, readers: Iterable[Reader], numbers: range) -> Mapping[int, list[float]]:
+        """Return by series what its exact sums have besides those that `sums` returns, where that is anything."""
+        columns, _ = self._columns(readers, numbers)
+        width = len(self.slots)
+        rests: dict[int, list[float]] = {}
+        for slot in self._inexact_slots(*columns):
+            for place, values in enumerate(zip(*self._of_slot(columns, slot), strict=True)):
+                rest = exact_sum(*values, -exact_sum(*values))
+                if rest and isfinite(rest):
+                    rests.setdefault(numbers[place], [0.0] * width)[slot] = rest
+        return rests
+
+    def _columns(self, readers: Iterable[Reader], numbers: range) -> tuple[list[Sequence[float]], bool]:
+        """Return what each member has in the slots of some series, and whether some of these may be nobody's."""
+        columns: list[Sequence[float]] = []
         has_gaps = self._look_for_gaps()
         for reader in readers:
             values = self.values(reader, numbers)
@@ -119,8 +142,24 @@ class Family:
                 has_gaps = True
                 values = [0.0 if value == ABSENT else value for value in values]
             if values:
-                total = list(map(add, total, values))
-        return self._those_of(numbers, total, readers) if has_gaps else (list(numbers), total)
+                columns.append(values)
+        return columns, has_gaps
+
+    def _inexact_slots(self, *totals: Sequence[float]) -> list[int]:
+        """Return the slots whose sums depend on the order of addition: those of numbers that are not whole.
+
+        A counter that is added up in another order, because a member is in the archive now, could go back by the last
+        bit, and look like a reset.
+        """
+        width = len(self.slots)
+        return [
+            slot
+            for slot, (_, le) in enumerate(self.slots)
+            if le is None and not all(map(float.is_integer, chain(*(total[slot::width] for total in totals))))
+        ]
+
+    def _of_slot(self, columns: Iterable[Sequence[float]], slot: int) -> list[Sequence[float]]:
+        return [values[slot :: len(self.slots)] for values in columns]
 
     def _look_for_gaps(self) -> bool:
         """Tell whether a series was known of members alone that have left."""
@@ -202,12 +241,21 @@ class Family:
         return self._parts.setdefault(member, _Part())
 
 
+def exact_sum(*values: float) -> float:
+    """Return a sum that does not depend on the order of addition: the double that is nearest to it."""
+    try:
+        return fsum(values)
+    except (OverflowError, ValueError):  # infinities of both signs, or too much
+        return sum(values)
+
+
 class Row(NamedTuple):
     """A row of a table, added up over members."""
 
     labels: tuple[Any, ...]
     counts: Sequence[int]
     sums: Sequence[float]
+    rests: Sequence[float]  # what the exact sums have besides
 
 
 class _TablePart(NamedTuple):
@@ -248,16 +296,24 @@ class Tables:
                 numbers.setdefault(labels, len(numbers))
         if not numbers:
             return []
-        width, sums_width = parts[0].width, parts[0].sums_width
+        width, sums_width = max(part.width for part in parts), parts[0].sums_width
         counts: Sequence[int] = [0] * (len(numbers) * width)
-        sums: Sequence[float] = [0.0] * (len(numbers) * sums_width)
+        columns: list[Sequence[float]] = []
         for part in parts:
             time.sleep(0)  # requests run meanwhile
             order = part.order(numbers)
-            counts = list(map(add, counts, _in_order(part.counts, order, width)))
-            sums = list(map(add, sums, _in_order(part.sums, order, sums_width)))
+            if part.counts:
+                counts = list(map(add, counts, _in_order(part.counts, order, width)))
+            columns.append(_in_order(part.sums, order, sums_width))
+        sums = list(map(exact_sum, *columns))
+        rests = [exact_sum(*values, -total) for *values, total in zip(*columns, sums, strict=True)]
         return [
-            Row(labels, counts[n * width : (n + 1) * width], sums[n * sums_width : (n + 1) * sums_width])
+            Row(
+                labels,
+                counts[n * width : (n + 1) * width],
+                sums[n * sums_width : (n + 1) * sums_width],
+                rests[n * sums_width : (n + 1) * sums_width],
+            )
             for labels, n in numbers.items()
         ]
 

@@ -29,6 +29,7 @@ class Service:
         publish: brings what this process has published up to date, when another asks.
         answers: whether a thread of ours runs between requests, and so can answer.
         inherited: writes what the parent had counted when it forked, which the first of its children alone counts.
+        caps: returns the bounds of the metrics that have one, for what dead members have counted.
 
     Attributes:
         number: of this worker, the lowest that no other living one has.
@@ -44,7 +45,9 @@ class Service:
         publish: Callable[[], object],
         answers: bool,
         inherited: Callable[[Cells], object] | None = None,
+        caps: archive.Caps = dict,
     ) -> None:
+        self._caps = caps
         self._directory = shared
         self.folder = shared.path
         self._bring_up_to_date = publish
@@ -83,7 +86,7 @@ class Service:
             write(cells)
         finally:
             cells.close()
-        archive.fold(self._directory, [name], parent=name)
+        archive.fold(self._directory, [name], self._caps, parent=name)
 
     def _answer(self) -> calls.Answers | None:
         with contextlib.suppress(OSError, RuntimeError):
@@ -167,7 +170,7 @@ class Service:
         index = archive.read_index(self._directory)
         # Whoever looks whether a dead member lives makes it seem so to others (locks.is_free).
         counted = [name for name in living if name not in index.members]
-        names = [*([index.name] if index.name else []), *counted]
+        names = [*index.names, *counted]
         readers = {name: self._readers.get(name) or Reader(self._directory.path, name) for name in names}
         for reader in readers.values():
             reader.fetch()
@@ -188,7 +191,7 @@ class Service:
         dead, living = self._members()
         if dead:
             try:
-                archive.fold(self._directory, dead)
+                archive.fold(self._directory, dead, self._caps)
             except OSError:  # full; their own files count until there is room
                 return [*living, *dead]
         return living

@@ -172,9 +172,67 @@ def test_numbers_of_workers_that_have_ended_or_were_killed_stay(group: Workers) 
     third.do("counter.labels('paid').inc()")
     fourth = group.start(METRICS)
     assert fourth.numbers()['orders_total{status="paid"}'] == 4
-    assert (
-        len([name for name in group.files if name.endswith(".cells")]) == 3
-    )  # two living ones and the archive
+    files = [name for name in group.files if name.endswith(".cells")]
+    assert len(files) == 4  # of two living ones, and two of the archive
+
+
+FRACTIONS = """
+sizes, spent = Histogram("sizes", "Sizes.", ("of",)), Counter("spent", "Spent.", ("of",))
+def spend(seed):
+    from random import Random
+    amounts = Random(seed)
+    for number in range(300):
+        sizes.labels(str(number % 30)).observe(amounts.random())
+        spent.labels(str(number % 30)).inc(amounts.random())
+        serve(f"/{number % 30}", took=amounts.random())
+"""
+
+
+@pytest.mark.once
+def test_sums_of_fractions_do_not_go_back_by_their_last_digit_when_a_worker_dies(group: Workers) -> None:
+    """They would in another order of addition, and Prometheus takes that for a reset."""
+    workers = [group.start(FRACTIONS) for _ in range(4)]
+    for seed, worker in enumerate(workers):
+        worker.do(f"spend({seed})")
+    names = ("sizes_sum", "spent_total", "http_server_request_duration_seconds_sum")
+    before = {name: value for name, value in workers[0].numbers().items() if name.startswith(names)}
+    assert len(before) == 90
+    for worker in (workers[2], workers[1], workers[3]):
+        worker.kill()
+        found = workers[0].numbers()
+        assert {name: found[name] for name in before} == before
+
+
+BOUNDED = """
+exec('''
+hits = own.metrics.counter("hits", "Hits.", ["of"])
+def hit(worker):
+    for number in range(9):
+        hits.labels(f"{worker}-{number}").inc()
+        serve(f"/{worker}/{number}")
+''', globals())
+"""
+
+
+@pytest.mark.once
+def test_bounds_hold_however_many_workers_have_been(group: Workers) -> None:
+    settings = {"OBS_METRICS_MAX_SERIES": "10", **QUIET}
+    keeper = group.start(**settings)
+    keeper.do(BOUNDED.strip())
+    for number in range(5):
+        worker = group.start(**settings)
+        worker.do(BOUNDED.strip())
+        worker.do(f"hit({number})")
+        worker.numbers()
+        worker.kill()
+        found = keeper.numbers()
+        hits = {name: value for name, value in found.items() if name.startswith("hits_total")}
+        assert sum(hits.values()) == 9 * (number + 1)
+        assert len(hits) <= 11
+        of_http = [name for name in found if name.startswith(f"{DURATION}_count")]
+        assert sum(found[name] for name in of_http) == 9 * (number + 1)
+        assert len(of_http) <= 11
+    assert hits['hits_total{of="other"}'] == 45 - 10
 
 
 OF_WORKERS = """
