@@ -32,7 +32,7 @@ PER_WORKER, SAME, OWN, LOWEST, SUM = "worker", "same", "own", "lowest", "sum"
 
 def document(registry: CollectorRegistry, instruments: SharedInstruments, report: Report) -> dict[str, Any]:
     """Return the names of all metrics that are in cells, and the families of everything else."""
-    names: list[tuple[str, str, str]] = []
+    names: list[tuple[str, str, str, str]] = []
     families: list[Any] = []
     for collector in collectors_of(registry) or [registry]:
         try:
@@ -40,7 +40,7 @@ def document(registry: CollectorRegistry, instruments: SharedInstruments, report
                 families += _packed(_active(instruments), SUM)
             elif isinstance(collector, (*IN_CELLS, OwnCounter)):
                 (family,) = collector.describe()
-                names.append((family.name, family.type, family.documentation))
+                names.append((family.name, family.type, family.documentation, family.unit))
                 _ask_functions(collector)
             else:
                 for family in collector.collect():

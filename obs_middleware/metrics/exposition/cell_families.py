@@ -31,13 +31,15 @@ _EXPORTED = "exported_worker"  # the user's own label of that name, as Prometheu
 _HOLE = "\0"
 
 
-def family_blocks(family: Family, merge: Merge, page_format: Format, exemplars: Exemplars) -> Iterator[str]:
+def family_blocks(
+    family: Family, merge: Merge, page_format: Format, exemplars: Exemplars, *, unit: str
+) -> Iterator[str]:
     """Yield the text of a metric, some series at a time."""
     key = family.key
     if not (page_format.has_bare_names and need_no_quotes(key.name, *key.label_names)):
-        yield from page_format.parts(metric_of(family, merge, exemplars))
+        yield from page_format.parts(metric_of(family, merge, exemplars, unit=unit))
         return
-    yield page_format.text(Metric(key.name, family.documentation, key.type))
+    yield page_format.text(Metric(key.name, family.documentation, key.type, unit))
     if key.type == "gauge":
         yield from _gauge_blocks(family, merge)
     elif key.type == "histogram":
@@ -46,10 +48,10 @@ def family_blocks(family: Family, merge: Merge, page_format: Format, exemplars: 
         yield from _plain_blocks(family, merge, exemplars if page_format.is_openmetrics else {})
 
 
-def metric_of(family: Family, merge: Merge, exemplars: Exemplars) -> Metric:
+def metric_of(family: Family, merge: Merge, exemplars: Exemplars, *, unit: str) -> Metric:
     """Return a metric as prometheus-client's."""
     key = family.key
-    metric = Metric(key.name, family.documentation, key.type)
+    metric = Metric(key.name, family.documentation, key.type, unit)
     if key.type == "gauge":
         for block in family.blocks:
             for worker, own_labels, value in _gauge_values(family, merge, block):

@@ -86,7 +86,12 @@ def families(registry: Any, report: Report | None = None) -> Iterator[Metric]:
         return
     for collector in collectors:
         try:
-            yield from collector.collect()
+            for family in collector.collect():
+                if not isinstance(family, Metric):
+                    raise TypeError(
+                        f"{collector!r} must yield families such as GaugeMetricFamily, got {family!r}"
+                    )
+                yield family
         except (Exception, SystemExit) as error:
             if report is None:
                 raise

@@ -76,12 +76,12 @@ class SharedRegistry:
         yield from self._target_info()
         exemplars, of_tables = self._merge.exemplars()
         families = self._families()
-        for name, kind, documentation in self._names():
-            family = families.get(name)
+        for head in self._heads():
+            family = families.get(head.name)
             if family is None:
-                yield Metric(name, documentation, kind)
+                yield head
             else:
-                yield metric_of(family, self._merge, exemplars.get(family.key, {}))
+                yield metric_of(family, self._merge, exemplars.get(family.key, {}), unit=head.unit)
         yield self._http(of_tables)
         yield from self._of_workers()
 
@@ -95,12 +95,14 @@ class SharedRegistry:
         for family in self._target_info():
             yield page_format.text(family)
         families = self._families()
-        for name, kind, documentation in self._names():
-            found = families.get(name)
+        for head in self._heads():
+            found = families.get(head.name)
             if found is None:
-                yield page_format.text(Metric(name, documentation, kind))
+                yield page_format.text(head)
             else:
-                yield from family_blocks(found, self._merge, page_format, exemplars.get(found.key, {}))
+                yield from family_blocks(
+                    found, self._merge, page_format, exemplars.get(found.key, {}), unit=head.unit
+                )
         http = self._http(of_tables)
         if page_format.has_bare_names:
             yield from http.blocks(page_format.is_openmetrics)
@@ -117,21 +119,22 @@ class SharedRegistry:
         if target:
             yield from CollectorRegistry(target_info=target).collect()
 
-    def _names(self) -> Iterator[tuple[str, str, str]]:
-        """Yield name, type and documentation of all metrics in cells, of which some worker knows that they are ours."""
+    def _heads(self) -> Iterator[Metric]:
+        """Yield all metrics in cells, without samples, of which some worker knows that they are ours."""
         seen: set[str] = set()
         if self._instruments.number == 0:
-            for family in list(
-                self._merge.families.values()
-            ):  # of dead workers, which nobody else has made yet
-                if family.key.name not in self._placed | seen:
-                    seen.add(family.key.name)
-                    yield family.key.name, family.key.type, family.documentation
+            # Of dead workers, which nobody else has made yet. One of a later release may have another kind of it.
+            made = {packed[0] for published in self._published.values() for packed in published["families"]}
+            for family in list(self._merge.families.values()):
+                key = family.key
+                if key.name not in self._placed | made | seen:
+                    seen.add(key.name)
+                    yield Metric(key.name, family.documentation, key.type)
         for published in self._published.values():
-            for name, kind, documentation in published["names"]:
+            for name, kind, documentation, unit in published["names"]:
                 if name not in seen:
                     seen.add(name)
-                    yield name, kind, documentation
+                    yield Metric(name, documentation, kind, unit)
 
     def _families(self) -> dict[str, Family]:
         """Return the families by name; of two with one name, which a reload has left, the one that living ones have."""

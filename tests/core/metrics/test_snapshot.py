@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
@@ -45,6 +46,23 @@ def test_a_snapshot_has_requests_that_have_just_ended() -> None:
             "error_type": "",
         },
     )
+
+
+def test_a_collector_that_yields_no_family_costs_itself_alone() -> None:
+    class Odd(Collector):
+        def collect(self) -> Any:
+            yield None
+
+        def describe(self) -> Any:
+            return []
+
+    registry = CollectorRegistry()
+    registry.register(Odd())
+    Counter("orders", "Orders taken.", registry=registry).inc()
+    told: list[str] = []
+    names = [family.name for family in Snapshot.of(registry, lambda _, error: told.append(str(error)))]
+    assert names == ["orders"]
+    assert "must yield families such as GaugeMetricFamily, got None" in told[0]
 
 
 def test_a_collector_that_raises_costs_its_own_families() -> None:

@@ -317,6 +317,20 @@ def test_metrics_that_are_made_before_us_keep_what_they_have_counted(group: Work
 
 
 @pytest.mark.once
+def test_a_metric_that_has_become_another_kind_is_there_once(group: Workers) -> None:
+    """As after a reload: a dead worker has it as a counter."""
+    one = group.start("state = Counter('state', 'State.')")
+    one.do("state.inc(3)")
+    two = group.start(
+        "from prometheus_client import Enum\nstate = Enum('state', 'State.', states=['on', 'off'])"
+    )
+    two.numbers()
+    one.kill()
+    for accept in ("", OPENMETRICS):
+        assert two.do(f"page({accept!r})").count("# TYPE state") == 1
+
+
+@pytest.mark.once
 def test_metrics_that_one_worker_alone_has_are_on_every_page(group: Workers) -> None:
     one, two = group.start(), group.start()
     one.do("exec(\"late = Counter('late', 'Made late.'); late.inc()\", globals())")
@@ -420,7 +434,7 @@ depths = {
     for mode in ("all", "livesum", "max")
 }
 waiting = own.metrics.gauge("waiting", "How many wait.", function=lambda: os.getpid(), multiprocess_mode="livemax")
-sizes = own.metrics.histogram("sizes_bytes", "Sizes.", buckets=(1, 10))
+sizes = own.metrics.histogram("sizes", "Sizes.", unit="bytes", buckets=(1, 10))
 build = own.metrics.info("build", "Which.")
 build.info({"release": "1"})
 ''', globals())
@@ -442,6 +456,7 @@ def test_metrics_that_the_app_declares_are_put_together_like_any_other(group: Wo
         assert found['orders_total{plan="free"}'] == 3
         assert (found["sizes_bytes_count"], found["sizes_bytes_sum"]) == (2, 3)
         assert [found[f'sizes_bytes_bucket{{le="{bound}"}}'] for bound in ("1.0", "10.0")] == [1, 2]
+        assert worker.do("own.metrics.snapshot()['sizes_bytes']['unit']") == "bytes"
         assert (found["depth_livesum"], found["depth_max"]) == (3, 2)
         assert [found[f'depth_all{{worker="{number}"}}'] for number in (1, 2)] == [1, 2]
         assert found["waiting"] == max(pids)
