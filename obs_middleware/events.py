@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from threading import Lock
 from time import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from opentelemetry import trace
+
+from obs_middleware.fork_lock import ForkLock
 
 if TYPE_CHECKING:
     from obs_middleware.errors import Report
@@ -65,7 +66,7 @@ class Events:
         self._count = count
         self._report = report
         self._names: set[str] = set()
-        self._counting = Lock()
+        self._counting = ForkLock()
         self.count = 0
 
     def record(

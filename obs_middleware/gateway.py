@@ -12,7 +12,6 @@ import logging
 import os
 import sys
 from functools import partial
-from threading import Lock
 from time import monotonic, perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -42,6 +41,7 @@ from obs_middleware.exchange import (
     inert,
 )
 from obs_middleware.exclusion import ExcludedPaths
+from obs_middleware.fork_lock import ForkLock
 from obs_middleware.headers import header_values
 from obs_middleware.health.cutting import cut_after
 from obs_middleware.health.event_loops import run_in
@@ -287,7 +287,7 @@ class Gateway:
         self.late_statuses = LateStatuses(metrics.discard)
         self._provider: Any = None
         self._next_send = 0.0
-        self._starting = Lock()
+        self._starting = ForkLock()
         self._environment: str | None = None  # known once set up
         self.is_development = False
         _all.add(self)

@@ -7,13 +7,13 @@ first so many, and `other` for the rest.
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from opentelemetry import baggage
 
 from obs_middleware.details import TAKEN_LABELS, is_label
 from obs_middleware.errors import ConfigError
+from obs_middleware.fork_lock import ForkLock
 
 if TYPE_CHECKING:
     from obs_middleware.exchange import Exchange
@@ -42,7 +42,7 @@ class Tenancy:
         self._room = settings.tenant_max
         self._redact = redact
         self._values: dict[str, str] = {}  # of the label, by tenant
-        self._adding = Lock()
+        self._adding = ForkLock()
         check_label(self._label, "tenant_label")
 
     @property

@@ -7,13 +7,13 @@ never raises: a name that the app has taken costs that metric alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from obs_middleware.errors import Report
+from obs_middleware.fork_lock import ForkLock
 from obs_middleware.metrics.slow_gauge import SlowGauge
 
 Add = Callable[..., None]  # a value, then the values of the labels
@@ -121,5 +121,5 @@ class AdapterMetrics:
         return self._declared[name]
 
 
-_declaring = Lock()
+_declaring = ForkLock()
 _of_registry: WeakKeyDictionary[CollectorRegistry, dict[str, Any]] = WeakKeyDictionary()

@@ -10,13 +10,13 @@ import inspect
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from threading import Lock
 from typing import Any, TypeVar
 
 import prometheus_client
 from prometheus_client.metrics import MetricWrapperBase
 
 from obs_middleware.errors import ConfigError
+from obs_middleware.fork_lock import ForkLock
 
 OTHER = "other"
 
@@ -54,7 +54,7 @@ class SeriesBound:
         self._count_overflow = count_overflow
         self._overflow = (OTHER,) * len(self._labelnames)
         self.children: dict[tuple[object, ...], Any] = {}
-        self._adding = Lock()
+        self._adding = ForkLock()
 
     @property
     def cap(self) -> tuple[int, _LabelValues]:

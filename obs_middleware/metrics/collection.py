@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from socket import gethostname
-from threading import RLock, local
+from threading import local
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
@@ -14,6 +14,7 @@ from prometheus_client.metrics_core import InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from obs_middleware.errors import Report
+from obs_middleware.fork_lock import ForkLock
 from obs_middleware.metrics.own_counter import OwnCounter
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 Hook = Callable[[], object]
 
-declaring = RLock()
+declaring = ForkLock()
 
 
 class AppMetrics(Collector):

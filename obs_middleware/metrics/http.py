@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from threading import Lock, RLock
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 
 from obs_middleware._speedups import fast, share_layout
 from obs_middleware.errors import ConfigError
+from obs_middleware.fork_lock import ForkLock
 from obs_middleware.metrics.fast_path import FastPaths
 from obs_middleware.metrics.instrument import labelled
 from obs_middleware.metrics.own_counter import OwnCounter
@@ -66,7 +67,7 @@ class Instruments(Collector):
         self.plan = plan
         self.buckets, self.bytes_buckets = plan.seconds, plan.sizes
         # Of the active requests; a finalizer that runs in the middle may take it again.
-        self.lock = RLock()
+        self.lock = ForkLock()
         # Requests that have started and are not yet counted in: an append needs no lock.
         self.started: deque[ActiveKey] = deque()
         self.active: dict[ActiveKey, list[int]] = {}  # counted in and out

@@ -7,13 +7,14 @@ which a MultiProcessCollector of the user's would show a second time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from threading import RLock
 from typing import Any, ClassVar
 
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from prometheus_client.values import MutexValue
+
+from obs_middleware.fork_lock import ForkLock
 
 
 class OwnCounter(Collector):
@@ -28,7 +29,7 @@ class OwnCounter(Collector):
     def __init__(self, name: str, documentation: str, label: str) -> None:
         self._name, self._documentation, self._label = name, documentation, label
         self._counts: dict[str, Any] = {}
-        self._adding = RLock()  # a value that gets no cell is reported, and may be counted here
+        self._adding = ForkLock()  # a value that gets no cell is reported, and may be counted here
 
     def inc(self, value: str, amount: float = 1.0) -> None:
         """Count one, or so many, for a value of the label."""

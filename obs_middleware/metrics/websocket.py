@@ -5,11 +5,12 @@ They are metrics of prometheus-client, because websockets are fewer than request
 
 from __future__ import annotations
 
-from threading import Lock
 from time import perf_counter
 from weakref import ref
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from obs_middleware.fork_lock import ForkLock
 
 _PREFIX = "http_server_websocket_"
 _SECONDS_BUCKETS = (1.0, 10.0, 60.0, 300.0, 1800.0, 7200.0)
@@ -24,7 +25,7 @@ class WebsocketMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = ref(registry)
         self._families: _Families | None = None
-        self._making = Lock()
+        self._making = ForkLock()
         self._routes: set[str] = set()
         self._codes: set[int] = set()
 

@@ -28,6 +28,7 @@ FLOORS = (
         "exchange",
         "exclusion",
         "flush_lock",
+        "fork_lock",
         "headers",
         "late_status",
         "losses",
