@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from opentelemetry import trace
 
+from obs_middleware.encodable import encodable
 from obs_middleware.fork_lock import ForkLock
 
 if TYPE_CHECKING:
@@ -104,7 +105,11 @@ class Events:
             if value is not None and not isinstance(value, (int, float)):
                 value = self._redacted({"value": value})["value"]
             event = Event(
-                str(name), time(), value, self._redacted(labels or {}), self._redacted(metadata or {})
+                encodable(str(name)),
+                time(),
+                value,
+                self._redacted(labels or {}),
+                self._redacted(metadata or {}),
             )
             with self._counting:
                 self.count += 1

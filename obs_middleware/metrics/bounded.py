@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import prometheus_client
 from prometheus_client.metrics import MetricWrapperBase
 
+from obs_middleware.encodable import encodable
 from obs_middleware.errors import ConfigError
 from obs_middleware.fork_lock import ForkLock
 
@@ -79,7 +80,7 @@ class SeriesBound:
 
     def values(self, given: tuple[object, ...]) -> _LabelValues:
         """Return the values to count under, without the default ones."""
-        values = tuple(map(str, given))
+        values = label_values(given)
         if self._allowed:
             values = tuple(self._allowed_value(place, value) for place, value in enumerate(values))
         if values not in self.children and not self._has_room(values):
@@ -102,7 +103,9 @@ class SeriesBound:
     def forget_matching(self, labels: Mapping[str, object]) -> None:
         """Make room again for label sets that have these values."""
         wanted = {
-            self._labelnames.index(name): str(labels[name]) for name in labels if name in self._labelnames
+            self._labelnames.index(name): encodable(str(labels[name]))
+            for name in labels
+            if name in self._labelnames
         }
         self.forget(lambda values: all(values[place] == value for place, value in wanted.items()))
 
@@ -115,6 +118,11 @@ class SeriesBound:
             if len(self.children) < self._max_series:
                 self.children.setdefault(values, None)
         return values in self.children
+
+
+def label_values(given: tuple[object, ...]) -> _LabelValues:
+    """Return values of labels as texts that every page can show."""
+    return tuple([encodable(str(value)) for value in given])
 
 
 class BoundedMetric(MetricWrapperBase):
@@ -149,13 +157,13 @@ class BoundedMetric(MetricWrapperBase):
         if self.bound is None:
             super().remove(*labelvalues)
             return
-        super().remove(*self.bound.default_values, *labelvalues)
-        gone = tuple(map(str, labelvalues))
+        gone = label_values(labelvalues)
+        super().remove(*self.bound.default_values, *gone)
         self.bound.forget(lambda values: values == gone)
 
     def remove_by_labels(self, labels: dict[str, str]) -> None:
         """Remove the label sets that have these values."""
-        super().remove_by_labels(labels)
+        super().remove_by_labels({name: encodable(str(value)) for name, value in labels.items()})
         if self.bound is not None:
             self.bound.forget_matching(labels)
 
@@ -228,6 +236,10 @@ class Summary(BoundedMetric, prometheus_client.Summary):
 
 class Info(BoundedMetric, prometheus_client.Info):
     """An info."""
+
+    def info(self, val: dict[str, str]) -> None:
+        """Set the info; a value that is no text becomes one."""
+        super().info({name: value if value is None else encodable(str(value)) for name, value in val.items()})
 
 
 class Enum(BoundedMetric, prometheus_client.Enum):

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from obs_middleware.encodable import encodable
 from obs_middleware.errors import Report
 from obs_middleware.fork_lock import ForkLock
 from obs_middleware.metrics.own_counter import OwnCounter
@@ -130,7 +131,7 @@ def default_labels(settings: Settings, environment: str | None) -> dict[str, str
         "environment": environment,
         "instance": gethostname(),
     }
-    return {name: value for name, value in labels.items() if value}
+    return {name: encodable(value) for name, value in labels.items() if value}
 
 
 def snapshot_of(found: Iterable[Metric]) -> dict[str, dict[str, Any]]:

@@ -14,6 +14,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from prometheus_client.values import MutexValue
 
+from obs_middleware.encodable import encodable
 from obs_middleware.fork_lock import ForkLock
 
 
@@ -57,6 +58,7 @@ class OwnCounter(Collector):
         yield self._family()
 
     def _add(self, value: str) -> Any:
+        value = encodable(value)
         with self._adding:
             if value not in self._counts:
                 count = self._counts[value] = self._made(MutexValue, value)

@@ -22,6 +22,7 @@ FLOORS = (
         "background",
         "callers",
         "deadline",
+        "encodable",
         "environ",
         "errors",
         "details",
