@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextlib import suppress
 from contextvars import ContextVar
 from time import perf_counter
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, TypeVar, cast
 
 from obs_middleware.wrapping import wrap
@@ -15,12 +17,31 @@ OUTCOME = "outcome"
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-# Who has started, and when, in this task or thread: one Timed may be in use in many at once, and inside itself.
-_started: ContextVar[tuple[tuple[object, float], ...]] = ContextVar("obs_timed", default=())
+
+class _Start:
+    """A block that has begun.
+
+    Attributes:
+        frame: of the function that has the block; None once it has ended, because contexts outlive it.
+    """
+
+    __slots__ = ("began", "frame", "timed")
+
+    def __init__(self, timed: Timed, frame: FrameType) -> None:
+        self.timed = timed
+        self.frame: FrameType | None = frame
+        self.began = perf_counter()
+
+
+# The blocks that have begun in this task or thread.
+_started: ContextVar[tuple[_Start, ...]] = ContextVar("obs_timed", default=())
 
 
 class Timed:
-    """Time what is done inside it: a context manager, and a decorator.
+    """Time what is done inside it: a context manager, sync and async, and a decorator.
+
+    One may be in use in many tasks at once, and inside itself. A block ends in the function in which it has begun, so
+    that its frame tells which one ends. Its context does not: FastAPI runs the halves of a sync dependency in two.
 
     A generator is timed from its first value until it ends or is closed. One that is closed early is `ok`.
 
@@ -30,18 +51,49 @@ class Timed:
 
     def __init__(self, observe: Callable[[str, float], object]) -> None:
         self._observe = observe
+        self._open: dict[FrameType | None, list[_Start]] = {}
 
     def __enter__(self) -> None:
-        _started.set(((self, perf_counter()), *_started.get()))
+        self._begin(sys._getframe(1))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        started = _started.get()
-        place = next((place for place, (one, _) in enumerate(started) if one is self), None)
-        if place is not None:
-            _started.set((*started[:place], *started[place + 1 :]))
-            self._observe(_outcome(error), perf_counter() - started[place][1])
+        self._end(sys._getframe(1), error)
+
+    async def __aenter__(self) -> None:
+        self._begin(sys._getframe(1))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end(sys._getframe(1), error)
+
+    def _begin(self, frame: FrameType) -> None:
+        start = _Start(self, frame)
+        self._open.setdefault(frame, []).append(start)
+        _started.set((*_open_in_context(), start))
+
+    def _end(self, frame: FrameType, error: BaseException | None) -> None:
+        now = perf_counter()
+        starts = self._open.get(frame) or self._begun_elsewhere()
+        if starts:
+            start = starts[-1]
+            self._forget(start)
+            self._observe(_outcome(error), now - start.began)
+
+    def _begun_elsewhere(self) -> list[_Start]:
+        """Return the blocks that the ending one may be, where one function begins and another ends them: ExitStack."""
+        here = [start for start in _open_in_context() if start.timed is self]
+        return here or [start for starts in list(self._open.values()) for start in starts]
+
+    def _forget(self, start: _Start) -> None:
+        frame, start.frame = start.frame, None
+        with suppress(KeyError, ValueError):  # two threads end one block
+            self._open[frame].remove(start)
+            if not self._open[frame]:
+                del self._open[frame]
+        _started.set(_open_in_context())
 
     def __call__(self, function: _F) -> _F:
         """Time each call of a function, or of a static or a class method."""
@@ -137,3 +189,7 @@ def _outcome(error: BaseException | None) -> str:
     if error is None or isinstance(error, GeneratorExit):
         return "ok"
     return "cancelled" if type(error).__name__ in ("CancelledError", "Cancelled") else "error"
+
+
+def _open_in_context() -> tuple[_Start, ...]:
+    return tuple([start for start in _started.get() if start.frame is not None])

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import inspect
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, suppress
+from contextlib import AsyncExitStack, ExitStack, aclosing, suppress
+from contextvars import Context, copy_context
 from typing import Any
 
 import pytest
+from fastapi import Depends, FastAPI
+from fastapi.testclient import TestClient
 
 from obs_middleware import ConfigError, Observer
 from tests.core.metrics.scraping import OPENMETRICS, SAMPLED, page
@@ -335,14 +340,116 @@ def test_static_and_class_methods_are_timed_on_either_side_of_their_decorator() 
     assert counts(own) == {"ok": 4}
 
 
-def test_a_block_that_ends_in_another_thread_than_it_has_begun_in_is_not_counted() -> None:
-    """That thread may have begun one itself, whose time it would take."""
+def test_a_block_that_ends_in_another_thread_is_counted_once() -> None:
     own = observer()
     timer = timed(own)
     timer.__enter__()
     thread = threading.Thread(target=timer.__exit__, args=(None, None, None))
     thread.start()
     thread.join(5)
-    assert counts(own) == {}
+    assert counts(own) == {"ok": 1}
     timer.__exit__(None, None, None)
     assert counts(own) == {"ok": 1}
+
+
+def test_a_block_is_timed_that_ends_in_another_context_than_it_has_begun_in() -> None:
+    """As FastAPI runs a sync dependency that yields: each half in a copy of the context, in some thread."""
+    own = observer()
+    timer = timed(own)
+
+    def dependency(fails: bool = False) -> Iterator[None]:
+        with timer:
+            yield
+            if fails:
+                raise LookupError
+
+    first, second, third = dependency(), dependency(), dependency(fails=True)
+    copy_context().run(next, first)
+    time.sleep(0.05)
+    for later in (second, third):
+        copy_context().run(next, later)
+    assert copy_context().run(next, first, None) is None
+    assert counts(own) == {"ok": 1}
+    assert seconds(own) >= 0.05
+    assert copy_context().run(next, second, None) is None
+    with pytest.raises(LookupError):
+        copy_context().run(next, third)
+    assert counts(own) == {"ok": 2, "error": 1}
+    assert seconds(own) < 0.1
+    assert seconds(own, "error") < 0.05
+
+
+def test_a_sync_dependency_of_fastapi_is_timed() -> None:
+    own = observer()
+
+    def dependency() -> Iterator[None]:
+        with timed(own):
+            yield
+
+    app = FastAPI()
+
+    @app.get("/", dependencies=[Depends(dependency)])
+    def view() -> None:
+        time.sleep(0.02)
+
+    assert TestClient(app).get("/").status_code == 200
+    assert counts(own) == {"ok": 1}
+    assert seconds(own) >= 0.02
+
+
+def test_blocks_that_another_function_opens_are_told_apart_by_their_task() -> None:
+    own = observer()
+    timer = timed(own)
+
+    async def work(rest: float) -> None:
+        with ExitStack() as stack:
+            stack.enter_context(timer)
+            await asyncio.sleep(rest)
+            if rest > 0.1:
+                raise LookupError
+
+    async def main() -> None:
+        await asyncio.gather(*(work(rest) for rest in (0.12, 0.02, 0.04)), return_exceptions=True)
+
+    asyncio.run(main())
+    assert counts(own) == {"ok": 2, "error": 1}
+    assert seconds(own) < 0.1
+    assert seconds(own, "error") >= 0.12
+
+
+def test_a_block_may_be_async() -> None:
+    own = observer()
+    timer = timed(own)
+
+    async def work(rest: float) -> None:
+        async with timer:
+            await asyncio.sleep(rest)
+
+    async def main() -> None:
+        await asyncio.gather(work(0.04), work(0.02))
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(timer)
+        with suppress(LookupError):
+            async with timer:
+                raise LookupError
+
+    asyncio.run(main())
+    assert counts(own) == {"ok": 3, "error": 1}
+    assert seconds(own) >= 0.06
+
+
+def test_nothing_of_a_block_outlives_it() -> None:
+    class Large:
+        pass
+
+    def block(rests: list[Context]) -> Any:
+        large = Large()
+        with timer:
+            rests.append(copy_context())  # as a task has it that goes on
+        return weakref.ref(large)
+
+    timer, contexts = timed(observer()), list[Context]()
+    kept = copy_context().run(block, contexts)
+    gc.collect()
+    assert kept() is None
+    assert contexts
