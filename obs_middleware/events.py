@@ -1,7 +1,7 @@
 """Events of the app: `observer.events.record("node_joined", labels={"zone": "a"}, metadata={"node": 7})`.
 
-Each is counted, kept among the last ones, logged, and put on the current span. Counted is its name alone, because
-labels and metadata may have any value. Secrets are hidden before anything is kept.
+Each is kept among the last ones, counted, logged, and put on the current span; where one of these fails, the others
+are done. Counted is its name alone, because labels and metadata may have any value. Secrets are hidden first.
 """
 
 from __future__ import annotations
@@ -10,16 +10,12 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from opentelemetry import trace
 
-from obs_middleware.encodable import encodable
 from obs_middleware.fork_lock import ForkLock
-
-if TYPE_CHECKING:
-    from obs_middleware.errors import Report
 
 _NAMES = 500  # that are counted, each by itself; further ones are counted as `other`
 _OTHER = "other"
@@ -50,8 +46,10 @@ class Events:
     Args:
         kept: how many are kept.
         redacted: returns labels or metadata without secrets, as values of JSON.
+        redacted_name: returns a name without secrets, fit for UTF-8.
         count: is called with the name of each event.
-        report: is told of a failure of ours.
+        count_overflow: is called for each event that is counted as `other`.
+        guard: calls a function with arguments, and reports what it raises.
     """
 
     def __init__(
@@ -59,13 +57,17 @@ class Events:
         kept: int,
         *,
         redacted: Callable[[Mapping[str, Any]], dict[str, Any]],
+        redacted_name: Callable[[str], str],
         count: Callable[[str], None],
-        report: Report,
+        count_overflow: Callable[[], None],
+        guard: Callable[..., Any],
     ) -> None:
         self._kept: deque[Event] = deque(maxlen=kept)
         self._redacted = redacted
+        self._redacted_name = redacted_name
         self._count = count
-        self._report = report
+        self._count_overflow = count_overflow
+        self._guard = guard
         self._names: set[str] = set()
         self._counting = ForkLock()
         self.count = 0
@@ -101,27 +103,32 @@ class Events:
         *,
         tell: Callable[[Event], object],
     ) -> None:
-        try:
-            if value is not None and not isinstance(value, (int, float)):
-                value = self._redacted({"value": value})["value"]
-            event = Event(
-                encodable(str(name)),
-                time(),
-                value,
-                self._redacted(labels or {}),
-                self._redacted(metadata or {}),
-            )
-            with self._counting:
-                self.count += 1
-                self._kept.append(event)
-                if len(self._names) < _NAMES:
-                    self._names.add(event.name)
-                counted = event.name if event.name in self._names else _OTHER
-            self._count(counted)
-            tell(event)
-            _add_to_span(event)
-        except Exception as error:
-            self._report("events", error)
+        event = self._guard("events", self._event, name, value, labels or {}, metadata or {})
+        if event is not None:
+            for step in (self._keep, self._count_by_name, tell, _add_to_span):
+                self._guard("events", step, event)
+
+    def _event(
+        self, name: object, value: Any, labels: Mapping[str, Any], metadata: Mapping[str, Any]
+    ) -> Event:
+        redacted = self._redacted
+        if value is not None and not isinstance(value, (int, float)):
+            value = redacted({"value": value})["value"]
+        return Event(self._redacted_name(str(name)), time(), value, redacted(labels), redacted(metadata))
+
+    def _keep(self, event: Event) -> None:
+        with self._counting:
+            self.count += 1
+            self._kept.append(event)
+
+    def _count_by_name(self, event: Event) -> None:
+        with self._counting:
+            if len(self._names) < _NAMES:
+                self._names.add(event.name)
+            has_room = event.name in self._names
+        if not has_room:
+            self._count_overflow()
+        self._count(event.name if has_room else _OTHER)
 
     def recent(self, count: int | None = None) -> list[Event]:
         """Return the last events, the newest last; all that are kept, or so many."""

@@ -116,8 +116,10 @@ class Observer:
         self.events = Events(
             settings.events_kept,
             redacted=lambda fields: JsonValues(redactor).value(fields),
+            redacted_name=redactor.cached_text,
             count=self.metrics.count_event,
-            report=failures.report,
+            count_overflow=lambda: metrics.instruments.overflow.inc("telemetry_events"),
+            guard=failures.guard,
         )
         self.exporters = Exporters(
             self.metrics,

@@ -70,11 +70,11 @@ class AppMetrics(Collector):
             with declaring:
                 counter = self._counters.get(name)
                 if counter is None:
-                    counter = OwnCounter(name, documentation, label)
+                    # Kept though the app has taken its name, so that this is reported once.
+                    counter = self._counters[name] = OwnCounter(name, documentation, label)
                     registry = self._registry()
                     if registry is not None:
                         registry.register(counter)
-                    self._counters[name] = counter
         return counter
 
     def collect(self) -> Iterator[Metric]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from typing import Any
@@ -12,6 +13,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from obs_middleware import Observer
+from tests.core.metrics.scraping import page
 from tests.core.support import Output, caught, internal_errors, observer, request, started
 
 
@@ -155,3 +157,64 @@ def test_threads_record_at_once() -> None:
         for thread in threads:
             thread.join()
     assert (own.events.count, counted(own, "tick")) == (400, 400)
+
+
+def test_an_event_is_told_though_the_app_has_taken_the_counters_name(output: Output) -> None:
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    own = observer(tracer_provider=provider, trace_sample_ratio=1)
+    own.metrics.counter("telemetry_events", "Ours.").inc()
+    exchange = started(own, request())
+    with exchange:
+        own.events.record("paid", 9.5)
+        own.events.record("paid", 9.5)
+    exchange.finish()
+    assert [event.name for event in exporter.get_finished_spans()[0].events] == ["paid", "paid"]
+    assert [line for line in output.messages() if line == "paid"] == ["paid", "paid"]
+    assert own.events.count == len(own.events.recent()) == 2
+    assert internal_errors(own, "events") == 1
+
+
+def test_an_event_is_on_the_span_and_counted_though_it_can_not_be_logged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise OSError
+
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    own = observer(tracer_provider=provider, trace_sample_ratio=1)
+    monkeypatch.setattr(logging.getLogger("obs.events"), "handle", fails)
+    exchange = started(own, request())
+    with exchange, caught("obs"):
+        own.events.record("paid")
+    exchange.finish()
+    assert [event.name for event in exporter.get_finished_spans()[0].events] == ["paid"]
+    assert (counted(own, "paid"), internal_errors(own, "events")) == (1, 1)
+
+
+def test_secret_in_an_events_name_is_hidden_everywhere(output: Output) -> None:
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    own = observer(tracer_provider=provider, trace_sample_ratio=1)
+    exchange = started(own, request())
+    with exchange:
+        own.events.record("login password=hunter2")
+    exchange.finish()
+    for text in (
+        repr(own.events.recent()),
+        output.bytes.getvalue().decode(),
+        exporter.get_finished_spans()[0].to_json(),
+        page(own),
+    ):
+        assert "login password=" in text
+        assert "hunter2" not in text
+
+
+def test_event_names_past_the_cap_are_counted_as_overflow() -> None:
+    own = observer(events_kept=1)
+    with caught("obs.events"):
+        for number in range(503):
+            own.events.record(f"event-{number}")
+    overflow = own.registry.get_sample_value("obs_series_overflow_total", {"metric": "telemetry_events"})
+    assert (counted(own, "other"), overflow) == (3, 3)
