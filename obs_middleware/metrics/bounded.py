@@ -93,21 +93,18 @@ class SeriesBound:
         if values in self.children:
             self.children[values] = child
 
-    def forget(self, is_gone: Callable[[tuple[object, ...]], bool]) -> None:
-        """Make room again: label sets were removed."""
+    def forget(self, is_gone: Callable[[tuple[object, ...]], bool]) -> list[Any]:
+        """Make room again, because label sets were removed; return their children."""
         with self._adding:
-            for values in [*self.children]:
-                if is_gone(values):
-                    self.children.pop(values, None)
+            gone = [self.children.pop(values, None) for values in [*self.children] if is_gone(values)]
+        return [child for child in gone if child is not None]
 
-    def forget_matching(self, labels: Mapping[str, object]) -> None:
-        """Make room again for label sets that have these values."""
+    def forget_matching(self, labels: Mapping[str, object]) -> list[Any]:
+        """Do the same for label sets that have these values."""
         wanted = {
-            self._labelnames.index(name): encodable(str(labels[name]))
-            for name in labels
-            if name in self._labelnames
+            self._labelnames.index(name): str(labels[name]) for name in labels if name in self._labelnames
         }
-        self.forget(lambda values: all(values[place] == value for place, value in wanted.items()))
+        return self.forget(lambda values: all(values[place] == value for place, value in wanted.items()))
 
     def _allowed_value(self, place: int, value: str) -> str:
         allowed = self._allowed.get(place)
@@ -159,19 +156,21 @@ class BoundedMetric(MetricWrapperBase):
             return
         gone = label_values(labelvalues)
         super().remove(*self.bound.default_values, *gone)
-        self.bound.forget(lambda values: values == gone)
+        _call_no_more(self.bound.forget(lambda values: values == gone))
 
     def remove_by_labels(self, labels: dict[str, str]) -> None:
         """Remove the label sets that have these values."""
-        super().remove_by_labels({name: encodable(str(value)) for name, value in labels.items()})
-        if self.bound is not None:
-            self.bound.forget_matching(labels)
+        if isinstance(labels, dict):
+            labels = {name: encodable(str(value)) for name, value in labels.items()}
+        super().remove_by_labels(labels)
+        if self.bound is not None and labels:
+            _call_no_more(self.bound.forget_matching(labels))
 
     def clear(self) -> None:
         """Remove all label sets."""
         super().clear()
         if self.bound is not None:
-            self.bound.forget(lambda values: True)
+            _call_no_more(self.bound.forget(lambda values: True))
 
 
 class Counter(BoundedMetric, prometheus_client.Counter):
@@ -182,10 +181,13 @@ class Gauge(BoundedMetric, prometheus_client.Gauge):
     """A gauge; one with a function is set to what that returns before each collection, NaN where it fails.
 
     Attributes:
-        call_before: has a function called before each collection, in place of an earlier one of the same gauge.
+        call_before: has a function called before each collection, in place of an earlier one of the same gauge. None:
+            none any more.
+        declared_function: that of its declaration.
     """
 
-    call_before: Callable[[object, Callable[[], object]], None] | None = None
+    call_before: Callable[[object, Callable[[], object] | None], None] | None = None
+    declared_function: Callable[[], float] | None = None
 
     def labels(self, *labelvalues: object, **labelkwargs: object) -> Gauge:
         """Return the child for a label set."""
@@ -214,6 +216,13 @@ class Gauge(BoundedMetric, prometheus_client.Gauge):
             self.set(math.nan)
             raise
         self.set(value)
+
+
+def _call_no_more(gone: list[Any]) -> None:
+    """Drop the functions of gauges that were removed."""
+    for child in gone:
+        if isinstance(child, Gauge) and child.call_before is not None:
+            child.call_before(child, None)
 
 
 def check_function(function: object, what: str) -> None:

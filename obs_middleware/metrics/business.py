@@ -98,8 +98,12 @@ class Metrics:
         """Declare a gauge.
 
         Args:
-            function: says the value before each collection. Where it fails, that is counted, and the value is NaN.
+            function: says the value before each collection. Where it fails, that is counted, and the value is NaN. The
+                same one again, of an app factory that runs twice, takes the place of the first.
             multiprocess_mode: how the values of several processes become one, as prometheus-client has it.
+
+        Raises:
+            ConfigError: the declaration is not as it must be, or an earlier one has another function.
         """
         gauge = self._declarations.declare(
             Gauge, name, documentation, labelnames, multiprocess_mode=multiprocess_mode, **options
@@ -109,7 +113,14 @@ class Metrics:
                 raise ConfigError(
                     f"gauge {name} has labels: say for which, gauge.labels(…).set_function({_name_of(function)})"
                 )
+            first = gauge.declared_function
+            if first is not None and _source_of(first) != _source_of(function):
+                raise ConfigError(
+                    f"gauge {name} has the function {_name_of(first)} already, now {_name_of(function)}: "
+                    "declare it once, or replace the function by gauge.set_function(…)"
+                )
             gauge.set_function(function)
+            gauge.declared_function = function
         return gauge
 
     def histogram(
@@ -256,6 +267,11 @@ def _timed_in(metric: Histogram | Summary) -> Timed:
 
 def _name_of(function: object) -> str:
     return str(getattr(function, "__name__", function))
+
+
+def _source_of(function: object) -> object:
+    """Return what two functions have in common that were made in one place; lambdas are new ones each time."""
+    return getattr(function, "__code__", function)
 
 
 def _exemplar() -> dict[str, str] | None:

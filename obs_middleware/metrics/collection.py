@@ -59,9 +59,12 @@ class AppMetrics(Collector):
                 _made[registry] = weakref.ref(made)
             return made
 
-    def before(self, key: object, hook: Hook) -> None:
-        """Have a function called before each collection, in place of an earlier one with the same key."""
-        self._hooks[key] = hook
+    def before(self, key: object, hook: Hook | None) -> None:
+        """Have a function called before each collection, or none, in place of an earlier one with the same key."""
+        if hook is None:
+            self._hooks.pop(key, None)
+        else:
+            self._hooks[key] = hook
 
     def own_counter(self, name: str, documentation: str, label: str) -> OwnCounter:
         """Return a counter of ours, which joins the registry at the first call."""

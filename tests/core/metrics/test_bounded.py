@@ -145,3 +145,72 @@ def test_one_allowed_value_may_be_given_as_it_is() -> None:
     orders.labels("f").inc()
     assert value(own, "orders_total", plan="free") == 1
     assert value(own, "orders_total", plan="other") == 1
+
+
+def test_a_function_is_called_no_more_once_its_series_is_removed() -> None:
+    own, called = observer(), list[int]()
+    depth = own.metrics.gauge("depth", "Depth.", ["queue"])
+
+    class Queue:
+        def __init__(self, number: int) -> None:
+            self.number = number
+            self.gauge = depth.labels(number)
+            self.gauge.set_function(self.depth)
+
+        def depth(self) -> float:
+            called.append(self.number)
+            return self.number
+
+    queues = [Queue(number) for number in range(4)]
+    depth.remove(0)
+    if hasattr(prometheus_client.Gauge, "remove_by_labels"):
+        depth.remove_by_labels({"queue": "1"})
+    else:
+        depth.remove(1)
+    own.metrics.snapshot()
+    assert called == [2, 3]
+    depth.clear()
+    own.metrics.snapshot()
+    assert called == [2, 3]
+    Queue(5)
+    assert value(own, "depth", queue="5") == 5
+    assert len(queues) == 4
+
+
+def test_removing_by_no_labels_removes_nothing() -> None:
+    own = observer()
+    orders = own.metrics.counter("orders", "Orders.", ["plan"], max_series=1)
+    if hasattr(orders, "remove_by_labels"):
+        orders.labels("free").inc()
+        orders.remove_by_labels({})
+        orders.labels("paid").inc()
+        assert value(own, "orders_total", plan="other") == 1
+        with pytest.raises(TypeError, match="must be a dict"):
+            orders.remove_by_labels("free")  # type: ignore[arg-type]
+
+
+def test_another_function_for_a_declared_gauge_is_an_error() -> None:
+    own = observer()
+
+    def waiting() -> float:
+        return 1
+
+    def under_way() -> float:
+        return 2
+
+    own.metrics.gauge("jobs", "Jobs.", function=waiting)
+    own.metrics.gauge("jobs", "Jobs.", function=waiting)
+    with pytest.raises(ConfigError, match=r"gauge jobs has the function .*waiting already, now .*under_way"):
+        own.metrics.gauge("jobs", "Jobs.", function=under_way)
+    assert value(own, "jobs") == 1
+
+
+def test_an_app_factory_that_runs_twice_has_the_function_of_its_last_app() -> None:
+    own = observer()
+
+    def create_app(jobs: int) -> None:
+        own.metrics.gauge("jobs", "Jobs.", function=lambda: jobs)
+
+    create_app(1)
+    create_app(2)
+    assert value(own, "jobs") == 2
