@@ -91,8 +91,13 @@ class Observer:
             raise ConfigError(
                 f"settings must be Settings, got {settings!r}: give single ones by name, Observer(service_name='shop')"
             )
+        if registry is not None and not isinstance(registry, prometheus_client.CollectorRegistry):
+            raise ConfigError(
+                f"registry must be a CollectorRegistry of prometheus-client, got {registry!r}: "
+                "without one, it is prometheus-client's default"
+            )
         self.settings = settings = settings or Settings.load(**keywords)
-        self.registry = registry or prometheus_client.REGISTRY
+        self.registry = prometheus_client.REGISTRY if registry is None else registry
         redactor = Redactor.of(settings)
         redactor.show_addresses(settings.client_address)
         spans = ServerSpans(settings, redactor, tracer_provider=tracer_provider)

@@ -10,13 +10,22 @@ must be, it raises ConfigError: the name is taken by a different metric, or Prom
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import prometheus_client
 from opentelemetry import trace
 
 from obs_middleware.errors import ConfigError
-from obs_middleware.metrics.bounded import Counter, Enum, Gauge, Histogram, Info, Summary, check_function
+from obs_middleware.metrics.bounded import (
+    BoundedMetric,
+    Counter,
+    Enum,
+    Gauge,
+    Histogram,
+    Info,
+    Summary,
+    check_function,
+)
 from obs_middleware.metrics.collection import AppMetrics, default_labels, snapshot_of
 from obs_middleware.metrics.declared import Declarations
 from obs_middleware.metrics.timed import OUTCOME, Timed
@@ -30,11 +39,8 @@ if TYPE_CHECKING:
 
     from obs_middleware.errors import Report
     from obs_middleware.metrics.declared import Options, OptionsWithUnit
+    from obs_middleware.metrics.options import MultiprocessMode
     from obs_middleware.settings import Settings
-
-MultiprocessMode = Literal[
-    "all", "liveall", "min", "livemin", "max", "livemax", "sum", "livesum", "mostrecent", "livemostrecent"
-]
 
 _Hook = TypeVar("_Hook", bound=Callable[[], object])
 _DEFAULT_BUCKETS = prometheus_client.Histogram.DEFAULT_BUCKETS
@@ -167,7 +173,7 @@ class Metrics:
 
     def timed(
         self,
-        metric: str | Histogram | Summary,
+        metric: str | Histogram | Summary = "",
         documentation: str = "",
         labels: Mapping[str, str] | None = None,
         *,
@@ -188,7 +194,7 @@ class Metrics:
             labels: further labels and their values.
 
         Raises:
-            ConfigError: the labels have no values, or the declaration is not as it must be.
+            ConfigError: there is no name, the labels have no values, or the declaration is not as it must be.
         """
         if labels is not None and not isinstance(labels, Mapping):
             raise ConfigError(
@@ -197,6 +203,11 @@ class Metrics:
             )
         if isinstance(metric, (Histogram, Summary)):
             return _timed_in(metric)
+        if not isinstance(metric, str) or not metric:
+            raise ConfigError(
+                f"timed must have a name, or a histogram or a summary, got {_shown(metric)}: "
+                "@metrics.timed('charge', 'How long a charge takes.')"
+            )
         values = (labels or {}).values()
         histogram = self.histogram(
             metric, documentation, (*(labels or {}), OUTCOME), unit="seconds", buckets=buckets, **options
@@ -259,10 +270,18 @@ class Metrics:
 
 def _timed_in(metric: Histogram | Summary) -> Timed:
     if metric.has_labels_to_set:
-        raise ConfigError(f"{metric} has labels: say which, timed(metric.labels(…))")
+        raise ConfigError(f"{_shown(metric)} has labels: say which, timed(metric.labels(…))")
     if isinstance(metric, Summary):
         return Timed(lambda outcome, seconds: metric.observe(seconds))
     return Timed(lambda outcome, seconds: metric.observe(seconds, _exemplar()))
+
+
+def _shown(metric: object) -> str:
+    """Return what was given as a metric, a gauge as `gauge depth`."""
+    if isinstance(metric, BoundedMetric):
+        kind, _, name = f"{metric}".partition(":")
+        return f"{kind} {name}"
+    return repr(metric)
 
 
 def _name_of(function: object) -> str:

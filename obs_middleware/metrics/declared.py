@@ -12,7 +12,7 @@ from obs_middleware.errors import ConfigError
 from obs_middleware.metrics import naming
 from obs_middleware.metrics.bounded import BoundedMetric, Counter, Gauge, SeriesBound
 from obs_middleware.metrics.collection import declaring
-from obs_middleware.metrics.options import labelnames_of, options_of
+from obs_middleware.metrics.options import allowed_of, labelnames_of, options_of, unit_of
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -107,16 +107,18 @@ class Declarations:
         """
         if not isinstance(name, str):
             raise ConfigError(f"a metric must have a name, got {name!r}")
-        whole = _whole_name(kind, f"{self._prefix}{name}", unit)
+        name = f"{self._prefix}{name}"
+        whole = _whole_name(kind, name, unit_of(name, _name_of(kind), unit))
+        labels = labelnames_of(whole, labelnames)
         declaration = Declaration(
             kind,
             documentation,
-            labelnames_of(whole, labelnames),
+            labels,
             unit,
             self._max_series if max_series is None else max_series,
-            {label: frozenset(map(str, _several(values))) for label, values in (allowed or {}).items()},
+            allowed_of(whole, labels, allowed),
             self._default_labels,
-            options_of(whole, _shown(kind), options),
+            options_of(whole, _name_of(kind), options),
         )
         _check(whole, declaration, is_linted=lint)
         declared = self._app_metrics.declared
@@ -125,7 +127,7 @@ class Declarations:
                 declared[whole] = self._make(whole, declaration), declaration
             metric, first = declared[whole]
         if first != declaration:
-            raise ConfigError(f"metric {whole} is declared already, {_difference(first, declaration)}")
+            raise ConfigError(f"metric {whole} is declared as {_difference(first, declaration)}")
         found: _M = metric
         return found
 
@@ -141,10 +143,14 @@ class Declarations:
                 registry=self._registry,
                 **declaration.options,
             )
-        except (
-            ValueError
-        ) as error:  # of prometheus-client: the name is taken by a metric that is not ours, say
-            raise ConfigError(f"metric {name}: {error}") from None
+        except ValueError as error:
+            why = f"{error}"
+            if "Duplicated" in why:
+                why = (
+                    "the registry has this name already, from a metric of obs-middleware or one that was made without "
+                    "observer.metrics: give this one another name, or all a metrics_prefix"
+                )
+            raise ConfigError(f"metric {name}: {why}") from None
         if isinstance(metric, Gauge):
             metric.call_before = self._app_metrics.before
         if not labels:
@@ -159,10 +165,6 @@ class Declarations:
         return metric
 
 
-def _several(values: Collection[str]) -> Collection[str]:
-    return (values,) if isinstance(values, str) else values
-
-
 def _whole_name(kind: type[BoundedMetric], name: str, unit: str) -> str:
     """Return the name of the family, as prometheus-client makes it."""
     if kind is Counter:
@@ -172,9 +174,10 @@ def _whole_name(kind: type[BoundedMetric], name: str, unit: str) -> str:
 
 def _check(name: str, declaration: Declaration, *, is_linted: bool) -> None:
     labels, cure = declaration.labelnames, ""
-    faults = [*naming.faults(name, declaration.documentation, labels), *_odd_options(declaration)]
+    kind = _name_of(declaration.kind)
+    faults = [*naming.faults(kind, name, declaration.documentation, labels), *_odd_options(declaration)]
     if is_linted and not faults:
-        faults = [*naming.complaints(declaration.kind.__name__.lower(), name, labels)]
+        faults = [*naming.complaints(kind, name, labels)]
         cure = " (lint=False: the name is meant)"
     if faults:
         raise ConfigError(f"metric {name}: {'; '.join(faults)}{cure}")
@@ -192,13 +195,26 @@ def _odd_options(declaration: Declaration) -> Iterator[str]:
 
 
 def _difference(first: Declaration, second: Declaration) -> str:
-    changed = [
-        f"{name}={_shown(old)}, now {_shown(new)}"
-        for name in Declaration.__struct_fields__
-        if (old := getattr(first, name)) != (new := getattr(second, name))
-    ]
-    return f"with {'; '.join(changed)}: declare it once, or give this one another name"
+    """Return how a declaration differs from an earlier one, in the words of `observer.metrics`."""
+    earlier, now = _with_article(first.kind), _with_article(second.kind)
+    old, new = _options(first), _options(second)
+    changed = [f"{name}={old[name]!r}, now {new.get(name)!r}" for name in old if old[name] != new.get(name)]
+    how = f"now as {now}" if earlier != now else f"with {'; '.join(changed)}"
+    return f"{earlier} already, {how}: declare it once, or give this one another name"
 
 
-def _shown(value: object) -> str:
-    return value.__name__.lower() if isinstance(value, type) else repr(value)
+def _options(declaration: Declaration) -> dict[str, Any]:
+    options = msgspec.structs.asdict(declaration)
+    del options["kind"]
+    allowed = {label: sorted(values) for label, values in declaration.allowed.items()}
+    options |= {"allowed": allowed, **options.pop("options")}
+    return {name: [*value] if isinstance(value, tuple) else value for name, value in options.items()}
+
+
+def _with_article(kind: type[BoundedMetric]) -> str:
+    name = _name_of(kind)
+    return f"an {name}" if name[0] in "ei" else f"a {name}"
+
+
+def _name_of(kind: type[BoundedMetric]) -> str:
+    return kind.__name__.lower()

@@ -54,8 +54,12 @@ _SUFFIXES = {  # that only a metric of these types may have
 _RESERVED_LABELS = {"histogram": "le", "summary": "quantile"}
 
 
-def faults(name: object, documentation: object, labelnames: Sequence[object]) -> Iterator[str]:
-    """Yield what Prometheus can't take."""
+def faults(kind: str, name: object, documentation: object, labelnames: Sequence[object]) -> Iterator[str]:
+    """Yield what Prometheus can't take.
+
+    Args:
+        kind: the type, such as `counter`.
+    """
     if not _is_name(name):
         yield f"the name must be letters, digits and underscores, and begin with no digit, got {name!r}"
     if not isinstance(documentation, str) or not documentation.strip():
@@ -63,6 +67,8 @@ def faults(name: object, documentation: object, labelnames: Sequence[object]) ->
     for label in labelnames:
         if not _is_name(label) or str(label).startswith("__"):
             yield f"a label must be letters, digits and underscores, and not begin with two, got {label!r}"
+        elif label == (name if kind == "enum" else _RESERVED_LABELS.get(kind)):
+            yield f"the label {label!r} is the {kind}'s own: leave it out"
     if len(set(map(str, labelnames))) < len(labelnames):
         yield f"the labels must differ, got {', '.join(map(str, labelnames))}"
 

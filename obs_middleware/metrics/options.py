@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from math import inf
-from typing import Any
+from typing import Any, Literal, get_args
 
 from obs_middleware.errors import ConfigError
+
+MultiprocessMode = Literal[
+    "all", "liveall", "min", "livemin", "max", "livemax", "sum", "livesum", "mostrecent", "livemostrecent"
+]
 
 _OF_ALL = ("labelnames", "unit", "max_series", "allowed", "lint")
 _OF_ONE = {"gauge": ("function", "multiprocess_mode"), "histogram": ("buckets",), "enum": ("states",)}
@@ -16,6 +20,32 @@ _OF_ONE = {"gauge": ("function", "multiprocess_mode"), "histogram": ("buckets",)
 def labelnames_of(metric: str, value: object) -> tuple[str, ...]:
     """Return the names of labels."""
     return _texts(metric, "labelnames", value, example="status")
+
+
+def unit_of(metric: str, kind: str, value: object) -> str:
+    """Return the unit; empty where there is none."""
+    if not isinstance(value, str):
+        raise ConfigError(f"metric {metric}: unit must be a text such as 'seconds', got {value!r}")
+    if value and kind in ("info", "enum"):
+        raise ConfigError(f"metric {metric}: an {kind} has no unit, got {value!r}")
+    return value
+
+
+def allowed_of(metric: str, labelnames: tuple[str, ...], value: object) -> dict[str, frozenset[str]]:
+    """Return by label the values that it may have; one text stands for itself."""
+    given = {} if value is None else value
+    by_label = (
+        {label: (values,) if isinstance(values, str) else _several(values) for label, values in given.items()}
+        if isinstance(given, Mapping)
+        else {"": None}
+    )
+    found = {label: frozenset(map(str, values)) for label, values in by_label.items() if values is not None}
+    if len(found) < len(by_label):
+        cure = {labelnames[0] if labelnames else "plan": ["free"]}
+        raise ConfigError(
+            f"metric {metric}: allowed must be a dict of labels and their values, got {value!r}: allowed={cure!r}"
+        )
+    return found
 
 
 def options_of(metric: str, kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,7 +62,13 @@ def options_of(metric: str, kind: str, options: Mapping[str, Any]) -> dict[str, 
     if "buckets" in found:
         found["buckets"] = _buckets_of(metric, found["buckets"])
     if "states" in found:
-        found["states"] = _texts(metric, "states", found["states"], example="open")
+        found["states"] = states = _texts(metric, "states", found["states"], example="open")
+        if not states or not all(isinstance(state, str) for state in states) or len({*states}) < len(states):
+            raise ConfigError(f"metric {metric}: states must be texts that differ, got {[*states]!r}")
+    mode = found.get("multiprocess_mode", "all")
+    if mode not in get_args(MultiprocessMode):
+        wanted = ", ".join(get_args(MultiprocessMode))
+        raise ConfigError(f"metric {metric}: multiprocess_mode must be one of {wanted}, got {mode!r}")
     return found
 
 

@@ -25,3 +25,9 @@ def test_settings_that_are_none_are_named() -> None:
 def test_observer_that_is_none_is_named(wrong: Any) -> None:
     with pytest.raises(ConfigError, match="observer must be an Observer, got"):
         Observer.given_or_new(wrong, {})
+
+
+@pytest.mark.parametrize("registry", [3, 0, "REGISTRY", object()])
+def test_what_is_no_registry_is_an_error(registry: Any) -> None:
+    with pytest.raises(ConfigError, match="registry must be a CollectorRegistry of prometheus-client, got"):
+        Observer(registry=registry)

@@ -34,28 +34,35 @@ def test_an_equal_declaration_returns_the_first_also_from_another_observer() -> 
     ("other", "what"),
     [
         ({"documentation": "Others."}, "documentation='Waits.', now 'Others.'"),
-        ({"labelnames": ["plan"]}, "labelnames"),
-        ({"buckets": [1, 2]}, "buckets"),
+        ({"labelnames": ["bank", "plan"]}, "labelnames=['bank'], now ['bank', 'plan']"),
+        ({"buckets": [1, 2]}, "buckets=[0.5, 1.0], now [1.0, 2.0]"),
         ({"max_series": 7}, "max_series=5000, now 7"),
+        ({"allowed": {"bank": ["b", "a"]}}, "allowed={'bank': ['acme']}, now {'bank': ['a', 'b']}"),
     ],
 )
 def test_a_different_declaration_is_an_error_that_says_what_differs(other: dict[str, Any], what: str) -> None:
     metrics = observer().metrics
-    declared: dict[str, Any] = {"name": "waits_seconds", "documentation": "Waits."}
-    metrics.histogram(**declared)
-    with pytest.raises(ConfigError, match="waits_seconds is declared already, with") as raised:
-        metrics.histogram(**{**declared, **other})
-    assert what in str(raised.value)
-    with pytest.raises(ConfigError, match="kind=histogram, now gauge"):
+    declared: dict[str, Any] = {"name": "waits_seconds", "documentation": "Waits.", "labelnames": ["bank"]}
+    options: dict[str, Any] = {"buckets": [0.5, 1], "allowed": {"bank": "acme"}}
+    metrics.histogram(**declared, **options)
+    with pytest.raises(ConfigError) as raised:
+        metrics.histogram(**{**declared, **options, **other})
+    cure = "declare it once, or give this one another name"
+    start = "metric waits_seconds is declared as a histogram already"
+    assert str(raised.value) == f"{start}, with {what}: {cure}"
+    with pytest.raises(ConfigError) as raised:
         metrics.gauge(**declared)
+    assert str(raised.value) == f"{start}, now as a gauge: {cure}"
 
 
 def test_a_name_that_a_metric_of_others_has_is_an_error() -> None:
     own = observer()
     prometheus_client.Counter("orders", "Orders.", registry=own.registry)
-    with pytest.raises(ConfigError, match="metric orders: Duplicated"):
-        own.metrics.counter("orders", "Orders.")
-    with pytest.raises(ConfigError, match="metric http_server_active_requests"):
+    for name in ("orders", "obs_internal_errors"):
+        with pytest.raises(ConfigError, match=f"metric {name}: the registry has this name already") as raised:
+            own.metrics.counter(name, "Orders.")
+        assert str(raised.value).endswith("give this one another name, or all a metrics_prefix")
+    with pytest.raises(ConfigError, match="metric http_server_active_requests: the registry has"):
         own.metrics.gauge("http_server_active_requests", "Ours.")
 
 
@@ -80,6 +87,17 @@ def test_a_name_that_a_metric_of_others_has_is_an_error() -> None:
         ({"buckets": ["few", 1]}, "buckets must be numbers that rise, got ['few', 1]"),
         ({"buckets": None}, "buckets must be numbers that rise, got None"),
         ({"buckets": "12"}, "buckets must be numbers that rise, got '12'"),
+        ({"unit": 3}, "unit must be a text such as 'seconds', got 3"),
+        (
+            {"labelnames": ["plan"], "allowed": ["free"]},
+            "allowed must be a dict of labels and their values, got ['free']: allowed={'plan': ['free']}",
+        ),
+        ({"allowed": "free"}, "allowed must be a dict of labels and their values, got 'free'"),
+        (
+            {"labelnames": ["plan"], "allowed": {"plan": 3}},
+            "allowed must be a dict of labels and their values, got {'plan': 3}: allowed={'plan': ['free']}",
+        ),
+        ({"labelnames": ["le"]}, "the label 'le' is the histogram's own: leave it out"),
     ],
 )
 def test_an_odd_option_is_an_error_also_where_the_metric_is_declared_already(
@@ -136,8 +154,37 @@ async def asynchronous() -> float:
         (lambda metrics: metrics.counter("orders", "Orders.", [7]), "a label must be letters.*got 7"),
         (lambda metrics: metrics.counter("orders", "Orders.", max_series=0), "max_series must be a whole"),
         (lambda metrics: metrics.counter("orders", "Orders.", max_series="9"), "max_series must be a whole"),
-        (lambda metrics: metrics.histogram("size_bytes", "Sizes.", ["le"]), "le"),
-        (lambda metrics: metrics.enum("mode", "Mode.", states=[]), "No states"),
+        (
+            lambda metrics: metrics.summary("size_bytes", "Sizes.", ["quantile"]),
+            "'quantile' is the summary's own",
+        ),
+        (lambda metrics: metrics.enum("mode", "Mode.", ["mode"], states=["on"]), "'mode' is the enum's own"),
+        (
+            lambda metrics: metrics.enum("mode", "Mode.", states=[]),
+            r"states must be texts that differ, got \[\]",
+        ),
+        (lambda metrics: metrics.enum("mode", "Mode.", states=["a", "a"]), r"that differ, got \['a', 'a'\]"),
+        (lambda metrics: metrics.enum("mode", "Mode.", states=[1, 2]), r"texts that differ, got \[1, 2\]"),
+        (lambda metrics: metrics.info("build", "Build.", unit="bytes"), "an info has no unit, got 'bytes'"),
+        (
+            lambda metrics: metrics.gauge("depth", "Depth.", multiprocess_mode="maxx"),
+            "multiprocess_mode must be one of all, liveall, min, .*, livemostrecent, got 'maxx'",
+        ),
+        (
+            lambda metrics: metrics.gauge("depth", "Depth.", multiprocess_mode=3),
+            "must be one of all, .*got 3",
+        ),
+        (lambda metrics: metrics.timed(lambda: 1), r"timed must have a name.*: @metrics.timed\('charge', "),
+        (lambda metrics: metrics.timed(), "timed must have a name"),
+        (lambda metrics: metrics.timed(3), "timed must have a name, or a histogram or a summary, got 3"),
+        (
+            lambda metrics: metrics.timed(metrics.gauge("depth", "Depth.")),
+            "timed must have a name, or a histogram or a summary, got gauge depth",
+        ),
+        (
+            lambda metrics: metrics.timed(metrics.counter("orders", "Orders.", ["plan"]).labels("a")),
+            "got counter orders",
+        ),
         (lambda metrics: metrics.enum("mode", "Mode.", states="on"), "states must be a list.*got 'on'"),
         (lambda metrics: metrics.gauge("depth", "Depth.", function=7), "must be a function"),
         (lambda metrics: metrics.gauge("depth", "Depth.", function=asynchronous), "and not async"),

@@ -303,7 +303,7 @@ def test_a_metric_that_is_declared_already_takes_all_outcomes() -> None:
     assert own.registry.get_sample_value("waits_seconds_count", {"bank": "acme"}) == 2
     assert own.registry.get_sample_value("loads_seconds_count") == 2
     with pytest.raises(
-        ConfigError, match=r"histogram:waits_seconds has labels: say which, timed\(metric\.labels"
+        ConfigError, match=r"histogram waits_seconds has labels: say which, timed\(metric\.labels"
     ):
         own.metrics.timed(waits)
 
