@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,6 +25,13 @@ _OPERATIONS = frozenset(_WORDS.split())
 _CHARACTERS = 500  # of a statement in a warning
 _BEGIN = 200  # of a statement in which its first word is looked for, comments before it included
 _WARNED = 256  # statements that are remembered
+_OURS = {"obs_asgi", "obs_celery", "obs_django", "obs_flask", "obs_middleware", "obs_wsgi"}
+_ENDS = {*_OURS, "asgiref", "concurrent", "threading"}  # what calls an app, or a thread of its queries
+# What stands between the line of an app and its query.
+_BETWEEN = {
+    *("contextlib", "django", "functools", "opentelemetry", "sqlalchemy", "wrapt"),
+    *("cx_Oracle", "MySQLdb", "mssql", "oracledb", "psycopg", "psycopg2", "pymysql", "sqlite3"),
+}
 
 
 def operation_of(statement: object) -> str:
@@ -58,4 +66,23 @@ class RepeatedStatements:
             exchange.path,
             number,
             text,
+            stacklevel=_stack_level_of_app(),
         )
+
+
+def _stack_level_of_app() -> int:
+    """Return the `stacklevel` of the line of the app whose query it is.
+
+    Where there is none, as in a template that is rendered after the view: that of the last line of Django.
+    """
+    frame, level, is_below = sys._getframe(1), 1, False
+    while frame.f_back is not None:
+        frame = frame.f_back
+        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if is_below and package in _ENDS:
+            break
+        level += 1
+        if package not in _BETWEEN and package not in _OURS:
+            break
+        is_below = is_below or package not in _OURS
+    return level

@@ -84,6 +84,8 @@ def test_wrapper_of_the_apps_own_is_taken_off_as_ever() -> None:
 def test_query_that_is_made_again_and_again_is_warned_of_once_without_its_secrets() -> None:
     found = observed()
     warnings = [line for line in found["lines"] if line["logger"] == "obs.queries"]
+    assert {line["code.function.name"] for line in warnings} == {"_run"}
+    assert all(line["code.file.path"].endswith("tests/adapters/django_shop.py") for line in warnings)
     assert [line["level"] for line in warnings] == ["WARNING", "WARNING"]  # two statements
     for line in warnings:
         assert "GET /many/1 has made one query 10 times" in line["message"]
