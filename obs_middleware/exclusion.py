@@ -7,28 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from obs_middleware.errors import ConfigError
-
 
 class ExcludedPaths:
     """Tell which paths are left out.
 
     Args:
         patterns: whole paths, in which `*` stands for any text, slashes included.
-
-    Raises:
-        ConfigError: a pattern can match no path.
     """
 
     __slots__ = ("_parts", "_whole")
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        for pattern in patterns:
-            if not pattern.startswith(("/", "*")) or "?" in pattern or "#" in pattern:
-                raise ConfigError(
-                    "exclude_paths must be paths in which * stands for any text, such as '/internal/*', "
-                    f"got {pattern!r}"
-                )
         self._whole = frozenset(pattern for pattern in patterns if "*" not in pattern)
         self._parts = [pattern.split("*") for pattern in patterns if "*" in pattern]
 

@@ -52,7 +52,7 @@ class Plan:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = {name: getattr(settings, name) for name in _SHARED}
-        self.route_bounds: Mapping[str, Bounds] = dict(settings.metrics_route_buckets)
+        self.route_bounds = _by_route(settings.metrics_route_buckets)
         self.view_name: Callable[[str], str] = str
         self.counts_websockets = "websocket" in settings.http_metrics
         self.instruments: list[Instrument] = []
@@ -97,6 +97,11 @@ class Plan:
             "prometheus_flask_exporter": classic.flask_exporter,
         }
         return presets[names](settings)
+
+
+def _by_route(given: Iterable[tuple[str, Bounds]]) -> Mapping[str, Bounds]:
+    """Return bounds by route; also with a first slash where it is missing, as `urls.py` of Django has routes."""
+    return {name: bounds for route, bounds in given for name in (route, f"/{route.lstrip('/')}")}
 
 
 def _sets(names: Iterable[str]) -> list[str]:

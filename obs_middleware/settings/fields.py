@@ -31,10 +31,11 @@ HttpMetric = Literal[
     "response_body_size",
     "active_requests",
     "websocket",
+    "none",
 ]
-DjangoMetric = Literal["queries", "caches", "migrations"]
-DJANGO_METRICS: tuple[DjangoMetric, ...] = get_args(DjangoMetric)
-HTTP_METRICS: tuple[HttpMetric, ...] = get_args(HttpMetric)
+DjangoMetric = Literal["queries", "caches", "migrations", "none"]
+DJANGO_METRICS: tuple[DjangoMetric, ...] = get_args(DjangoMetric)[:-1]
+HTTP_METRICS: tuple[HttpMetric, ...] = get_args(HttpMetric)[:-1]
 RuntimeMetric = Literal["event_loop", "tasks", "thread_pools", "gc", "open_files", "none"]
 RUNTIME_METRICS: tuple[RuntimeMetric, ...] = get_args(RuntimeMetric)[:-1]
 
@@ -83,8 +84,11 @@ def _about(text: str) -> Meta:
 _Flag = Annotated[bool, _wants("true or false")]
 _Name = Annotated[str, _wants("a name such as 'checkout'", min_length=1)]
 _Names = Annotated[tuple[str, ...], _wants("names such as 'iban,tax_id'")]
-_DjangoMetrics = Annotated[tuple[DjangoMetric, ...], _wants(f"some of {', '.join(DJANGO_METRICS)}")]
-_PathPatterns = Annotated[tuple[str, ...], _wants("paths such as '/internal/*,/favicon.ico'")]
+_DjangoMetrics = Annotated[tuple[DjangoMetric, ...], _wants(f"some of {', '.join(DJANGO_METRICS)}; or none")]
+_PathPatterns = Annotated[
+    tuple[Annotated[str, Meta(pattern=r"^[/*][^?#]*\Z")], ...],
+    _wants("paths in which * stands for any text, such as '/internal/*,/favicon.ico'"),
+]
 _TenantCallback = Annotated[
     Any, _wants("a function of a RequestInfo, or its place such as 'shop.tenants:of'")
 ]
@@ -118,7 +122,10 @@ _Access = Annotated[Literal["auto", "open", "both"], _wants("auto, open or both"
 _Port = Annotated[int, _wants("a port from 1 to 65535", ge=1, le=65535)]
 _Ratio = Annotated[float, _wants("a number between 0 and 1", ge=0, le=1)]
 _Url = Annotated[str, _wants("a URL such as 'http://localhost:4318'", pattern=r"^(?i:https?)://[^\s/]")]
-_Bounds = Annotated[tuple[float, ...], _wants("ascending positive seconds such as '0.1,0.5,1'", min_length=1)]
+_Bounds = Annotated[
+    tuple[float, ...],
+    Meta(extra={"wants": "ascending positive seconds such as '0.1,0.5,1'", "ascends": True}),
+]
 _Level = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
     _wants("DEBUG, INFO, WARNING, ERROR or CRITICAL"),
@@ -131,7 +138,7 @@ _Renames = Annotated[
     _wants("old and new names such as 'level=severity,logger=log.logger'"),
 ]
 _Caller = Annotated[Literal["never", "warnings", "always"], _wants("never, warnings or always")]
-_HttpMetrics = Annotated[tuple[HttpMetric, ...], _wants(f"some of {', '.join(get_args(HttpMetric))}")]
+_HttpMetrics = Annotated[tuple[HttpMetric, ...], _wants(f"some of {', '.join(HTTP_METRICS)}; or none")]
 _RuntimeMetrics = Annotated[
     tuple[RuntimeMetric, ...], _wants(f"some of {', '.join(RUNTIME_METRICS)}; or none")
 ]
@@ -204,7 +211,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "auto"
     metrics_buckets: Annotated[_Bounds, _about("bounds of the durations")] = SECONDS_BUCKETS
     metrics_route_buckets: Annotated[
-        _RouteBounds, _about("other bounds of the durations of some routes")
+        _RouteBounds, _about("other bounds of the durations of some routes; their first slash may be missing")
     ] = ()
     native_histograms: Annotated[
         _Flag, _about("histograms of durations are native ones too, for a Prometheus that asks for protobuf")
@@ -224,9 +231,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _RuntimeMetrics, _about("what is measured of the event loop, Python and its threads; `none`: nothing")
     ] = RUNTIME_METRICS
     metrics_max_series: Annotated[_Count, _about("label sets kept; later ones share one overflow set")] = 5000
-    django_metrics: Annotated[_DjangoMetrics, _about("what is counted of Django besides requests")] = (
-        DJANGO_METRICS
-    )
+    django_metrics: Annotated[
+        _DjangoMetrics, _about("what is counted of Django besides requests; `none`: nothing")
+    ] = DJANGO_METRICS
     django_health_databases: Annotated[
         _Names | None, _about("Django's databases that readiness asks; unset: all; `()`: none")
     ] = None
@@ -372,14 +379,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, name, _callback(name, getattr(self, name)))
         for pattern in self.redact_patterns:
             _check_pattern(pattern)
-        for name, bounds in (
-            ("metrics_buckets", self.metrics_buckets),
-            *(("metrics_route_buckets", bounds) for _, bounds in self.metrics_route_buckets),
-        ):
-            if not bounds or not all(
-                lower < upper for lower, upper in zip((0.0, *bounds), bounds, strict=False)
-            ):
-                raise ConfigError(_complaint(name, _types()[name], getattr(self, name)))
         paths = [path for name in sources.PATHS if (path := getattr(self, name)) is not None]
         if len(set(paths)) < len(paths):
             raise ConfigError(
@@ -502,14 +501,27 @@ def _convert(value: Any, type_: Any, *, label: str) -> Any:
     given = _parse(value, type_) if isinstance(value, str) else value
     try:
         pairs = [*given.items()] if isinstance(given, Mapping) else given
-        return msgspec.convert(pairs, type_, strict=not is_text)
+        converted = msgspec.convert(pairs, type_, strict=not is_text)
     except msgspec.ValidationError:
         raise ConfigError(_complaint(label, type_, value)) from None
+    if not all(map(_ascends, _bounds_in(converted, type_))):
+        raise ConfigError(_complaint(label, type_, value))
+    return converted
+
+
+def _bounds_in(value: Any, type_: Any) -> list[tuple[float, ...]]:
+    extras = _extras(type_)
+    return [value] if "ascends" in extras else [bounds for _, bounds in value] if "bounds" in extras else []
+
+
+def _ascends(bounds: tuple[float, ...]) -> bool:
+    """Tell whether there are bounds, positive and ascending."""
+    return bool(bounds) and all(lower < upper for lower, upper in zip((0.0, *bounds), bounds, strict=False))
 
 
 def _parse(value: str, type_: Any) -> Any:
     bare, text = _bare_type(type_), value.strip()
-    extras = {name for meta in _metas(type_) for name in meta.extra or ()}
+    extras = _extras(type_)
     if bare is bool:
         return _FLAGS.get(text.lower(), text)
     if "lines" in extras or "bounds" in extras:
@@ -606,6 +618,10 @@ def _bare_type(type_: Any) -> Any:
     while get_origin(type_) is Annotated or type(None) in get_args(type_):
         type_ = get_args(type_)[0]
     return type_
+
+
+def _extras(type_: Any) -> set[str]:
+    return {name for meta in _metas(type_) for name in meta.extra or ()}
 
 
 def _metas(type_: Any) -> Iterator[Any]:

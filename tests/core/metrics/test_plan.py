@@ -126,6 +126,24 @@ def test_a_route_can_have_buckets_of_its_own() -> None:
     assert _value(own, f"{DURATION}_bucket", http_route="/report", le="1.0", **key) == 1
 
 
+def test_a_route_may_be_given_as_urls_of_django_have_it() -> None:
+    """Or as an app names it that is routed by something else, `route_of` for example."""
+    own = observer(access_log=False, metrics_route_buckets={"report/<int:id>/": (1,), "jobs": (2,)})
+    for route in ("/report/<int:id>/", "jobs"):
+        serve(own, route=route)
+    bounds = {
+        (dict(labels)["http_route"], dict(labels)["le"])
+        for name, labels in _samples(own)
+        if name == f"{DURATION}_bucket"
+    }
+    assert bounds == {
+        ("/report/<int:id>/", "1.0"),
+        ("/report/<int:id>/", "+Inf"),
+        ("jobs", "2.0"),
+        ("jobs", "+Inf"),
+    }
+
+
 @pytest.mark.parametrize("bounds", ["/a=1,2\n/b = 0.5, 3", {"/a": [1, 2], "/b": (0.5, 3)}])
 def test_buckets_of_routes_are_read_from_text_and_from_mappings(bounds: Any) -> None:
     assert observer(metrics_route_buckets=bounds).settings.metrics_route_buckets == (
@@ -186,8 +204,9 @@ def test_page_under_any_names_is_what_parsers_and_prometheus_client_read(names: 
     assert strict.keys() == theirs.keys()
 
 
-def test_without_any_instrument_the_rest_of_the_page_is_there() -> None:
-    own = _busy(http_metrics=())
+@pytest.mark.parametrize("chosen", ["none", "", ()])
+def test_without_any_instrument_the_rest_of_the_page_is_there(chosen: object) -> None:
+    own = _busy(http_metrics=chosen)
     assert not any(name.startswith("http_") for name, _ in _samples(own))
     assert ("obs_fast_path", frozenset({("name", "http")})) in _samples(own)
 

@@ -217,3 +217,23 @@ def test_two_fields_of_a_line_have_no_one_name(renames: str) -> None:
 
 def test_fields_of_a_line_may_change_their_names_with_each_other() -> None:
     assert from_env(OBS_LOG_RENAME_FIELDS="level=logger,logger=level").log_rename_fields
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "wants"),
+    [
+        ("OBS_EXCLUDE_PATHS", "health", "paths in which \\* stands for any text"),
+        ("OBS_METRICS_ROUTE_BUCKETS", "/a=2,1", "bounds by route"),
+        ("OBS_METRICS_BUCKETS", "2,1", "ascending positive seconds"),
+    ],
+)
+def test_error_names_the_variable_from_which_the_value_comes(variable: str, value: str, wants: str) -> None:
+    with pytest.raises(ConfigError, match=f"{variable} must be {wants}.* got {value!r}"):
+        from_env(**{variable: value})
+
+
+@pytest.mark.parametrize("name", ["http_metrics", "runtime_metrics", "django_metrics"])
+def test_metrics_may_all_be_left_out_by_one_word(name: str) -> None:
+    assert getattr(from_env(**{f"OBS_{name.upper()}": "none"}), name) == ("none",)
+    keyword: dict[str, Any] = {name: "none"}
+    assert getattr(Settings.load(env={}, **keyword), name) == ("none",)
