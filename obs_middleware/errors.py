@@ -18,6 +18,10 @@ class ConfigError(ValueError):
     """A setting, a check or an extra is not as it must be; the message names it, what is wanted and the cure."""
 
 
+class AppFailure(RuntimeError):
+    """A function of the app's has failed, and not we: the log line's message is this one, the traceback its cause's."""
+
+
 # Frameworks whose exceptions say which response is wanted; by name, because none is imported here.
 _FRAMEWORKS = frozenset(
     {
@@ -82,9 +86,12 @@ class Failures:
             return
         self._quiet_until = now + _QUIET_SECONDS
         with suppress(Exception):  # of the user's handlers
-            _logger.error(
-                "obs-middleware failed in %s; the request was not affected", component, exc_info=error
-            )
+            if isinstance(error, AppFailure):
+                _logger.error("%s", error, exc_info=error.__cause__)
+            else:
+                _logger.error(
+                    "obs-middleware failed in %s; the request was not affected", component, exc_info=error
+                )
 
     def guard(self, component: str, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function and return what it returns; report an exception, and return None then."""

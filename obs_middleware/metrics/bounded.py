@@ -186,7 +186,7 @@ class Gauge(BoundedMetric, prometheus_client.Gauge):
         declared_function: that of its declaration.
     """
 
-    call_before: Callable[[object, Callable[[], object] | None], None] | None = None
+    call_before: Callable[[object, Callable[[], object] | None, str], None] | None = None
     declared_function: Callable[[], float] | None = None
 
     def labels(self, *labelvalues: object, **labelkwargs: object) -> Gauge:
@@ -207,7 +207,9 @@ class Gauge(BoundedMetric, prometheus_client.Gauge):
         elif self.has_labels_to_set:
             raise ValueError("gauge metric is missing label values")
         else:
-            self.call_before(self, partial(self._set_by, f))
+            name = f"{self}".partition(":")[2]
+            what = f"the function {full_name(f)} of the gauge {name}"
+            self.call_before(self, partial(self._set_by, f), what)
 
     def _set_by(self, function: Callable[[], float]) -> None:
         try:
@@ -222,7 +224,13 @@ def _call_no_more(gone: list[Any]) -> None:
     """Drop the functions of gauges that were removed."""
     for child in gone:
         if isinstance(child, Gauge) and child.call_before is not None:
-            child.call_before(child, None)
+            child.call_before(child, None, "")
+
+
+def full_name(function: object) -> str:
+    """Return the name of a function with its module's."""
+    name = getattr(function, "__qualname__", None)
+    return repr(function) if name is None else f"{getattr(function, '__module__', '')}.{name}"
 
 
 def check_function(function: object, what: str) -> None:

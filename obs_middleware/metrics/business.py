@@ -25,6 +25,7 @@ from obs_middleware.metrics.bounded import (
     Info,
     Summary,
     check_function,
+    full_name,
 )
 from obs_middleware.metrics.collection import AppMetrics, default_labels, snapshot_of
 from obs_middleware.metrics.declared import Declarations
@@ -122,7 +123,7 @@ class Metrics:
             first = gauge.declared_function
             if first is not None and _source_of(first) != _source_of(function):
                 raise ConfigError(
-                    f"gauge {name} has the function {_name_of(first)} already, now {_name_of(function)}: "
+                    f"gauge {name} has the function {full_name(first)} already, now {full_name(function)}: "
                     "declare it once, or replace the function by gauge.set_function(…)"
                 )
             gauge.set_function(function)
@@ -222,7 +223,7 @@ class Metrics:
         One that raises is counted in `obs_internal_errors_total`, and costs nobody anything.
         """
         check_function(hook, "on_collect")
-        self._app_metrics.before(hook, hook)
+        self._app_metrics.before(hook, hook, f"the hook {full_name(hook)} of on_collect")
         return hook
 
     def surround_hooks(self, around: Callable[[], AbstractContextManager[object]]) -> None:

@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from obs_middleware.encodable import encodable
-from obs_middleware.errors import Report
+from obs_middleware.errors import AppFailure, Report
 from obs_middleware.fork_lock import ForkLock
 from obs_middleware.metrics.own_counter import OwnCounter
 
@@ -42,7 +42,7 @@ class AppMetrics(Collector):
         self._target = target
         self.declared: dict[str, tuple[Any, Any]] = {}
         self._counters: dict[str, OwnCounter] = {}
-        self._hooks: dict[object, Hook] = {}
+        self._hooks: dict[object, tuple[Hook, str]] = {}
         self.around_hooks: Callable[[], AbstractContextManager[object]] = nullcontext
         self._here = local()
 
@@ -59,12 +59,16 @@ class AppMetrics(Collector):
                 _made[registry] = weakref.ref(made)
             return made
 
-    def before(self, key: object, hook: Hook | None) -> None:
-        """Have a function called before each collection, or none, in place of an earlier one with the same key."""
+    def before(self, key: object, hook: Hook | None, what: str = "") -> None:
+        """Have a function called before each collection, or none, in place of an earlier one with the same key.
+
+        Args:
+            what: names it in the log, where it fails.
+        """
         if hook is None:
             self._hooks.pop(key, None)
         else:
-            self._hooks[key] = hook
+            self._hooks[key] = hook, what
 
     def own_counter(self, name: str, documentation: str, label: str) -> OwnCounter:
         """Return a counter of ours, which joins the registry at the first call."""
@@ -99,28 +103,22 @@ class AppMetrics(Collector):
         self._here.is_running = True
         try:
             with self.around_hooks():
-                for hook in list(self._hooks.values()):
-                    self._run(hook)
+                for hook, what in list(self._hooks.values()):
+                    self._run(hook, what)
         except Exception as error:
             self._report("collection", error)
         finally:
             self._here.is_running = False
 
-    def _run(self, hook: Hook) -> None:
+    def _run(self, hook: Hook, what: str) -> None:
         try:
             hook()
-        except Exception as error:
-            self._report("collection", _of_hook(hook, error))
-        except SystemExit as error:
-            self._report("collection", RuntimeError(f"{hook!r} has left by {error!r}"))
-
-
-def _of_hook(hook: Hook, error: Exception) -> Exception:
-    """Return an exception that names the hook, because the failure is the app's and not ours."""
-    name = f"{getattr(hook, '__module__', '')}.{getattr(hook, '__qualname__', repr(hook))}"
-    failure = RuntimeError(f"the hook {name} of on_collect has raised {type(error).__name__}: {error}")
-    failure.__cause__ = error
-    return failure
+        except (Exception, SystemExit) as error:
+            failure = AppFailure(
+                f"{what} has raised {type(error).__name__}: {error}; the page is made without it"
+            )
+            failure.__cause__ = error
+            self._report("collection", failure)
 
 
 _made: weakref.WeakKeyDictionary[CollectorRegistry, weakref.ref[AppMetrics]] = weakref.WeakKeyDictionary()

@@ -51,10 +51,7 @@ def test_hook_that_fails_is_named_in_the_log() -> None:
     with caught("obs") as log:
         page(own)
     (record,) = log.records
-    assert record.exc_info is not None
-    assert "count_guilds of on_collect has raised LookupError: no such table: guild" in str(
-        record.exc_info[1]
-    )
+    assert "count_guilds of on_collect has raised LookupError: no such table: guild;" in record.getMessage()
     assert "raise LookupError" in log.lines[0], "with the stack that leads into the hook"
 
 
@@ -86,12 +83,33 @@ def test_metrics_are_gone_with_their_registry() -> None:
     assert registry() is None
 
 
+def test_a_failure_of_the_apps_own_is_told_as_the_apps() -> None:
+    own = observer()
+
+    def count_shops() -> float:
+        raise LookupError("no such table: shop")
+
+    own.metrics.on_collect(count_shops)
+    with caught("obs") as lines:
+        page(own)
+    start = f"the hook {__name__}.{count_shops.__qualname__} of on_collect"
+    raised = "has raised LookupError: no such table: shop; the page is made without it"
+    assert lines.records[0].getMessage() == f"{start} {raised}"
+    assert lines.lines[0].count("Traceback") == 1
+    other = observer()
+    other.metrics.gauge("shops", "Shops.", ["state"]).labels("open").set_function(count_shops)
+    with caught("obs") as lines:
+        page(other)
+    start = f"the function {__name__}.{count_shops.__qualname__} of the gauge shops"
+    assert lines.records[0].getMessage() == f"{start} {raised}"
+
+
 def test_a_hook_that_leaves_by_sys_exit_ends_nothing() -> None:
     own = observer()
     own.metrics.on_collect(sys.exit)
     with caught("obs") as lines:
         assert "http_server_active_requests" in page(own)
-    assert "has left by SystemExit" in lines.lines[0]
+    assert "has raised SystemExit" in lines.lines[0]
 
 
 def test_what_belongs_to_the_thread_of_hooks_is_looked_after_before_and_after_them() -> None:
