@@ -254,9 +254,12 @@ class Summary(BoundedMetric, prometheus_client.Summary):
 class Info(BoundedMetric, prometheus_client.Info):
     """An info."""
 
-    def info(self, val: dict[str, str]) -> None:
+    def info(self, val: Mapping[str, Any]) -> None:
         """Set the info; a value that is no text becomes one."""
-        super().info({name: value if value is None else encodable(str(value)) for name, value in val.items()})
+        texts: dict[str, Any] = {
+            name: value if value is None else encodable(str(value)) for name, value in val.items()
+        }
+        super().info(texts)
 
 
 class Enum(BoundedMetric, prometheus_client.Enum):

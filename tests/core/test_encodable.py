@@ -27,7 +27,7 @@ def test_every_page_and_file_has_a_series_with_a_lone_surrogate(tmp_path: Path) 
     for _ in range(2):
         orders.labels(LONE).inc()
     orders.labels(plan=LONE).inc()
-    own.metrics.info("build", "Build.").info({"branch": LONE, "number": 7})  # type: ignore[dict-item]
+    own.metrics.info("build", "Build.").info({"branch": LONE, "number": 7})
     own.events.record(LONE)
     own.metrics.count_export_failure(LONE)
     own.exporters.add(Textfile(tmp_path / "a.prom"), JsonFile(tmp_path / "a.json"))

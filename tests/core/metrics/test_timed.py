@@ -453,3 +453,19 @@ def test_nothing_of_a_block_outlives_it() -> None:
     gc.collect()
     assert kept() is None
     assert contexts
+
+
+def test_a_block_of_a_generator_that_nobody_goes_on_with_ends_with_it() -> None:
+    own = observer()
+    timer = timed(own)
+
+    def rows() -> Iterator[int]:
+        with timer:
+            yield 1
+            yield 2
+
+    generator = rows()
+    next(generator)
+    del generator
+    gc.collect()
+    assert counts(own) == {"ok": 1}
