@@ -7,7 +7,6 @@ first one included, and whichever worker makes it. Runs and times are metrics of
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import cached_property
 from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Summary
 from prometheus_client.core import GaugeMetricFamily, UnknownMetricFamily
 from prometheus_client.registry import Collector
 
+from obs_middleware.fork_lock import ForkLock
 from obs_middleware.losses import on_loss
 from obs_middleware.metrics.own_counter import OwnCounter
 
@@ -41,6 +41,9 @@ class SelfTelemetry(Collector):
     def __init__(self, registry: CollectorRegistry, report: Report) -> None:
         self._registry = ref(registry)
         self._report = report
+        self._lock = ForkLock()
+        self._made: tuple[Counter, Summary] | None = None
+        self._is_refused = False  # because the app has taken a name
 
     @classmethod
     def observe(cls, registry: CollectorRegistry, report: Report) -> None:
@@ -66,9 +69,12 @@ class SelfTelemetry(Collector):
 
     def begin(self) -> Collection:
         """Count a collection that begins."""
-        return Collection(self._counters)
+        with self._lock:  # two pages may be the first ones
+            if self._made is None and not self._is_refused:
+                self._made = self._counters()
+                self._is_refused = self._made is None
+        return Collection(self._made)
 
-    @cached_property
     def _counters(self) -> tuple[Counter, Summary] | None:
         """Return what counts, made at the first collection, which few of many processes ever do."""
         registry = self._registry()

@@ -18,6 +18,7 @@ from weakref import WeakSet
 from prometheus_client import Counter, Gauge, Histogram, Summary, values
 from prometheus_client.metrics import MetricWrapperBase
 
+from obs_middleware.fork_lock import ForkLock
 from obs_middleware.metrics.own_counter import OwnCounter
 from obs_middleware.queue import later
 from obs_middleware.workers.cells import ABSENT, DATED, Cells
@@ -373,7 +374,7 @@ class _Moved:
 
 
 _moved: list[_Moved] = []
-_adding_late = Lock()
+_adding_late = ForkLock()
 
 
 def add_late() -> None:

@@ -24,6 +24,8 @@ from typing import Any
 
 import msgspec
 
+from obs_middleware.encodable import encodable
+
 CELL = 8  # bytes
 ABSENT = (
     -1.7976931348623157e308
@@ -87,7 +89,7 @@ class Cells:
 
     def note(self, *line: Any) -> None:
         """Write a line of names."""
-        text = _encode([_encodable(part) if isinstance(part, str) else part for part in line]) + b"\n"
+        text = _encode([encodable(part) if isinstance(part, str) else part for part in line]) + b"\n"
         with self._lock:
             if self._is_line_broken:
                 text = b"\n" + text
@@ -127,7 +129,3 @@ def exemplars(records: bytes) -> Iterator[tuple[int, dict[str, str], float, floa
             continue
         labels = _decode(records[start + _head.size : start + _head.size + length])
         yield cell, labels, value, None if seconds < 0 else seconds
-
-
-def _encodable(text: str) -> str:
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

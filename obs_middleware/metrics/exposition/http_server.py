@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Exemplar
 
+from obs_middleware.encodable import encodable
 from obs_middleware.metrics.exposition.text import (
     HistogramText,
     Labels,
@@ -257,9 +258,9 @@ class _Reading:
         key = values, own, bounds
         series = self._series.get(key)
         if series is None:
-            labels = dict(zip(self._names, map(_encodable, values), strict=True))
+            labels = dict(zip(self._names, map(encodable, values), strict=True))
             if own:
-                added = {name: _encodable(value) for name, value in own if name not in labels}
+                added = {name: encodable(value) for name, value in own if name not in labels}
                 labels = {**added, **labels}
             series = self._series[key] = _Series(labels, self._label_text(labels), self._shape(bounds))
         series.rows.append(number)
@@ -343,8 +344,3 @@ def _age(one: tuple[str, str, float, float]) -> float:
 
 def _exemplar(trace_id: str, span_id: str, value: float, seconds: float) -> Exemplar:
     return Exemplar({"trace_id": trace_id, "span_id": span_id}, value, seconds)
-
-
-def _encodable(label: str) -> str:
-    """Make a label fit for UTF-8: lone surrogates become escapes."""
-    return label if label.isascii() else label.encode("utf-8", "backslashreplace").decode("utf-8")
