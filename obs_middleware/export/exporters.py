@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 from obs_middleware import process
 from obs_middleware.deadline import STOP_SECONDS, deadline
 from obs_middleware.errors import ConfigError
-from obs_middleware.export.collected import Collected
+from obs_middleware.export.collecting import Collecting
 from obs_middleware.export.job import Job
 from obs_middleware.export.schedule import Scheduled, Together
 from obs_middleware.queue import later
@@ -24,11 +23,10 @@ from obs_middleware.queue import later
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
-    from obs_middleware.export.collected import Exporter, Source
+    from obs_middleware.export.collected import Collected, Exporter, Source
     from obs_middleware.settings import Settings
 
 _JOB_TRIES = 3
-_FORK_SECONDS = 1.0  # that a fork waits at most
 _PUSH_SECONDS = 60.0  # that a push or a job waits for its exports at most
 _logger = logging.getLogger("obs")
 
@@ -54,10 +52,7 @@ class Exporters:
         count_failure: Callable[[str], None],
         describe: Callable[[BaseException], str],
     ) -> None:
-        self._source = source
-        self._settings = settings
-        self._labels = labels
-        self._events_count = events_count
+        self._collect = Collecting(source, settings, labels=labels, events_count=events_count).collect
         self._count_failure = count_failure
         self._describe = describe
         self._scheduled: list[Scheduled] = []
@@ -164,46 +159,11 @@ class Exporters:
     def _begin_export(self, scheduled: list[Scheduled], collected: Collected, *, tries: int) -> Together:
         return Together([partial(one.export_often, lambda: collected, tries) for one in scheduled])
 
-    def _collect(
-        self, *, is_running: bool = True, job: str | None = None, of_job: Iterable[Metric] = ()
-    ) -> Collected:
-        with _collecting.lock:
-            found = self._source.families()
-        return Collected(
-            families=[*found, *of_job],
-            timestamp=time.time(),
-            labels=self._labels(),
-            events_count=self._events_count(),
-            is_running=is_running,
-            job=job,
-            settings=self._settings,
-            of_job=[*of_job],
-            _source=self._source,
-        )
-
     def _begin_anew(self) -> None:
         """Leave a forked child stopped: it exports when it serves."""
         self._run = None
         for one in self._scheduled:
             one.begin_anew()
-
-
-class _Collecting:
-    """Lets no process be forked while its metrics are read: the child would find their locks taken, and for ever."""
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self._forking = threading.local()
-
-    def hold(self) -> None:
-        self._forking.has_lock = self.lock.acquire(timeout=_FORK_SECONDS)
-
-    def release(self) -> None:
-        if self._forking.has_lock:
-            self.lock.release()
-
-    def begin_anew(self) -> None:
-        self.lock = threading.RLock()
 
 
 def _stop_all() -> None:
@@ -214,12 +174,10 @@ def _stop_all() -> None:
 
 
 def _begin_all_anew() -> None:
-    _collecting.begin_anew()
     for exporters in list(_all):
         exporters._begin_anew()
 
 
 _all: weakref.WeakSet[Exporters] = weakref.WeakSet()
-_collecting = _Collecting()
-process.on_fork(before=_collecting.hold, in_parent=_collecting.release, in_child=_begin_all_anew)
+process.on_fork(in_child=_begin_all_anew)
 process.on_exit(_stop_all)

@@ -1,0 +1,66 @@
+"""Metrics are read for the exporters of one Observer without holding up those of another, or a fork for long."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+
+from tests.core.export.receiving import Own
+from tests.core.support import eventually, observer, python
+
+
+def test_a_hook_that_hangs_holds_up_no_exporter_of_another_observer() -> None:
+    slow, other, free, hangs = observer(), observer(), threading.Event(), threading.Event()
+
+    @slow.metrics.on_collect
+    def wait() -> None:
+        hangs.set()
+        free.wait(20)
+
+    exporter = Own()
+    slow.exporters.add(Own())
+    other.exporters.add(exporter)
+    slow.exporters.start()
+    assert hangs.wait(20)
+    other.exporters.start()
+    try:
+        eventually(lambda: exporter.got, within_seconds=4)
+    finally:
+        free.set()
+        slow.close()
+        other.close()
+
+
+FORKS = """
+import os, threading, time
+from prometheus_client import CollectorRegistry
+from obs_middleware import Observer
+class Own:
+    name, interval_seconds = "own", 60
+    def export(self, collected):
+        pass
+hanging = []
+for _ in range(3):
+    observer = Observer(log_setup=False, registry=CollectorRegistry())
+    @observer.metrics.on_collect
+    def hang():
+        hanging.append(1)
+        time.sleep(30)
+    observer.exporters.add(Own())
+    observer.exporters.start()
+while len(hanging) < 3:
+    time.sleep(0.01)
+began = time.monotonic()
+child = os.fork()
+if not child:
+    os._exit(0)
+print(time.monotonic() - began, flush=True)
+os._exit(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_fork_waits_a_second_for_all_that_hang() -> None:
+    assert 0.9 < float(python(FORKS, env={"PYTHONWARNINGS": "ignore"})) < 1.9
