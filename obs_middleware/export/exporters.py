@@ -128,9 +128,11 @@ class Exporters:
             later(one.exporter.interval_seconds, partial(self._start_thread, one, run))
 
     def _export_again(self, one: Scheduled, run: object) -> None:
-        one.export(self._collect)
-        if run is self._run:
-            later(one.seconds_to_next(), partial(self._start_thread, one, run))
+        try:
+            one.export(self._collect)
+        finally:  # whatever a filter of the log raises, the next export comes
+            if run is self._run:
+                later(one.seconds_to_next(), partial(self._start_thread, one, run))
 
     def _export_job(self, name: str, families: list[Metric]) -> None:
         if not self._scheduled:

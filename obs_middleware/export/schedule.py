@@ -98,9 +98,12 @@ class Scheduled:
 
     def _note_failure(self, error: BaseException) -> None:
         self.failures = failures = self.failures + 1
-        self._count_failure(self.name)
+        why = self._describe(error)
+        try:
+            self._count_failure(self.name)
+        except Exception as problem:  # the app has a metric of this name
+            why = f"{why}; this is not counted: {self._describe(problem)}"
         if failures & (failures - 1) == 0:  # the first one, the second, the fourth, the eighth
-            why = self._describe(error)
             _logger.warning("export to %s has failed (%d in a row): %s", self.name, failures, why)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.metrics_core import Metric
 
 from obs_middleware import ConfigError, Observer
@@ -229,6 +229,34 @@ def test_an_async_exporter_that_is_cancelled_is_tried_again(monkeypatch: pytest.
     eventually(lambda: exporter.tries >= 3)
     assert failures(own) >= 2
     own.exporters.stop()()
+
+
+def test_a_metric_of_the_apps_own_with_our_counters_name_stops_no_exporter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Then the failure can't be counted, and the log says why."""
+    monkeypatch.setattr(schedule, "_FIRST_RETRY_SECONDS", 0.01)
+    own, exporter = observer(), Own(0.01, do=fail)
+    Counter("obs_export_failures", "The app's own.", registry=own.registry)
+    own.exporters.add(exporter)
+    with caught("obs") as lines:
+        own.exporters.start()
+        eventually(lambda: len(exporter.got) >= 3)
+        own.close()
+    assert "nobody is there; this is not counted: " in lines.lines[0]
+    assert "obs_export_failures" in lines.lines[0]
+
+
+def test_a_log_filter_that_raises_stops_no_exporter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule, "_FIRST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    own, exporter = observer(), Own(0.01, do=fail)
+    own.exporters.add(exporter)
+    with caught("obs") as lines:
+        lines.addFilter(lambda record: 1 / 0)  # type: ignore[arg-type, return-value]
+        own.exporters.start()
+        eventually(lambda: len(exporter.got) >= 3)
+        own.close()
 
 
 def test_push_exports_now_and_tells_whether_that_went_well() -> None:
