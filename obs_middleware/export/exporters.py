@@ -105,7 +105,7 @@ class Exporters:
         """
         return Job(name, self._export_job)
 
-    def stop(self) -> Callable[[], None]:
+    def stop(self) -> Callable[[], object]:
         """Begin the last export, if they run; return what waits for its end."""
         if self._run is None:
             return lambda: None
@@ -155,7 +155,8 @@ class Exporters:
         )  # a batch ends with its job, an app that is served goes on
         collected = self._collect(is_running=is_running, job=job, of_job=of_job)
         export = self._begin_export(scheduled, collected, tries=tries)
-        export.wait(_PUSH_SECONDS)
+        if not export.wait(_PUSH_SECONDS):
+            _logger.warning("exports have not ended after %g s, and nobody waits for them", _PUSH_SECONDS)
         return export.has_gone_well
 
     def _begin_export(self, scheduled: list[Scheduled], collected: Collected, *, tries: int) -> Together:

@@ -11,11 +11,12 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from obs_middleware.deadline import STOP_SECONDS
+from obs_middleware.export.overdue import Overdue
 
 if TYPE_CHECKING:
     from obs_middleware.export.collected import Collected, Exporter
@@ -53,17 +54,27 @@ class Scheduled:
     def begin_anew(self) -> None:
         """Begin with no export under way, in a forked child."""
         self._exporting = threading.Lock()
+        self._overdue = Overdue(self._note_overdue)
 
     def export(self, collect: Callable[[], Collected]) -> bool:
         """Export once; count and log a failure, and tell whether there was none."""
+        exporting, overdue = self._exporting, self._overdue
+        if not exporting.acquire(timeout=STOP_SECONDS):
+            self._note_failure(TimeoutError("the export before it has not ended"))
+            return False
         try:
-            with self._alone():
-                _finish(self.exporter.export(collect()))
+            overdue.begin(self.exporter.interval_seconds)
+            _finish(self.exporter.export(collect()))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # also CancelledError of an async exporter, or there is no next try
-            self._note_failure(error)
+            self._note_failure(error, is_counted=overdue.is_noticed)
             return False
+        finally:
+            seconds, is_overdue = overdue.end(), overdue.is_noticed
+            exporting.release()
+            if is_overdue:
+                _logger.info("export to %s has ended after %.0f s", self.name, seconds)
         if self.failures:
             _logger.info("export to %s works again after %d failures", self.name, self.failures)
         self.failures = 0
@@ -87,24 +98,22 @@ class Scheduled:
         seconds = min(longest, _FIRST_RETRY_SECONDS * 2.0 ** min(self.failures - 1, 30))
         return seconds * random.uniform(1 - _JITTER, 1 + _JITTER)
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        if not self._exporting.acquire(timeout=STOP_SECONDS):
-            raise TimeoutError("the export before it has not ended")
-        try:
-            yield
-        finally:
-            self._exporting.release()
-
-    def _note_failure(self, error: BaseException) -> None:
+    def _note_failure(self, error: BaseException, *, is_counted: bool = False) -> None:
         self.failures = failures = self.failures + 1
-        why = self._describe(error)
+        why = f"{self._describe(error)}{'' if is_counted else self._count()}"
+        if failures & (failures - 1) == 0:  # the first one, the second, the fourth, the eighth
+            _logger.warning("export to %s has failed (%d in a row): %s", self.name, failures, why)
+
+    def _note_overdue(self, seconds: float) -> None:
+        _logger.warning("export to %s has not ended after %.0f s%s", self.name, seconds, self._count())
+
+    def _count(self) -> str:
+        """Count a failure; return what the log says where that can't be done."""
         try:
             self._count_failure(self.name)
         except Exception as problem:  # the app has a metric of this name
-            why = f"{why}; this is not counted: {self._describe(problem)}"
-        if failures & (failures - 1) == 0:  # the first one, the second, the fourth, the eighth
-            _logger.warning("export to %s has failed (%d in a row): %s", self.name, failures, why)
+            return f"; this is not counted: {self._describe(problem)}"
+        return ""
 
 
 class Together:
@@ -128,11 +137,12 @@ class Together:
         """Tell whether all have ended, and have said that it went well."""
         return self._results.count(True) == self._wanted
 
-    def wait(self, seconds: float = STOP_SECONDS) -> None:
-        """Wait until all have ended, so long at most."""
+    def wait(self, seconds: float = STOP_SECONDS) -> bool:
+        """Wait until all have ended, so long at most; tell whether they have."""
         end = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _call(self, function: Callable[[], bool]) -> None:
         with suppress(Exception):

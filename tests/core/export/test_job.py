@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from obs_middleware import Observer
-from obs_middleware.export import Collected, Textfile, schedule
+from obs_middleware.export import Collected, Textfile, exporters, schedule
 from tests.core.export.receiving import Own
 from tests.core.support import caught, observer
 
@@ -116,6 +116,16 @@ def test_a_job_that_nobody_learns_of_is_logged() -> None:
     with caught("obs") as lines, observer().exporters.job("nightly"):
         pass
     assert lines.lines == ["job nightly: nobody learns of it, because no exporter was added"]
+
+
+def test_a_job_does_not_wait_for_ever_for_an_export_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporters, "_PUSH_SECONDS", 0.05)
+    own, free = observer(), threading.Event()
+    own.exporters.add(Own(do=lambda: free.wait(20)))
+    with caught("obs") as lines, own.exporters.job("nightly"):
+        pass
+    assert lines.lines == ["exports have not ended after 0.05 s, and nobody waits for them"]
+    free.set()
 
 
 def lines_of(file: Path, word: str) -> list[str]:
