@@ -71,6 +71,26 @@ class Collecting:
         )
 
 
+class Once:
+    """Metrics that are read when the first exporter asks, in its thread, and are the same for those that follow.
+
+    Args:
+        collect: reads them; where it raises, the next exporter tries again.
+    """
+
+    def __init__(self, collect: Callable[[], Collected]) -> None:
+        self._collect = collect
+        self._collected: Collected | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self) -> Collected:
+        """Return them."""
+        with self._lock:
+            if self._collected is None:
+                self._collected = self._collect()
+            return self._collected
+
+
 def _hold_all() -> None:
     """Take all locks before a fork; one that is not to be had in time is left alone."""
     _forking.held = held = []

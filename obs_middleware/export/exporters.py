@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from obs_middleware import process
 from obs_middleware.deadline import STOP_SECONDS, deadline
 from obs_middleware.errors import ConfigError
-from obs_middleware.export.collecting import Collecting
+from obs_middleware.export.collecting import Collecting, Once
 from obs_middleware.export.job import Job
 from obs_middleware.export.schedule import Scheduled, Together
 from obs_middleware.queue import later
@@ -23,7 +23,7 @@ from obs_middleware.queue import later
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
-    from obs_middleware.export.collected import Collected, Exporter, Source
+    from obs_middleware.export.collected import Exporter, Source
     from obs_middleware.settings import Settings
 
 _JOB_TRIES = 3
@@ -94,7 +94,7 @@ class Exporters:
 
     def push(self) -> bool:
         """Export now; tell whether all exporters have gone well."""
-        return self._export(self._scheduled, tries=1)
+        return self._export(tries=1)
 
     def job(self, name: str) -> Job:
         """Export at the end of a block, a batch job, also when it fails; sync and async.
@@ -110,11 +110,11 @@ class Exporters:
         if self._run is None:
             return lambda: None
         self._run = None
-        return self._begin_export(self._scheduled, self._collect(is_running=False), tries=1).wait
+        return self._begin_export(tries=1, is_running=False).wait
 
     def _begin(self, scheduled: Iterable[Scheduled]) -> None:
-        deadline.hold_thread()
         for one in scheduled:
+            deadline.hold_thread()
             later(0.0, partial(self._start_thread, one, self._run))
 
     def _start_thread(self, one: Scheduled, run: object) -> None:
@@ -129,7 +129,7 @@ class Exporters:
 
     def _export_again(self, one: Scheduled, run: object) -> None:
         try:
-            one.export(self._collect)
+            one.export(lambda: self._collect() if run is self._run else None)  # not after the last one
         finally:  # whatever a filter of the log raises, the next export comes
             if run is self._run:
                 later(one.seconds_to_next(), partial(self._start_thread, one, run))
@@ -138,29 +138,24 @@ class Exporters:
         if not self._scheduled:
             _logger.warning("job %s: nobody learns of it, because no exporter was added", name)
         try:
-            self._export(self._scheduled, tries=_JOB_TRIES, job=name, of_job=families)
+            self._export(tries=_JOB_TRIES, job=name, of_job=families)
         except Exception as error:
             _logger.warning("job %s could not be exported: %s", name, self._describe(error))
 
-    def _export(
-        self,
-        scheduled: list[Scheduled],
-        *,
-        tries: int,
-        job: str | None = None,
-        of_job: Iterable[Metric] = (),
-    ) -> bool:
+    def _export(self, *, tries: int, job: str | None = None, of_job: Iterable[Metric] = ()) -> bool:
         is_running = (
             job is None or self.is_started
         )  # a batch ends with its job, an app that is served goes on
-        collected = self._collect(is_running=is_running, job=job, of_job=of_job)
-        export = self._begin_export(scheduled, collected, tries=tries)
+        export = self._begin_export(tries=tries, is_running=is_running, job=job, of_job=of_job)
         if not export.wait(_PUSH_SECONDS):
             _logger.warning("exports have not ended after %g s, and nobody waits for them", _PUSH_SECONDS)
         return export.has_gone_well
 
-    def _begin_export(self, scheduled: list[Scheduled], collected: Collected, *, tries: int) -> Together:
-        return Together([partial(one.export_often, lambda: collected, tries) for one in scheduled])
+    def _begin_export(
+        self, *, tries: int, is_running: bool, job: str | None = None, of_job: Iterable[Metric] = ()
+    ) -> Together:
+        collect = Once(partial(self._collect, is_running=is_running, job=job, of_job=of_job))
+        return Together([partial(one.export_often, collect, tries) for one in self._scheduled])
 
     def _begin_anew(self) -> None:
         """Leave a forked child stopped: it exports when it serves."""

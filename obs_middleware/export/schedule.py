@@ -56,15 +56,22 @@ class Scheduled:
         self._exporting = threading.Lock()
         self._overdue = Overdue(self._note_overdue)
 
-    def export(self, collect: Callable[[], Collected]) -> bool:
-        """Export once; count and log a failure, and tell whether there was none."""
+    def export(self, collect: Callable[[], Collected | None]) -> bool:
+        """Export once; count and log a failure, and tell whether there was none.
+
+        Args:
+            collect: is called when no other export is under way; None where this one is not wanted any more.
+        """
         exporting, overdue = self._exporting, self._overdue
         if not exporting.acquire(timeout=STOP_SECONDS):
             self._note_failure(TimeoutError("the export before it has not ended"))
             return False
         try:
             overdue.begin(self.exporter.interval_seconds)
-            _finish(self.exporter.export(collect()))
+            collected = collect()
+            if collected is None:
+                return True
+            _finish(self.exporter.export(collected))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # also CancelledError of an async exporter, or there is no next try

@@ -156,6 +156,58 @@ def test_metrics_that_can_not_be_read_are_a_failure_of_the_export(monkeypatch: p
     own.close()
 
 
+def test_a_push_of_metrics_that_can_not_be_read_has_failed() -> None:
+    class Registry(CollectorRegistry):
+        def collect(self) -> Iterable[Metric]:
+            raise OSError("no metrics")
+
+    own, exporter = observer(registry=Registry()), Own(60)
+    own.exporters.add(exporter)
+    with caught("obs") as lines:
+        assert own.exporters.push() is False
+        own.exporters.start()
+        eventually(lambda: len(lines.lines) == 2)
+        own.close()
+    assert "export to own has failed (1 in a row): OSError: no metrics" in lines.lines[0]
+    assert not [line for line in lines.lines if "failed in stop" in line]
+    assert exporter.got == []
+
+
+def test_a_hook_that_hangs_holds_up_nothing_else_at_the_stop() -> None:
+    own, free = observer(), threading.Event()
+    own.metrics.on_collect(lambda: free.wait(20))
+    own.exporters.add(Own(60))
+    own.exporters.start()
+    began = time.monotonic()
+    own.exporters.stop()
+    assert time.monotonic() - began < 4
+    free.set()
+
+
+def test_exporters_of_one_push_get_the_same_moment() -> None:
+    own, one, other = observer(), Own(), Own()
+    own.exporters.add(one, other)
+    assert own.exporters.push()
+    assert one.got[0].timestamp == other.got[0].timestamp
+
+
+def test_an_export_that_waits_for_another_is_not_made_after_the_last_one() -> None:
+    own, free = observer(), threading.Event()
+    exporter = Own(0.01, do=lambda: free.wait(20))
+    own.exporters.add(exporter)
+    pushing = threading.Thread(target=own.exporters.push)
+    pushing.start()
+    eventually(lambda: exporter.got)
+    own.exporters.start()
+    time.sleep(0.2)  # its first export waits for the push
+    wait = own.exporters.stop()
+    free.set()
+    wait()
+    pushing.join()
+    time.sleep(0.1)
+    assert [collected.is_running for collected in exporter.got] == [True, False]
+
+
 def test_a_collector_that_leaves_costs_its_own_metrics_alone() -> None:
     class Leaving:
         def describe(self) -> list[Any]:
