@@ -87,9 +87,9 @@ class Collected(msgspec.Struct, frozen=True):
 
         Args:
             labels: stand on each series that has no such label of its own.
-            leave_out: how the names of metrics begin that are not wanted.
+            leave_out: names of families that are not wanted.
         """
-        kept = (family for family in self.families if not family.name.startswith(leave_out or ("\n",)))
+        kept = (family for family in self.families if family.name not in leave_out)
         return self._source.text_of(_relabelled(family, labels or {}) for family in kept)
 
 

@@ -1,8 +1,9 @@
 """Textfile: Prometheus text for node-exporter's textfile collector.
 
 node-exporter scrapes all files of a folder into one page. It refuses the whole page where a series is in it twice, and
-a whole file where a sample has a timestamp. So each series says its service, and what node-exporter tells of itself
-(`process_…`) is left out. https://github.com/prometheus/node_exporter#textfile-collector
+a whole file where a sample has a timestamp. So each series says its service. What prometheus-client tells of the
+process is left out, because node-exporter has it of itself with other help texts, and would log an error each time.
+https://github.com/prometheus/node_exporter#textfile-collector
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ from obs_middleware.export.files import write_whole
 if TYPE_CHECKING:
     from obs_middleware.export.collected import Collected
 
-_OF_NODE_EXPORTER = ("process_", "promhttp_", "go_", "node_")
+_OF_PROCESS = (  # families of prometheus_client.ProcessCollector
+    "process_virtual_memory_bytes",
+    "process_resident_memory_bytes",
+    "process_start_time_seconds",
+    "process_cpu_seconds",
+    "process_open_fds",
+    "process_max_fds",
+)
 
 
 class Textfile:
@@ -54,7 +62,7 @@ class Textfile:
     def export(self, collected: Collected) -> None:
         """Write the file."""
         labels = {"service": collected.labels["service"]} if self._labels is None else self._labels
-        text = collected.text(labels=labels, leave_out=_OF_NODE_EXPORTER)
+        text = collected.text(labels=labels, leave_out=_OF_PROCESS)
         if collected.job is not None:
             text += self._last_success(text)
         write_whole(self._path, text)
