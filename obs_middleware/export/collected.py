@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 from prometheus_client.metrics_core import Metric
+
+from obs_middleware.export.job import DOCUMENTATION
 
 if TYPE_CHECKING:
     from obs_middleware.settings import Settings
@@ -60,7 +62,7 @@ class Collected(msgspec.Struct, frozen=True):
         is_running: False in the last export before the end, and at the end of a batch job that is no part of an app.
         job: the name of the batch job at whose end this is, if it is one.
         settings: of the Observer.
-        of_job: the families of the job, which are among `families`.
+        of_jobs: what jobs of this process have said, by the name of the job; `families` has it too.
     """
 
     families: list[Metric]
@@ -70,27 +72,46 @@ class Collected(msgspec.Struct, frozen=True):
     is_running: bool
     job: str | None
     settings: Settings
-    of_job: list[Metric]
+    of_jobs: list[Metric]
     _source: Source
 
     def own_families(self) -> list[Metric]:
         """Return the metrics of this process alone, for a receiver that adds up those of all processes itself."""
         own = self._source.own_families()
-        return self.families if own is None else [*own, *self.of_job]
+        return self.families if own is None else [*own, *self.of_jobs]
 
     def snapshot(self) -> dict[str, dict[str, Any]]:
         """Return the metrics as plain values, as `observer.metrics.snapshot()` does."""
         return self._source.values_of(self.families)
 
-    def text(self, *, labels: Mapping[str, str] | None = None, leave_out: tuple[str, ...] = ()) -> bytes:
+    def text(
+        self,
+        *,
+        labels: Mapping[str, str] | None = None,
+        leave_out: tuple[str, ...] = (),
+        only_job: str | None = None,
+    ) -> bytes:
         """Return the metrics as Prometheus text without timestamps, which neither of its gateways takes.
 
         Args:
             labels: stand on each series that has no such label of its own.
             leave_out: names of families that are not wanted.
+            only_job: what other jobs than this one have said is not wanted.
         """
-        kept = (family for family in self.families if family.name not in leave_out)
+        kept = [family for family in self.families if family.name not in leave_out]
+        if only_job is not None:
+            others = (family for family in kept if family.name not in DOCUMENTATION)
+            kept = [*others, *_of_job(self.of_jobs, only_job)]
         return self._source.text_of(_relabelled(family, labels or {}) for family in kept)
+
+
+def _of_job(families: Iterable[Metric], job: str) -> Iterator[Metric]:
+    """Yield families with the samples of one job; one without any is left out."""
+    for family in families:
+        changed = copy.copy(family)
+        changed.samples = [sample for sample in family.samples if sample.labels["job_name"] == job]
+        if changed.samples:
+            yield changed
 
 
 def _relabelled(family: Metric, labels: Mapping[str, str]) -> Metric:

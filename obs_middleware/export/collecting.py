@@ -9,15 +9,14 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from obs_middleware import process
 from obs_middleware.export.collected import Collected
+from obs_middleware.export.job import JobEnds
 
 if TYPE_CHECKING:
-    from prometheus_client.metrics_core import Metric
-
     from obs_middleware.export.collected import Source
     from obs_middleware.settings import Settings
 
@@ -31,6 +30,9 @@ class Collecting:
         source: where the metrics come from.
         labels: returns whose metrics these are.
         events_count: returns how many events were recorded.
+
+    Attributes:
+        jobs: what each collection has of jobs.
     """
 
     def __init__(
@@ -49,24 +51,24 @@ class Collecting:
         _all.add(self)
 
     def begin_anew(self) -> None:
-        """Begin with no collection under way, in a forked child."""
+        """Begin with no collection under way, and without the parent's jobs, in a forked child."""
         self.lock = threading.RLock()
+        self.jobs = JobEnds()
 
-    def collect(
-        self, *, is_running: bool = True, job: str | None = None, of_job: Iterable[Metric] = ()
-    ) -> Collected:
+    def collect(self, *, is_running: bool = True, job: str | None = None) -> Collected:
         """Return all metrics of now."""
         with self.lock:
             found = self._source.families()
+        of_jobs = self.jobs.families()
         return Collected(
-            families=[*found, *of_job],
+            families=[*found, *of_jobs],
             timestamp=time.time(),
             labels=self._labels(),
             events_count=self._events_count(),
             is_running=is_running,
             job=job,
             settings=self._settings,
-            of_job=[*of_job],
+            of_jobs=of_jobs,
             _source=self._source,
         )
 

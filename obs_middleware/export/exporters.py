@@ -16,13 +16,11 @@ from obs_middleware import process
 from obs_middleware.deadline import STOP_SECONDS, deadline
 from obs_middleware.errors import ConfigError
 from obs_middleware.export.collecting import Collecting, Once
-from obs_middleware.export.job import Job
+from obs_middleware.export.job import Job, JobEnd
 from obs_middleware.export.schedule import Scheduled, Together
 from obs_middleware.queue import later
 
 if TYPE_CHECKING:
-    from prometheus_client.metrics_core import Metric
-
     from obs_middleware.export.collected import Exporter, Source
     from obs_middleware.settings import Settings
 
@@ -52,7 +50,7 @@ class Exporters:
         count_failure: Callable[[str], None],
         describe: Callable[[BaseException], str],
     ) -> None:
-        self._collect = Collecting(source, settings, labels=labels, events_count=events_count).collect
+        self._collecting = Collecting(source, settings, labels=labels, events_count=events_count)
         self._count_failure = count_failure
         self._describe = describe
         self._scheduled: list[Scheduled] = []
@@ -129,32 +127,31 @@ class Exporters:
 
     def _export_again(self, one: Scheduled, run: object) -> None:
         try:
-            one.export(lambda: self._collect() if run is self._run else None)  # not after the last one
+            one.export(
+                lambda: self._collecting.collect() if run is self._run else None
+            )  # not after the last one
         finally:  # whatever a filter of the log raises, the next export comes
             if run is self._run:
                 later(one.seconds_to_next(), partial(self._start_thread, one, run))
 
-    def _export_job(self, name: str, families: list[Metric]) -> None:
+    def _export_job(self, end: JobEnd) -> None:
+        self._collecting.jobs.add(end)
         if not self._scheduled:
-            _logger.warning("job %s: nobody learns of it, because no exporter was added", name)
+            _logger.warning("job %s: nobody learns of it, because no exporter was added", end.name)
         try:
-            self._export(tries=_JOB_TRIES, job=name, of_job=families)
+            self._export(tries=_JOB_TRIES, job=end.name)
         except Exception as error:
-            _logger.warning("job %s could not be exported: %s", name, self._describe(error))
+            _logger.warning("job %s could not be exported: %s", end.name, self._describe(error))
 
-    def _export(self, *, tries: int, job: str | None = None, of_job: Iterable[Metric] = ()) -> bool:
-        is_running = (
-            job is None or self.is_started
-        )  # a batch ends with its job, an app that is served goes on
-        export = self._begin_export(tries=tries, is_running=is_running, job=job, of_job=of_job)
+    def _export(self, *, tries: int, job: str | None = None) -> bool:
+        # A batch ends with its job, an app that is served goes on.
+        export = self._begin_export(tries=tries, is_running=job is None or self.is_started, job=job)
         if not export.wait(_PUSH_SECONDS):
             _logger.warning("exports have not ended after %g s, and nobody waits for them", _PUSH_SECONDS)
         return export.has_gone_well
 
-    def _begin_export(
-        self, *, tries: int, is_running: bool, job: str | None = None, of_job: Iterable[Metric] = ()
-    ) -> Together:
-        collect = Once(partial(self._collect, is_running=is_running, job=job, of_job=of_job))
+    def _begin_export(self, *, tries: int, is_running: bool, job: str | None = None) -> Together:
+        collect = Once(partial(self._collecting.collect, is_running=is_running, job=job))
         return Together([partial(one.export_often, collect, tries) for one in self._scheduled])
 
     def _begin_anew(self) -> None:

@@ -80,6 +80,8 @@ class Pushgateway:
             OSError: the gateway is not there, or does not take the metrics.
         """
         push = push_to_gateway if collected.job is None else pushadd_to_gateway
+        # A copy in another group would grow old, where alerts look for the age of each series.
+        text = collected.text(only_job=collected.job if self._job is None else None)
         try:
             push(
                 self._url,
@@ -87,7 +89,7 @@ class Pushgateway:
                 registry=CollectorRegistry(),
                 grouping_key=self._grouping,
                 timeout=self._timeout_seconds,
-                handler=partial(self._send, collected.text()),
+                handler=partial(self._send, text),
             )
         except HTTPError as error:
             with error:

@@ -9,6 +9,7 @@ https://github.com/prometheus/node_exporter#textfile-collector
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from obs_middleware.errors import ConfigError
 from obs_middleware.export.files import write_whole
+from obs_middleware.export.job import DOCUMENTATION, KEPT, SUCCESS
 
 if TYPE_CHECKING:
     from obs_middleware.export.collected import Collected
@@ -27,6 +29,10 @@ _OF_PROCESS = (  # families of prometheus_client.ProcessCollector
     "process_cpu_seconds",
     "process_open_fds",
     "process_max_fds",
+)
+_HEAD = f"# HELP {SUCCESS} {DOCUMENTATION[SUCCESS]}\n# TYPE {SUCCESS} gauge\n".encode()
+_LAST_SUCCESS = re.compile(
+    rb'^%s\{(?:[^\n]*,)?job_name="((?:[^"\\\n]|\\.)*)".*\n' % SUCCESS.encode(), re.MULTILINE
 )
 
 
@@ -63,15 +69,16 @@ class Textfile:
         """Write the file."""
         labels = {"service": collected.labels["service"]} if self._labels is None else self._labels
         text = collected.text(labels=labels, leave_out=_OF_PROCESS)
-        if collected.job is not None:
-            text += self._last_success(text)
-        write_whole(self._path, text)
+        write_whole(self._path, self._with_earlier_jobs(text))
 
-    def _last_success(self, text: bytes) -> bytes:
-        """Return when the job went well last, out of the file that stands there, where this run has failed."""
-        name = b"obs_job_last_success_timestamp_seconds"
-        if name in text:
-            return b""
+    def _with_earlier_jobs(self, text: bytes) -> bytes:
+        """Add when jobs of earlier processes went well last, out of the file that stands there."""
+        earlier: list[bytes] = []
         with suppress(OSError):
-            return b"".join(line for line in self._path.read_bytes().splitlines(True) if name in line)
-        return b""
+            own = {found[1] for found in _LAST_SUCCESS.finditer(text)}
+            before = _LAST_SUCCESS.finditer(self._path.read_bytes())
+            earlier = [found[0] for found in before if found[1] not in own][-KEPT:]
+        if not earlier:
+            return text
+        start, _, rest = text.partition(_HEAD)
+        return b"".join((start, _HEAD, *earlier, rest))

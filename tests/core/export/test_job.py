@@ -9,11 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from obs_middleware import Observer
-from obs_middleware.export import Collected, Textfile, exporters, schedule
+from obs_middleware.export import Collected, Textfile, exporters, job, schedule
 from tests.core.export.receiving import Own
-from tests.core.support import caught, observer
+from tests.core.support import caught, eventually, observer, python
 
 
 def values(collected: Collected) -> dict[str, float]:
@@ -157,3 +158,112 @@ def test_a_textfile_keeps_when_the_job_went_well_last(tmp_path: Path) -> None:
     assert one(fails=True) == well
     assert len(lines_of(file, "last_failure")) == 3
     assert one() != well
+
+
+def jobs_of(collected: Collected, end: str = "success") -> dict[str, float]:
+    """Return when each job last ended so."""
+    found = [
+        family for family in collected.families if family.name == f"obs_job_last_{end}_timestamp_seconds"
+    ]
+    assert len(found) <= 1
+    return {sample.labels["job_name"]: sample.value for family in found for sample in family.samples}
+
+
+def test_what_jobs_have_said_stays_in_later_exports() -> None:
+    own, exporter = observer(), Own(0.05)
+    own.exporters.add(exporter)
+    run(own)
+    own.exporters.start()
+    with own.exporters.job("weekly"):
+        pass
+    run(own, fails=True)
+    count = len(exporter.got)
+    eventually(lambda: len(exporter.got) > count)
+    own.close()
+    for collected in exporter.got[count:]:
+        assert jobs_of(collected).keys() == {"nightly", "weekly"}
+        assert jobs_of(collected, "failure").keys() == {"nightly"}
+        assert collected.job is None
+
+
+def test_a_job_that_runs_again_has_its_last_end_alone() -> None:
+    own, exporter = observer(), Own()
+    own.exporters.add(exporter)
+    for _ in range(2):
+        run(own)
+    first, last = (jobs_of(collected) for collected in exporter.got)
+    assert first["nightly"] < last["nightly"]
+
+
+def test_jobs_of_ever_new_names_are_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "KEPT", 3)
+    own, exporter = observer(), Own()
+    own.exporters.add(exporter)
+    for name in ("a", "b", "c", "a", "d"):
+        with own.exporters.job(name):
+            pass
+    assert jobs_of(exporter.got[-1]).keys() == {"c", "a", "d"}
+
+
+def test_a_textfile_keeps_a_job_of_an_earlier_process_in_an_app_that_is_served(tmp_path: Path) -> None:
+    file = tmp_path / "shop.prom"
+    earlier = observer(service_name="shop")
+    earlier.exporters.add(Textfile(file))
+    run(earlier)
+    (well,) = lines_of(file, "last_success_timestamp_seconds{")
+    later = observer(service_name="shop")
+    later.exporters.add(Textfile(file))
+    assert later.exporters.push()
+    assert lines_of(file, "last_success_timestamp_seconds{") == [well]
+    run(later, fails=True)
+    assert lines_of(file, "last_success_timestamp_seconds{") == [well]
+    with later.exporters.job("weekly"):
+        pass
+    assert later.exporters.push()
+    both = lines_of(file, "last_success_timestamp_seconds{")
+    assert well in both
+    assert len(both) == 2
+    assert len(lines_of(file, "# TYPE obs_job_last_success")) == 1
+    families = list(text_string_to_metric_families(file.read_text()))
+    assert len({family.name for family in families}) == len(families)
+    run(later)
+    assert well not in file.read_text()
+
+
+def test_a_forked_child_has_not_run_the_jobs_of_its_parent() -> None:
+    assert python(FORKED, env={"PYTHONWARNINGS": "ignore"}).split() == ["True", "False"]
+
+
+FORKED = """
+import os, sys
+from obs_middleware import Observer
+class Own:
+    name, interval_seconds = "own", 60
+    def export(self, collected):
+        print(b"obs_job_duration" in collected.text(), flush=True)
+observer = Observer(log_setup=False)
+observer.exporters.add(Own())
+with observer.exporters.job("nightly"):
+    pass
+child = os.fork()
+if not child:
+    observer.exporters.push()
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+
+
+def test_an_async_job_ends_as_it_does_where_no_thread_is_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_to_be_had(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    own, exporter = observer(), Own()
+    own.exporters.add(exporter)
+
+    async def main() -> None:
+        with monkeypatch.context() as patched:
+            async with own.exporters.job("nightly"):
+                patched.setattr(threading.Thread, "start", none_to_be_had)
+
+    asyncio.run(main())
+    assert jobs_of(exported(exporter)).keys() == {"nightly"}

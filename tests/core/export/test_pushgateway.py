@@ -42,6 +42,31 @@ def test_a_batch_job_adds_to_the_group_of_its_name_or_of_the_job_that_is_given(g
     ]
 
 
+def test_a_group_of_a_jobs_name_has_that_job_alone(gateway: Receiver) -> None:
+    """Its copy in another group would grow old, and an alert on its age would fire."""
+    own = observer(service_name="shop")
+    own.exporters.add(Pushgateway(gateway.url))
+    for name in ("nightly", "weekly"):
+        with own.exporters.job(name):
+            pass
+    assert own.exporters.push()
+    weekly, every = gateway.requests[1:]
+    assert (weekly.path, every.path) == ("/metrics/job/weekly", "/metrics/job/shop")
+    assert b'{job_name="weekly"}' in weekly.body
+    assert b'{job_name="nightly"}' not in weekly.body
+    assert every.body.count(b"obs_job_last_success_timestamp_seconds{") == 2
+
+
+def test_a_push_to_the_group_that_is_given_keeps_what_jobs_have_said(gateway: Receiver) -> None:
+    own = observer(service_name="shop")
+    own.exporters.add(Pushgateway(gateway.url, job="batch"))
+    with own.exporters.job("nightly"):
+        pass
+    assert own.exporters.push()
+    assert gateway.requests[-1].method == "PUT"
+    assert b'obs_job_last_success_timestamp_seconds{job_name="nightly"}' in gateway.requests[-1].body
+
+
 def test_user_and_password_are_sent_and_not_logged(gateway: Receiver) -> None:
     gateway.status, gateway.answer = 401, b"who are you?"
     own = observer()
