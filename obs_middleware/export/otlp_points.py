@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -36,6 +37,7 @@ _UNITS = {
     "ratio": "1",
 }
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
+_TOO_MANY = 2**64
 _Labels = tuple[tuple[str, str], ...]
 
 
@@ -63,7 +65,11 @@ class _Times:
     def note(self, family: Any) -> None:
         """Note since when the series of a family are counted."""
         created = (sample for sample in family.samples if sample.name == f"{family.name}_created")
-        self._created = {_key(sample.labels): round(sample.value * 1e9) for sample in created}
+        self._created = {
+            _key(sample.labels): round(sample.value * 1e9)
+            for sample in created
+            if 0 <= sample.value * 1e9 <= self.now  # a collector of the user's may say anything, NaN too
+        }
 
     def begin(self, labels: Mapping[str, str]) -> int:
         return self._created.get(_key(labels), self._started)
@@ -97,29 +103,41 @@ def _point(sample: Any, times: _Times, *, is_sum: bool) -> NumberDataPoint:
 
 
 def _histogram_points(family: Any, times: _Times) -> list[HistogramDataPoint]:
-    buckets: dict[_Labels, list[tuple[float, float]]] = {}
+    buckets: dict[_Labels, list[tuple[str, float]]] = {}
     sums: dict[_Labels, float] = {}
     for sample in family.samples:
         labels = {name: value for name, value in sample.labels.items() if name != "le"}
         if sample.name.endswith("_count") and family.type == "summary":
-            buckets[_key(labels)] = [(math.inf, sample.value)]
+            buckets[_key(labels)] = [("inf", sample.value)]
         elif sample.name.endswith("_bucket"):
-            buckets.setdefault(_key(labels), []).append((float(sample.labels["le"]), sample.value))
+            buckets.setdefault(_key(labels), []).append((sample.labels["le"], sample.value))
         elif sample.name.endswith("_sum"):
             sums[_key(labels)] = sample.value
-    return [
-        _histogram_point(dict(key), sorted(found), sums.get(key, 0.0), times)
-        for key, found in buckets.items()
-    ]
+    points: list[HistogramDataPoint] = []
+    for key, found in buckets.items():
+        with suppress(ValueError, OverflowError):  # one that OTLP has no numbers for costs itself alone
+            points.append(_histogram_point(dict(key), found, sums.get(key, 0.0), times))
+    return points
 
 
 def _histogram_point(
-    labels: dict[str, str], buckets: list[tuple[float, float]], total: float, times: _Times
+    labels: dict[str, str], buckets: list[tuple[str, float]], total: float, times: _Times
 ) -> HistogramDataPoint:
-    """Return a point; OpenTelemetry counts each bucket by itself, and Prometheus adds the ones before."""
-    cumulative = [0, *(round(count) for _, count in buckets)]
+    """Return a point; OpenTelemetry counts each bucket by itself, and Prometheus adds the ones before.
+
+    Args:
+        buckets: bounds as texts, and counts that were added up.
+
+    Raises:
+        ValueError, OverflowError: a bound is no number, or a count is none of OTLP's: whole, positive, of 64 bits.
+    """
+    counted = {float(bound): round(count) for bound, count in buckets}
+    bounds = sorted(bound for bound in counted if bound != math.inf)
+    cumulative = [0, *(counted[bound] for bound in bounds)]
+    cumulative.append(counted.get(math.inf, cumulative[-1]))
+    if cumulative != sorted(cumulative) or cumulative[-1] >= _TOO_MANY or not all(map(math.isfinite, bounds)):
+        raise ValueError(f"no histogram of OTLP: {buckets}")
     counts = [after - before for before, after in pairwise(cumulative)]
-    bounds = [bound for bound, _ in buckets if bound != math.inf]
     none: Any = None  # the least and the greatest value, which nobody has kept
     return HistogramDataPoint(
         labels, times.begin(labels), times.now, cumulative[-1], total, counts, bounds, none, none

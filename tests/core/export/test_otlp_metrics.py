@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -11,7 +12,12 @@ from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, UntypedMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    HistogramMetricFamily,
+    SummaryMetricFamily,
+    UntypedMetricFamily,
+)
 from prometheus_client.metrics_core import Metric
 
 from obs_middleware import ConfigError, Observer
@@ -109,6 +115,49 @@ def test_what_a_collector_of_the_users_own_yields_arrives(collector: Receiver) -
     (restarts,) = metrics["restarts"].sum.data_points
     assert 59 < (restarts.time_unix_nano - restarts.start_time_unix_nano) / 1e9 < 70
     assert "empty" not in metrics
+
+
+class Odd:
+    """A collector with one histogram and one summary that are sound, and others that no receiver can take."""
+
+    def collect(self) -> Any:
+        family = HistogramMetricFamily("sizes", "Sizes.", labels=["kind"])
+        family.add_metric(["sound"], [("1", 2), ("+Inf", 3)], 4)
+        family.add_metric(["without inf"], [("1", 2)], 4)
+        for kind, buckets in {
+            "nan": [("1", math.nan), ("+Inf", 3)],
+            "inf": [("1", 2), ("+Inf", math.inf)],
+            "negative": [("1", -2), ("+Inf", 3)],
+            "falls": [("1", 5), ("+Inf", 3)],
+            "huge": [("1", 5), ("+Inf", 2.0**64)],
+            "nan bound": [("NaN", 5), ("+Inf", 6)],
+        }.items():
+            family.add_metric([kind], buckets, 4)  # type: ignore[arg-type]
+        family.add_sample("sizes_bucket", {"kind": "no bound", "le": "one"}, 5)
+        yield family
+        waits = SummaryMetricFamily("waits", "Waits.", labels=["kind"])
+        waits.add_metric(["sound"], 1, 2)
+        for kind, count in {"nan": math.nan, "inf": math.inf, "negative": -1.0}.items():
+            waits.add_metric([kind], count, 2)  # type: ignore[arg-type]
+        yield waits
+        yield CounterMetricFamily("restarts", "Restarts.", value=2, created=math.nan)
+        yield CounterMetricFamily("starts", "Starts.", value=2, created=-5)
+
+
+def test_an_odd_histogram_is_left_out_and_all_others_go(collector: Receiver) -> None:
+    own = observer()
+    own.metrics.counter("orders", "Orders.").inc(3)
+    own.registry.register(Odd())
+    push(own, OtlpMetrics(collector.url))
+    metrics, _ = sent(collector)
+    sizes = {labels(point)["kind"]: point for point in metrics["sizes"].histogram.data_points}
+    assert sizes.keys() == {"sound", "without inf"}
+    assert ([*sizes["sound"].bucket_counts], [*sizes["without inf"].bucket_counts]) == ([2, 1], [2, 0])
+    assert [labels(point) for point in metrics["waits"].histogram.data_points] == [{"kind": "sound"}]
+    for name in ("restarts", "starts"):
+        (point,) = metrics[name].sum.data_points
+        assert 0 < point.start_time_unix_nano <= point.time_unix_nano
+    assert metrics["orders"].sum.data_points[0].as_double == 3
 
 
 def test_http_metrics_arrive_too(collector: Receiver) -> None:
