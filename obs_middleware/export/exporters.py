@@ -59,8 +59,8 @@ class Exporters:
 
     @property
     def is_started(self) -> bool:
-        """Tell whether exports run periodically."""
-        return self._run is not None
+        """Tell whether exports run periodically; False without an exporter."""
+        return self._run is not None and bool(self._scheduled)
 
     def add(self, *exporters: Exporter) -> None:
         """Add exporters; they run from the start of the app on, at once if it has started.
@@ -91,7 +91,10 @@ class Exporters:
             self._begin(self._scheduled)
 
     def push(self) -> bool:
-        """Export now; tell whether all exporters have gone well."""
+        """Export now; tell whether all exporters have gone well. Without an exporter none has, and the log says so."""
+        if not self._scheduled:
+            _logger.warning("push: nothing is exported, because no exporter was added: exporters.add(…)")
+            return False
         return self._export(tries=1)
 
     def job(self, name: str) -> Job:

@@ -322,6 +322,22 @@ def test_push_exports_now_and_tells_whether_that_went_well() -> None:
     assert failures(own) == 1
 
 
+def test_a_push_without_an_exporter_has_not_gone_well_and_says_why() -> None:
+    with caught("obs") as lines:
+        assert observer().exporters.push() is False
+    assert lines.lines == ["push: nothing is exported, because no exporter was added: exporters.add(…)"]
+
+
+def test_an_app_without_exporters_is_not_told_so_when_it_stops() -> None:
+    own = observer()
+    own.gateway.started()
+    assert not own.exporters.is_started
+    with caught("obs") as lines:
+        own.lifecycle.flush_now(True)  # a signal has come
+        own.close()
+    assert lines.lines == []
+
+
 @pytest.mark.parametrize("wrong", [None, "http://localhost:9091", Own, print])
 def test_what_is_no_exporter_is_refused(wrong: Any) -> None:
     with pytest.raises(ConfigError, match=r"wants exporters such as|interval_seconds must be"):
