@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from obs_middleware import process
 from obs_middleware.deadline import STOP_SECONDS, deadline
-from obs_middleware.errors import ConfigError
+from obs_middleware.export import checks
 from obs_middleware.export.collecting import Collecting, Once
+from obs_middleware.export.files import check_files_differ
 from obs_middleware.export.job import Job, JobEnd
 from obs_middleware.export.schedule import Scheduled, Together
 from obs_middleware.queue import later
@@ -66,16 +67,11 @@ class Exporters:
         """Add exporters; they run from the start of the app on, at once if it has started.
 
         Raises:
-            ConfigError: one is no exporter, or has no interval.
+            ConfigError: one is no exporter, or has no interval, or writes the file of another one.
         """
         for exporter in exporters:
-            if not callable(getattr(exporter, "export", None)):
-                raise ConfigError(
-                    f"exporters.add wants exporters such as Textfile('/srv/textfiles/shop.prom'), got {exporter!r}"
-                )
-            seconds = getattr(exporter, "interval_seconds", None)
-            if not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
-                raise ConfigError(f"interval_seconds must be a positive number of seconds, got {seconds!r}")
+            checks.exporter(exporter)
+        check_files_differ([*(one.exporter for one in self._scheduled), *exporters])
         added = [
             Scheduled(exporter, count_failure=self._count_failure, describe=self._describe)
             for exporter in exporters
@@ -103,8 +99,11 @@ class Exporters:
         with observer.exporters.job("nightly"): ...
 
         The export has the job's duration and when it last went well and last failed.
+
+        Raises:
+            ConfigError: the name is no text, or empty.
         """
-        return Job(name, self._export_job)
+        return Job(checks.text("the name of a job", name, example="nightly"), self._export_job)
 
     def stop(self) -> Callable[[], object]:
         """Begin the last export, if they run; return what waits for its end."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from obs_middleware.export.files import write_whole
+from obs_middleware.export.files import WholeFile
 
 if TYPE_CHECKING:
     from obs_middleware.export.collected import Collected
@@ -22,12 +21,15 @@ class JsonFile:
     Args:
         path: of the file.
         interval_seconds: between two exports.
+
+    Raises:
+        ConfigError: the path is none of a file.
     """
 
     name = "json_file"
 
     def __init__(self, path: str | os.PathLike[str], *, interval_seconds: float = 15.0) -> None:
-        self._path = Path(path)
+        self.file = WholeFile(path, exporter="JsonFile", example="/run/shop/metrics.json")
         self.interval_seconds = interval_seconds
 
     def export(self, collected: Collected) -> None:
@@ -38,4 +40,4 @@ class JsonFile:
             "events_count": collected.events_count,
             "running": collected.is_running,
         }
-        write_whole(self._path, msgspec.json.encode(content) + b"\n")
+        self.file.write(msgspec.json.encode(content) + b"\n")

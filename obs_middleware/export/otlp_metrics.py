@@ -11,6 +11,7 @@ from opentelemetry import context
 
 from obs_middleware import process
 from obs_middleware.errors import ConfigError
+from obs_middleware.export import checks
 from obs_middleware.resource import detected, resource_of
 from obs_middleware.settings import otel
 
@@ -38,7 +39,7 @@ class OtlpMetrics:
         timeout_seconds: how long one may take.
 
     Raises:
-        ConfigError: what it needs is not installed.
+        ConfigError: what it needs is not installed, or an argument is none.
     """
 
     name = "otlp_metrics"
@@ -61,9 +62,11 @@ class OtlpMetrics:
             ) from None
         detected(process.pid())  # while it can be
         self._endpoint = endpoint
-        self._headers = dict(headers) if headers else None
+        if endpoint is not None:
+            checks.url("OtlpMetrics", endpoint, example="http://collector:4318")
+        self._headers = checks.headers("OtlpMetrics: headers", headers or {}) or None
         self.interval_seconds = interval_seconds
-        self._timeout_seconds = timeout_seconds
+        self._timeout_seconds = checks.seconds("OtlpMetrics: timeout_seconds", timeout_seconds)
         self._started = time.time()
         self._exporter: Any = None
 

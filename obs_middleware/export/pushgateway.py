@@ -22,10 +22,12 @@ from prometheus_client.exposition import (
 )
 
 from obs_middleware.errors import ConfigError
+from obs_middleware.export import checks
 
 if TYPE_CHECKING:
     from obs_middleware.export.collected import Collected
 
+_EXAMPLE = "http://localhost:9091"
 _EXPLANATION = 300  # characters of an answer that says what is wrong
 
 
@@ -41,7 +43,7 @@ class Pushgateway:
         basic_auth: user and password.
 
     Raises:
-        ConfigError: the URL is none.
+        ConfigError: the URL, a label or another argument is none.
     """
 
     name = "pushgateway"
@@ -56,21 +58,23 @@ class Pushgateway:
         timeout_seconds: float = 5.0,
         basic_auth: tuple[str, str] | None = None,
     ) -> None:
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        whole = f"http://{url}" if isinstance(url, str) and "://" not in url else url
+        self._url = checks.url("Pushgateway", whole, example=_EXAMPLE)
+        if "@" in urlsplit(self._url).netloc:
             raise ConfigError(
-                "Pushgateway wants a URL such as 'http://localhost:9091', with user and password in basic_auth="
-                if "@" in url
-                else f"Pushgateway wants a URL such as 'http://localhost:9091', got {url!r}"
+                f"Pushgateway wants a URL such as {_EXAMPLE!r}, with user and password in basic_auth="
             )
-        self._url = parts.geturl()
-        self._job = job
-        self._grouping = dict(grouping or {})
+        self._job = job if job is None else checks.text("Pushgateway: job", job)
+        self._grouping = checks.labels("Pushgateway: grouping", grouping or {})
+        if "job" in self._grouping:
+            raise ConfigError(
+                f"Pushgateway: grouping has 'job', which has a place of its own: job={self._grouping['job']!r}"
+            )
         self.interval_seconds = interval_seconds
-        self._timeout_seconds = timeout_seconds
-        user, password = basic_auth or (None, None)
+        self._timeout_seconds = checks.seconds("Pushgateway: timeout_seconds", timeout_seconds)
         self._handler = default_handler
         if basic_auth is not None:
+            user, password = checks.pair("Pushgateway: basic_auth", basic_auth)
             self._handler = partial(basic_auth_handler, username=user, password=password)
 
     def export(self, collected: Collected) -> None:

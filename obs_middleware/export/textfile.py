@@ -12,11 +12,11 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from obs_middleware.errors import ConfigError
-from obs_middleware.export.files import write_whole
+from obs_middleware.export import checks
+from obs_middleware.export.files import WholeFile
 from obs_middleware.export.job import DOCUMENTATION, KEPT, SUCCESS
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Textfile:
         labels: of each series, its service unless given.
 
     Raises:
-        ConfigError: the path does not end in `.prom`.
+        ConfigError: the path does not end in `.prom`, or a label is none.
     """
 
     name = "textfile"
@@ -57,26 +57,26 @@ class Textfile:
         interval_seconds: float = 15.0,
         labels: Mapping[str, str] | None = None,
     ) -> None:
-        self._path = Path(path)
-        if self._path.suffix != ".prom":
+        self.file = WholeFile(path, exporter="Textfile", example="/srv/textfiles/shop.prom")
+        if self.file.path.suffix != ".prom":
             raise ConfigError(
                 f"Textfile wants a path that ends in .prom, because node-exporter reads no other, got {str(path)!r}"
             )
         self.interval_seconds = interval_seconds
-        self._labels = labels
+        self._labels = None if labels is None else checks.labels("Textfile: labels", labels)
 
     def export(self, collected: Collected) -> None:
         """Write the file."""
         labels = {"service": collected.labels["service"]} if self._labels is None else self._labels
         text = collected.text(labels=labels, leave_out=_OF_PROCESS)
-        write_whole(self._path, self._with_earlier_jobs(text))
+        self.file.write(self._with_earlier_jobs(text))
 
     def _with_earlier_jobs(self, text: bytes) -> bytes:
         """Add when jobs of earlier processes went well last, out of the file that stands there."""
         earlier: list[bytes] = []
         with suppress(OSError):
             own = {found[1] for found in _LAST_SUCCESS.finditer(text)}
-            before = _LAST_SUCCESS.finditer(self._path.read_bytes())
+            before = _LAST_SUCCESS.finditer(self.file.path.read_bytes())
             earlier = [found[0] for found in before if found[1] not in own][-KEPT:]
         if not earlier:
             return text

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import pytest
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR
+from prometheus_client.metrics_core import GaugeMetricFamily
 
 from obs_middleware import Observer
 from obs_middleware.export import OtlpMetrics, Pushgateway, Textfile
@@ -115,14 +116,23 @@ def test_a_job_that_fails_leaves_standing_when_it_went_well_last(gateway: Server
     assert ends("success") != well
 
 
+class Twice:
+    """A collector of the user's own, which yields a series twice."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        yield GaugeMetricFamily("twice", "There twice.", 1)
+        yield GaugeMetricFamily("twice", "There twice.", 2)
+
+
 @needs_pushgateway
 def test_what_a_pushgateway_says_against_a_push_is_in_the_log(gateway: Server) -> None:
     own = observer()
-    own.exporters.add(Pushgateway(f"http://127.0.0.1:{gateway.port}", grouping={"bad-name": "a"}))
+    own.registry.register(Twice())
+    own.exporters.add(Pushgateway(f"http://127.0.0.1:{gateway.port}"))
     with caught("obs") as lines:
         assert not own.exporters.push()
     assert "the gateway answers 400 Bad Request" in lines.lines[0]
-    assert "bad-name" in lines.lines[0]
+    assert "twice" in lines.lines[0]
 
 
 @needs_node_exporter

@@ -80,11 +80,28 @@ def test_user_and_password_are_sent_and_not_logged(gateway: Receiver) -> None:
     assert "s3cr3t-w0rd" not in line
 
 
-@pytest.mark.parametrize("url", ["", "ftp://localhost", "http://", "http://ann:word@localhost:9091"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "ftp://localhost",
+        "http://",
+        "http://ann:word@localhost:9091",
+        "ann:word@localhost:9091",
+        "ftp://a:word@b",
+    ],
+)
 def test_an_url_that_is_none_is_refused_and_its_password_not_shown(url: Any) -> None:
     with pytest.raises(ConfigError, match="Pushgateway wants a URL") as raised:
         Pushgateway(url)
     assert "word@" not in str(raised.value)
+
+
+def test_a_path_of_the_gateway_may_have_any_character(gateway: Receiver) -> None:
+    own = observer(service_name="shop")
+    own.exporters.add(Pushgateway(f"{gateway.url}/team@shop/"))
+    assert own.exporters.push()
+    assert gateway.requests[0].path == "/team@shop/metrics/job/shop"
 
 
 def test_a_gateway_that_is_not_there_is_a_failure() -> None:
