@@ -155,31 +155,38 @@ def test_a_worker_of_a_queue_runs_the_jobs_that_requests_have_made(tmp_path: Pat
     assert text.splitlines()[-1] == "order-7"
 
 
-def test_a_worker_of_celery_pushes_what_its_tasks_have_measured(server: Receiver, tmp_path: Path) -> None:
-    """A real worker, with a child process that runs the task: it takes some seconds to start and to stop."""
+@pytest.mark.parametrize(
+    "pool",
+    ["prefork", *(pytest.param(pool, marks=pytest.mark.once) for pool in ("threads", "solo", "gevent"))],
+)
+def test_a_worker_of_celery_pushes_what_its_tasks_have_measured(
+    pool: str, server: Receiver, tmp_path: Path
+) -> None:
+    """A real worker, with two child processes or none: it takes some seconds to start and to stop."""
     code = placed(block("worker_process_init"), server, tmp_path)
     folders = "".join(f"'{name}_folder': '{tmp_path}', " for name in ("data_folder_in", "data_folder_out"))
     folders = folders.replace("_in_folder", "_in").replace("_out_folder", "_out")
     code += f"\napp.conf.update(broker_url='filesystem://', broker_transport_options={{{folders}}})\n"
+    (tmp_path / "metrics").mkdir()
     (tmp_path / "page.py").write_text(code)
     env = installed.clean() | {
         "PYTHONPATH": os.pathsep.join(map(str, (tmp_path, PAGE.parents[1], PAGE.parents[1] / "adapters"))),
         "NO_PROXY": "*",
+        "OBS_METRICS_DIRECTORY": str(tmp_path / "metrics"),
     }
-    command = [sys.executable, "-m", "celery", "-A", "page"]
+    command = [sys.executable, "-m", "celery", "-A", "page", "worker", f"--pool={pool}", "--concurrency=2"]
     worker = subprocess.Popen(
-        [*command, "worker", "--concurrency=1", "--loglevel=warning", "--without-mingle", "--without-gossip"],
+        [*command, "--loglevel=warning", "--without-mingle", "--without-gossip"],
         env=env, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:
         eventually(lambda: server.requests, within_seconds=30)
-        subprocess.run(
-            [*command, "call", "page.report"], env=env, cwd=tmp_path, check=True, capture_output=True
-        )
+        calls = "import page\nfor _ in range(6): page.report.delay()"
+        subprocess.run([sys.executable, "-c", calls], env=env, cwd=tmp_path, check=True, capture_output=True)
         eventually(lambda: not [*tmp_path.glob("*.msg")], within_seconds=30)  # the worker has taken it
         worker.send_signal(signal.SIGTERM)
         _, errors = worker.communicate(timeout=30)
     finally:
         worker.kill()
         worker.wait()
-    assert b'report_seconds_count{outcome="ok"} 1.0' in server.requests[-1].body, errors.decode()
+    assert b'report_seconds_count{outcome="ok"} 6.0' in server.requests[-1].body, errors.decode()
