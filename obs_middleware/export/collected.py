@@ -19,7 +19,7 @@ class Exporter(Protocol):
     """Whatever brings metrics somewhere; a class of the user's own may do.
 
     Attributes:
-        name: in `obs_export_failures_total` and in log lines.
+        name: in `obs_export_failures_total` and in log lines; without it, the name of its class.
         interval_seconds: between two exports.
     """
 

@@ -129,9 +129,7 @@ class Exporters:
 
     def _export_again(self, one: Scheduled, run: object) -> None:
         try:
-            one.export(
-                lambda: self._collecting.collect() if run is self._run else None
-            )  # not after the last one
+            one.export(lambda: self._collecting.collect() if run is self._run else None)
         finally:  # whatever a filter of the log raises, the next export comes
             if run is self._run:
                 later(one.seconds_to_next(), partial(self._start_thread, one, run))

@@ -69,6 +69,7 @@ class OtlpMetrics:
         self._timeout_seconds = checks.seconds("OtlpMetrics: timeout_seconds", timeout_seconds)
         self._started = time.time()
         self._exporter: Any = None
+        self._pid: int | None = None  # the process that the exporter was made in
 
     def export(self, collected: Collected) -> None:
         """Send the metrics.
@@ -78,10 +79,12 @@ class OtlpMetrics:
         """
         from obs_middleware.export.otlp_points import metrics_data
 
-        if self._exporter is None:
+        pid = process.pid()
+        if self._pid != pid:  # a forked child opens a connection of its own
             self._exporter = self._make(
                 endpoint=self._url(collected.settings), headers=self._headers, timeout=self._timeout_seconds
             )
+            self._pid = pid
         resource = resource_of(collected.settings, collected.labels.get("environment", "production"))
         families = [family for family in collected.own_families() if family.name != _TARGET]
         data = metrics_data(families, resource, started=self._started, now=collected.timestamp)

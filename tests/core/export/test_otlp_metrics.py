@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from obs_middleware.export import OtlpMetrics
 from tests.core.export.receiving import Received, Receiver, receiver
 from tests.core.support import caught, observer, python, request, serve
 from tests.core.workers.working import workers
+from tests.http_servers import SilentHandler, serving
 
 
 @pytest.fixture
@@ -224,6 +226,41 @@ def test_a_process_that_ends_without_being_told_sends_its_last_numbers(collector
     metrics, resource = of_request(collector.requests[-1])
     assert metrics["orders"].sum.data_points[0].as_double == 1
     assert resource["service.name"] == "shop"
+
+
+_FORKS = """
+import os
+from obs_middleware import Observer
+from obs_middleware.export import OtlpMetrics
+own = Observer(log_setup=False)
+own.exporters.add(OtlpMetrics(os.environ["COLLECTOR"]))
+assert own.exporters.push()
+child = os.fork()
+if not child:
+    os._exit(not own.exporters.push())
+print(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_sends_over_a_connection_of_its_own() -> None:
+    """Two processes that write to one connection would mix their requests."""
+    ports: list[int] = []
+
+    class Handler(SilentHandler):
+        protocol_version = "HTTP/1.1"  # connections stay open
+
+        def do_POST(self) -> None:
+            ports.append(self.client_address[1])
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    with serving(Handler) as port:
+        found = python(_FORKS, env={"COLLECTOR": f"http://127.0.0.1:{port}", "PYTHONWARNINGS": "ignore"})
+    assert found.split() == ["0"]
+    assert len(set(ports)) == 2
 
 
 def test_without_the_exporter_installed_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
