@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -74,10 +74,11 @@ class Collected(msgspec.Struct, frozen=True):
     settings: Settings
     of_jobs: list[Metric]
     _source: Source
+    _own_families: Callable[[], list[Metric] | None]
 
     def own_families(self) -> list[Metric]:
         """Return the metrics of this process alone, for a receiver that adds up those of all processes itself."""
-        own = self._source.own_families()
+        own = self._own_families()
         return self.families if own is None else [*own, *self.of_jobs]
 
     def snapshot(self) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,8 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from obs_middleware import process
 from obs_middleware.export.collected import Collected
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from obs_middleware.export.collected import Source
     from obs_middleware.settings import Settings
 
+_Found = TypeVar("_Found")
 _FORK_SECONDS = 1.0  # that a fork waits at most, for all Observers together
 
 
@@ -57,8 +59,7 @@ class Collecting:
 
     def collect(self, *, is_running: bool = True, job: str | None = None) -> Collected:
         """Return all metrics of now."""
-        with self.lock:
-            found = self._source.families()
+        found = self._read(self._source.families)
         of_jobs = self.jobs.families()
         return Collected(
             families=[*found, *of_jobs],
@@ -70,7 +71,12 @@ class Collecting:
             settings=self._settings,
             of_jobs=of_jobs,
             _source=self._source,
+            _own_families=partial(self._read, self._source.own_families),
         )
+
+    def _read(self, read: Callable[[], _Found]) -> _Found:
+        with self.lock:
+            return read()
 
 
 class Once:

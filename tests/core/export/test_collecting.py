@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -64,3 +65,45 @@ os._exit(os.waitpid(child, 0)[1])
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_fork_waits_a_second_for_all_that_hang() -> None:
     assert 0.9 < float(python(FORKS, env={"PYTHONWARNINGS": "ignore"})) < 1.9
+
+
+OWN = """
+import os, threading, time
+from obs_middleware import Observer
+lock, exported = threading.Lock(), set()
+class Slow:
+    def describe(self):
+        return []
+    def collect(self):
+        with lock:
+            time.sleep(0.03)
+        return []
+class Own:
+    name, interval_seconds = "own", 0.01
+    def export(self, collected):
+        collected.own_families()
+        exported.add(os.getpid())
+observer = Observer(log_setup=False, metrics_workers="shop")
+observer.registry.register(Slow())
+observer.exporters.add(Own())
+observer.start()
+while not exported:
+    time.sleep(0.01)
+for _ in range(8):
+    time.sleep(0.02)
+    child = os.fork()
+    if not child:
+        observer.exporters.start()
+        end = time.monotonic() + 3
+        while os.getpid() not in exported and time.monotonic() < end:
+            time.sleep(0.01)
+        os._exit(os.getpid() not in exported)
+    print(os.waitpid(child, 0)[1], flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_no_fork_comes_while_a_worker_reads_its_own_metrics(tmp_path: Path) -> None:
+    env = {"PYTHONWARNINGS": "ignore", "OBS_METRICS_DIRECTORY": str(tmp_path)}
+    assert python(OWN, env=env).split() == ["0"] * 8
