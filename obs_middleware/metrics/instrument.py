@@ -127,12 +127,21 @@ def status(row: Row) -> str:
 
 def status_class(row: Row) -> str:
     """Return the class of the status, such as `2xx`."""
-    return f"{row.status[0]}xx" if len(row.status) == 3 and row.status.isdecimal() else row.status
+    return _class_of(row.status)
 
 
 def error_type(row: Row) -> str:
     """Return the `error.type`, empty where there was no error."""
     return row.error_type
+
+
+def error_class(row: Row) -> str:
+    """Return the `error.type`, or the class of the status that it is."""
+    return _class_of(row.error_type)
+
+
+def _class_of(status: str) -> str:
+    return f"{status[0]}xx" if len(status) == 3 and status.isdecimal() else status
 
 
 def is_exception(row: Row) -> bool:

@@ -17,6 +17,7 @@ from obs_middleware.metrics.instrument import (
     SENT,
     ActiveGauge,
     Instrument,
+    error_class,
     error_type,
     few,
     method,
@@ -41,8 +42,9 @@ ACTIVE = ActiveGauge(
 def instruments(settings: Settings) -> list[Instrument]:
     """Return the histograms that the settings ask for."""
     by_route = ("http_request_method", method), ("http_route", route)
-    shown_status = status_class if settings.metrics_group_status else status
-    by_status = *by_route, ("http_response_status_code", shown_status), ("error_type", error_type)
+    is_grouped = settings.metrics_group_status
+    shown_status, shown_error = (status_class, error_class) if is_grouped else (status, error_type)
+    by_status = *by_route, ("http_response_status_code", shown_status), ("error_type", shown_error)
     seconds, has_all = settings.metrics_buckets, settings.metrics_detail == "status"
     rest = by_status if has_all else by_route
     table = (

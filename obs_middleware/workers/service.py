@@ -52,6 +52,12 @@ class Service:
         self.folder = shared.path
         self._bring_up_to_date = publish
         self._here = local()
+        self._readers: dict[str, Reader] = {}
+        self._merge = Merge()
+        self._reading = RLock()
+        self._writing = Lock()
+        self._publications = count(1)
+        self._written = 0  # the number of the publication that stands in the file
         with shared.locked(is_exclusive=True, timeout_seconds=_JOIN_SECONDS):
             living = self._fold_dead()
             if not living and shared.path.name.startswith("g-"):
@@ -68,12 +74,6 @@ class Service:
                 shared.remove(self.name)
                 raise
         self._answers = self._answer() if answers else None
-        self._readers: dict[str, Reader] = {}
-        self._merge = Merge()
-        self._reading = RLock()
-        self._writing = Lock()
-        self._publications = count(1)
-        self._written = 0  # the number of the publication that stands in the file
 
     def _count_inherited(self, write: Callable[[Cells], object]) -> None:
         parent = membership.facts(os.getppid())

@@ -97,6 +97,14 @@ def test_status_can_be_shown_as_its_class() -> None:
     assert _value(own, f"{DURATION}_count", **key) == 2
 
 
+def test_an_error_that_is_a_status_is_shown_as_its_class_too() -> None:
+    own = observer(access_log=False, metrics_group_status=True)
+    for status in (500, 503):
+        serve(own, status=status, route="/a")
+    key = {"http_request_method": "GET", "http_route": "/a", "http_response_status_code": "5xx"}
+    assert _value(own, f"{DURATION}_count", **key, error_type="5xx") == 2
+
+
 def test_only_the_chosen_instruments_exist() -> None:
     own = _busy(http_metrics="request_duration")
     names = {sample for sample, _ in _samples(own) if sample.startswith("http_")}
