@@ -231,7 +231,11 @@ class Metrics:
         self._app_metrics.around_hooks = around
 
     def snapshot(self) -> dict[str, dict[str, Any]]:
-        """Return all metrics of now as plain values: by name the type, unit, documentation and samples."""
+        """Return all metrics of now as plain values: by name the type, unit, documentation and samples.
+
+        Raises:
+            TimeoutError, OSError: the numbers of other workers can't be had.
+        """
         return self.values_of(self.families())
 
     def values_of(self, families: Iterable[Metric]) -> dict[str, dict[str, Any]]:
