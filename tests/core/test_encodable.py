@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import prometheus_client
 import pytest
 
 from obs_middleware.encodable import encodable
@@ -57,7 +58,7 @@ def test_series_with_a_lone_surrogate_can_be_removed() -> None:
     orders.remove(LONE)
     orders.labels("free").inc()
     assert value(own, "orders_total", plan="free") == 1
-    if hasattr(orders, "remove_by_labels"):
+    if hasattr(prometheus_client.Counter, "remove_by_labels"):
         orders.clear()
         orders.labels(LONE).inc()
         orders.remove_by_labels({"plan": LONE})
