@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import chain
 from threading import Lock, RLock
 from typing import Any
@@ -18,7 +19,6 @@ from weakref import WeakSet
 from prometheus_client import Counter, Gauge, Histogram, Summary, values
 from prometheus_client.metrics import MetricWrapperBase
 
-from obs_middleware.fork_lock import ForkLock
 from obs_middleware.metrics.own_counter import OwnCounter
 from obs_middleware.queue import later
 from obs_middleware.workers.cells import ABSENT, DATED, Cells
@@ -368,21 +368,19 @@ class _Moved:
     def add_late(self) -> None:
         """Add what other threads have counted in the old value since."""
         late = self.old.get() - self.copied
-        if late:
+        if late < 0 or late > 0:  # and is a number
             self.copied += late
             self.new.inc(late)
 
 
 _moved: list[_Moved] = []
-_adding_late = ForkLock()
 
 
 def add_late() -> None:
     """Add what threads have counted in values that they still held when these were replaced."""
-    with _adding_late:
-        for moved in _moved:
-            moved.add_late()
-        _moved.clear()
+    with suppress(IndexError):
+        while True:
+            _moved.pop().add_late()
 
 
 def _is_without_cell(value: Any) -> bool:

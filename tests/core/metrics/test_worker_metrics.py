@@ -298,6 +298,21 @@ def test_what_a_thread_counts_in_a_value_that_was_replaced_is_added(group: Worke
     eventually(lambda: two.numbers()["orders_total"] == 3)
 
 
+NOT_A_NUMBER = """
+from obs_middleware.metrics import values
+gauge = Gauge("depth", "Depth.", multiprocess_mode="max")
+gauge.set(float("nan"))
+"""
+
+
+@pytest.mark.once
+def test_a_gauge_that_was_no_number_when_its_process_joined_keeps_what_it_is_set_to(group: Workers) -> None:
+    """No number less no number is no number, and nothing that was counted late."""
+    one = group.start(NOT_A_NUMBER)
+    one.do("[page(), gauge.set(5), values.add_late()] and None")
+    assert one.numbers()["depth"] == 5
+
+
 @pytest.mark.once
 def test_what_is_counted_while_a_process_joins_is_kept(group: Workers) -> None:
     one, two = group.start(COUNTED_MEANWHILE), group.start()
