@@ -140,7 +140,7 @@ class _Writer:
         _write_series(self._numbers, number, family, kept)
 
     def _write_table(self, table: str, merge: Merge) -> None:
-        rows = merge.tables.merged(merge.readers.values(), table)
+        rows = merge.tables.merged(merge.readers.values(), table, has_rests=True)
         counts: dict[tuple[Any, ...], list[int]] = {}
         sums: dict[tuple[Any, ...], list[float]] = {}
         rests: dict[tuple[Any, ...], list[float]] = {}

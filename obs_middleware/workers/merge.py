@@ -127,8 +127,7 @@ class Family:
         rests: dict[int, list[float]] = {}
         for slot in self._inexact_slots(*columns):
             for place, values in enumerate(zip(*self._of_slot(columns, slot), strict=True)):
-                rest = exact_sum(*values, -exact_sum(*values))
-                if rest and isfinite(rest):
+                if rest := rest_of(values):
                     rests.setdefault(numbers[place], [0.0] * width)[slot] = rest
         return rests
 
@@ -249,13 +248,19 @@ def exact_sum(*values: float) -> float:
         return sum(values)
 
 
+def rest_of(values: Sequence[float]) -> float:
+    """Return what an exact sum has besides the double that is nearest to it; 0 where that is no number."""
+    rest = exact_sum(*values, -exact_sum(*values))
+    return rest if isfinite(rest) else 0.0
+
+
 class Row(NamedTuple):
     """A row of a table, added up over members."""
 
     labels: tuple[Any, ...]
     counts: Sequence[int]
     sums: Sequence[float]
-    rests: Sequence[float]  # what the exact sums have besides
+    rests: Sequence[float] = ()  # what the exact sums have besides, where they are asked for
 
 
 class _TablePart(NamedTuple):
@@ -287,7 +292,7 @@ class Tables:
         """Return the names of all tables."""
         return {table for _, table in self.places}
 
-    def merged(self, readers: Iterable[Reader], table: str) -> list[Row]:
+    def merged(self, readers: Iterable[Reader], table: str, *, has_rests: bool = False) -> list[Row]:
         """Return the rows of a table that somebody has counted in, added up over members."""
         parts = [part for reader in readers if (part := self._part(reader, table)) is not None]
         numbers: dict[tuple[Any, ...], int] = {}
@@ -306,7 +311,7 @@ class Tables:
                 counts = list(map(add, counts, _in_order(part.counts, order, width)))
             columns.append(_in_order(part.sums, order, sums_width))
         sums = list(map(exact_sum, *columns))
-        rests = [exact_sum(*values, -total) for *values, total in zip(*columns, sums, strict=True)]
+        rests = list(map(rest_of, zip(*columns, strict=True))) if has_rests else []
         return [
             Row(
                 labels,
