@@ -7,7 +7,7 @@ import os
 import pytest
 
 from obs_middleware.fork_lock import ForkLock
-from tests.core.support import python
+from tests.core.support import forks_among_threads, python
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 FORKS = {"PYTHONWARNINGS": "ignore::DeprecationWarning"}  # Python 3.12 and later warn of a fork among threads
@@ -63,6 +63,7 @@ def test_child_goes_on_where_a_thread_of_its_parent_held_the_lock(lock: str, wor
     assert python(FORK_WHILE_HELD.format(lock=lock, work=work), env=FORKS).strip() == "0"
 
 
+@forks_among_threads
 @needs_fork
 def test_child_records_events_whatever_the_parents_threads_do() -> None:
     code = """

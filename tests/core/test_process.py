@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from tests.core.support import forks_unseen, python
+from tests.core.support import forks_among_threads, python
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 # Python 3.12 and later warn of any fork in a process with threads.
@@ -109,7 +109,7 @@ SERVED = "own = Observer(); own.gateway.set_up()"
 
 
 @needs_fork
-@forks_unseen
+@forks_among_threads
 @pytest.mark.parametrize("wait_seconds", [0, 0.2], ids=["the thread at work", "the thread asleep"])
 @pytest.mark.parametrize("is_pure", ["0", "1"], ids=["C", "Python"])
 def test_child_of_an_unseen_fork_has_ids_of_its_own_and_writes_its_lines(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.core.export.receiving import Own
-from tests.core.support import eventually, observer, python
+from tests.core.support import eventually, forks_among_threads, observer, python
 
 
 def test_a_hook_that_hangs_holds_up_no_exporter_of_another_observer() -> None:
@@ -103,6 +103,7 @@ os._exit(0)
 """
 
 
+@forks_among_threads
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_no_fork_comes_while_a_worker_reads_its_own_metrics(tmp_path: Path) -> None:
     env = {"PYTHONWARNINGS": "ignore", "OBS_METRICS_DIRECTORY": str(tmp_path)}

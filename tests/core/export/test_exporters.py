@@ -17,7 +17,7 @@ from obs_middleware import ConfigError, Observer
 from obs_middleware.export import JsonFile, Textfile, schedule
 from obs_middleware.queue import later
 from tests.core.export.receiving import Own
-from tests.core.support import caught, eventually, observer, python
+from tests.core.support import caught, eventually, forks_among_threads, observer, python
 
 
 def failures(own: Observer, exporter: str = "own") -> float:
@@ -422,6 +422,7 @@ for _ in range(8):
 """
 
 
+@forks_among_threads
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_exports_when_it_serves_and_not_before() -> None:
     """Whenever the fork comes: the parent reads its metrics nearly all the time."""

@@ -16,7 +16,7 @@ from obs_middleware import ConfigError, Observer
 from obs_middleware.health import Change
 from obs_middleware.health.checks import Check, Run
 from tests.core.health.probing import BEARER, SECRET, answered, ask, fail, probe
-from tests.core.support import caught, eventually, internal_errors
+from tests.core.support import caught, eventually, forks_among_threads, internal_errors
 
 
 class Broken:
@@ -332,6 +332,7 @@ def test_metrics_say_what_readiness_says(own: Observer) -> None:
     assert 'health_status{component="cache"} 2.0' in page
 
 
+@forks_among_threads
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_forked_child_tells_its_own_changes(own: Observer) -> None:

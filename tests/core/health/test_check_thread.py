@@ -12,7 +12,7 @@ import pytest
 
 from obs_middleware import Observer
 from tests.core.health.probing import ask, probe, settled
-from tests.core.support import eventually, forks_unseen, observer
+from tests.core.support import eventually, forks_among_threads, observer
 
 
 @pytest.mark.usefixtures("patient")
@@ -120,7 +120,7 @@ def test_forked_child_has_threads_of_its_own(own: Observer, hang: threading.Even
     assert os.waitpid(child, 0)[1] == 0
 
 
-@forks_unseen
+@forks_among_threads
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.usefixtures("patient")

@@ -31,7 +31,7 @@ from opentelemetry.trace import SpanContext, TraceFlags
 from obs_middleware.tracing.otlp.connection import Target, target
 from obs_middleware.tracing.otlp.exporter import OtlpExporter
 from obs_middleware.tracing.packed_span import PackedBatchProcessor
-from tests.core.support import ROOT, forks_unseen, python
+from tests.core.support import ROOT, forks_among_threads, python
 from tests.running import free_port
 
 CERTIFICATE = str(Path(__file__).with_name("tls.pem"))  # for 127.0.0.1, with its key, signed by itself
@@ -508,7 +508,7 @@ def test_span_is_out_when_the_request_has_ended_where_the_process_stands_still_t
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@forks_unseen
+@forks_among_threads
 def test_child_of_an_unseen_fork_exports_its_spans(collector: Collector) -> None:
     """By a thread of its own, since the SDK knows nothing of that fork."""
     code = """
