@@ -15,9 +15,9 @@ from obs_middleware.metrics.collection import AppMetrics
 from obs_middleware.metrics.exposition.registry import collectors_of, failure
 from obs_middleware.metrics.fast_path import FastPaths
 from obs_middleware.metrics.own_counter import OwnCounter
+from obs_middleware.metrics.replaced_values import IN_CELLS, children_of
 from obs_middleware.metrics.semconv import ACTIVE
 from obs_middleware.metrics.slow_gauge import SlowGauge
-from obs_middleware.metrics.values import IN_CELLS, children_of
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

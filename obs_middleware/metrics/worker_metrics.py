@@ -16,6 +16,7 @@ from weakref import WeakSet, ref
 from obs_middleware import process
 from obs_middleware.metrics.bounded import OTHER, SeriesBound
 from obs_middleware.metrics.own_counter import OwnCounter
+from obs_middleware.metrics.places import places
 from obs_middleware.metrics.table_storage import OVERFLOW_ROW, TableStorage, table_name
 from obs_middleware.queue import between_flushes, flush, later
 from obs_middleware.workers import locks, membership
@@ -148,10 +149,10 @@ class WorkerMetrics:
         supervisor = membership.supervisor() if self._workers == _FOUND else None
         if supervisor is None and self._workers == _FOUND:
             return
-        from obs_middleware.metrics import values
+        from obs_middleware.metrics.values import is_replaceable
         from obs_middleware.workers import service  # memory that a process needs which is not alone
 
-        if not values.is_replaceable():  # prometheus-client's own mode, as the user wants it
+        if not is_replaceable():  # prometheus-client's own mode, as the user wants it
             return
         directory = service.directory_of(
             supervisor, group=self._workers, service_name=self._service_name, root=self._root
@@ -170,7 +171,7 @@ class WorkerMetrics:
                 self._forget_inherited()
             self._write_all(joined.cells)
         except BaseException:
-            values.places.close()
+            places.close()
             if joined is not None:
                 joined.abandon()
             raise
@@ -194,37 +195,33 @@ class WorkerMetrics:
 
     def _write_inherited(self, cells: Cells) -> None:
         """Write to the cells of the parent, which are closed after that."""
-        from obs_middleware.metrics import values
-
         try:
             self._write_all(cells)
         finally:
-            values.places.close()
+            places.close()
 
     def _write_all(self, cells: Cells) -> None:
         """Write all numbers to cells, and there from now on."""
-        from obs_middleware.metrics import values
-
-        values.places.open(cells, self._report)
+        places.open(cells, self._report)
         for number, registry, instruments in self.registries:
             self._move(cells, number, registry, instruments)
 
     def _forget_inherited(self) -> None:
         """Begin with nothing counted, because what the parent had counted is counted once."""
-        from obs_middleware.metrics import values
+        from obs_middleware.metrics.replaced_values import install
 
-        values.places.begin_anew()
+        places.begin_anew()
         for _, registry, instruments in self.registries:
-            values.install(_collectors_of(registry))
+            install(_collectors_of(registry))
             instruments.table.begin_anew()
-        values.places.begin_anew()
+        places.begin_anew()
 
     def _move(
         self, cells: Cells, number: int, registry: CollectorRegistry, instruments: SharedInstruments
     ) -> None:
-        from obs_middleware.metrics import values
+        from obs_middleware.metrics.replaced_values import install
 
-        values.install(_collectors_of(registry))
+        install(_collectors_of(registry))
         instruments.table.move(TableStorage(cells, table_name(number, instruments), self._report))
 
     def of(self, registry: Any) -> tuple[Service, CollectorRegistry, SharedInstruments] | None:
@@ -247,7 +244,6 @@ class WorkerMetrics:
         self._publish()
 
     def _publish(self) -> None:
-        from obs_middleware.metrics import values
         from obs_middleware.metrics.published import document
 
         def documents() -> dict[str, Any]:
@@ -256,11 +252,11 @@ class WorkerMetrics:
                 for number, registry, instruments in self.registries
             }
             known = {name for one in made.values() for name, *_ in one["names"]}
-            made["elsewhere"] = sorted(values.places.names - known)  # in registries that nobody observes
+            made["elsewhere"] = sorted(places.names - known)  # in registries that nobody observes
             return made
 
         if self.service is not None:
-            values.places.write_exemplars()
+            places.write_exemplars()
             try:
                 self.service.write(documents)
             except (OSError, TypeError, ValueError) as error:
@@ -276,19 +272,15 @@ class WorkerMetrics:
         for metrics in self._metrics:
             metrics.start_anew()
         if joined is not None:
-            from obs_middleware.metrics import values
-
             joined.leave()
-            values.places.begin_anew()
+            places.begin_anew()
             for _, _, instruments in self.registries:
                 instruments.table.begin_anew()
 
     def _close(self) -> None:
         """Let what was counted stay, whatever the end of the process takes apart."""
         if self.service is not None:
-            from obs_middleware.metrics import values
-
-            values.places.close()
+            places.close()
 
 
 def _collectors_of(registry: CollectorRegistry) -> list[Any]:

@@ -16,7 +16,8 @@ import msgspec
 
 from obs_middleware.workers.cells import DATED, Cells
 from obs_middleware.workers.directory import Directory
-from obs_middleware.workers.merge import Family, Merge
+from obs_middleware.workers.family import Family
+from obs_middleware.workers.merge import Merge
 from obs_middleware.workers.reader import Reader
 
 # The modes of gauges in which dead processes count, as prometheus-client has it, but for `sum` and `all`: what a dead

@@ -94,6 +94,8 @@ TESTED_ELSEWHERE = {
     "metrics/exposition/shared.py": "core/metrics/test_worker_metrics.py",
     "metrics/published.py": "core/metrics/test_worker_metrics.py",
     "metrics/table_storage.py": "core/metrics/test_worker_metrics.py",
+    "metrics/places.py": "core/metrics/test_worker_metrics.py",
+    "metrics/replaced_values.py": "core/metrics/test_worker_metrics.py",
     "metrics/values.py": "core/metrics/test_worker_metrics.py",
     "ops/refusals.py": "core/ops/test_access.py",  # who was refused shows in the answers
     "protobuf.py": "core/tracing/otlp/test_encoder.py",  # compared with the SDK's bytes
@@ -104,8 +106,11 @@ TESTED_ELSEWHERE = {
     "request.py": "core/test_scope.py",  # a value; scope.py and environ.py make it
     "workers/archive.py": "core/workers/test_service.py",  # what is left of members that have died
     "workers/calls.py": "core/workers/test_service.py",
+    "workers/exact_sum.py": "core/workers/test_merge.py",  # a merge's sums
+    "workers/family.py": "core/workers/test_merge.py",
     "workers/locks.py": "core/workers/test_directory.py",
     "workers/reader.py": "core/workers/test_cells.py",
+    "workers/tables.py": "core/workers/test_service.py",  # requests over all members
     "resource.py": "core/tracing/test_provider.py",
     "settings/origins.py": "core/cli/test_settings.py",
     "tracing/attributes.py": "core/tracing/test_server_span.py",

@@ -20,7 +20,8 @@ from obs_middleware.metrics.exposition.text import (
     numbers,
 )
 from obs_middleware.workers.archive import better
-from obs_middleware.workers.merge import Family, Merge
+from obs_middleware.workers.family import Family
+from obs_middleware.workers.merge import Merge
 from obs_middleware.workers.service import is_worker, number_of
 
 Line = tuple[str, str, float]  # the suffix of a sample's name, its own label, its value

@@ -23,7 +23,8 @@ from obs_middleware.metrics.table_storage import ROW_CELLS, table_name
 if TYPE_CHECKING:
     from obs_middleware.metrics.exposition.protobuf import Names
     from obs_middleware.metrics.table_storage import SharedInstruments
-    from obs_middleware.workers.merge import Family, Merge
+    from obs_middleware.workers.family import Family
+    from obs_middleware.workers.merge import Merge
     from obs_middleware.workers.service import Service
 
 

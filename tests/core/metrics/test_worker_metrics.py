@@ -284,8 +284,8 @@ def test_a_worker_that_has_set_nothing_leaves_the_most_recent_value(group: Worke
 
 
 HELD = """
-from obs_middleware.metrics import values
-values._LATE_SECONDS = 5.0  # on a busy machine a second may be over before the next line
+from obs_middleware.metrics import replaced_values
+replaced_values._LATE_SECONDS = 5.0  # on a busy machine a second may be over before the next line
 counter = Counter("orders", "Orders taken.")
 held = counter._value  # as a thread has it that goes on only when the process has joined
 """
@@ -299,7 +299,7 @@ def test_what_a_thread_counts_in_a_value_that_was_replaced_is_added(group: Worke
 
 
 NOT_A_NUMBER = """
-from obs_middleware.metrics import values
+from obs_middleware.metrics import replaced_values
 gauge = Gauge("depth", "Depth.", multiprocess_mode="max")
 gauge.set(float("nan"))
 """
@@ -309,7 +309,7 @@ gauge.set(float("nan"))
 def test_a_gauge_that_was_no_number_when_its_process_joined_keeps_what_it_is_set_to(group: Workers) -> None:
     """No number less no number is no number, and nothing that was counted late."""
     one = group.start(NOT_A_NUMBER)
-    one.do("[page(), gauge.set(5), values.add_late()] and None")
+    one.do("[page(), gauge.set(5), replaced_values.add_late()] and None")
     assert one.numbers()["depth"] == 5
 
 

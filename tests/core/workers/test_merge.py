@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from obs_middleware.workers.cells import ABSENT, Cells
-from obs_middleware.workers.merge import BLOCK, Family, Merge
+from obs_middleware.workers.family import BLOCK, Family
+from obs_middleware.workers.merge import Merge
 from obs_middleware.workers.reader import Reader
 
 
