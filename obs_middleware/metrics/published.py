@@ -12,6 +12,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Exemplar
 
 from obs_middleware.metrics.collection import AppMetrics
+from obs_middleware.metrics.exposition.foreign import families_of
 from obs_middleware.metrics.exposition.registry import collectors_of, failure
 from obs_middleware.metrics.fast_path import FastPaths
 from obs_middleware.metrics.own_counter import OwnCounter
@@ -43,13 +44,21 @@ def document(registry: CollectorRegistry, instruments: SharedInstruments, report
                 names.append((family.name, family.type, family.documentation, family.unit))
                 _ask_functions(collector)
             else:
-                for family in collector.collect():
+                for family in families_of(collector):
+                    if isinstance(collector, Info):
+                        _leave_out_unset(family, collector)
                     packed = [*_packed(family, _mode(collector))]
                     if _can_be_sent(packed, report):
                         families += packed
         except (Exception, SystemExit) as error:
             report("collector", failure(error))
     return {"names": names, "families": families}
+
+
+def _leave_out_unset(family: Metric, info: Info) -> None:
+    """Leave out what nobody has set in this worker yet, because another one has."""
+    own = len(info._labelnames)
+    family.samples = [sample for sample in family.samples if len(sample.labels) > own]
 
 
 def _can_be_sent(packed: list[Any], report: Report) -> bool:

@@ -260,7 +260,9 @@ class _Reading:
         if series is None:
             labels = dict(zip(self._names, map(encodable, values), strict=True))
             if own:
-                added = {name: encodable(value) for name, value in own if name not in labels}
+                added = {
+                    f"exported_{name}" if name in labels else name: encodable(value) for name, value in own
+                }
                 labels = {**added, **labels}
             series = self._series[key] = _Series(labels, self._label_text(labels), self._shape(bounds))
         series.rows.append(number)

@@ -17,6 +17,7 @@ from prometheus_client.metrics_core import Metric
 from obs_middleware.errors import Report
 from obs_middleware.metrics.collection import AppMetrics
 from obs_middleware.metrics.exposition import client_classes
+from obs_middleware.metrics.exposition.foreign import families_of
 from obs_middleware.metrics.exposition.formats import EOF, Format
 
 if TYPE_CHECKING:
@@ -45,8 +46,7 @@ def blocks(registry: Any, page_format: Format, report: Report | None = None) -> 
     """
     collectors = collectors_of(registry)
     if collectors is None:
-        for family in registry.collect():
-            yield from page_format.parts(family)
+        yield from _foreign(registry, page_format)
     else:
         for collector in collectors:
             try:
@@ -82,16 +82,11 @@ def families(registry: Any, report: Report | None = None) -> Iterator[Metric]:
     """
     collectors = collectors_of(registry)
     if collectors is None:
-        yield from registry.collect()
+        yield from families_of(registry)
         return
     for collector in collectors:
         try:
-            for family in collector.collect():
-                if not isinstance(family, Metric):
-                    raise TypeError(
-                        f"{collector!r} must yield families such as GaugeMetricFamily, got {family!r}"
-                    )
-                yield family
+            yield from families_of(collector)
         except (Exception, SystemExit) as error:
             if report is None:
                 raise
@@ -144,7 +139,7 @@ def _is_ours(collector: Any) -> bool:
 
 
 def _foreign(collector: Any, page_format: Format) -> Iterator[str]:
-    for family in collector.collect():
+    for family in families_of(collector):
         yield from page_format.parts(family)
 
 
@@ -154,5 +149,5 @@ def _messages(collector: Any, names: Names) -> Iterator[bytes]:
     if hasattr(collector, "messages") and _is_ours(collector):
         yield from collector.messages(names)
     else:
-        for family in collector.collect():
+        for family in families_of(collector):
             yield from messages(family, names)

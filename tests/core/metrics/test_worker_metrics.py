@@ -588,7 +588,7 @@ def test_a_metric_of_two_observed_registries_keeps_what_it_counts(group: Workers
 
 
 @pytest.mark.once
-def test_a_label_that_no_file_can_hold_costs_no_page(group: Workers) -> None:
+def test_a_label_that_is_no_text_of_utf_8_is_shown_by_all(group: Workers) -> None:
     odd = """
 from prometheus_client.core import GaugeMetricFamily
 class Odd:
@@ -600,8 +600,23 @@ class Odd:
     one, two = group.start(odd, **QUIET), group.start(**QUIET)
     one.numbers()
     one.do("REGISTRY.register(Odd())")
-    assert one.numbers()['obs_internal_errors_total{component="workers"}'] >= 1
-    assert two.numbers()['obs_internal_errors_total{component="workers"}'] >= 1
+    for worker in (one, two):
+        assert worker.numbers()[r'odd{of="\\udc80",worker="1"}'] == 1
+
+
+@pytest.mark.once
+def test_an_info_that_one_worker_has_not_set_yet_is_shown_once(group: Workers) -> None:
+    early, late = group.start(BUILD, **QUIET), group.start(BUILD, **QUIET)
+    early.do("info.info({'version': '1.2'})")
+    for worker in (early, late):
+        found = [name for name in worker.numbers() if name.startswith("build_info")]
+        assert found == ['build_info{version="1.2"}']
+
+
+BUILD = """
+from prometheus_client import Info
+info = Info("build", "What runs.")
+"""
 
 
 @pytest.mark.once
