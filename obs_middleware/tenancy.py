@@ -6,6 +6,7 @@ first so many, and `other` for the rest.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,9 @@ class Tenancy:
         info, tenant = exchange.info, None
         if self._callback is not None:
             tenant = self._callback(info)
+            if inspect.iscoroutine(tenant):  # of what is async and does not look it
+                tenant.close()
+                raise TypeError("tenant_callback must return a text, got a coroutine: it can't be async")
         if not tenant and self._header is not None:
             tenant = info.header(self._header)
         if not tenant and self._baggage is not None and exchange.context is not None:

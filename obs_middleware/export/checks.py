@@ -23,7 +23,7 @@ def exporter(value: Any) -> None:
         raise ConfigError(
             f"exporters.add wants exporters such as Textfile('/srv/textfiles/shop.prom'), got {value!r}"
         )
-    name = getattr(value, "name", "nameless")
+    name = getattr(value, "name", type(value).__name__)
     text("the name of an exporter", name)
     seconds(f"{name}: interval_seconds", getattr(value, "interval_seconds", None))
 

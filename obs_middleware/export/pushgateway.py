@@ -58,7 +58,7 @@ class Pushgateway:
         timeout_seconds: float = 5.0,
         basic_auth: tuple[str, str] | None = None,
     ) -> None:
-        whole = f"http://{url}" if isinstance(url, str) and "://" not in url else url
+        whole = f"http://{url}" if isinstance(url, str) and url and "://" not in url else url
         self._url = checks.url("Pushgateway", whole, example=_EXAMPLE)
         if "@" in urlsplit(self._url).netloc:
             raise ConfigError(

@@ -18,6 +18,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from obs_middleware.encodable import encodable
 from obs_middleware.errors import ConfigError
 from obs_middleware.fork_lock import ForkLock
+from obs_middleware.metrics.naming import is_label_name
 
 OTHER = "other"
 
@@ -55,6 +56,7 @@ class SeriesBound:
         self._count_overflow = count_overflow
         self._overflow = (OTHER,) * len(self._labelnames)
         self.children: dict[tuple[object, ...], Any] = {}
+        self._overflow_child: Any = None
         self._adding = ForkLock()
 
     @property
@@ -89,14 +91,19 @@ class SeriesBound:
         return values
 
     def keep(self, values: _LabelValues, child: object) -> None:
-        """Keep the child of a label set, unless that was removed meanwhile or is past the cap."""
+        """Keep the child of a label set, unless that was removed meanwhile."""
         if values in self.children:
             self.children[values] = child
+        elif values == self._overflow:
+            self._overflow_child = child
 
     def forget(self, is_gone: Callable[[tuple[object, ...]], bool]) -> list[Any]:
         """Make room again, because label sets were removed; return their children."""
         with self._adding:
             gone = [self.children.pop(values, None) for values in [*self.children] if is_gone(values)]
+            if is_gone(self._overflow):
+                gone.append(self._overflow_child)
+                self._overflow_child = None
         return [child for child in gone if child is not None]
 
     def forget_matching(self, labels: Mapping[str, object]) -> list[Any]:
@@ -207,8 +214,7 @@ class Gauge(BoundedMetric, prometheus_client.Gauge):
         elif self.has_labels_to_set:
             raise ValueError("gauge metric is missing label values")
         else:
-            name = f"{self}".partition(":")[2]
-            what = f"the function {full_name(f)} of the gauge {name}"
+            what = f"the function {full_name(f)} of the {shown(self)}"
             self.call_before(self, partial(self._set_by, f), what)
 
     def _set_by(self, function: Callable[[], float]) -> None:
@@ -225,6 +231,13 @@ def _call_no_more(gone: list[Any]) -> None:
     for child in gone:
         if isinstance(child, Gauge) and child.call_before is not None:
             child.call_before(child, None, "")
+
+
+def shown(metric: object) -> str:
+    """Return what was given as a metric, a gauge as `gauge depth`."""
+    if isinstance(metric, BoundedMetric):
+        return f"{type(metric).__name__.lower()} {f'{metric}'.partition(':')[2]}"
+    return repr(metric)
 
 
 def full_name(function: object) -> str:
@@ -252,15 +265,63 @@ class Summary(BoundedMetric, prometheus_client.Summary):
 
 
 class Info(BoundedMetric, prometheus_client.Info):
-    """An info."""
+    """An info.
+
+    Attributes:
+        default_labels: are in each info that has no such label of its own.
+    """
+
+    default_labels: Mapping[str, str] = {}
+
+    def labels(self, *labelvalues: object, **labelkwargs: object) -> Info:
+        """Return the child for a label set."""
+        child = super().labels(*labelvalues, **labelkwargs)
+        child.default_labels = self.default_labels
+        return child
 
     def info(self, val: Mapping[str, Any]) -> None:
-        """Set the info; a value that is no text becomes one."""
+        """Set the info; a value that is no text becomes one.
+
+        Raises:
+            ValueError: the names are none of labels, are those that the info has besides, or `labels()` comes first.
+        """
+        if self.has_labels_to_set:
+            raise ValueError(f"{shown(self)} is missing label values: say for which, info.labels(…).info(…)")
+        if not isinstance(val, Mapping):
+            raise ValueError(f"{shown(self)} must get a dict of names and texts, got {val!r}")
+        for name in val:
+            if not is_label_name(name):
+                raise ValueError(
+                    f"{shown(self)} must have names of letters, digits and underscores, which begin with no digit "
+                    f"and not with two underscores, got {name!r}"
+                )
         texts: dict[str, Any] = {
             name: value if value is None else encodable(str(value)) for name, value in val.items()
         }
-        super().info(texts)
+        super().info({**self.default_labels, **texts})
 
 
 class Enum(BoundedMetric, prometheus_client.Enum):
     """A state out of several."""
+
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        labelnames: Sequence[str] = (),
+        *,
+        states: Sequence[str],
+        **options: Any,
+    ) -> None:
+        self.states = tuple(states)
+        super().__init__(name, documentation, labelnames, states=states, **options)
+
+    def state(self, state: str) -> None:
+        """Set the state.
+
+        Raises:
+            ValueError: it is none of the metric's, or `labels()` comes first.
+        """
+        if not self.has_labels_to_set and state not in self.states:
+            raise ValueError(f"{shown(self)} has the states {', '.join(self.states)}, got {state!r}")
+        super().state(state)

@@ -10,6 +10,7 @@ must be, it raises ConfigError: the name is taken by a different metric, or Prom
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import prometheus_client
@@ -17,7 +18,6 @@ from opentelemetry import trace
 
 from obs_middleware.errors import ConfigError
 from obs_middleware.metrics.bounded import (
-    BoundedMetric,
     Counter,
     Enum,
     Gauge,
@@ -26,6 +26,7 @@ from obs_middleware.metrics.bounded import (
     Summary,
     check_function,
     full_name,
+    shown,
 )
 from obs_middleware.metrics.collection import AppMetrics, default_labels, snapshot_of
 from obs_middleware.metrics.declared import Declarations
@@ -191,7 +192,8 @@ class Metrics:
         with observer.metrics.timed("charge", "How long a charge takes."): ...
 
         Args:
-            metric: a name; or a histogram or a summary that is declared already, which has no such label then.
+            metric: a name; or a histogram or a summary that is declared already, which has no such label then. It
+                comes alone.
             labels: further labels and their values.
 
         Raises:
@@ -203,15 +205,26 @@ class Metrics:
                 "for values that change, declare a histogram and hand in one of its labels()"
             )
         if isinstance(metric, (Histogram, Summary)):
+            if documentation or labels or options or buckets is not _DEFAULT_BUCKETS:
+                raise ConfigError(
+                    f"timed({shown(metric)}) must come alone, because the metric is declared: leave all else out"
+                )
             return _timed_in(metric)
         if not isinstance(metric, str) or not metric:
             raise ConfigError(
-                f"timed must have a name, or a histogram or a summary, got {_shown(metric)}: "
+                f"timed must have a name, or a histogram or a summary, got {shown(metric)}: "
                 "@metrics.timed('charge', 'How long a charge takes.')"
             )
-        values = (labels or {}).values()
+        given: Mapping[str, Any] = options
+        if "unit" in given:
+            raise ConfigError(f"timed({metric!r}) measures seconds: leave unit={given['unit']!r} out")
+        ordered = sorted(
+            (labels or {}).items(), key=lambda pair: str(pair[0])
+        )  # in whichever order they come
+        values = [value for _, value in ordered]
+        names = [name for name, _ in ordered]
         histogram = self.histogram(
-            metric, documentation, (*(labels or {}), OUTCOME), unit="seconds", buckets=buckets, **options
+            metric, documentation, (*names, OUTCOME), unit="seconds", buckets=buckets, **options
         )
         return Timed(
             lambda outcome, seconds: histogram.labels(*values, outcome).observe(seconds, _exemplar())
@@ -275,18 +288,10 @@ class Metrics:
 
 def _timed_in(metric: Histogram | Summary) -> Timed:
     if metric.has_labels_to_set:
-        raise ConfigError(f"{_shown(metric)} has labels: say which, timed(metric.labels(…))")
+        raise ConfigError(f"{shown(metric)} has labels: say which, timed(metric.labels(…))")
     if isinstance(metric, Summary):
         return Timed(lambda outcome, seconds: metric.observe(seconds))
     return Timed(lambda outcome, seconds: metric.observe(seconds, _exemplar()))
-
-
-def _shown(metric: object) -> str:
-    """Return what was given as a metric, a gauge as `gauge depth`."""
-    if isinstance(metric, BoundedMetric):
-        kind, _, name = f"{metric}".partition(":")
-        return f"{kind} {name}"
-    return repr(metric)
 
 
 def _name_of(function: object) -> str:
@@ -295,7 +300,11 @@ def _name_of(function: object) -> str:
 
 def _source_of(function: object) -> object:
     """Return what two functions have in common that were made in one place; lambdas are new ones each time."""
-    return getattr(function, "__code__", function)
+    if isinstance(function, partial):
+        return partial, _source_of(function.func)
+    code = getattr(function, "__code__", None)
+    name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    return code or (type(function), *name)  # an object that is called, or what is written in C
 
 
 def _exemplar() -> dict[str, str] | None:

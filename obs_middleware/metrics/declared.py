@@ -10,7 +10,7 @@ import msgspec
 
 from obs_middleware.errors import ConfigError
 from obs_middleware.metrics import naming
-from obs_middleware.metrics.bounded import BoundedMetric, Counter, Gauge, SeriesBound
+from obs_middleware.metrics.bounded import BoundedMetric, Counter, Gauge, Info, SeriesBound
 from obs_middleware.metrics.collection import declaring
 from obs_middleware.metrics.options import allowed_of, labelnames_of, options_of, unit_of
 
@@ -132,7 +132,9 @@ class Declarations:
         return found
 
     def _make(self, name: str, declaration: Declaration) -> BoundedMetric:
-        labels, defaults = declaration.labelnames, self._default_labels
+        labels = declaration.labelnames
+        is_info = issubclass(declaration.kind, Info)
+        defaults = {} if is_info else self._default_labels  # an info may have them as its own
         make: Any = declaration.kind
         try:
             metric: BoundedMetric = make(
@@ -153,6 +155,8 @@ class Declarations:
             raise ConfigError(f"metric {name}: {why}") from None
         if isinstance(metric, Gauge):
             metric.call_before = self._app_metrics.before
+        if isinstance(metric, Info):
+            metric.default_labels = self._default_labels
         if not labels:
             return metric.labels(*defaults.values()) if defaults else metric
         metric.bound = SeriesBound(
@@ -184,10 +188,10 @@ def _check(name: str, declaration: Declaration, *, is_linted: bool) -> None:
 
 
 def _odd_options(declaration: Declaration) -> Iterator[str]:
-    labels = declaration.labelnames
-    for label in declaration.allowed.keys() - {*labels}:
+    labels = {*map(str, declaration.labelnames)}
+    for label in declaration.allowed.keys() - labels:
         yield f"allowed names {label!r}, which is none of its labels"
-    for label in declaration.default_labels.keys() & {*labels}:
+    for label in declaration.default_labels.keys() & labels:
         yield f"{label!r} is a default label: leave it out"
     cap: object = declaration.max_series
     if not isinstance(cap, int) or cap < 1:
@@ -196,7 +200,7 @@ def _odd_options(declaration: Declaration) -> Iterator[str]:
 
 def _difference(first: Declaration, second: Declaration) -> str:
     """Return how a declaration differs from an earlier one, in the words of `observer.metrics`."""
-    earlier, now = _with_article(first.kind), _with_article(second.kind)
+    earlier, now = naming.with_article(_name_of(first.kind)), naming.with_article(_name_of(second.kind))
     old, new = _options(first), _options(second)
     changed = [f"{name}={old[name]!r}, now {new.get(name)!r}" for name in old if old[name] != new.get(name)]
     how = f"now as {now}" if earlier != now else f"with {'; '.join(changed)}"
@@ -209,11 +213,6 @@ def _options(declaration: Declaration) -> dict[str, Any]:
     allowed = {label: sorted(values) for label, values in declaration.allowed.items()}
     options |= {"allowed": allowed, **options.pop("options")}
     return {name: [*value] if isinstance(value, tuple) else value for name, value in options.items()}
-
-
-def _with_article(kind: type[BoundedMetric]) -> str:
-    name = _name_of(kind)
-    return f"an {name}" if name[0] in "ei" else f"a {name}"
 
 
 def _name_of(kind: type[BoundedMetric]) -> str:

@@ -65,7 +65,7 @@ def faults(kind: str, name: object, documentation: object, labelnames: Sequence[
     if not isinstance(documentation, str) or not documentation.strip():
         yield f"a documentation is needed, a sentence that says what is counted, got {documentation!r}"
     for label in labelnames:
-        if not _is_name(label) or str(label).startswith("__"):
+        if not is_label_name(label):
             yield f"a label must be letters, digits and underscores, and not begin with two, got {label!r}"
         elif label == (name if kind == "enum" else _RESERVED_LABELS.get(kind)):
             yield f"the label {label!r} is the {kind}'s own: leave it out"
@@ -75,6 +75,16 @@ def faults(kind: str, name: object, documentation: object, labelnames: Sequence[
 
 def _is_name(word: object) -> bool:
     return isinstance(word, str) and _NAME.match(word) is not None
+
+
+def is_label_name(word: object) -> bool:
+    """Tell whether a label of the user's may have this name: https://prometheus.io/docs/concepts/data_model/."""
+    return _is_name(word) and not str(word).startswith("__")
+
+
+def with_article(kind: str) -> str:
+    """Return a type with its article."""
+    return f"an {kind}" if kind[0] in "ei" else f"a {kind}"
 
 
 def complaints(kind: str, name: str, labelnames: Sequence[str]) -> Iterator[str]:
@@ -87,7 +97,7 @@ def complaints(kind: str, name: str, labelnames: Sequence[str]) -> Iterator[str]
     parts = name.split("_")
     for suffix, kinds in _SUFFIXES.items():
         if name.endswith(suffix) and kind not in kinds:
-            yield f"a {kind} must not end in {suffix}"
+            yield f"{with_article(kind)} must not end in {suffix}"
     yield from _other_unit(parts)
     for short in _ABBREVIATIONS.intersection(parts[1:]):
         yield f"units are written out, got {short!r}"

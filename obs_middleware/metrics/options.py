@@ -86,7 +86,7 @@ def _buckets_of(metric: str, value: object) -> tuple[float, ...]:
     given = _several(value)
     try:
         numbers = tuple(map(float, given or ()))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = ()
     if numbers and numbers[0] < inf and all(one < other for one, other in pairwise(numbers)):
         return numbers

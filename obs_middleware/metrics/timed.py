@@ -11,6 +11,7 @@ from time import perf_counter
 from types import FrameType, TracebackType
 from typing import Any, TypeVar, cast
 
+from obs_middleware.errors import ConfigError
 from obs_middleware.wrapping import wrap
 
 OUTCOME = "outcome"
@@ -96,9 +97,17 @@ class Timed:
         _started.set(_open_in_context())
 
     def __call__(self, function: _F) -> _F:
-        """Time each call of a function, or of a static or a class method."""
+        """Time each call of a function, or of a static or a class method.
+
+        Raises:
+            ConfigError: it is none.
+        """
         if isinstance(function, (staticmethod, classmethod)):
             return cast(_F, type(function)(self(function.__func__)))
+        if not callable(function):
+            raise ConfigError(
+                f"timed must stand at a function, below @property for example, got {function!r}"
+            )
         if inspect.isasyncgenfunction(function):
             timed = self._async_generator(function)
         elif inspect.isgeneratorfunction(function):

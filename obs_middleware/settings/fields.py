@@ -12,6 +12,8 @@ import pkgutil
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from inspect import iscoroutinefunction
+from math import inf
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -504,9 +506,19 @@ def _convert(value: Any, type_: Any, *, label: str) -> Any:
         converted = msgspec.convert(pairs, type_, strict=not is_text)
     except msgspec.ValidationError:
         raise ConfigError(_complaint(label, type_, value)) from None
+    extras = _extras(type_)
+    if "ascends" in extras:
+        converted = _finite(converted)
+    elif "bounds" in extras:
+        converted = tuple((route, _finite(bounds)) for route, bounds in converted)
     if not all(map(_ascends, _bounds_in(converted, type_))):
         raise ConfigError(_complaint(label, type_, value))
     return converted
+
+
+def _finite(bounds: tuple[float, ...]) -> tuple[float, ...]:
+    """Return bounds without a last one that is infinite, which each histogram has by itself."""
+    return bounds[:-1] if bounds and bounds[-1] == inf else bounds
 
 
 def _bounds_in(value: Any, type_: Any) -> list[tuple[float, ...]]:
@@ -553,6 +565,10 @@ def _callback(name: str, value: Any) -> Any:
             ) from None
     if value is not None and not callable(value):
         raise ConfigError(_complaint(name, _types()[name], value))
+    if iscoroutinefunction(value):
+        raise ConfigError(
+            f"{name} must be a function that is not async, because nobody awaits it, got {value!r}"
+        )
     return value
 
 

@@ -59,6 +59,19 @@ def test_function_that_fails_costs_the_label_alone() -> None:
     assert internal_errors(own, "tenancy") == 1
 
 
+async def of_database(info: RequestInfo) -> str:
+    return "acme"
+
+
+def test_a_function_that_is_async_is_refused_and_never_a_name() -> None:
+    with pytest.raises(ConfigError, match="tenant_callback must be a function that is not async"):
+        observer(tenant_callback=of_database)
+    own = observer(access_log=False, tenant_callback=lambda info: of_database(info))
+    _serve(own, {})
+    assert tenants(own) == {"": 1}
+    assert internal_errors(own, "tenancy") == 1
+
+
 def test_view_can_name_the_tenant_itself() -> None:
     own = observer(access_log=False, tenants="acme,globex")
     exchange = started(own)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import prometheus_client
@@ -214,3 +216,79 @@ def test_an_app_factory_that_runs_twice_has_the_function_of_its_last_app() -> No
     create_app(1)
     create_app(2)
     assert value(own, "jobs") == 2
+
+
+class Length:
+    """An object that is called."""
+
+    def __init__(self, jobs: list[int]) -> None:
+        self.jobs = jobs
+
+    def __call__(self) -> float:
+        return len(self.jobs)
+
+
+@pytest.mark.parametrize(
+    "function_of",
+    [lambda jobs: partial(len, jobs), lambda jobs: jobs.__len__, Length, lambda jobs: Length(jobs).__call__],
+)
+def test_the_same_is_so_for_whatever_can_be_called(function_of: Callable[[list[int]], Any]) -> None:
+    own = observer()
+    own.metrics.gauge("jobs", "Jobs.", function=function_of([1]))
+    own.metrics.gauge("jobs", "Jobs.", function=function_of([1, 2]))
+    assert value(own, "jobs") == 2
+    with pytest.raises(ConfigError, match="gauge jobs has the function"):
+        own.metrics.gauge("jobs", "Jobs.", function=lambda: 7)
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"": "x"}, "info build must have names of letters, digits and underscores.*got ''"),
+        ({"a b": "x"}, "got 'a b'"),
+        ({"__name__": "x"}, "got '__name__'"),
+        ({1: "x"}, "got 1"),
+        (None, "info build must get a dict of names and texts, got None"),
+    ],
+)
+def test_an_info_that_prometheus_can_not_read_is_refused(given: Any, complaint: str) -> None:
+    info = observer().metrics.info("build", "What runs.")
+    with pytest.raises(ValueError, match=complaint):
+        info.info(given)
+
+
+def test_an_info_with_labels_wants_them_first() -> None:
+    info = observer().metrics.info("build", "What runs.", ["part"])
+    with pytest.raises(ValueError, match="info build is missing label values: say for which"):
+        info.info({"version": "1"})
+
+
+def test_a_state_that_is_none_is_refused_by_name() -> None:
+    door = observer().metrics.enum("door", "Of the shop.", ["side"], states=["open", "shut"])
+    with pytest.raises(ValueError, match="enum door has the states open, shut, got 'ajar'"):
+        door.labels("front").state("ajar")
+    with pytest.raises(ValueError, match="missing label values"):
+        door.state("open")
+    door.labels("front").state("shut")
+    assert own_value(door, "door", {"side": "front", "door": "shut"}) == 1
+
+
+def own_value(metric: Any, name: str, labels: dict[str, str]) -> float:
+    samples = (sample for family in metric.collect() for sample in family.samples)
+    return next(sample.value for sample in samples if (sample.name, sample.labels) == (name, labels))
+
+
+def test_the_function_of_what_is_past_the_cap_ends_with_its_series() -> None:
+    own, asked = observer(), list[str]()
+    depth = own.metrics.gauge("depth", "Of queues.", ["queue"], max_series=1)
+    for queue in ("a", "b"):
+        depth.labels(queue).set_function(lambda queue=queue: asked.append(queue) or 1.0)  # type: ignore[misc,func-returns-value]
+    own.metrics.snapshot()
+    assert asked == ["a", "b"]
+    depth.remove("other")
+    own.metrics.snapshot()
+    assert asked[2:] == ["a"]
+    depth.labels("b").set_function(lambda: asked.append("b") or 1.0)  # type: ignore[func-returns-value]
+    depth.clear()
+    own.metrics.snapshot()
+    assert asked[3:] == []

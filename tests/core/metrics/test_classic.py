@@ -40,6 +40,16 @@ def test_classic_names_count_and_measure_by_method_path_and_status() -> None:
     assert not any(line.startswith("http_server_") for line in lines)
 
 
+def test_labels_of_the_app_that_classic_names_have_themselves_are_shown_as_exported() -> None:
+    own = observer(access_log=False, metric_names="classic")
+    exchange = started(own)
+    exchange.add_labels(method="by-card", path="checkout", team="a")
+    exchange.status = 200
+    exchange.finish()
+    labels = "exported_method=by-card,exported_path=checkout,method=GET,path=,status=200,team=a"
+    assert _lines(own)[f"http_requests_total{{{labels}}}"] == 1
+
+
 def test_both_shows_the_same_requests_under_both_names() -> None:
     lines = _lines(_served("both"))
     assert lines["http_requests_total{method=POST,path=/a,status=201}"] == 2

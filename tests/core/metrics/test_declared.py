@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from socket import gethostname
 from typing import Any
 
 import prometheus_client
@@ -140,6 +141,16 @@ def test_default_labels_stand_on_each_series_on_request() -> None:
     orders.remove("free")
     orders.labels("team").inc()
     assert 'plan="team"' in page(own)
+
+
+def test_an_info_may_have_what_default_labels_tell() -> None:
+    own = observer(service_name="shop", service_version="1.0", metrics_default_labels="series")
+    own.metrics.info("build", "What runs.").info({"version": "1.2"})
+    own.metrics.info("part", "Of the shop.", ["of"]).labels("till").info({"kind": "new"})
+    assert value(own, "build_info", service="shop", version="1.2", instance=gethostname()) == 1
+    assert value(
+        own, "part_info", service="shop", version="1.0", instance=gethostname(), of="till", kind="new"
+    )
 
 
 async def asynchronous() -> float:

@@ -477,3 +477,33 @@ def test_a_block_of_a_generator_that_nobody_goes_on_with_ends_with_it() -> None:
     del generator
     gc.collect()
     assert counts(own) == {"ok": 1}
+
+
+def test_labels_are_the_same_in_whichever_order_they_come() -> None:
+    own = observer()
+    for labels in ({"bank": "acme", "area": "eu"}, {"area": "eu", "bank": "acme"}):
+        with own.metrics.timed("work", "How long work takes.", labels):
+            pass
+    assert counts(own, bank="acme", area="eu") == {"ok": 2}
+
+
+def test_what_is_no_function_is_refused_where_it_is_decorated() -> None:
+    for odd in (5, property(lambda self: 1)):
+        with pytest.raises(ConfigError, match="timed must stand at a function, below @property"):
+            timed(observer())(odd)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"documentation": "Work."}, {"labels": {"bank": "acme"}}, {"buckets": (1.0,)}, {"max_series": 3}],
+)
+def test_a_histogram_that_is_declared_comes_alone(more: dict[str, Any]) -> None:
+    metrics = observer().metrics
+    with pytest.raises(ConfigError, match=r"timed\(histogram work\) must come alone"):
+        metrics.timed(metrics.histogram("work", "Work."), **more)
+
+
+def test_seconds_are_the_only_unit() -> None:
+    options: dict[str, Any] = {"unit": "bytes"}
+    with pytest.raises(ConfigError, match="timed\\('work'\\) measures seconds: leave unit='bytes' out"):
+        observer().metrics.timed("work", "Work.", **options)

@@ -108,6 +108,15 @@ def test_bounds_must_be_positive_and_ascending(bounds: tuple[float, ...]) -> Non
         Settings(metrics_buckets=bounds)
 
 
+def test_a_last_bound_that_is_infinite_is_the_one_that_each_histogram_has() -> None:
+    assert Settings(metrics_buckets=(0.1, math.inf)).metrics_buckets == (0.1,)
+    assert from_env(OBS_METRICS_BUCKETS="0.1,inf").metrics_buckets == (0.1,)
+    routes = Settings(metrics_route_buckets=(("/slow", (1.0, math.inf)),)).metrics_route_buckets
+    assert routes == (("/slow", (1.0,)),)
+    with pytest.raises(ConfigError, match="metrics_buckets must be ascending positive seconds"):
+        Settings(metrics_buckets=(math.inf,))
+
+
 def test_paths_that_are_ours_must_differ() -> None:
     with pytest.raises(ConfigError, match="must differ, got /x, /x, /health/ready, /health/startup"):
         Settings(metrics_path="/x", live_path="/x")
