@@ -72,10 +72,14 @@ class Failures:
 
     Args:
         count: is called with the name of the component that has failed.
+        shown: returns an exception's type, message and stack without secrets, for handlers that do not hide them.
     """
 
-    def __init__(self, count: Callable[[str], None]) -> None:
+    def __init__(
+        self, count: Callable[[str], None], shown: Callable[[BaseException], tuple[str, str, str]]
+    ) -> None:
         self._count = count
+        self._shown = shown
         self._quiet_until = 0.0
 
     def report(self, component: str, error: Exception) -> None:
@@ -87,11 +91,18 @@ class Failures:
         self._quiet_until = now + _QUIET_SECONDS
         with suppress(Exception):  # of the user's handlers
             if isinstance(error, AppFailure):
-                _logger.error("%s", error, exc_info=error.__cause__)
+                self._log(self._shown(error)[1], error.__cause__)
             else:
-                _logger.error(
-                    "obs-middleware failed in %s; the request was not affected", component, exc_info=error
-                )
+                self._log(f"obs-middleware failed in {component}; the request was not affected", error)
+
+    def _log(self, message: str, error: BaseException | None) -> None:
+        if not _logger.isEnabledFor(logging.ERROR):
+            return
+        raised: Any = None if error is None else (type(error), error, error.__traceback__)
+        record = _logger.makeRecord(_logger.name, logging.ERROR, __file__, 0, message, (), raised, "report")
+        if error is not None:
+            record.exc_text = self._shown(error)[2]  # what formatters of `logging` show in place of the exception
+        _logger.handle(record)
 
     def guard(self, component: str, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function and return what it returns; report an exception, and return None then."""

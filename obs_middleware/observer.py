@@ -110,7 +110,7 @@ class Observer:
             environment=lambda: self.gateway.environment,
         )
         metrics = HttpMetrics(self.registry, Plan(settings), max_series=settings.metrics_max_series)
-        failures = Failures(metrics.count_failure)
+        failures = Failures(metrics.count_failure, redactor.error)
         SelfTelemetry.observe(self.registry, failures.report)
         worker_metrics.configure(
             workers=settings.metrics_workers,

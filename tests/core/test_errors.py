@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -10,9 +11,12 @@ from starlette.exceptions import HTTPException as StarletteException
 from werkzeug.exceptions import HTTPException as WerkzeugException
 from werkzeug.exceptions import NotFound, abort
 
-from obs_middleware import errors
+from obs_middleware import Settings, errors
 from obs_middleware.errors import Failures, own_status
+from obs_middleware.redaction import Redactor
 from tests.core.support import internal_errors, observer, started
+
+SHOWN = Redactor.of(Settings()).error
 
 
 def test_failure_of_our_own_is_counted_and_logged_once_in_a_minute_and_never_raised(
@@ -38,7 +42,7 @@ def test_minute_of_silence_is_one_for_all_components_and_ends(
 ) -> None:
     now, counted = [1000.0], list[str]()
     monkeypatch.setattr(errors, "monotonic", lambda: now[0])
-    failures = Failures(counted.append)
+    failures = Failures(counted.append, SHOWN)
     for seconds, component in ((0, "logs"), (59.9, "traces"), (60, "metrics"), (119.9, "logs")):
         now[0] = 1000.0 + seconds
         failures.report(component, ValueError(component))
@@ -50,13 +54,32 @@ def test_minute_of_silence_is_one_for_all_components_and_ends(
 
 
 def test_line_of_a_failure_has_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
-    Failures(lambda component: None).report("logs", ValueError("what has happened"))
+    Failures(lambda component: None, SHOWN).report("logs", ValueError("what has happened"))
     assert "what has happened" in caplog.text
+
+
+def test_no_secret_of_a_failure_leaves_by_a_handler_of_the_users() -> None:
+    """With `log_setup=False` nobody else hides it."""
+    own, shown = observer(), StringIO()
+    handler = logging.StreamHandler(shown)
+
+    @own.metrics.on_collect
+    def hook() -> None:
+        raise RuntimeError("postgresql://bob:hunter2-Secret@db/shop")
+
+    logging.getLogger("obs").addHandler(handler)
+    try:
+        own.metrics.snapshot()
+    finally:
+        logging.getLogger("obs").removeHandler(handler)
+    assert "hook of on_collect has raised RuntimeError" in shown.getvalue()
+    assert 'raise RuntimeError("' in shown.getvalue()
+    assert "hunter2" not in shown.getvalue()
 
 
 def test_guarded_function_returns_what_it_returns_or_none_where_it_fails() -> None:
     counted = list[str]()
-    failures = Failures(counted.append)
+    failures = Failures(counted.append, SHOWN)
     assert failures.guard("numbers", divmod, 7, 2) == (3, 1)
     assert failures.guard("numbers", divmod, 7, 0) is None
     assert counted == ["numbers"]
@@ -67,7 +90,7 @@ def test_guard_lets_through_what_ends_the_process() -> None:
         raise SystemExit(3)
 
     with pytest.raises(SystemExit):
-        Failures(lambda component: None).guard("numbers", end)
+        Failures(lambda component: None, SHOWN).guard("numbers", end)
 
 
 def test_handler_of_the_user_that_fails_makes_no_failure_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +100,7 @@ def test_handler_of_the_user_that_fails_makes_no_failure_of_it(monkeypatch: pyte
 
     monkeypatch.setattr(logging.getLogger("obs"), "handlers", [Broken()])
     counted = list[str]()
-    Failures(counted.append).report("logs", ValueError())
+    Failures(counted.append, SHOWN).report("logs", ValueError())
     assert counted == ["logs"]
 
 
