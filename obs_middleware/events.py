@@ -103,18 +103,23 @@ class Events:
         *,
         tell: Callable[[Event], object],
     ) -> None:
-        event = self._guard("events", self._event, name, value, labels or {}, metadata or {})
+        event = self._guard("events", self._event, name, value, labels, metadata)
         if event is not None:
             for step in (self._keep, self._count_by_name, tell, _add_to_span):
                 self._guard("events", step, event)
 
     def _event(
-        self, name: object, value: Any, labels: Mapping[str, Any], metadata: Mapping[str, Any]
+        self,
+        name: object,
+        value: Any,
+        labels: Mapping[str, Any] | None,
+        metadata: Mapping[str, Any] | None,
     ) -> Event:
         redacted = self._redacted
         if value is not None and not isinstance(value, (int, float)):
             value = redacted({"value": value})["value"]
-        return Event(self._redacted_name(str(name)), time(), value, redacted(labels), redacted(metadata))
+        shown = [{} if fields is None else redacted(fields) for fields in (labels, metadata)]
+        return Event(self._redacted_name(str(name)), time(), value, *shown)
 
     def _keep(self, event: Event) -> None:
         with self._counting:

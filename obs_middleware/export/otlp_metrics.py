@@ -64,6 +64,8 @@ class OtlpMetrics:
         self._endpoint = endpoint
         if endpoint is not None:
             checks.url("OtlpMetrics", endpoint, example="http://collector:4318")
+            if "?" in endpoint:
+                raise ConfigError("OtlpMetrics wants a URL without a query: put keys and tokens in headers=")
         self._headers = checks.headers("OtlpMetrics: headers", headers or {}) or None
         self.interval_seconds = interval_seconds
         self._timeout_seconds = checks.seconds("OtlpMetrics: timeout_seconds", timeout_seconds)

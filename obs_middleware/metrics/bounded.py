@@ -145,12 +145,13 @@ class BoundedMetric(MetricWrapperBase):
         if bound is None:
             return super().labels(*labelvalues, **labelkwargs)
         given = bound.placed(labelvalues, labelkwargs)
-        try:
+        for value in given:
+            if type(value) is not str:  # an enum equals a text and may have another one
+                break
+        else:
             kept: _T | None = bound.children.get(given)
-        except TypeError:  # a value that is no text and has no hash
-            kept = None
-        if kept is not None:
-            return kept
+            if kept is not None:
+                return kept
         values = bound.values(given)
         child = super().labels(*bound.default_values, *values)
         bound.keep(values, child)

@@ -101,6 +101,15 @@ def test_what_is_kept_does_not_change_with_what_was_given() -> None:
     assert own.events.recent()[0].metadata == {"node": [1]}
 
 
+class Lazy(dict[str, Any]):
+    """A mapping that asks somebody for what is in it."""
+
+    def __len__(self) -> int:
+        raise ConnectionError("the database is away")
+
+    __iter__ = items = __len__  # type: ignore[assignment]
+
+
 class Hostile:
     def __str__(self) -> str:
         raise RuntimeError
@@ -113,6 +122,7 @@ class Hostile:
     [
         {"metadata": {"self": Hostile()}},
         {"labels": 7},
+        {"labels": Lazy()},
         {"metadata": {1: 2, None: 3}},
         {"value": math.nan},
         {"value": "many"},

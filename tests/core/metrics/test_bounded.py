@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
+from enum import Enum
 from functools import partial
 from typing import Any
 
@@ -216,6 +217,22 @@ def test_an_app_factory_that_runs_twice_has_the_function_of_its_last_app() -> No
     create_app(1)
     create_app(2)
     assert value(own, "jobs") == 2
+
+
+class Plan(str, Enum):
+    FREE = "free"
+
+
+def test_an_enum_is_counted_under_its_text_whatever_came_before() -> None:
+    """It equals `"free"`, and its text is another one."""
+    own = observer()
+    orders = own.metrics.counter("orders", "Orders.", ["plan"])
+    for plan in (Plan.FREE, "free", Plan.FREE):
+        orders.labels(plan).inc()
+    assert (value(own, "orders_total", plan=str(Plan.FREE)), value(own, "orders_total", plan="free")) == (
+        2,
+        1,
+    )
 
 
 class Length:
