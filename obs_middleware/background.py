@@ -12,6 +12,8 @@ from time import monotonic
 from obs_middleware import process
 from obs_middleware._speedups import share_layout
 
+_LONGEST_SECONDS = 3600.0  # of one sleep: systems have clocks that can't count up to any number
+
 
 @share_layout
 class Worker:
@@ -68,7 +70,8 @@ class Worker:
             self._bell.clear()
             self.is_asleep = True
             if not self._has_work():  # nothing has come in between
-                self._bell.wait(self.run_due())
+                rest = self.run_due()
+                self._bell.wait(None if rest is None else min(rest, _LONGEST_SECONDS))
             self.is_asleep = False
 
     def run_due(self) -> float | None:
