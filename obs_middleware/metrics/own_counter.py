@@ -34,10 +34,11 @@ class OwnCounter(Collector):
 
     def inc(self, value: str, amount: float = 1.0) -> None:
         """Count one, or so many, for a value of the label."""
-        count = self._counts.get(value)
-        if count is None:
-            count = self._add(value)
-        count.inc(amount)
+        with self._adding:  # the value may be about to be replaced
+            count = self._counts.get(value)
+            if count is None:
+                count = self._add(value)
+            count.inc(amount)
 
     def move(self, is_old: Callable[[Any], bool]) -> None:
         """Keep the counts in values of the present kind, where they are in old ones."""
@@ -59,12 +60,11 @@ class OwnCounter(Collector):
 
     def _add(self, value: str) -> Any:
         value = encodable(value)
-        with self._adding:
-            if value not in self._counts:
-                count = self._counts[value] = self._made(MutexValue, value)
-                if self.kind is not MutexValue:
-                    self._move(value, count)
-            return self._counts[value]
+        if value not in self._counts:
+            count = self._counts[value] = self._made(MutexValue, value)
+            if self.kind is not MutexValue:
+                self._move(value, count)
+        return self._counts[value]
 
     def _move(self, value: str, count: Any) -> None:
         moved = self._made(self.kind, value)

@@ -1,12 +1,19 @@
-"""Which cell each value of prometheus-client's metrics has; a series that comes again gets the cells that it had."""
+"""Which cell each value of prometheus-client's metrics has; a series that comes again gets the cells that it had.
+
+prometheus-client makes the values of a series one by one. They get their cells together, when all are there, so that
+others learn of a whole series or of none.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from itertools import count
 from threading import Lock, RLock
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
-from obs_middleware.workers.cells import ABSENT, Cells
+from obs_middleware.workers.cells import ABSENT, DATED, Cells
+from obs_middleware.workers.names import Key, Labels, Slot
 
 
 class Placed:
@@ -51,35 +58,32 @@ class Placed:
             places.remove(self)
 
 
-class _Family:
-    """A metric of this process."""
+class _Family(NamedTuple):
+    """A metric of this process: its number in the file of names, and what each series of it has."""
 
-    def __init__(self, number: int, kind: str) -> None:
-        self.number = number
-        self.type = kind
-        self.slots: list[tuple[str, str | None]] = []
-        self.open: dict[tuple[str, ...], _Series] = {}  # whose values are being made
-
-    @property
-    def is_complete(self) -> bool:
-        """Tell whether its first series has all its values, which says what each series has."""
-        if self.type == "histogram":
-            return bool(self.slots) and self.slots[-1][1] == "+Inf"
-        return len(self.slots) == (2 if self.type == "summary" else 1)
+    number: int
+    slots: tuple[Slot, ...]
 
 
 class _Series:
-    """A series of this process: cells one after the other."""
+    """A series of this process: cells one after the other.
 
-    __slots__ = ("family", "first", "labels", "values", "width")
+    Attributes:
+        left: how many of its values have not been removed.
+    """
 
-    def __init__(self, family: _Family, labels: tuple[str, ...], first: int, width: int) -> None:
-        self.family, self.labels, self.first, self.width = family, labels, first, width
-        self.values: list[Placed] = []  # while more are to come
+    __slots__ = ("first", "labels", "left", "number")
+
+    def __init__(self, number: int, labels: Labels, first: int, left: int) -> None:
+        self.number, self.labels, self.first, self.left = number, labels, first, left
 
 
 class Places:
-    """Which cell each value of this process has."""
+    """Which cell each value of this process has.
+
+    Attributes:
+        has_failed: there was no room for some values' cells, since this was last set to False.
+    """
 
     def __init__(self) -> None:
         self._reset()
@@ -88,17 +92,23 @@ class Places:
         self._lock = RLock()
         self._cells: Cells | None = None
         self._report: Any = None
-        self._families: dict[Any, _Family] = {}
-        self._removed: dict[tuple[int, tuple[str, ...]], int] = {}  # cells by family and labels
-        self.exemplars: dict[
-            int, Any
-        ] = {}  # by cell, until they are written: not in the middle of an app's work
+        self._numbers = count()
+        self._families: dict[Key, _Family] = {}
+        self._open: dict[
+            tuple[Key, Labels], dict[Slot, Placed]
+        ] = {}  # series of which more values are to come
+        self._removed: dict[
+            tuple[int, Labels], int
+        ] = {}  # first cells, by the family's number and the labels
+        # By cell, until they are written: not in the middle of an app's work.
+        self.exemplars: dict[int, Any] = {}
+        self.has_failed = False
         self._values: WeakSet[Placed] = WeakSet()
 
     @property
     def names(self) -> set[str]:
         """Return the names of all metrics that have cells, whichever registry they are in."""
-        return {key[0] for key in list(self._families)}
+        return {key.name for key in list(self._families)}
 
     def open(self, cells: Cells, report: Any) -> None:
         """Give all values that are made from now on a cell.
@@ -122,105 +132,76 @@ class Places:
             value.begin_anew()
         self._reset()
 
-    def add(
-        self,
-        value: Placed,
-        key: tuple[str, str, tuple[str, ...], str],
-        documentation: str,
-        labels: tuple[str, ...],
-        slot: tuple[str, str | None],
-    ) -> None:
-        """Give a value a cell, if cells are to be had."""
+    def add(self, value: Placed, key: Key, documentation: str, labels: Labels, slot: Slot) -> None:
+        """Take a value in; with the last one of its series, all get their cells, if cells are to be had."""
         try:
             with self._lock:
-                cells = self._cells
-                if cells is None:
-                    self._values.add(value)
-                    return
-                family = self._families.get(key) or self._new_family(cells, key, documentation)
-                series = self._series_of(cells, family, labels, slot, stride=2 if value.is_dated else 1)
-                if series is not None:
-                    self._put(cells, series, value, slot)
-        except OSError as error:  # full: the number stays this process's own
+                self._values.add(value)
+                if self._cells is not None:
+                    found = self._open.setdefault((key, labels), {})
+                    if slot in found:  # of another metric with this name
+                        found.clear()
+                    found[slot] = value
+                    if _is_whole(key, found, slot):
+                        del self._open[key, labels]
+                        self._place(self._cells, key, documentation, labels, found)
+        except OSError as error:  # full: the numbers stay this process's own, until there is room
+            self.has_failed = True
             self._report("workers", error)  # without the lock, because it counts
 
-    def _new_family(
-        self, cells: Cells, key: tuple[str, str, tuple[str, ...], str], documentation: str
-    ) -> _Family:
-        name, kind, names, mode = key
-        family = _Family(len(self._families), kind)
-        cells.note("f", family.number, name, kind, documentation, names, mode)
-        self._families[key] = family
+    def _place(
+        self, cells: Cells, key: Key, documentation: str, labels: Labels, found: dict[Slot, Placed]
+    ) -> None:
+        family = self._families.get(key) or self._declared(cells, key, documentation, tuple(found))
+        if family.slots != tuple(found):
+            return  # another metric of this name, with other buckets
+        width = 2 if key.mode in DATED else 1
+        first = self._removed.pop((family.number, labels), None)
+        if first is None:
+            first = cells.reserve(len(found) * width)
+            cells.note(family.number, first, *labels)
+        series = _Series(family.number, labels, first, len(found))
+        for place, value in enumerate(found.values()):
+            value._series = series
+            value.put(cells.doubles, first + place * width)
+
+    def _declared(self, cells: Cells, key: Key, documentation: str, slots: tuple[Slot, ...]) -> _Family:
+        number = next(self._numbers)
+        cells.note("f", number, key.name, key.type, documentation, key.label_names, key.mode)
+        for slot in slots:
+            cells.note("s", number, *slot)
+        family = self._families[key] = _Family(number, slots)
         return family
 
-    def _series_of(
-        self,
-        cells: Cells,
-        family: _Family,
-        labels: tuple[str, ...],
-        slot: tuple[str, str | None],
-        *,
-        stride: int,
-    ) -> _Series | None:
-        series = family.open.get(labels)
-        if series is None or (family.slots and slot == family.slots[0]):
-            if family.slots and slot != family.slots[0]:
-                return None  # another metric of the same name with other buckets
-            width = max(len(family.slots), 1) * stride
-            first = self._removed.pop((family.number, labels), None)
-            if first is None:
-                first = cells.reserve(width)
-            series = family.open[labels] = _Series(family, labels, first or 0, width)
-            cells.note(family.number, series.first, *labels)
-        return series
-
-    def _put(self, cells: Cells, series: _Series, value: Placed, slot: tuple[str, str | None]) -> None:
-        family, stride = series.family, 2 if value.is_dated else 1
-        if slot not in family.slots:
-            if family.is_complete:
-                return  # other buckets
-            family.slots.append(slot)
-            cells.note("s", family.number, *slot)
-        place = family.slots.index(slot)
-        while place * stride >= series.width:
-            self._widen(cells, series, stride)
-        series.values.append(value)
-        value._series = series
-        value.put(cells.doubles, series.first + place * stride)
-        self._values.add(value)
-        if family.is_complete and place == len(family.slots) - 1:
-            family.open.pop(series.labels, None)
-            series.values.clear()
-
-    def _widen(self, cells: Cells, series: _Series, stride: int) -> None:
-        """Make room for one more value of the first series of a metric, which says how many there are."""
-        if cells.reserve(stride, after=series.first + series.width) is None:  # another metric was faster
-            series.first = cells.reserve(2 * series.width) or 0
-            cells.note(series.family.number, series.first, *series.labels)
-            for place, value in enumerate(series.values):
-                value.put(cells.doubles, series.first + place * stride)
-            series.width *= 2
-        else:
-            series.width += stride
-
     def remove(self, value: Placed) -> None:
-        """Mark the cell of a value that is gone; a series of the same labels gets it again."""
+        """Mark the cell of a value that is gone; the next series of its labels gets the cells of all again."""
         value._cells[value._at] = ABSENT
         series = value._series
-        if value._at == series.first:
-            self._removed[series.family.number, series.labels] = series.first
+        series.left -= 1
+        if not series.left:
+            self._removed[series.number, series.labels] = series.first
 
     def write_exemplars(self) -> None:
         """Write the exemplars that have come since, where others read them."""
         cells, waiting = self._cells, self.exemplars
         for _ in range(len(waiting)):
-            cell, exemplar = waiting.popitem()
+            try:
+                cell, exemplar = waiting.popitem()
+            except KeyError:  # another thread writes them too
+                return
             if cells is None:
                 continue
             try:
                 cells.keep_exemplar(cell, exemplar.labels, exemplar.value, exemplar.timestamp)
             except (OSError, ValueError, TypeError) as error:  # full, or labels that can't be written
                 self._report("workers", error)
+
+
+def _is_whole(key: Key, found: Collection[Slot], last: Slot) -> bool:
+    """Tell whether a series has all its values, of which the last one has just come."""
+    if key.type == "histogram":
+        return last[1] == "+Inf"
+    return len(found) == (2 if key.type == "summary" else 1)
 
 
 places = Places()

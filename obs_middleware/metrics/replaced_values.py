@@ -15,26 +15,28 @@ from typing import Any
 from prometheus_client import Counter, Gauge, Histogram, Summary, values
 from prometheus_client.metrics import MetricWrapperBase
 
+from obs_middleware.fork_lock import ForkLock
 from obs_middleware.metrics.own_counter import OwnCounter
 from obs_middleware.metrics.values import CellValue
 from obs_middleware.queue import later
 
-_LATE_SECONDS = 1.0  # after which no thread holds a value any more that was replaced
+LATE_SECONDS = 1.0  # after which no thread holds a value any more that was replaced
 
 IN_CELLS = (Counter, Gauge, Summary, Histogram)
 
 
 def install(collectors: Iterable[Any]) -> None:
-    """Have values made of this class, and replace those that metrics have."""
+    """Have values made of this class, and replace those that metrics have and that have no cell."""
     values.ValueClass = OwnCounter.kind = CellValue
-    for collector in collectors:
-        if isinstance(collector, OwnCounter):
-            collector.move(_is_without_cell)
-        elif isinstance(collector, IN_CELLS):
-            for child in children_of(collector):
-                _replace(child)
+    with _replacing:
+        for collector in collectors:
+            if isinstance(collector, OwnCounter):
+                collector.move(_is_without_cell)
+            elif isinstance(collector, IN_CELLS):
+                for child in children_of(collector):
+                    _replace(child)
     if _moved:
-        later(_LATE_SECONDS, add_late)
+        later(LATE_SECONDS, add_late)
 
 
 def children_of(metric: MetricWrapperBase) -> list[Any]:
@@ -92,6 +94,7 @@ class _Moved:
 
 
 _moved: list[_Moved] = []
+_replacing = ForkLock()
 
 
 def add_late() -> None:

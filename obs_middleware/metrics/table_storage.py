@@ -10,6 +10,7 @@ from obs_middleware.workers.cells import TABLE
 
 if TYPE_CHECKING:
     from obs_middleware.errors import Report
+    from obs_middleware.metrics.own_counter import OwnCounter
     from obs_middleware.metrics.plan import Plan
     from obs_middleware.metrics.table import HistogramTable, ResultLabels
     from obs_middleware.record import RequestRecord
@@ -22,6 +23,7 @@ ROW_CELLS = 1 << 20  # an exemplar's place in a table: the row times this, and i
 class SharedInstruments(Protocol):
     """The instruments of a registry that several processes share."""
 
+    internal_errors: OwnCounter
     number: int
     max_rows: int
     plan: Plan
@@ -46,8 +48,8 @@ class TableStorage:
         self._line: tuple[Any, ...] = ()
 
     def rows(self, count: int, cells: int) -> tuple[MutableSequence[int], MutableSequence[float]]:
-        counts_at = self._cells.reserve(count * cells) or 0
-        sums_at = self._cells.reserve(count * HISTOGRAMS) or 0
+        counts_at = self._cells.reserve(count * cells)
+        sums_at = self._cells.reserve(count * HISTOGRAMS)
         self._line = "t", self._name, counts_at, sums_at, cells, HISTOGRAMS
         counts = self._cells.view(counts_at, count * cells, "Q")
         return counts, self._cells.view(sums_at, count * HISTOGRAMS, "d")  # type: ignore[return-value]

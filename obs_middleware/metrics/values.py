@@ -13,6 +13,7 @@ from prometheus_client import values
 
 from obs_middleware.metrics.places import Placed, places
 from obs_middleware.workers.cells import DATED
+from obs_middleware.workers.names import Key
 
 
 class CellValue(Placed):
@@ -38,7 +39,7 @@ class CellValue(Placed):
         names, own, le = tuple(labelnames), tuple(labelvalues), None
         if typ == "histogram" and name.endswith("_bucket"):
             names, own, le = names[:-1], own[:-1], own[-1]
-        key = metric_name, typ, names, multiprocess_mode
+        key = Key(metric_name, typ, names, multiprocess_mode)
         places.add(self, key, help_text, own, (name[len(metric_name) :], le))
 
     def inc(self, amount: float) -> None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _ALONE, _FOUND = "off", "auto"  # values of the setting; any other is the name of a group
 _RETRY_SECONDS = 1.0  # between two tries to join
 _MOST_OF_OURS = 1000  # values that a counter of ours keeps of workers that have ended
+_NO_ROOM_SECONDS = 10.0  # after which there may be room for numbers that have found none
 _PUBLISHED_SECONDS = 1.0  # between two publications where nobody can ask for one
 _logger = logging.getLogger("obs")
 
@@ -59,6 +60,7 @@ class WorkerMetrics:
         self._is_done = False
         self._next_try = 0.0
         self._next_publication = 0.0
+        self._next_installation = 0.0
         self.service: Service | None = None
         self._workers = _ALONE
         self._root: str | None = None
@@ -176,6 +178,22 @@ class WorkerMetrics:
                 joined.abandon()
             raise
         self.service = joined
+        self._install_late()
+
+    def _install_late(self) -> None:
+        """Have the values moved too that threads were making while all were moved."""
+        from obs_middleware.metrics.replaced_values import LATE_SECONDS
+
+        later(LATE_SECONDS, self._install_missing)
+
+    def _install_missing(self) -> None:
+        """Give values a cell that have none, because they were being made, or there was no room."""
+        from obs_middleware.metrics.replaced_values import install
+
+        if self.service is not None:
+            places.has_failed = False
+            for _, registry, _ in self.registries:
+                install(_collectors_of(registry))
 
     def _caps(self) -> dict[str, Cap]:
         """Return the bounds of the metrics that have one."""
@@ -204,6 +222,7 @@ class WorkerMetrics:
         """Write all numbers to cells, and there from now on."""
         places.open(cells, self._report)
         for number, registry, instruments in self.registries:
+            instruments.internal_errors.inc("workers", 0.0)  # while there is room to tell that there is none
             self._move(cells, number, registry, instruments)
 
     def _forget_inherited(self) -> None:
@@ -256,6 +275,9 @@ class WorkerMetrics:
             return made
 
         if self.service is not None:
+            if places.has_failed and monotonic() >= self._next_installation:
+                self._next_installation = monotonic() + _NO_ROOM_SECONDS
+                self._install_missing()
             places.write_exemplars()
             try:
                 self.service.write(documents)

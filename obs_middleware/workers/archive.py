@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from operator import add
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ from obs_middleware.workers.reader import Reader
 
 # The modes of gauges in which dead processes count, as prometheus-client has it, but for `sum` and `all`: what a dead
 # process holds is free again.
-_KEPT = ("max", "min", "mostrecent")
+KEPT = ("max", "min", "mostrecent")
 
 
 class Index(msgspec.Struct, frozen=True):
@@ -83,13 +84,16 @@ def fold(directory: Directory, dead: Iterable[str], caps: Caps = dict, *, parent
         parents = index.parents if parent is None else (*index.parents, parent)
         old, index = index, Index(index.number + 1, (*left, *new), parents)
         directory.remove(f"archive{index.number}")  # of one who has died before it counted
-        numbers, rests = (Cells(directory.path / name) for name in index.names)
         try:
-            _Writer(numbers, rests, caps()).write(merge)
-        finally:
-            numbers.close()
-            rests.close()
-        _replace(directory, index)
+            with ExitStack() as opened:
+                numbers, rests = (
+                    opened.enter_context(closing(Cells(directory.path / name))) for name in index.names
+                )
+                _Writer(numbers, rests, caps()).write(merge)
+            _replace(directory, index)
+        except OSError:
+            directory.remove(f"archive{index.number}")
+            raise
         for number in range(max(old.number - 1, 1), index.number):  # the one before may be left of a crash
             directory.remove(f"archive{number}")
     for name in (*left, *new):
@@ -109,7 +113,7 @@ class _Writer:
         for number, family in enumerate(merge.families.values()):
             if family.key.type != "gauge":
                 self._write_sums(number, family, merge)
-            elif family.key.mode in _KEPT:
+            elif family.key.mode in KEPT:
                 self._write_gauges(number, family, merge)
         for table in merge.tables.names:
             self._write_table(table, merge)
@@ -178,7 +182,7 @@ def _write_series(
         cells.note("s", number, suffix, le)
     for labels, values in kept.items():
         first = cells.reserve(len(values))
-        cells.view(first or 0, len(values), "d")[:] = memoryview(array("d", values))
+        cells.view(first, len(values), "d")[:] = memoryview(array("d", values))
         cells.note(number, first, *labels)
 
 
@@ -189,7 +193,7 @@ def _write_rows(
     sums: Mapping[tuple[Any, ...], Sequence[float]],
 ) -> None:
     width, sums_width = len(next(iter(counts.values()))), len(next(iter(sums.values())))
-    counts_at, sums_at = cells.reserve(width * len(sums)) or 0, cells.reserve(sums_width * len(sums)) or 0
+    counts_at, sums_at = cells.reserve(width * len(sums)), cells.reserve(sums_width * len(sums))
     cells.note("t", table, counts_at, sums_at, width, sums_width)
     for row, labels in enumerate(sums):
         if width:

@@ -50,22 +50,25 @@ class Cells:
     """
 
     def __init__(self, path: Path) -> None:
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        self._file = os.open(path.with_name(path.name + ".cells"), flags, 0o600)
-        self._names = os.open(path.with_name(path.name + ".names"), flags | os.O_APPEND, 0o600)
-        self._exemplars = os.open(path.with_name(path.name + ".exemplars"), flags, 0o600)
+        self._file = self._names = self._exemplars = -1
         self._places: dict[int, int] = {}  # of exemplars, by cell
         self._size = 0  # cells
         self._used = FIRST
         self._is_line_broken = False
         self._lock = RLock()
-        self._grow(_SMALLEST)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            self._file = os.open(path.with_name(path.name + ".cells"), flags, 0o600)
+            self._names = os.open(path.with_name(path.name + ".names"), flags | os.O_APPEND, 0o600)
+            self._exemplars = os.open(path.with_name(path.name + ".exemplars"), flags, 0o600)
+            self._grow(_SMALLEST)
+        except BaseException:
+            self.close()
+            raise
 
-    def reserve(self, count: int, *, after: int | None = None) -> int | None:
-        """Return the first of some cells that nobody has; None where they can't be the ones after those given."""
+    def reserve(self, count: int) -> int:
+        """Return the first of some cells that nobody has."""
         with self._lock:
-            if after is not None and after != self._used:
-                return None
             while self._used + count > self._size:
                 self._grow(max(2 * self._size, self._used + count))
             first, self._used = self._used, self._used + count
@@ -118,7 +121,8 @@ class Cells:
             descriptors = self._file, self._names, self._exemplars
             self._file = self._names = self._exemplars = -1  # these numbers are soon files of the app's
             for descriptor in descriptors:
-                os.close(descriptor)
+                if descriptor >= 0:
+                    os.close(descriptor)
 
 
 def exemplars(records: bytes) -> Iterator[tuple[int, dict[str, str], float, float | None]]:

@@ -16,11 +16,15 @@ from obs_middleware.workers import membership
 from obs_middleware.workers.locks import is_free, locked
 
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a directory of our own in it, of which we are sure
+_GROUP = "g-"
 _LEFT_SECONDS = 86_400.0  # after which a group of processes is taken for gone where none of them is alive
 
 
 class Directory:
     """The directory of one service.
+
+    Attributes:
+        is_group: its processes have no supervisor, so that another run of them may find it.
 
     Raises:
         OSError: it can't be made, or it is somebody else's.
@@ -28,6 +32,7 @@ class Directory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.is_group = path.name.startswith(_GROUP)
         _make_private(path.parent)
         _make_private(path)
 
@@ -50,8 +55,8 @@ class Directory:
         return not is_free(self.path / f"{member}.lock")
 
     def remove(self, member: str) -> None:
-        """Remove a member's files."""
-        for path in self.path.glob(f"{member}.*"):
+        """Remove a member's files; its lock last, by which others find what is left if this is interrupted."""
+        for path in sorted(self.path.glob(f"{member}.*"), key=lambda path: path.suffix == ".lock"):
             path.unlink(missing_ok=True)
 
 
@@ -62,7 +67,7 @@ def of_supervisor(root: str | None, supervisor: membership.Process, service_name
 
 def of_group(root: str | None, group: str) -> Directory:
     """Return the directory of all processes whose setting names this group."""
-    return Directory(_base(root) / f"g-{_digest(group)}")
+    return Directory(_base(root) / f"{_GROUP}{_digest(group)}")
 
 
 def clean_up(directory: Directory) -> None:

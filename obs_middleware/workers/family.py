@@ -10,25 +10,13 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from operator import add, itemgetter
-from typing import NamedTuple
 
 from obs_middleware.workers.cells import ABSENT, DATED
 from obs_middleware.workers.exact_sum import exact_sum, rest_of
+from obs_middleware.workers.names import Key, Labels, Slot
 from obs_middleware.workers.reader import Reader
 
 BLOCK = 64  # series that are added up at a time
-
-Slot = tuple[str, "str | None"]  # the suffix of a sample's name, and `le` where it is a bucket
-Labels = tuple[str, ...]
-
-
-class Key(NamedTuple):
-    """What makes a metric of two members one."""
-
-    name: str
-    type: str
-    label_names: Labels
-    mode: str
 
 
 class _Part:
@@ -71,6 +59,11 @@ class Family:
         )
         self._has_gaps = False
 
+    def begin_anew(self, member: str) -> None:
+        """Forget what a member has had: it declares the metric again, because it had no room to do so."""
+        if member in self._parts:
+            self.forget(member)
+
     def add_slot(self, member: str, slot: Slot) -> None:
         """Note that each series of a member has this, behind those before."""
         self._part(member).slots.append(slot)
@@ -108,7 +101,7 @@ class Family:
         total: Sequence[float] = [0.0] * (len(numbers) * len(self.slots))
         for values in columns:
             total = list(map(add, total, values))
-        for slot in self._inexact_slots(total):
+        for slot in self._inexact_slots(*columns):
             total[slot :: len(self.slots)] = map(exact_sum, *self._of_slot(columns, slot))  # type: ignore[index]
         return self._those_of(numbers, total, readers) if has_gaps else (list(numbers), total)
 
@@ -136,8 +129,8 @@ class Family:
                 columns.append(values)
         return columns, has_gaps
 
-    def _inexact_slots(self, *totals: Sequence[float]) -> list[int]:
-        """Return the slots whose sums depend on the order of addition: those of numbers that are not whole.
+    def _inexact_slots(self, *columns: Sequence[float]) -> list[int]:
+        """Return the slots whose sums depend on the order of addition: those of numbers that are not all whole.
 
         A counter that is added up in another order, because a member is in the archive now, could go back by the last
         bit, and look like a reset.
@@ -146,7 +139,8 @@ class Family:
         return [
             slot
             for slot, (_, le) in enumerate(self.slots)
-            if le is None and not all(map(float.is_integer, chain(*(total[slot::width] for total in totals))))
+            if le is None
+            and not all(map(float.is_integer, chain(*(values[slot::width] for values in columns))))
         ]
 
     def _of_slot(self, columns: Iterable[Sequence[float]], slot: int) -> list[Sequence[float]]:

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from obs_middleware.workers.cells import TABLE
-from obs_middleware.workers.family import Family, Key
+from obs_middleware.workers.family import Family
+from obs_middleware.workers.names import Key
 from obs_middleware.workers.reader import Reader
 from obs_middleware.workers.tables import Tables
 
@@ -86,7 +87,8 @@ class Merge:
         match line:
             case ["f", number, name, kind, documentation, label_names, mode]:
                 key = Key(name, kind, tuple(label_names), mode)
-                by_number[number] = self.families.setdefault(key, Family(key, documentation))
+                family = by_number[number] = self.families.setdefault(key, Family(key, documentation))
+                family.begin_anew(member)
             case ["s", number, suffix, le]:
                 by_number[number].add_slot(member, (suffix, le))
             case ["t", table, counts, sums, width, sums_width]:

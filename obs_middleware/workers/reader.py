@@ -22,10 +22,12 @@ class Reader:
     Attributes:
         name: of the member.
         doubles, integers: its cells as they are.
+        is_dead: its process has ended, and there was no room yet to take it into the archive.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
         self.name = name
+        self.is_dead = False
         self._path = folder / name
         self._read = 0  # bytes of names
         self._new = b""  # those that nobody has asked for yet

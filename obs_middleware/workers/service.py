@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from threading import Lock, RLock, local
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -20,6 +20,14 @@ from obs_middleware.workers.merge import Merge
 from obs_middleware.workers.reader import Reader
 
 _JOIN_SECONDS, _READ_SECONDS = 2.0, 5.0  # that one waits for the directory's lock
+_FOLD_SECONDS = 10.0  # after which the dead are tried again for whom the archive had no room
+
+
+class _Members(NamedTuple):
+    """Who has a part of the numbers besides the archive."""
+
+    living: list[str]
+    dead: list[str]
 
 
 class Service:
@@ -56,11 +64,15 @@ class Service:
         self._merge = Merge()
         self._reading = RLock()
         self._writing = Lock()
+        self._next_fold = 0.0
         self._publications = count(1)
         self._written = 0  # the number of the publication that stands in the file
         with shared.locked(is_exclusive=True, timeout_seconds=_JOIN_SECONDS):
-            living = self._fold_dead()
-            if not living and shared.path.name.startswith("g-"):
+            members = self._members()
+            living = members.living
+            if living or not shared.is_group:
+                self._fold_dead(members)
+            else:
                 _begin_anew(shared)
             if inherited is not None:
                 self._count_inherited(inherited)
@@ -116,7 +128,8 @@ class Service:
     def published(self) -> dict[int, Any]:
         """Return what each living member has published, by its number."""
         found = {}
-        for name in filter(is_worker, self._readers):
+        living = (name for name, reader in self._readers.items() if not reader.is_dead)
+        for name in filter(is_worker, living):
             with contextlib.suppress(OSError, msgspec.DecodeError):
                 text = (self._directory.path / f"{name}.json").read_bytes()
                 found[number_of(name)] = msgspec.json.decode(text)
@@ -144,11 +157,11 @@ class Service:
     def _fetch(self) -> list[Reader]:
         """Fetch what is new of the archive and of each member that is not in it; under the lock that is short."""
         with self._directory.locked(is_exclusive=False, timeout_seconds=_READ_SECONDS):
-            dead, living = self._members()
-            if not dead:
-                return self._fetched(living)
+            members = self._members()
+            if not members.dead or time.monotonic() < self._next_fold:
+                return self._fetched(members)
         with self._directory.locked(is_exclusive=True, timeout_seconds=_READ_SECONDS):
-            return self._fetched(self._fold_dead())
+            return self._fetched(self._fold_dead(self._members()))
 
     @property
     def _is_publishing(self) -> bool:
@@ -166,39 +179,42 @@ class Service:
         names = [path.stem for path in folder.glob("w*.sock") if path.stem != self.name]
         return [self._readers.get(name) or Reader(folder, name) for name in names]
 
-    def _fetched(self, living: list[str]) -> list[Reader]:
+    def _fetched(self, members: _Members) -> list[Reader]:
         index = archive.read_index(self._directory)
         # Whoever looks whether a dead member lives makes it seem so to others (locks.is_free).
-        counted = [name for name in living if name not in index.members]
+        counted = [name for name in (*members.living, *members.dead) if name not in index.members]
         names = [*index.names, *counted]
         readers = {name: self._readers.get(name) or Reader(self._directory.path, name) for name in names}
-        for reader in readers.values():
+        for name, reader in readers.items():
             reader.fetch()
+            reader.is_dead = name in members.dead
         self._readers = readers
         return list(readers.values())
 
-    def _members(self) -> tuple[list[str], list[str]]:
-        """Return the dead and the living ones."""
+    def _members(self) -> _Members:
+        """Return who has been a member and is not in the archive."""
         dead: list[str] = []
         living: list[str] = []
         for name in self._directory.members():
             is_own = name == getattr(self, "name", None)
             (living if is_own or self._directory.is_alive(name) else dead).append(name)
-        return dead, living
+        return _Members(living, dead)
 
-    def _fold_dead(self) -> list[str]:
-        """Move the dead into the archive; return the living, and the dead too where there is no room to do so."""
-        dead, living = self._members()
-        if dead:
+    def _fold_dead(self, members: _Members) -> _Members:
+        """Move the dead into the archive; return who is left: the dead too where there is no room to do so."""
+        if members.dead:
             try:
-                archive.fold(self._directory, dead, self._caps)
+                archive.fold(self._directory, members.dead, self._caps)
             except OSError:  # full; their own files count until there is room
-                return [*living, *dead]
-        return living
+                self._next_fold = time.monotonic() + _FOLD_SECONDS
+                return members
+        return _Members(members.living, [])
 
     def abandon(self) -> None:
         """Be no member, as if this had never been one."""
         self.leave()
+        self.cells.close()
+        os.close(self._lock_file)
         self._directory.remove(self.name)
 
     def leave(self) -> None:

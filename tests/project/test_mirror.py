@@ -109,6 +109,7 @@ TESTED_ELSEWHERE = {
     "workers/exact_sum.py": "core/workers/test_merge.py",  # a merge's sums
     "workers/family.py": "core/workers/test_merge.py",
     "workers/locks.py": "core/workers/test_directory.py",
+    "workers/names.py": "core/workers/test_merge.py",  # names alone
     "workers/reader.py": "core/workers/test_cells.py",
     "workers/tables.py": "core/workers/test_service.py",  # requests over all members
     "resource.py": "core/tracing/test_provider.py",

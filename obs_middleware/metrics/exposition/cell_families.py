@@ -19,7 +19,7 @@ from obs_middleware.metrics.exposition.text import (
     number,
     numbers,
 )
-from obs_middleware.workers.archive import better
+from obs_middleware.workers.archive import KEPT, better
 from obs_middleware.workers.family import Family
 from obs_middleware.workers.merge import Merge
 from obs_middleware.workers.service import is_worker, number_of
@@ -199,11 +199,13 @@ def _gauge_values(
     """Yield the worker, where each has a series of its own, the labels and the value of each series."""
     mode = family.key.mode
     if mode in ("all", "liveall", ""):
-        living = [reader for reader in merge.readers.values() if is_worker(reader.name)]
+        living = [
+            reader for reader in merge.readers.values() if is_worker(reader.name) and not reader.is_dead
+        ]
         for reader, number_, value, _ in family.each(living, block):
             yield str(number_of(reader.name)), family.labels[number_], value
         return
-    readers = merge.readers.values()
+    readers = [reader for reader in merge.readers.values() if mode in KEPT or not reader.is_dead]
     best: dict[int, tuple[float, float]] = {}
     for _, number_, value, dated in family.each(readers, block):
         before = best.get(number_)

@@ -75,3 +75,24 @@ def test_threads_that_count_the_first_one_at_once_lose_nothing() -> None:
         thread.join(5)
     (family,) = counter.collect()
     assert [sample.value for sample in family.samples] == [4]
+
+
+def test_what_is_counted_while_counts_move_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    counter, others = OwnCounter("mine", "About.", "component"), list[threading.Thread]()
+
+    class Slow(MutexValue):
+        """A value to which another thread would add, while it takes over a count."""
+
+        def inc(self, amount: float) -> None:
+            if not others:
+                others.append(threading.Thread(target=counter.inc, args=("a",)))
+                others[0].start()
+                others[0].join(0.1)
+            super().inc(amount)
+
+    counter.inc("a")
+    monkeypatch.setattr(OwnCounter, "kind", Slow)
+    counter.move(lambda value: type(value) is MutexValue)
+    others[0].join()
+    (family,) = counter.collect()
+    assert family.samples[0].value == 2

@@ -285,7 +285,7 @@ def test_a_worker_that_has_set_nothing_leaves_the_most_recent_value(group: Worke
 
 HELD = """
 from obs_middleware.metrics import replaced_values
-replaced_values._LATE_SECONDS = 5.0  # on a busy machine a second may be over before the next line
+replaced_values.LATE_SECONDS = 5.0  # on a busy machine a second may be over before the next line
 counter = Counter("orders", "Orders taken.")
 held = counter._value  # as a thread has it that goes on only when the process has joined
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,11 +26,9 @@ def test_cells_follow_each_other_and_grow(tmp_path: Path) -> None:
     cells = Cells(tmp_path / "w1-1-a")
     first = cells.reserve(3)
     assert first == FIRST
-    assert cells.reserve(2, after=first + 3) == first + 3
-    assert cells.reserve(2, after=first + 3) is None
+    assert cells.reserve(2) == first + 3
     old = cells.doubles
     far = cells.reserve(10_000)
-    assert far is not None
     cells.doubles[far + 9_999] = 2.5
     old[first] = 1.5  # those who hold the old view write to the same cell
     reader = Reader(tmp_path, "w1-1-a")
@@ -130,13 +129,21 @@ def room(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+def test_cells_that_find_no_room_leave_no_file_open(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    with room(10_000), pytest.raises(OSError, match=r"File too large|no room"):
+        Cells(tmp_path / "w1-1-a")
+    with pytest.raises(FileExistsError):
+        Cells(tmp_path / "w1-1-a")
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_where_there_is_no_room_for_more_cells_those_that_are_there_stay(tmp_path: Path) -> None:
     cells = Cells(tmp_path / "w1-1-a")
     first = cells.reserve(1)
-    assert first is not None
     with room(40_000), pytest.raises(OSError, match="no room for 10"):
         cells.reserve(10_000)
-    assert cells.reserve(1, after=first + 1) == first + 1
+    assert cells.reserve(1) == first + 1
     cells.doubles[first] = 1.5
     reader = Reader(tmp_path, "w1-1-a")
     reader.fetch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from pathlib import Path
 
 from obs_middleware.workers.cells import ABSENT, Cells
@@ -120,3 +121,26 @@ def test_histograms_with_other_bounds_are_one_with_all_of_them(tmp_path: Path) -
     (family,) = merge.families.values()
     _, values = family.sums(merge.readers.values(), range(1))
     assert dict(zip([le for _, le in family.slots], values, strict=True)) == {"0.1": 2, "+Inf": 2, "1.0": 1}
+
+
+def test_a_sum_is_the_same_in_any_order_also_where_it_happens_to_be_whole(tmp_path: Path) -> None:
+    """A worker that ends is in the archive from then on, and so comes first; less would look like a reset."""
+    amounts = (0.2, 0.7, 0.1)
+    assert sum(amounts) != sum(reversed(amounts)) == 1.0
+    members = [Member(tmp_path, f"w{number}") for number in range(3)]
+    for member, amount in zip(members, amounts, strict=True):
+        member.count("a", amount)
+    for order in permutations(members):
+        assert totals(Merge(), *order) == {"a": 1.0}
+
+
+def test_a_metric_that_is_declared_again_has_what_comes_after_it(tmp_path: Path) -> None:
+    """Its process had no room for all of what it says of itself, and began anew."""
+    member, merge = Member(tmp_path, "w1"), Merge()
+    member.count("a", 3)
+    assert totals(merge, member) == {"a": 3}
+    member.cells.note("f", 1, "orders", "counter", "Orders.", ["of"], "")
+    member.cells.note("s", 1, "_total", None)
+    member.cells.note(1, member.count("b", 5), "c")
+    assert totals(merge, member)["c"] == 5
+    assert "a" not in totals(merge, member)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -210,16 +211,135 @@ def test_while_a_lock_is_held_a_scrape_fails_and_who_joins_does_so_later(group: 
 
 
 def test_where_the_disk_is_full_the_dead_are_counted_where_they_are(group: Workers) -> None:
-    one, two = group.start(COUNTER), group.start(COUNTER)
-    one.do("counter.inc(3)")
-    two.do("counter.inc(2)")
+    one, two = group.start(OF_EACH_KIND), group.start(OF_EACH_KIND + OFTEN)
+    one.do("counter.inc(3), living.set(5), most.set(7)")
+    two.do("counter.inc(2), living.set(1), most.set(2)")
     assert two.numbers()["orders_total"] == 5
     one.kill()
     two.do(ROOM.format(100))
-    assert [two.numbers()["orders_total"] for _ in range(2)] == [5, 5]
+    files = two.do("len(os.listdir('/proc/self/fd'))")
+    for _ in range(3):
+        found = two.numbers()
+        assert (found["orders_total"], found["jobs"], found["most"]) == (5, 1, 7)
+        assert [name for name in found if name.startswith("process_max_fds")] == [
+            'process_max_fds{worker="2"}'
+        ]
+        time.sleep(0.02)  # and the archive is tried again
+    assert two.do("len(os.listdir('/proc/self/fd'))") == files
+    assert not [name for name in group.files if name.startswith("archive")]
     two.do(ROOM_AGAIN)
+    eventually(lambda: two.numbers() and not [name for name in group.files if name.startswith("w1-")])
     assert two.numbers()["orders_total"] == 5
-    assert not [name for name in group.files if name.startswith("w1-")]
+
+
+OF_EACH_KIND = """
+counter = Counter("orders", "Orders taken.")
+living = Gauge("jobs", "Jobs.", multiprocess_mode="livesum")
+most = Gauge("most", "Jobs.", multiprocess_mode="max")
+"""
+OFTEN = """
+from obs_middleware.workers import service
+service._FOLD_SECONDS = 0.01
+"""
+
+
+CUT = """
+from obs_middleware.metrics import worker_metrics as of_workers
+of_workers._NO_ROOM_SECONDS = 0.0
+times = Histogram("pay", "Pay.", ("bank",), buckets=(1, 2, 3, 4, 5))
+sizes = Summary("sizes", "Sizes.")
+def pay(bank):
+    for seconds in (0.5, 1.5, 2.5, 3.5, 4.5, 9):
+        times.labels(bank).observe(seconds)
+"""
+
+
+@pytest.mark.parametrize("room", range(20, 220, 40))
+def test_what_has_found_no_room_is_shared_when_there_is_some(group: Workers, room: int) -> None:
+    """Wherever the disk is full: in the middle of what a histogram says of itself, or of its first series."""
+    one, two = group.start(CUT, OBS_LOG_LEVEL="CRITICAL"), group.start(OBS_LOG_LEVEL="CRITICAL")
+    one.numbers()
+    one.do(f"real, left = os.write, {room}")
+    # A disk that takes some bytes more.
+    one.do(
+        "def write(fd, text):\n"
+        "    global left\n"
+        "    left -= len(text)\n"
+        "    if left < 0: raise OSError(28, 'No space left on device')\n"
+        "    return real(fd, text)\n"
+    )
+    one.do("os.write = write")
+    one.do("pay('first')")
+    one.do("os.write = real")
+    one.do("pay('second')")
+    one.numbers()  # its numbers have room again
+    found = two.numbers()
+    for bank in ("first", "second"):
+        buckets = [
+            found[f'pay_bucket{{bank="{bank}",le="{bound}"}}'] for bound in ("1.0", "3.0", "5.0", "+Inf")
+        ]
+        assert (buckets, found[f'pay_sum{{bank="{bank}"}}']) == ([1, 3, 5, 6], 21.5)
+    assert found['obs_internal_errors_total{component="workers"}'] >= 1
+
+
+def test_where_there_is_no_room_the_page_says_so(group: Workers) -> None:
+    one = group.start()
+    assert one.numbers()['obs_internal_errors_total{component="workers"}'] == 0
+    one.do(ROOM.format(100))
+    one.do("Counter('orders', 'Orders taken.').inc()")
+    assert one.numbers()['obs_internal_errors_total{component="workers"}'] >= 1
+    one.do(ROOM_AGAIN)
+
+
+LATE = """
+from obs_middleware.metrics import replaced_values
+found, replaced_values.children_of = replaced_values.children_of, lambda metric: []  # as one that is being made
+counter = Counter("orders", "Orders taken.")
+"""
+
+
+def test_a_series_that_a_thread_makes_while_its_process_joins_is_shared(group: Workers) -> None:
+    one = group.start(LATE)
+    one.do("counter.inc(3)")
+    assert "orders_total" not in one.numbers()
+    one.do("replaced_values.children_of = found")
+    eventually(lambda: one.numbers().get("orders_total") == 3)
+
+
+def test_a_series_that_is_removed_and_comes_again_takes_no_more_room(group: Workers) -> None:
+    """As of a hook that clears its gauge before each page."""
+    one = group.start("gauge = Gauge('shops', 'Shops.', ('name',))")
+    refresh = "gauge.clear(), [gauge.labels(str(number)).set(number) for number in range(20)]"
+    one.do(f"({refresh}) and page() and None")
+    before = size_of_names(group)
+    for _ in range(20):
+        one.do(f"({refresh}) and page() and None")
+    assert size_of_names(group) == before
+    assert one.numbers()['shops{name="19",worker="1"}'] == 19
+
+
+def size_of_names(group: Workers) -> int:
+    return sum(path.stat().st_size for path in group.folder.rglob("*.names"))
+
+
+def test_a_group_that_has_filled_its_disk_begins_anew_without_an_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = of_group(str(tmp_path), "shop")
+    for name in ("w1-7-a", "w2-8-b"):
+        Cells(shared.path / name).close()
+        (shared.path / f"{name}.lock").touch()
+
+    def full(*args: object, **keywords: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(archive, "fold", full)
+    service = Service(shared, publish=lambda: None, answers=False)
+    assert [path.stem for path in shared.path.glob("*.cells")] == [service.name]
+    files = len(os.listdir("/proc/self/fd"))
+    service.abandon()
+    assert len(os.listdir("/proc/self/fd")) == files - 4
+    assert not list(shared.path.glob("w*"))
 
 
 MANY = """
