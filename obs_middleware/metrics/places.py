@@ -79,11 +79,7 @@ class _Series:
 
 
 class Places:
-    """Which cell each value of this process has.
-
-    Attributes:
-        has_failed: there was no room for some values' cells, since this was last set to False.
-    """
+    """Which cell each value of this process has."""
 
     def __init__(self) -> None:
         self._reset()
@@ -102,7 +98,6 @@ class Places:
         ] = {}  # first cells, by the family's number and the labels
         # By cell, until they are written: not in the middle of an app's work.
         self.exemplars: dict[int, Any] = {}
-        self.has_failed = False
         self._values: WeakSet[Placed] = WeakSet()
 
     @property
@@ -146,7 +141,6 @@ class Places:
                         del self._open[key, labels]
                         self._place(self._cells, key, documentation, labels, found)
         except OSError as error:  # full: the numbers stay this process's own, until there is room
-            self.has_failed = True
             self._report("workers", error)  # without the lock, because it counts
 
     def _place(

@@ -120,6 +120,11 @@ class HistogramTable:
         by_route[route] = row
         return row
 
+    @property
+    def is_stored(self) -> bool:
+        """Tell whether all is in a storage."""
+        return self._storage is not None
+
     def move(self, storage: Storage) -> None:
         """Keep all in a storage from now on; for the thread that flushes."""
         self._capacity = max(_SMALLEST, len(self))

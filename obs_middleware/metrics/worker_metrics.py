@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 from threading import RLock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
@@ -60,7 +61,8 @@ class WorkerMetrics:
         self._is_done = False
         self._next_try = 0.0
         self._next_publication = 0.0
-        self._next_installation = 0.0
+        self._has_no_room = False
+        self._next_sharing = 0.0
         self.service: Service | None = None
         self._workers = _ALONE
         self._root: str | None = None
@@ -81,8 +83,8 @@ class WorkerMetrics:
         if self.service is not None:
             try:
                 self._move(self.service.cells, number, registry, instruments)
-            except OSError as error:  # full: this registry stays the process's own
-                self._report("workers", error)
+            except OSError as error:  # full: this registry stays the process's own, until there is room
+                self._report_full("workers", error)
         return number
 
     @property
@@ -178,22 +180,27 @@ class WorkerMetrics:
                 joined.abandon()
             raise
         self.service = joined
-        self._install_late()
+        self._share_late()
 
-    def _install_late(self) -> None:
+    def _share_late(self) -> None:
         """Have the values moved too that threads were making while all were moved."""
         from obs_middleware.metrics.replaced_values import LATE_SECONDS
 
-        later(LATE_SECONDS, self._install_missing)
+        later(LATE_SECONDS, partial(between_flushes, self._share_missing))
 
-    def _install_missing(self) -> None:
-        """Give values a cell that have none, because they were being made, or there was no room."""
-        from obs_middleware.metrics.replaced_values import install
-
+    def _share_missing(self) -> None:
+        """Share what is not, because it was being made, or there was no room; for whoever holds the flush lock."""
         if self.service is not None:
-            places.has_failed = False
-            for _, registry, _ in self.registries:
-                install(_collectors_of(registry))
+            self._has_no_room = False
+            try:
+                for number, registry, instruments in self.registries:
+                    self._move(self.service.cells, number, registry, instruments)
+            except OSError as error:
+                self._report_full("workers", error)
+
+    def _report_full(self, component: str, error: Exception) -> None:
+        self._has_no_room = self._has_no_room or isinstance(error, OSError)
+        self._report(component, error)
 
     def _caps(self) -> dict[str, Cap]:
         """Return the bounds of the metrics that have one."""
@@ -220,7 +227,7 @@ class WorkerMetrics:
 
     def _write_all(self, cells: Cells) -> None:
         """Write all numbers to cells, and there from now on."""
-        places.open(cells, self._report)
+        places.open(cells, self._report_full)
         for number, registry, instruments in self.registries:
             instruments.internal_errors.inc("workers", 0.0)  # while there is room to tell that there is none
             self._move(cells, number, registry, instruments)
@@ -241,7 +248,9 @@ class WorkerMetrics:
         from obs_middleware.metrics.replaced_values import install
 
         install(_collectors_of(registry))
-        instruments.table.move(TableStorage(cells, table_name(number, instruments), self._report))
+        if not instruments.table.is_stored:
+            storage = TableStorage(cells, table_name(number, instruments), self._report_full)
+            instruments.table.move(storage)
 
     def of(self, registry: Any) -> tuple[Service, CollectorRegistry, SharedInstruments] | None:
         """Return what a registry is shared by; None where this process is alone."""
@@ -275,9 +284,9 @@ class WorkerMetrics:
             return made
 
         if self.service is not None:
-            if places.has_failed and monotonic() >= self._next_installation:
-                self._next_installation = monotonic() + _NO_ROOM_SECONDS
-                self._install_missing()
+            if self._has_no_room and monotonic() >= self._next_sharing:
+                self._next_sharing = monotonic() + _NO_ROOM_SECONDS
+                between_flushes(self._share_missing)
             places.write_exemplars()
             try:
                 self.service.write(documents)

@@ -94,7 +94,7 @@ class Merge:
             case ["t", table, counts, sums, width, sums_width]:
                 self.tables.places[member, table] = counts, sums, width, sums_width
             case ["r", table, row, *labels]:
-                self.tables.rows.setdefault((member, table), []).append((row, tuple(labels)))
+                self.tables.rows.setdefault((member, table), {})[row] = tuple(labels)
             case [number, first_cell, *labels] if number in by_number:
                 by_number[number].add_series(member, tuple(labels), first_cell)
             case _:  # of another release

@@ -26,7 +26,7 @@ class Row(NamedTuple):
 class _TablePart(NamedTuple):
     """A member's table, as it is now."""
 
-    rows: Sequence[tuple[int, tuple[Any, ...]]]
+    rows: Mapping[int, tuple[Any, ...]]
     width: int
     sums_width: int
     counts: Sequence[int]
@@ -35,7 +35,7 @@ class _TablePart(NamedTuple):
     def order(self, numbers: Mapping[tuple[Any, ...], int]) -> list[int]:
         """Return the row for each number, -1 where there is none."""
         order = [-1] * len(numbers)
-        for row, labels in self.rows:
+        for row, labels in self.rows.items():
             order[numbers[labels]] = row
         return order
 
@@ -44,7 +44,7 @@ class Tables:
     """The members' tables. One is found by its name, which also says what its cells are."""
 
     def __init__(self) -> None:
-        self.rows: dict[tuple[str, str], list[tuple[int, tuple[Any, ...]]]] = {}  # by member and table
+        self.rows: dict[tuple[str, str], dict[int, tuple[Any, ...]]] = {}  # by member and table
         self.places: dict[tuple[str, str], tuple[int, int, int, int]] = {}  # counts, sums, how many in a row
 
     @property
@@ -57,7 +57,7 @@ class Tables:
         parts = [part for reader in readers if (part := self._part(reader, table)) is not None]
         numbers: dict[tuple[Any, ...], int] = {}
         for part in parts:
-            for _, labels in part.rows:
+            for labels in part.rows.values():
                 numbers.setdefault(labels, len(numbers))
         if not numbers:
             return []

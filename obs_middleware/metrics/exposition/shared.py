@@ -153,7 +153,7 @@ class SharedRegistry:
         instruments = self._instruments
         name = table_name(instruments.number, instruments)
         table, places = self._table(name)
-        rows = {member: dict(self._merge.tables.rows.get((member, name), ())) for member in exemplars}
+        rows = {member: self._merge.tables.rows.get((member, name), {}) for member in exemplars}
         found = [
             (seconds or 0.0, member, *rest) for member, some in exemplars.items() for *rest, seconds in some
         ]

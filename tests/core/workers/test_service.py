@@ -164,7 +164,9 @@ def test_an_archive_that_was_not_finished_counts_for_nothing(group: Workers) -> 
 
 
 def test_where_the_disk_is_full_nothing_fails_and_nothing_goes_back(group: Workers) -> None:
-    code = "counter = Counter('orders', 'Orders taken.', ('of',))\n"
+    code = "from obs_middleware.metrics import worker_metrics as of_workers\n"
+    code += "of_workers._NO_ROOM_SECONDS = 0.0\n"
+    code += "counter = Counter('orders', 'Orders taken.', ('of',))\n"
     one, two = group.start(code), group.start(code)
     one.do("counter.labels('first').inc(); serve('/first')")
     one.do(ROOM.format(40_000))
@@ -177,6 +179,13 @@ def test_where_the_disk_is_full_nothing_fails_and_nothing_goes_back(group: Worke
     assert one.do("counter.labels('5999')._value.get()") == 1
     assert "failed in workers" in one.errors()
     one.do(ROOM_AGAIN)
+    one.numbers()
+    found = two.numbers()
+    assert found['orders_total{of="5999"}'] == 1
+    assert sum(found[http(f"/{number}")] for number in range(200)) == 200
+    one.do("serve('/7'), counter.labels('5999').inc()")
+    found = two.numbers()
+    assert (found[http("/7")], found[http("/first")], found['orders_total{of="5999"}']) == (2, 1, 2)
 
 
 @pytest.mark.parametrize("room", [10_000, 33_000, 40_000])
