@@ -133,7 +133,7 @@ class HistogramTable:
             for row, (result, route) in enumerate(zip(self.results, self.routes, strict=True)):
                 storage.note(row, result, route)
         except OSError:
-            self._leave_storage()
+            self.leave_storage()
             raise
         self._storage = storage
 
@@ -153,9 +153,10 @@ class HistogramTable:
             storage.note(row, result, route)
         except OSError as error:  # full: what is new is of this process alone
             storage.is_full(error)
-            self._leave_storage()
+            self.leave_storage()
 
-    def _leave_storage(self) -> None:
+    def leave_storage(self) -> None:
+        """Keep all in memory of its own again."""
         rows = len(self)
         self.counts = array("Q", self.counts[: rows * self.cells])
         self.sums = array("d", self.sums[: rows * HISTOGRAMS])

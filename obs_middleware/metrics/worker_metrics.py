@@ -176,6 +176,9 @@ class WorkerMetrics:
             self._write_all(joined.cells)
         except BaseException:
             places.close()
+            for _, _, instruments in self.registries:
+                if instruments.table.is_stored:
+                    instruments.table.leave_storage()
             if joined is not None:
                 joined.abandon()
             raise

@@ -22,7 +22,7 @@ from obs_middleware.workers.merge import Merge
 from obs_middleware.workers.reader import Reader
 from obs_middleware.workers.service import Service
 from tests.core.support import eventually
-from tests.core.workers.working import Workers
+from tests.core.workers.working import Workers, samples
 
 pytestmark = pytest.mark.once  # processes that die: seconds, and nothing of it is a Python version's
 
@@ -201,6 +201,41 @@ def test_where_there_is_no_room_to_join_a_process_is_alone(group: Workers, room:
     assert one.errors().count("the metrics are those of this process alone") == 1
     assert two.numbers()['obs_fast_path{name="queue"}'] in (0, 1)
     one.do(ROOM_AGAIN)
+
+
+SECOND_FINDS_NO_ROOM = """
+from prometheus_client import CollectorRegistry
+from obs_middleware import Observer, RequestInfo
+from obs_middleware.metrics.table_storage import TableStorage
+real = TableStorage.use
+def use(storage):
+    if storage._name.startswith("1 "):
+        raise OSError(28, "No space left on device")
+    real(storage)
+TableStorage.use = use
+first = Observer(registry=CollectorRegistry(), access_log=False)
+
+def serve_first(route):
+    exchange = first.gateway.start(RequestInfo("GET", "/", "", "http", {}.get))
+    exchange.status, exchange.route = 200, route
+    exchange.finish()
+
+def page_of_first():
+    return first.gateway.reply(RequestInfo("GET", "/metrics", "", "http", {}.get), "/metrics").body.decode()
+"""
+
+
+def test_where_one_registry_finds_no_room_to_join_all_go_on_alone(group: Workers) -> None:
+    one = group.start(SECOND_FINDS_NO_ROOM)
+    one.do("serve('/a'), serve_first('/a')")
+    assert one.numbers()[http("/a")] == 1
+    one.do("serve('/b'), serve_first('/b'), serve_first('/a')")
+    assert one.numbers()[http("/b")] == 1
+    found = samples(one.do("page_of_first()"))
+    assert (found[http("/a")], found[http("/b")]) == (2, 1)
+    assert one.errors().count("the metrics are those of this process alone") == 1
+    assert "failed in" not in one.errors()
+    assert not [name for name in group.files if name.startswith("w")]
 
 
 def test_while_a_lock_is_held_a_scrape_fails_and_who_joins_does_so_later(group: Workers) -> None:
