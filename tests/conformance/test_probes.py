@@ -24,7 +24,6 @@ SETTINGS = {
     "/health/startup": "startup_path",
     "/metrics": "metrics_path",
 }
-BUDGET_SECONDS = 1.0
 _PATIENCE = 10.0
 
 
@@ -128,14 +127,18 @@ def test_liveness_asks_no_dependency(app: Probe) -> None:
 
 def test_a_hung_check_is_answered_at_once(app: Probe) -> None:
     """A hung check is answered at once, with 503; requests and liveness go on meanwhile."""
-    release = threading.Event()
-    app.observer.health.add("database", lambda: release.wait(20), timeout_seconds=0.2)
-    started = time.monotonic()
+    release, ended = threading.Event(), list[int]()
+
+    def hang() -> None:
+        release.wait(60)
+        ended.append(1)
+
+    app.observer.health.add("database", hang, timeout_seconds=0.2)
     assert _status(app.get("/health/ready")) == (503, "fail")
     assert _status(app.get("/health/live")) == (200, "pass")
     assert app.get("/items/1").status == 200
     assert _status(app.get("/health/ready")) == (503, "fail")
-    assert time.monotonic() - started < BUDGET_SECONDS
+    assert not ended
     release.set()
 
 

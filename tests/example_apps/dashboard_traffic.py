@@ -48,6 +48,18 @@ def overload(running: Mapping[str, Running]) -> None:
     until(refused, bool, PATIENCE_SECONDS)
 
 
+def paint(running: Mapping[str, Running]) -> None:
+    """Have a browser say how long it took, until it is heard: its shop may have sent more than it may."""
+    beacon = {"surface": "home", "store_id": "vinyl-cave", "lcp_ms": 1234.5}
+    heard = _total(running, "tokpulse", "tokpulse_widget_lcp_proxy_ms_count")
+
+    def told() -> float:
+        _send(running, [_call("tokpulse", "POST", "/beacons/lcp", beacon)])
+        return _total(running, "tokpulse", "tokpulse_widget_lcp_proxy_ms_count")
+
+    until(told, lambda total: total > heard, PATIENCE_SECONDS)
+
+
 def silence_peers(running: Mapping[str, Running]) -> None:
     """Send a message to peers that do not answer, and wait until it is given up."""
     with _silent_peers(running):
@@ -86,12 +98,10 @@ def without_databases(running: Mapping[str, Running]) -> Iterator[None]:
 
 
 def _broken() -> list[Call]:
-    """Widgets that fail, so often that a guardrail ends the experiment, and browsers that say how long they took."""
-    failing = [
+    """Widgets that fail, so often that a guardrail ends the experiment."""
+    return [
         _call("tokpulse", "GET", f"/widgets/cart?store_id={store}&currency=XXX") for store in plan.STORES * 12
     ]
-    beacon = {"surface": "home", "store_id": "vinyl-cave", "lcp_ms": 1234.5}
-    return [*failing, *[_call("tokpulse", "POST", "/beacons/lcp", beacon)] * 5]
 
 
 def _settling() -> list[Call]:
