@@ -12,10 +12,26 @@ from typing import Any, ClassVar
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
-from prometheus_client.values import MutexValue
 
 from obs_middleware.encodable import encodable
 from obs_middleware.fork_lock import ForkLock
+
+
+class OwnValue:
+    """A number of this process. The counter's lock is around it: one of its own would stay locked in a forked child."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, *_: object) -> None:
+        self._value = 0.0
+
+    def inc(self, amount: float) -> None:
+        """Add to the number."""
+        self._value += amount
+
+    def get(self) -> float:
+        """Return the number."""
+        return self._value
 
 
 class OwnCounter(Collector):
@@ -25,7 +41,7 @@ class OwnCounter(Collector):
         kind: makes a value, as a class of prometheus-client's does; of all counters, also of those that come later.
     """
 
-    kind: ClassVar[Callable[..., Any]] = MutexValue
+    kind: ClassVar[Callable[..., Any]] = OwnValue
 
     def __init__(self, name: str, documentation: str, label: str) -> None:
         self._name, self._documentation, self._label = name, documentation, label
@@ -61,8 +77,8 @@ class OwnCounter(Collector):
     def _add(self, value: str) -> Any:
         value = encodable(value)
         if value not in self._counts:
-            count = self._counts[value] = self._made(MutexValue, value)
-            if self.kind is not MutexValue:
+            count = self._counts[value] = self._made(OwnValue, value)
+            if self.kind is not OwnValue:
                 self._move(value, count)
         return self._counts[value]
 

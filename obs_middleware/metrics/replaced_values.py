@@ -105,4 +105,4 @@ def add_late() -> None:
 
 
 def _is_without_cell(value: Any) -> bool:
-    return isinstance(value, values.MutexValue) or (isinstance(value, CellValue) and not value.has_cell)
+    return not isinstance(value, CellValue) or not value.has_cell

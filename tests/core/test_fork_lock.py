@@ -78,7 +78,7 @@ def record():
 for _ in range(2):
     threading.Thread(target=record, daemon=True).start()
 time.sleep(0.05)
-for _ in range(10):
+for _ in range(30):
     child = os.fork()
     if not child:
         own.events.record("tick")

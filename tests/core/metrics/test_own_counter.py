@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
-from prometheus_client.values import MutexValue
 
-from obs_middleware.metrics.own_counter import OwnCounter
+from obs_middleware.metrics.own_counter import OwnCounter, OwnValue
 from tests.core.support import python
 
 
@@ -38,7 +37,7 @@ OwnCounter("mine", "About.", "component").inc("a")
     assert os.listdir(tmp_path) == []
 
 
-class Cell(MutexValue):
+class Cell(OwnValue):
     """A value that is kept elsewhere."""
 
 
@@ -50,7 +49,7 @@ def test_counts_move_to_another_kind_of_value_and_those_that_are_there_already_s
     monkeypatch.setattr(OwnCounter, "kind", Cell)
     counter.inc("b", 3)
     there = counter._counts["b"]
-    counter.move(lambda value: type(value) is MutexValue)
+    counter.move(lambda value: type(value) is OwnValue)
     counter.inc("a")
     (family,) = counter.collect()
     assert {sample.labels["component"]: sample.value for sample in family.samples} == {"a": 3, "b": 3}
@@ -80,7 +79,7 @@ def test_threads_that_count_the_first_one_at_once_lose_nothing() -> None:
 def test_what_is_counted_while_counts_move_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     counter, others = OwnCounter("mine", "About.", "component"), list[threading.Thread]()
 
-    class Slow(MutexValue):
+    class Slow(OwnValue):
         """A value to which another thread would add, while it takes over a count."""
 
         def inc(self, amount: float) -> None:
@@ -92,7 +91,7 @@ def test_what_is_counted_while_counts_move_is_kept(monkeypatch: pytest.MonkeyPat
 
     counter.inc("a")
     monkeypatch.setattr(OwnCounter, "kind", Slow)
-    counter.move(lambda value: type(value) is MutexValue)
+    counter.move(lambda value: type(value) is OwnValue)
     others[0].join()
     (family,) = counter.collect()
     assert family.samples[0].value == 2
