@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
+from prometheus_client.samples import Exemplar
 
+from obs_middleware.metrics.places import Places
 from tests.core.metrics.exposition import client_model
 from tests.core.metrics.scraping import RESTLESS
 from tests.core.support import eventually
@@ -709,3 +712,20 @@ def test_exemplars_of_a_custom_collector_are_on_every_page(group: Workers) -> No
     page = group.start().do(f"page({OPENMETRICS!r})")
     assert 'payments_total{worker="1"} 3.0 # {trace_id="abc"} 2.5 12.0' in page
     assert 'payments_total{of="x",worker="1"} 4.0 # {trace_id="def"} +Inf' in page
+
+
+def test_exemplars_that_another_thread_writes_meanwhile_fail_nobody() -> None:
+    own, written = Places(), list[int]()
+
+    class Taken:
+        """Cells; while one exemplar is written, another thread takes the others."""
+
+        def keep_exemplar(self, cell: int, *exemplar: object) -> None:
+            written.append(cell)
+            own.exemplars.clear()
+
+    cells: Any = Taken()
+    own.open(cells, None)
+    own.exemplars.update({8: Exemplar({}, 1.0), 9: Exemplar({}, 2.0)})
+    own.write_exemplars()
+    assert len(written) == 1
