@@ -101,9 +101,8 @@ class Failures:
         raised: Any = None if error is None else (type(error), error, error.__traceback__)
         record = _logger.makeRecord(_logger.name, logging.ERROR, __file__, 0, message, (), raised, "report")
         if error is not None:
-            record.exc_text = self._shown(error)[
-                2
-            ]  # what formatters of `logging` show in place of the exception
+            # What formatters of `logging` show in place of the exception.
+            record.exc_text = self._shown(error)[2]
         _logger.handle(record)
 
     def guard(self, component: str, function: Callable[..., Any], *args: Any) -> Any:

@@ -218,11 +218,9 @@ class Metrics:
         given: Mapping[str, Any] = options
         if "unit" in given:
             raise ConfigError(f"timed({metric!r}) measures seconds: leave unit={given['unit']!r} out")
-        ordered = sorted(
-            (labels or {}).items(), key=lambda pair: str(pair[0])
-        )  # in whichever order they come
-        values = [value for _, value in ordered]
-        names = [name for name, _ in ordered]
+        labels = labels or {}
+        names = sorted(labels, key=str)  # in whichever order they come
+        values = [labels[name] for name in names]
         histogram = self.histogram(
             metric, documentation, (*names, OUTCOME), unit="seconds", buckets=buckets, **options
         )

@@ -10,9 +10,10 @@ import msgspec
 
 from obs_middleware.errors import ConfigError
 from obs_middleware.metrics import naming
-from obs_middleware.metrics.bounded import BoundedMetric, Counter, Gauge, Info, SeriesBound
+from obs_middleware.metrics.bounded import BoundedMetric, Counter, Gauge, Info
 from obs_middleware.metrics.collection import declaring
 from obs_middleware.metrics.options import allowed_of, labelnames_of, options_of, unit_of
+from obs_middleware.metrics.series_bound import SeriesBound
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

@@ -90,12 +90,10 @@ class Places:
         self._report: Any = None
         self._numbers = count()
         self._families: dict[Key, _Family] = {}
-        self._open: dict[
-            tuple[Key, Labels], dict[Slot, Placed]
-        ] = {}  # series of which more values are to come
-        self._removed: dict[
-            tuple[int, Labels], int
-        ] = {}  # first cells, by the family's number and the labels
+        # Series of which more values are to come.
+        self._open: dict[tuple[Key, Labels], dict[Slot, Placed]] = {}
+        # First cells of series that are gone, by the family's number and the labels.
+        self._removed: dict[tuple[int, Labels], int] = {}
         # By cell, until they are written: not in the middle of an app's work.
         self.exemplars: dict[int, Any] = {}
         self._values: WeakSet[Placed] = WeakSet()

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet, ref
 
 from obs_middleware import process
-from obs_middleware.metrics.bounded import OTHER, SeriesBound
 from obs_middleware.metrics.own_counter import OwnCounter
 from obs_middleware.metrics.places import places
+from obs_middleware.metrics.series_bound import OTHER, SeriesBound
 from obs_middleware.metrics.table_storage import OVERFLOW_ROW, TableStorage, table_name
 from obs_middleware.queue import between_flushes, flush, later
 from obs_middleware.workers import locks, membership

@@ -93,6 +93,7 @@ TESTED_ELSEWHERE = {
     "metrics/exposition/cell_families.py": "core/metrics/test_worker_metrics.py",  # seen on a page of several workers
     "metrics/exposition/shared.py": "core/metrics/test_worker_metrics.py",
     "metrics/published.py": "core/metrics/test_worker_metrics.py",
+    "metrics/series_bound.py": "core/metrics/test_bounded.py",
     "metrics/table_storage.py": "core/metrics/test_worker_metrics.py",
     "metrics/places.py": "core/metrics/test_worker_metrics.py",
     "metrics/replaced_values.py": "core/metrics/test_worker_metrics.py",
