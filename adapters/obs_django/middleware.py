@@ -89,7 +89,7 @@ class ObservabilityMiddleware:
                 with Inside(request, outer):
                     return self.get_response(request)
             if self._gateway.has_page(request.path_info):
-                return _response(self._gateway.reply(self._info(request), request.path_info))
+                return self._answer(request, self._gateway.reply(self._info(request), request.path_info))
             return self.get_response(request)
         with exchange:
             try:
@@ -107,7 +107,7 @@ class ObservabilityMiddleware:
                 with Inside(request, outer):
                     return await self.get_response(request)
             if self._gateway.has_page(request.path_info):
-                return _response(await self._reply_async(self._info(request), request.path_info))
+                return self._answer(request, await self._reply_async(self._info(request), request.path_info))
             return await self.get_response(request)
         with exchange:
             try:
@@ -196,6 +196,12 @@ class ObservabilityMiddleware:
         except Exception as error:
             exchange.report("response", error)
         exchange.finish()
+        return response
+
+    def _answer(self, request: HttpRequest, reply: Reply) -> HttpResponse:
+        response = _response(reply)
+        if self._lifecycle.is_draining:
+            close_connection(request, response)
         return response
 
     async def _reply_async(self, info: RequestInfo, path: str) -> Reply:

@@ -121,9 +121,10 @@ class ObservabilityMiddleware:
             )
         ):
             info = request_info(environ, self._context_headers)
-            if self._lifecycle.is_draining:
+            reply = self._gateway.reply(info, path)
+            if self._lifecycle.is_draining:  # asked after the reply, which may have begun the drain
                 start_response = closing(environ, start_response)
-            return _send(self._gateway.reply(info, path), info, start_response)
+            return _send(reply, info, start_response)
         response = self._open(environ, start_response)
         if response is None:
             return self.app(environ, start_response)

@@ -113,7 +113,6 @@ class Probes:
 
     def ready(self) -> Content:
         """Answer with the worst that the checks have found; a service that does not serve fails anyhow."""
-        self._lifecycle.look()
         content = self._group(self._health.members(READY))
         for is_so, note in (
             (self._lifecycle.is_draining, "the app is about to stop"),
@@ -149,6 +148,7 @@ class Probes:
 
     def _answer_of(self, probe: Callable[[], Content]) -> Callable[[RequestInfo, bool], Reply]:
         def answer(info: RequestInfo, is_authorised: bool) -> Reply:
+            self._lifecycle.look()  # each probe, so that a worker which one reaches drains with the others
             content = probe()
             status = content["status"]
             if not is_authorised:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from obs_asgi import ObservabilityMiddleware as Asgi
 from obs_django import get_observer
+from obs_middleware.lifecycle import Lifecycle
 from obs_wsgi import ObservabilityMiddleware as Wsgi
 from tests.adapters.asgi import get
 from tests.adapters.django_project import asgi_app, project, wsgi_app
@@ -35,6 +38,24 @@ def test_asgi_says_so_in_http_1_alone(path: str) -> None:
     app.observer.lifecycle.drain()
     assert get(app, path).all("connection") == ["close"]
     assert get(app, path, http_version="2").all("connection") == before
+
+
+@pytest.mark.parametrize("make", [lambda: Asgi(hello), lambda: Wsgi(hello_wsgi)], ids=["asgi", "wsgi"])
+def test_the_probe_by_which_a_worker_learns_of_the_drain_closes_too(make: Any, tmp_path: Path) -> None:
+    """The worker that was asked has told the others by a file, which they look for when a probe comes."""
+    app = make()
+    ask = (
+        (lambda: get(app, "/health/live"))
+        if isinstance(app, Asgi)
+        else lambda: call(app, "/health/live", **GRANIAN)
+    )
+    app.observer.lifecycle.shared_folder = lambda: tmp_path
+    assert ask().all("connection") == []
+    time.sleep(0.02)  # a file's time is some milliseconds behind
+    asked = Lifecycle()
+    asked.shared_folder = lambda: tmp_path
+    asked.drain_all()
+    assert ask().all("connection") == ["close"]
 
 
 def test_a_websocket_is_left_alone() -> None:
@@ -72,11 +93,12 @@ def test_gunicorn_is_told_in_its_own_way() -> None:
     assert response.is_closed
 
 
-def test_django_says_so_too() -> None:
+@pytest.mark.parametrize("path", ["/items/7", "/health/live"])
+def test_django_says_so_too(path: str) -> None:
     with project():
         get_observer().lifecycle.drain()
         headers = [(b"host", b"shop.test")]
-        assert get(asgi_app(), "/items/7", headers=headers).all("connection") == ["close"]
-        assert get(asgi_app(), "/items/7", headers=headers, http_version="2").all("connection") == []
-        assert call(wsgi_app(), "/items/7", HTTP_HOST="shop.test").all("connection") == []
-        assert call(wsgi_app(), "/items/7", HTTP_HOST="shop.test", **GRANIAN).all("connection") == ["close"]
+        assert get(asgi_app(), path, headers=headers).all("connection") == ["close"]
+        assert get(asgi_app(), path, headers=headers, http_version="2").all("connection") == []
+        assert call(wsgi_app(), path, HTTP_HOST="shop.test").all("connection") == []
+        assert call(wsgi_app(), path, HTTP_HOST="shop.test", **GRANIAN).all("connection") == ["close"]

@@ -350,6 +350,18 @@ def test_without_a_token_nobody_drains_by_request() -> None:
     assert "/health/drain" not in observer(health_token=TOKEN, drain_path=None).gateway.paths
 
 
+@pytest.mark.parametrize("name", ["live", "ready", "startup"])
+def test_a_worker_learns_by_any_probe_that_another_was_asked_to_drain(name: str, tmp_path: Path) -> None:
+    one, other = observer(), observer()
+    for each in (one, other):
+        each.lifecycle.shared_folder = lambda: tmp_path
+        each.gateway.started()
+    time.sleep(0.02)  # a file's time is some milliseconds behind
+    one.lifecycle.drain_all()
+    probe(other, name)
+    assert other.lifecycle.state == "draining"
+
+
 def test_a_request_drains_all_workers_that_share_a_directory(tmp_path: Path) -> None:
     one, other, later = (lifecycle.Lifecycle() for _ in range(3))
     for each in (one, other, later):
