@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from opentelemetry import trace
 
+from obs_middleware.first_names import FirstNames
 from obs_middleware.fork_lock import ForkLock
 
 _NAMES = 500  # that are counted, each by itself; further ones are counted as `other`
@@ -68,8 +69,8 @@ class Events:
         self._count = count
         self._count_overflow = count_overflow
         self._guard = guard
-        self._names: set[str] = set()
-        self._counting = ForkLock()
+        self._names = FirstNames(_NAMES)
+        self._keeping = ForkLock()
         self.count = 0
 
     def record(
@@ -122,22 +123,19 @@ class Events:
         return Event(self._redacted_name(str(name)), time(), value, *shown)
 
     def _keep(self, event: Event) -> None:
-        with self._counting:
+        with self._keeping:
             self.count += 1
             self._kept.append(event)
 
     def _count_by_name(self, event: Event) -> None:
-        with self._counting:
-            if len(self._names) < _NAMES:
-                self._names.add(event.name)
-            has_room = event.name in self._names
-        if not has_room:
+        is_told_apart = self._names.has(event.name)
+        if not is_told_apart:
             self._count_overflow()
-        self._count(event.name if has_room else _OTHER)
+        self._count(event.name if is_told_apart else _OTHER)
 
     def recent(self, count: int | None = None) -> list[Event]:
         """Return the last events, the newest last; all that are kept, or so many."""
-        with self._counting:
+        with self._keeping:
             events = list(self._kept)
         return events if count is None else events[max(0, len(events) - count) :]
 

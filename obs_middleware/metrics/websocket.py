@@ -10,6 +10,7 @@ from weakref import ref
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from obs_middleware.first_names import FirstNames
 from obs_middleware.fork_lock import ForkLock
 
 _PREFIX = "http_server_websocket_"
@@ -26,22 +27,18 @@ class WebsocketMetrics:
         self._registry = ref(registry)
         self._families: _Families | None = None
         self._making = ForkLock()
-        self._routes: set[str] = set()
-        self._codes: set[int] = set()
+        self._routes = FirstNames(_ROUTES)
+        self._codes = FirstNames(_OTHER_CODES)
 
     def opened(self, route: str) -> OpenWebsocket:
         """Count a websocket that was accepted."""
-        return OpenWebsocket(self, self._made(), self._bounded_route(route))
+        return OpenWebsocket(self, self._made(), route if self._routes.has(route) else "overflow")
 
     def bounded_code(self, code: int | None) -> str:
         """Return a close code as a label, `_OTHER` past a number of them; empty where it is not known."""
         if code is None:
             return ""
-        if code not in _STANDARD_CODES and code not in self._codes:
-            if len(self._codes) >= _OTHER_CODES:
-                return "_OTHER"
-            self._codes.add(code)
-        return str(code)
+        return str(code) if code in _STANDARD_CODES or self._codes.has(str(code)) else "_OTHER"
 
     def _made(self) -> _Families:
         with self._making:
@@ -51,13 +48,6 @@ class WebsocketMetrics:
                     raise ReferenceError("the registry is gone")
                 self._families = _Families(registry)
         return self._families
-
-    def _bounded_route(self, route: str) -> str:
-        if route not in self._routes:
-            if len(self._routes) >= _ROUTES:
-                return "overflow"
-            self._routes.add(route)
-        return route
 
 
 class OpenWebsocket:

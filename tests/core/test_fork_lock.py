@@ -46,7 +46,7 @@ is_over.set()
 @pytest.mark.parametrize(
     ("lock", "work"),
     [
-        ("own.events._counting", "own.events.record('joined')"),
+        ("own.events._keeping", "own.events.record('joined')"),
         ("orders.bound._adding", "orders.labels('free').inc()"),
         ("collection.declaring", "own.metrics.counter('sales', 'Sales.').inc()"),
         ("own.gateway._metrics.instruments.refused._adding", "own.gateway._metrics.count_refusal('token')"),

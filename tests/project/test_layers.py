@@ -29,6 +29,7 @@ FLOORS = (
         "exchange",
         "exclusion",
         "flush_lock",
+        "first_names",
         "fork_lock",
         "headers",
         "late_status",
