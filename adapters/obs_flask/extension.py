@@ -33,7 +33,7 @@ class Observability:
 
     Args:
         app: the app, or None and `init_app` later.
-        observer: an Observer made elsewhere; or give settings by name.
+        observer: an Observer made elsewhere, for which the app's config is not read; or give settings by name.
 
     Raises:
         ConfigError: a setting is not as it must be, or the app is observed already.
