@@ -11,6 +11,8 @@ READY := $(VENV)/.installed
 PYTEST := -m pytest -n $(WORKERS) --dist loadscope
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1 # do not look for a newer pyright over the network
+# Images of containers set it. The tests start thousands of interpreters, and each would compile us again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all test-oldest test-python test-sanitized $(VERSIONS:%=test-%) versions bench conformance drain workers monitoring monitoring-test dashboards alert-table manifests settings families names coverage check fmt layout fuzz build clean
