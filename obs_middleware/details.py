@@ -6,23 +6,7 @@ logged by the Python functions.
 
 from __future__ import annotations
 
-import re
-
-_is_name = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*").fullmatch
-TAKEN_LABELS = (
-    "le",
-    "quantile",
-    "http_request_method",
-    "http_route",
-    "http_response_status_code",
-    "error_type",
-)
 _STATEMENTS = 200  # different ones that are remembered of a request
-
-
-def is_label(name: str) -> bool:
-    """Tell whether a label of the user's may have this name: none of Prometheus' own, and none of our HTTP metrics'."""
-    return _is_name(name) is not None and name not in TAKEN_LABELS
 
 
 class Details:

@@ -22,7 +22,8 @@ from opentelemetry.context.context import Context
 
 from obs_middleware import other_ids, process
 from obs_middleware._speedups import fast, note, share, share_layout
-from obs_middleware.details import Details, is_label
+from obs_middleware.details import Details
+from obs_middleware.label_names import may_be_added
 from obs_middleware.other_ids import OTHER_IDS
 from obs_middleware.record import RequestRecord
 from obs_middleware.request import RequestInfo
@@ -385,7 +386,7 @@ class Exchange(msgspec.Struct, eq=False):
         """Add labels to the request's metrics; each must have few values, because each is a series of its own."""
         own = self.ask_for_details().labels
         for name, value in labels.items():
-            if is_label(name):
+            if may_be_added(name):
                 own[name] = str(value)
             else:
                 self.report("labels", ValueError(f"{name!r} is no name for a label of the app's"))

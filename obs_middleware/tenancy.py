@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import baggage
 
-from obs_middleware.details import TAKEN_LABELS, is_label
 from obs_middleware.errors import ConfigError
 from obs_middleware.fork_lock import ForkLock
+from obs_middleware.label_names import TAKEN_LABELS, may_be_added
 
 if TYPE_CHECKING:
     from obs_middleware.exchange import Exchange
@@ -93,7 +93,7 @@ def check_label(name: str, setting: str) -> None:
     Raises:
         ConfigError: it is no label's name, or one that the metrics have already.
     """
-    if not is_label(name):
+    if not may_be_added(name):
         raise ConfigError(
             f"{setting} must be a label's name: letters, digits and _, no __ at its begin, and none of "
             f"{', '.join(TAKEN_LABELS)}, which the metrics have already; got {name!r}"

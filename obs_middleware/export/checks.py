@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from obs_middleware.errors import ConfigError
+from obs_middleware.label_names import is_label_name
 from obs_middleware.settings.otel import is_url
-
-# Prometheus keeps names that begin with __ for itself: https://prometheus.io/docs/concepts/data_model/
-_LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 def exporter(value: Any) -> None:
@@ -56,7 +54,7 @@ def labels(what: str, value: Any) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise ConfigError(f"{what} must be a mapping such as {{'zone': 'a'}}, got {value!r}")
     for name, one in value.items():
-        if not isinstance(name, str) or not _LABEL.fullmatch(name):
+        if not is_label_name(name):
             raise ConfigError(f"{what} has {name!r}, which is no name of a label: call it {_label(name)!r}")
         if not isinstance(one, (str, int, float)):
             raise ConfigError(f"{what} must be a mapping of texts, got {one!r} as {name!r}")
@@ -65,7 +63,7 @@ def labels(what: str, value: Any) -> dict[str, str]:
 
 def _label(name: object) -> str:
     found = re.sub(r"\W", "_", str(name), flags=re.ASCII).lstrip("_")
-    return found if _LABEL.fullmatch(found) else f"_{found}"
+    return found if is_label_name(found) else f"_{found}"
 
 
 def headers(what: str, value: Any) -> dict[str, str]:

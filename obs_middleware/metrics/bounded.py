@@ -13,7 +13,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from obs_middleware.encodable import encodable
 from obs_middleware.errors import ConfigError
-from obs_middleware.metrics.naming import is_label_name
+from obs_middleware.label_names import is_label_name
 from obs_middleware.metrics.series_bound import SeriesBound, label_values
 
 _T = TypeVar("_T", bound="BoundedMetric")

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from obs_middleware.details import is_label
+from obs_middleware.label_names import may_be_added
 
 # What the table measures, by place in a row.
 DURATION, FIRST_BYTE, RECEIVED, SENT = range(4)
@@ -34,7 +34,7 @@ def route_and_labels(text: str) -> tuple[str, tuple[tuple[str, str], ...]]:
         return text, ()
     route, *parts = text.split(_SEPARATOR)
     names, values = parts[::2], parts[1::2]
-    is_ours = len(names) == len(values) and all(map(is_label, names))
+    is_ours = len(names) == len(values) and all(map(may_be_added, names))
     return (route, tuple(zip(names, values, strict=True))) if is_ours else (text, ())
 
 

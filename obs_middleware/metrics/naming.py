@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from obs_middleware.label_names import is_label_name
+
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
 _CAMEL_CASE = re.compile(r"[a-z][A-Z]")
 _ABBREVIATIONS = frozenset({"s", "ms", "us", "ns", "sec", "b", "kb", "mb", "gb", "tb", "pb", "m", "h", "d"})
@@ -75,11 +77,6 @@ def faults(kind: str, name: object, documentation: object, labelnames: Sequence[
 
 def _is_name(word: object) -> bool:
     return isinstance(word, str) and _NAME.match(word) is not None
-
-
-def is_label_name(word: object) -> bool:
-    """Tell whether a label of the user's may have this name: https://prometheus.io/docs/concepts/data_model/."""
-    return _is_name(word) and not str(word).startswith("__")
 
 
 def with_article(kind: str) -> str:

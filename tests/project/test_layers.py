@@ -31,6 +31,7 @@ FLOORS = (
         "flush_lock",
         "first_names",
         "fork_lock",
+        "label_names",
         "headers",
         "late_status",
         "losses",
