@@ -6,8 +6,9 @@ import asyncio
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -136,9 +137,19 @@ def test_loop_that_is_idle_has_no_lag(own: Observer, loop: asyncio.AbstractEvent
 def test_loop_that_is_blocked_for_a_moment_is_graded_by_its_lag(
     fail_above: float | None, status: str, own: Observer, loop: asyncio.AbstractEventLoop
 ) -> None:
-    check = event_loop_lag(warn_above_seconds=0.03, fail_above_seconds=fail_above)
-    loop.call_soon_threadsafe(time.sleep, 0.3)  # long enough for a busy machine to ask meanwhile
-    found = found_of(own, check)
+    check, asked = event_loop_lag(warn_above_seconds=0.03, fail_above_seconds=fail_above), threading.Event()
+
+    def ask() -> Awaitable[Any]:
+        answer = check()
+        asked.set()
+        return answer
+
+    def block() -> None:
+        asked.wait()
+        time.sleep(0.05)
+
+    loop.call_soon_threadsafe(block)
+    found = found_of(own, ask)
     assert found["status"] == status
     assert float(str(found["observedValue"])) >= 30
     assert str(found["output"]).startswith("the event loop has answered after ")
