@@ -237,6 +237,7 @@ class Gateway:
             self._watchdog.progress = self._progress
         self._lifecycle = lifecycle
         lifecycle.stop, lifecycle.flush_now = self.stopped, self._flush_soon
+        lifecycle.flush_at_once = self._flush_each
         lifecycle.is_busy = self._has_requests
         self._exporters = exporters
         self._endpoints = endpoints
@@ -311,6 +312,7 @@ class Gateway:
 
     def starting(self) -> None:
         """Note that the app starts, or starts again after it has been stopped."""
+        self._queue.hold_again()
         self._lifecycle.starting()
 
     def started(self, *, loop: Any = None, is_serving: bool = True) -> None:
@@ -404,6 +406,18 @@ class Gateway:
     def _flush_soon(self, is_export: bool) -> None:
         """Hand over what waits, and go on if it takes long."""
         _soon.within(_SLOW_SECONDS, partial(self._failures.guard, "stop", self._flush_signals, is_export))
+
+    def _flush_each(self) -> None:
+        """Hand each request over when it ends, and with the last one under way the metrics."""
+        self._queue.hold_nothing(self._flush_ended)
+
+    def _flush_ended(self) -> None:
+        if _soon.was_missed:  # a collector that does not answer costs one request its time, not each
+            return
+        _soon.within(_SLOW_SECONDS, partial(self._failures.guard, "stop", self._flush_last))
+
+    def _flush_last(self) -> None:
+        self._flush_signals(is_export=not self._has_requests())
 
     def _flush_signals(self, is_export: bool) -> None:
         flush()

@@ -52,6 +52,7 @@ class Lifecycle:
         run_async: runs an awaitable from a thread, in the app's loop.
         stop: hands over what waits, for a process that ends by a signal alone.
         flush_now: hands over what waits, for a process that may end soon.
+        flush_at_once: has each request handed over when it ends, for a process that may end right after it.
         is_busy: tells whether any request is under way.
         shared_folder: returns the directory that the workers of the service share, None where there is one process.
     """
@@ -71,6 +72,7 @@ class Lifecycle:
         self.run_async: Callable[[Awaitable[Any], float], Any] = run_in_new_loop
         self.stop: Callable[[], object] = bool
         self.flush_now: Callable[[bool], object] = bool
+        self.flush_at_once: Callable[[], object] = bool
         self.is_busy: Callable[[], bool] = bool
         self.shared_folder: Callable[[], Path | None] = _no_folder
         self._listeners: list[Listener] = []
@@ -238,6 +240,10 @@ class Lifecycle:
     def flush(self, *, is_export: bool) -> None:
         """Write and send what waits, if somebody takes it at once."""
         self.flush_now(is_export)
+
+    def flush_each(self) -> None:
+        """Write and send each request when it ends, from now on."""
+        self.flush_at_once()
 
     def _tell(self) -> None:
         lock = self._notice_lock  # a listener may fork, and the child gets another one

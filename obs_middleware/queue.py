@@ -57,6 +57,14 @@ class RecordQueue:
         self._batch: _Batch | None = (
             None  # under way, or interrupted by an exception out of a signal's handler
         )
+        self.flusher: Flusher | _AtOnce = _flusher
+
+    def hold_nothing(self, flush_now: Callable[[], object]) -> None:
+        """Have a function flush after each record, because the process may end before a thread of ours runs."""
+        self.flusher = _AtOnce(flush_now)
+
+    def hold_again(self) -> None:
+        """Let records wait for others again."""
         self.flusher = _flusher
 
     def add_sink(self, sink: Sink) -> None:
@@ -134,6 +142,20 @@ class RecordQueue:
         if is_full and len(self._waiting) > _CAPACITY:  # nobody reads the log, say
             self._discard(self._waiting.popleft())
             self._report("queue", BufferError(f"{_CAPACITY} records wait; the oldest is dropped"))
+
+
+class _AtOnce:
+    """Stands for the Flusher of a queue in which nothing waits, and for its thread."""
+
+    is_asleep = True
+
+    def __init__(self, flush_now: Callable[[], object]) -> None:
+        self.queues, self.worker = _flusher.queues, self
+        self._flush_now = flush_now
+
+    def wake(self) -> bool:
+        self._flush_now()
+        return True
 
 
 class _Batch:

@@ -43,7 +43,7 @@ class Drained(Protocol):
     `serves` is False in a process that has only imported an app: it ends at once. `drain_until` begins the drain in a
     signal's handler, and returns its end by time.monotonic. `tell` lets others know of it. `hand_over` writes and sends
     all that waits, because the process ends by the signal itself. `flush` does it in passing, metrics too if
-    `is_export`. `has_requests` tells whether any is under way.
+    `is_export`. `flush_each` has it done whenever a request ends. `has_requests` tells whether any is under way.
     """
 
     @property
@@ -53,6 +53,7 @@ class Drained(Protocol):
     def tell(self) -> None: ...
     def hand_over(self) -> None: ...
     def flush(self, *, is_export: bool) -> None: ...
+    def flush_each(self) -> None: ...
 
 
 class Sigterm:
@@ -193,6 +194,7 @@ class Sigterm:
         if ends:
             _last.within(STOP_SECONDS + 1, partial(self._call, "hand_over"))  # a listener may hang
         else:
+            self._call("flush_each")  # uvicorn raises the signal again at last, so that no exit handler runs
             self._call("flush", is_export=True)
         self._goes_on = True
         _send(signal.SIGTERM)
@@ -207,7 +209,7 @@ class Sigterm:
         sleep(_LAST_SECONDS)  # the server sends the last bytes of the response
 
     def _flush_until_the_end(self) -> None:
-        """Flush what still ends: uvicorn raises the signal again at last, so that no exit handler runs."""
+        """Send spans that end after their request."""
         while self._goes_on:
             sleep(_LAST_SECONDS)
             self._call("flush", is_export=False)

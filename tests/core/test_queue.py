@@ -129,6 +129,22 @@ def test_whoever_looks_waits_for_the_batch_that_another_thread_is_at() -> None:
     assert len(kept.records) == 1
 
 
+def test_nothing_waits_until_records_wait_for_others_again() -> None:
+    kept, seen = Records(), list[int]()
+
+    def flush_now() -> None:
+        flush()
+        seen.append(len(kept.records))
+
+    kept.queue.hold_nothing(flush_now)
+    kept.add(2)
+    assert seen == [1, 2]
+    kept.queue.hold_again()
+    kept.add()
+    flush()
+    assert (len(kept.records), seen) == (3, [1, 2])
+
+
 def test_every_sink_gets_every_record_once_and_in_order() -> None:
     kept = Records(sinks=2)
     kept.add(3)
@@ -197,7 +213,7 @@ def test_what_waits_while_the_log_is_stuck_is_bounded_and_told(
     monkeypatch.setattr(queue, "_TIMEOUT_SECONDS", 0.01)
     own = observer()
     is_stuck, goes_on = threading.Event(), threading.Event()
-    lock = own.gateway._queue.flusher.lock
+    lock = queue._flusher.lock
 
     def stuck() -> None:  # a thread whose write does not return
         lock.take(sys._getframe(), timeout_seconds=1)
@@ -254,9 +270,9 @@ def test_batch_that_a_signal_interrupts_is_handed_over_all_the_same() -> None:
                 raise interruptions.pop()
 
     kept = Records(interrupted)
-    kept.queue.flusher.lock.take(None, timeout_seconds=1)  # our own thread does not flush meanwhile
+    queue._flusher.lock.take(None, timeout_seconds=1)  # our own thread does not flush meanwhile
     kept.add(5)
-    kept.queue.flusher.lock.give()
+    queue._flusher.lock.give()
     with pytest.raises(KeyboardInterrupt):
         flush()
     kept.add()  # what has come since is seen as well
@@ -296,7 +312,7 @@ def test_exception_out_of_a_signals_handler_leaves_nothing_locked() -> None:
     kept, count = Records(), 1
     kept.add()
     while interrupt_at(count):
-        assert not kept.queue.flusher.lock.is_held
+        assert not queue._flusher.lock.is_held
         flush(timeout_seconds=0)
         assert len(kept.records) == count
         kept.add()

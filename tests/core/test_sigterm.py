@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -125,37 +126,63 @@ time.sleep(0.7)
     assert run(HANDLED + code) == ["server late draining"]
 
 
-@pytest.mark.once
-def test_all_is_handed_over_before_the_server_gets_the_signal_and_until_the_end() -> None:
-    """uvicorn raises the signal again at last, so that no exit handler runs."""
-    code = """
+@pytest.mark.parametrize("last", ["", "fails"])
+def test_all_is_handed_over_before_the_server_gets_the_signal_and_with_each_request_after_it(
+    last: str,
+) -> None:
+    """uvicorn raises the signal again as soon as the last request has ended, so that no exit handler runs."""
+    code = f"""
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from obs_middleware import RequestInfo
-own = Observer(drain_seconds=0.3)
-def serve():
-    exchange = own.gateway.start(RequestInfo("GET", "/last", "", "http", {}.get))
-    exchange.status = 200
-    exchange.finish()
+class Spans(SpanExporter):
+    def export(self, spans):
+        for span in spans:
+            told("span of", span.attributes["url.path"])
+        return SpanExportResult.SUCCESS
 class Last:
     interval_seconds = 60
-    def export(self, collected): told("exported", collected.is_running)
+    def export(self, collected):
+        samples = [sample for family in collected.families for sample in family.samples]
+        counts = [one for one in samples if one.name == "http_server_request_duration_seconds_count"]
+        told("exported", sum(one.value for one in counts))
+provider = TracerProvider()
+provider.add_span_processor(BatchSpanProcessor(Spans(), schedule_delay_millis=60_000))
+own = Observer(drain_seconds=0.3, tracer_provider=provider)
+def begin(path):
+    return own.gateway.start(RequestInfo("GET", path, "", "http", {{}}.get))
+def end(exchange):
+    exchange.status = 200
+    exchange.finish()
 own.gateway.set_up()
 own.exporters.add(Last())
 own.gateway.started()
 time.sleep(0.2)
-serve()
+end(begin("/first"))
+last, longest = begin("/last"), begin("/longest")
+if {last!r}:
+    longest.note_error(ValueError("it"))
 term()
 time.sleep(0.7)
-serve()
-time.sleep(0.7)
+told("the server waits")
+end(last)
+told("one is left")
+end(longest)
 os._exit(0)
 """
     lines = python(SERVED + HANDLED + code).splitlines()
-    assert [line for line in lines if not line.startswith("{")] == [
-        "exported True",
-        "exported True",
-        "server late draining",
+    told = [json.loads(line)["message"] if line.startswith("{") else line for line in lines]
+    first, after = told[: told.index("server late draining")], told[told.index("the server waits") :]
+    assert {"GET /first 200", "span of /first", "exported 1.0"} < {*first}
+    assert after == [
+        "the server waits",
+        "GET /last 200",
+        "span of /last",
+        "one is left",
+        "GET /longest 200",
+        "span of /longest",
+        "exported 3.0",
     ]
-    assert sum('"GET /last 200"' in line for line in lines) == 2
 
 
 @pytest.mark.once
