@@ -60,6 +60,16 @@ def paint(running: Mapping[str, Running]) -> None:
     until(told, lambda total: total > heard, PATIENCE_SECONDS)
 
 
+def breach(running: Mapping[str, Running]) -> None:
+    """Have widgets fail until a guardrail ends the experiment: each worker looks at what it has rendered itself."""
+
+    def breached() -> float:
+        _send(running, _broken())
+        return _total(running, "tokpulse", "tokpulse_guardrail_breach_total")
+
+    until(breached, bool, PATIENCE_SECONDS)
+
+
 def silence_peers(running: Mapping[str, Running]) -> None:
     """Send a message to peers that do not answer, and wait until it is given up."""
     with _silent_peers(running):
@@ -98,7 +108,7 @@ def without_databases(running: Mapping[str, Running]) -> Iterator[None]:
 
 
 def _broken() -> list[Call]:
-    """Widgets that fail, so often that a guardrail ends the experiment."""
+    """Widgets that fail."""
     return [
         _call("tokpulse", "GET", f"/widgets/cart?store_id={store}&currency=XXX") for store in plan.STORES * 12
     ]

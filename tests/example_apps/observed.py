@@ -43,6 +43,7 @@ def observed(folder: Path, interval: str = "2s") -> Iterator[Server]:
         scrapers.wait_until_up(prometheus, targets)
         for round_ in range(2):
             traffic.send_all(running, round_)
+            traffic.breach(running)
             traffic.paint(running)
             traffic.overload(running)
             traffic.silence_peers(running)
