@@ -130,10 +130,18 @@ class Client:
                 self.failed.append(f"probe: {error!r}")
                 self.is_ready = False
             if not self.is_ready:
-                with contextlib.suppress(OSError, http.client.HTTPException):
-                    self.live = self.server.get("/health/live")
+                self._ask_whether_alive()
                 return
             time.sleep(0.03)
+
+    def _ask_whether_alive(self) -> None:
+        """Ask until an answer closes its connection, or often enough: a master tells its workers one by one."""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            for _ in range(10):
+                self.live = self.server.get("/health/live")
+                if self.live.status != 200 or self.live.headers["Connection"] == "close":
+                    return
+                time.sleep(0.01)
 
 
 @contextlib.contextmanager
