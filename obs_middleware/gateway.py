@@ -412,9 +412,11 @@ class Gateway:
         self._queue.hold_nothing(self._flush_ended)
 
     def _flush_ended(self) -> None:
-        if _soon.was_missed:  # a collector that does not answer costs one request its time, not each
-            return
-        _soon.within(_SLOW_SECONDS, partial(self._failures.guard, "stop", self._flush_last))
+        """Write first, and then send; who does not take it costs one request its time, not each."""
+        if not _writing.was_missed:
+            _writing.within(_SLOW_SECONDS, flush)
+        if not _soon.was_missed:
+            _soon.within(_SLOW_SECONDS, partial(self._failures.guard, "stop", self._flush_last))
 
     def _flush_last(self) -> None:
         self._flush_signals(is_export=not self._has_requests())
@@ -707,5 +709,6 @@ def _flush_all_spans() -> None:
 
 
 _soon = Deadline()  # of its own: whether it was missed says nothing of the end
+_writing = Deadline()
 _all: WeakSet[Gateway] = WeakSet()
 process.on_child_end(_flush_all_spans)

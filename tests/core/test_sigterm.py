@@ -186,6 +186,38 @@ os._exit(0)
 
 
 @pytest.mark.once
+def test_a_collector_that_hangs_keeps_no_line_of_the_last_requests_back() -> None:
+    """It takes over two seconds, because the collector gets one before the server gets the signal."""
+    code = """
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from obs_middleware import RequestInfo
+class Hangs(SpanExporter):
+    def export(self, spans): time.sleep(60)
+provider = TracerProvider()
+provider.add_span_processor(BatchSpanProcessor(Hangs(), schedule_delay_millis=60_000))
+own = Observer(drain_seconds=0.3, tracer_provider=provider)
+def begin(path):
+    return own.gateway.start(RequestInfo("GET", path, "", "http", {}.get))
+own.gateway.set_up()
+own.gateway.started()
+under_way = [begin(f"/{number}") for number in range(3)]
+begin("/first").finish()
+handed = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: handed.set())
+own.gateway.started()
+term()
+handed.wait(10)
+for exchange in under_way:
+    exchange.finish()
+os._exit(0)
+"""
+    lines = [json.loads(line)["message"] for line in python(SERVED + code).splitlines()]
+    paths = [line.split()[1] for line in lines if line.startswith("GET /")]
+    assert paths == ["/first", "/0", "/1", "/2"]
+
+
+@pytest.mark.once
 def test_what_has_no_handler_ends_by_the_signal_after_all_is_handed_over() -> None:
     code = (
         SERVED
