@@ -20,7 +20,7 @@ from obs_middleware import _speedups, other_ids, process, request_id
 from obs_middleware._speedups import fast, note, share_layout
 from obs_middleware.around import INERT, exchange_around, goes_again, note_inside, part_of
 from obs_middleware.callers import callers_of, cell_content, parts_of
-from obs_middleware.deadline import STOP_SECONDS, Deadline, deadline
+from obs_middleware.deadline import STOP_SECONDS, deadline
 from obs_middleware.details import Details
 from obs_middleware.environ import (
     mount_of_route,
@@ -42,6 +42,7 @@ from obs_middleware.exchange import (
 )
 from obs_middleware.exclusion import ExcludedPaths
 from obs_middleware.fork_lock import ForkLock
+from obs_middleware.hand_over import HandOver
 from obs_middleware.headers import header_values
 from obs_middleware.health.cutting import cut_after
 from obs_middleware.health.event_loops import run_in
@@ -236,9 +237,6 @@ class Gateway:
         if self._watchdog is not None:
             self._watchdog.progress = self._progress
         self._lifecycle = lifecycle
-        lifecycle.stop, lifecycle.flush_now = self.stopped, self._flush_soon
-        lifecycle.flush_at_once = self._flush_each
-        lifecycle.is_busy = self._has_requests
         self._exporters = exporters
         self._endpoints = endpoints
         self._app_pages = app_pages
@@ -267,6 +265,9 @@ class Gateway:
         if access_log is not None:
             sinks.append(("access_log", access_log.write))
         self._queue = RecordQueue(sinks, metrics.discard, self.report)
+        self._hand_over = HandOver(self._queue, metrics, spans, exporters, failures.guard)
+        lifecycle.stop, lifecycle.flush_now = self.stopped, self._hand_over.soon
+        lifecycle.flush_at_once, lifecycle.is_busy = self._hand_over.each, self._hand_over.has_requests
         self._on_finish: OnFinish = (("tracing", spans.end), ("queue", self._enqueue))
         self._on_finish_without_span: OnFinish = self._on_finish[1:]
         self._flush_where_needed()
@@ -312,7 +313,7 @@ class Gateway:
 
     def starting(self) -> None:
         """Note that the app starts, or starts again after it has been stopped."""
-        self._queue.hold_again()
+        self._hand_over.together()
         self._lifecycle.starting()
 
     def started(self, *, loop: Any = None, is_serving: bool = True) -> None:
@@ -388,52 +389,21 @@ class Gateway:
         self._health.stop()
         if self._watchdog is not None:
             self._watchdog.stop()
-        if not deadline.within(STOP_SECONDS, partial(self._failures.guard, "stop", self._hand_over)):
+        if not deadline.within(STOP_SECONDS, partial(self._failures.guard, "stop", self._hand_over_all)):
             _logger.error(
                 "after %g s there are still lines, spans or metrics that were not taken", STOP_SECONDS
             )
         self._lifecycle.stopped()
-
-    def _has_requests(self) -> bool:
-        flush()  # those that have ended count until their records are handed over
-        return any(number for _, number in self._metrics.instruments.active_now())
 
     def _progress(self) -> tuple[int, int]:
         """Return how many requests have begun and ended, and wait for nobody."""
         begun, ended = self._metrics.progress()
         return begun, ended + self._queue.waiting_count
 
-    def _flush_soon(self, is_export: bool) -> None:
-        """Hand over what waits, and go on if it takes long."""
-        _soon.within(_SLOW_SECONDS, partial(self._failures.guard, "stop", self._flush_signals, is_export))
-
-    def _flush_each(self) -> None:
-        """Hand each request over when it ends, and with the last one under way the metrics."""
-        self._queue.hold_nothing(self._flush_ended)
-
-    def _flush_ended(self) -> None:
-        """Write first, and then send; who does not take it costs one request its time, not each."""
-        if not _writing.was_missed:
-            _writing.within(_SLOW_SECONDS, flush)
-        if not _soon.was_missed:
-            _soon.within(_SLOW_SECONDS, partial(self._failures.guard, "stop", self._flush_last))
-
-    def _flush_last(self) -> None:
-        self._flush_signals(is_export=not self._has_requests())
-
-    def _flush_signals(self, is_export: bool) -> None:
-        flush()
-        self._spans.flush(round(_SLOW_SECONDS * 1000))
-        if is_export and self._exporters.is_started:
-            self._exporters.push()
-
-    def _hand_over(self) -> None:
+    def _hand_over_all(self) -> None:
         self._runtime.stop()
         self.late_statuses.finish_all()
-        flush()
-        wait_for_exporters = self._exporters.stop()
-        self._spans.flush(round(STOP_SECONDS * 1000))
-        wait_for_exporters()
+        self._hand_over.at_the_end()
 
     @property
     def environment(self) -> str | None:
@@ -708,7 +678,5 @@ def _flush_all_spans() -> None:
         deadline.within(STOP_SECONDS, partial(gateway._spans.flush, round(STOP_SECONDS * 1000)))
 
 
-_soon = Deadline()  # of its own: whether it was missed says nothing of the end
-_writing = Deadline()
 _all: WeakSet[Gateway] = WeakSet()
 process.on_child_end(_flush_all_spans)

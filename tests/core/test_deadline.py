@@ -15,9 +15,9 @@ from tests.core.support import ROOT
 
 STOPPED = """
 import http.server, json, os, socket, sys, threading, time
-from obs_middleware import Observer, RequestInfo, Settings, deadline, gateway
+from obs_middleware import Observer, RequestInfo, Settings, deadline, gateway, hand_over
 from obs_middleware.tracing import provider
-gateway.STOP_SECONDS = provider.STOP_SECONDS = 0.3
+gateway.STOP_SECONDS = hand_over.STOP_SECONDS = provider.STOP_SECONDS = 0.3
 asked = []
 
 class Collector(http.server.BaseHTTPRequestHandler):

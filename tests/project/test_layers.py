@@ -56,7 +56,7 @@ FLOORS = (
     },
     {"initialiser", "lifecycle", "ops", "workers"},
     {"events", "export", "health", "logs", "metrics", "tracing"},
-    {"gateway"},
+    {"gateway", "hand_over"},
     {"observer"},
     {"cli", "testing"},
     {"__init__", "__main__"},

@@ -73,6 +73,7 @@ TESTED_ELSEWHERE = {
     "health/ready_made/databases.py": "real/ready_made/test_connections.py",
     "health/ready_made/event_loop.py": "core/health/ready_made/test_machine.py",
     "health/ready_made/stores.py": "real/ready_made/test_connections.py",
+    "hand_over.py": "core/test_sigterm.py",  # what is handed over while a process ends
     "initialiser.py": "core/test_lifecycle.py",
     "logs/file_descriptor.py": "core/logs/test_outputs.py",  # whole lines on pipes
     "logs/found.py": "core/logs/test_setup.py",  # what is found shows in what is set up
