@@ -93,11 +93,15 @@ def test_pid_is_right_after_a_fork_that_calls_no_hook() -> None:
     python(SILENT)
 
 
+# Python is not told of the fork. So its GIL hangs in the child where a thread of the parent waits for it: a moment
+# before, all threads have come to where they sleep.
 FORKS_UNSEEN = """
 import ctypes, os, sys, time
-from obs_middleware import Observer, RequestInfo, process
+from obs_middleware import Observer, RequestInfo, process, queue
+queue._DELAY_SECONDS = 5.0  # so long our thread sleeps when a record has come
 def fork():
     sys.stdout.flush()
+    time.sleep(0.1)
     return ctypes.PyDLL(None).fork()
 def serve(path):
     exchange = own.gateway.start(RequestInfo("GET", path, "", "http", {}.get))
@@ -110,21 +114,23 @@ SERVED = "own = Observer(); own.gateway.set_up()"
 
 @needs_fork
 @forks_among_threads
-@pytest.mark.parametrize("wait_seconds", [0, 0.2], ids=["the thread at work", "the thread asleep"])
+@pytest.mark.parametrize("delay_seconds", [5, 0.01], ids=["the thread at work", "the thread asleep"])
 @pytest.mark.parametrize("is_pure", ["0", "1"], ids=["C", "Python"])
 def test_child_of_an_unseen_fork_has_ids_of_its_own_and_writes_its_lines(
-    wait_seconds: float, is_pure: str
+    delay_seconds: float, is_pure: str
 ) -> None:
     code = f"""
 {FORKS_UNSEEN}
 {SERVED}
+queue._DELAY_SECONDS = {delay_seconds}
 serve("/parent")
-time.sleep({wait_seconds})
+time.sleep(0.2)
 children = []
 for _ in range(3):
     children.append(fork())
     if not children[-1]:
         break
+queue._DELAY_SECONDS = 0.01
 for _ in range(20):
     serve("/child")
 time.sleep(0.4)

@@ -515,6 +515,7 @@ def test_child_of_an_unseen_fork_exports_its_spans(collector: Collector) -> None
 import time
 serve()
 own.close()
+time.sleep(0.1)  # a thread that waited for the GIL at the fork would leave it unusable in the child
 if not ctypes.PyDLL(None).fork():
     serve()
     time.sleep(0.6)
