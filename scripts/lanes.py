@@ -30,7 +30,11 @@ WORKERS = 2  # of pytest in each lane: tests wait as much as they work
 TAIL_LINES = 150
 
 # What is handed to pytest.
-MONITORING = "tests/core/cli/lint tests/project/test_command_line.py"
+# What parses queries, and what has servers that the newest Python can't install: gevent and uWSGI.
+MONITORING = (
+    "tests/core/cli/lint tests/project/test_command_line.py"
+    " tests/real/test_workers.py tests/real/test_draining.py tests/project/test_metrics_page.py"
+)
 EVERYTHING = (
     "--ignore=tests/real/test_alerts.py --ignore=tests/project/test_monitoring.py"  # but what MONITORING runs
 )
@@ -123,7 +127,8 @@ def test_lanes() -> list[Lane]:
     The oldest and the newest Python run all that a version can change. The newest but one, which most people deploy,
     runs the parts in which Pythons have differed, without the frameworks' conformance. What lies between them shares
     these parts: each test runs on one of them. Apache, whose mod_wsgi is for the system's own Python, runs on all.
-    What parses queries has a lane on the system's Python, because the newest does not load the parser.
+    What parses queries has a lane on the system's Python, because the newest does not load the parser. There, what runs
+    once runs under gevent and uWSGI too.
     """
     found = [version for version in asked("make", "-s", "versions").split() if find_python(version)]
     oldest, newest = found[0], found[-1]
@@ -133,7 +138,9 @@ def test_lanes() -> list[Lane]:
         Lane("newest", f"Python {newest}, everything, branch coverage", coverage, EVERYTHING),
         Lane("oldest", f"Python {oldest}, oldest releases", ["make", "test-oldest"], NOT_ONCE),
     ]
-    lanes.append(Lane("monitoring", "dashboards, alerts, lint", ["make", "monitoring-test"], MONITORING))
+    lanes.append(
+        Lane("monitoring", "dashboards, alerts, gevent, uWSGI", ["make", "monitoring-test"], MONITORING)
+    )
     lanes.append(Lane("python", "the Python code alone", ["make", "test-python"], NOT_COMPILED))
     if (ROOT / "scripts" / "sanitized").exists():
         lanes.append(Lane("sanitized", "C under the sanitizers", ["make", "test-sanitized"], NOT_ONCE))

@@ -164,7 +164,7 @@ def test_a_worker_of_a_queue_runs_the_jobs_that_requests_have_made(tmp_path: Pat
         pytest.param(
             "gevent",
             marks=pytest.mark.skipif(
-                find_spec("gevent") is None, reason="no gevent here; the lane of the oldest releases has it"
+                find_spec("gevent") is None, reason="no gevent here; the lane `monitoring` has it"
             ),
         ),
     ],
