@@ -14,8 +14,6 @@ from tests.conformance.front_ends import FrontEnd
 from tests.conformance.messages import Request, Response
 from tests.conformance.probes import Probe
 
-pytestmark = pytest.mark.usefixtures("patient")
-
 PROBES = ("/health/live", "/health/ready", "/health/startup")
 PAGES = (*PROBES, "/metrics")
 SETTINGS = {

@@ -10,8 +10,6 @@ from obs_middleware import Observer
 from tests.core.health.probing import SECRET, TOKEN, ask, detail, fail, probe
 from tests.core.support import internal_errors, observer
 
-pytestmark = pytest.mark.usefixtures("patient")
-
 
 def test_live_passes_from_the_beginning_and_asks_no_check() -> None:
     own = observer()

@@ -121,7 +121,6 @@ def test_listener_may_be_async_or_fail(own: Observer) -> None:
         own.health.on_change(wrong)
 
 
-@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
 @pytest.mark.parametrize("is_async", [False, True])
 def test_listener_that_calls_exit_keeps_no_change_from_others(
@@ -206,6 +205,7 @@ def test_first_answer_decides_alone(own: Observer) -> None:
     assert probe(own)[0] == 503
 
 
+@pytest.mark.hangs
 def test_check_that_hangs_fails_without_being_asked_and_again_and_again(
     own: Observer, hang: threading.Event
 ) -> None:

@@ -15,7 +15,6 @@ from tests.core.health.probing import ask, probe, settled
 from tests.core.support import eventually, forks_among_threads, observer
 
 
-@pytest.mark.usefixtures("patient")
 def test_check_that_passes_keeps_its_thread(own: Observer) -> None:
     threads: list[int] = []
     own.health.add("database", lambda: threads.append(threading.get_ident()), every_seconds=0)
@@ -23,13 +22,13 @@ def test_check_that_passes_keeps_its_thread(own: Observer) -> None:
     assert len(set(threads)) == 1
 
 
+@pytest.mark.hangs
 def test_checks_do_not_share_a_thread(own: Observer, hang: threading.Event) -> None:
     own.health.add("hung", hang.wait, critical=False)
     own.health.add("database", lambda: None)
     assert probe(own) == (200, {"status": "warn"})
 
 
-@pytest.mark.usefixtures("patient")
 def test_check_that_has_failed_gets_a_new_thread_without_what_the_old_one_kept(own: Observer) -> None:
     kept, runs = threading.local(), []
 
@@ -43,7 +42,6 @@ def test_check_that_has_failed_gets_a_new_thread_without_what_the_old_one_kept(o
     assert probe(own)[0] == 200
 
 
-@pytest.mark.usefixtures("patient")
 def test_check_that_goes_on_failing_keeps_nothing_of_its_old_threads(own: Observer) -> None:
     runs: list[int] = []
 
@@ -58,7 +56,6 @@ def test_check_that_goes_on_failing_keeps_nothing_of_its_old_threads(own: Observ
     eventually(lambda: _kept() <= before + 1)
 
 
-@pytest.mark.usefixtures("patient")
 def test_threads_end_with_their_observer() -> None:
     own = observer(registry=None)
     own.gateway.started()
@@ -69,7 +66,6 @@ def test_threads_end_with_their_observer() -> None:
     eventually(lambda: gc.collect() >= 0 and "obs-check-short-lived" not in _names())
 
 
-@pytest.mark.usefixtures("patient")
 def test_adapter_looks_after_what_a_thread_keeps(own: Observer) -> None:
     seen: list[str] = []
     own.gateway.surround_checks(
@@ -84,7 +80,6 @@ def test_adapter_looks_after_what_a_thread_keeps(own: Observer) -> None:
     eventually(lambda: seen[-1] == "end")
 
 
-@pytest.mark.usefixtures("patient")
 def test_adapter_that_fails_fails_no_check(own: Observer) -> None:
     def fail() -> None:
         raise ConnectionError
@@ -94,6 +89,7 @@ def test_adapter_that_fails_fails_no_check(own: Observer) -> None:
     assert probe(own)[0] == 200
 
 
+@pytest.mark.hangs
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_forked_child_has_threads_of_its_own(own: Observer, hang: threading.Event) -> None:
@@ -123,7 +119,6 @@ def test_forked_child_has_threads_of_its_own(own: Observer, hang: threading.Even
 @forks_among_threads
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-@pytest.mark.usefixtures("patient")
 def test_child_that_a_check_forks_ends_where_it_comes_back(own: Observer) -> None:
     """As one does whose `exec` fails; it would hold the sockets of the server."""
     children: list[int] = []

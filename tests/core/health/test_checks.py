@@ -77,6 +77,7 @@ def test_failure_of_a_check_that_is_not_critical_is_a_warning(own: Observer) -> 
     assert detail(own, "cache")["status"] == "warn"
 
 
+@pytest.mark.hangs
 def test_hung_check_is_answered_quickly_and_not_run_twice(own: Observer, hang: threading.Event) -> None:
     runs: list[int] = []
 

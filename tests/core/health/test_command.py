@@ -142,6 +142,7 @@ def test_checks_of_an_app_run_here(own: Observer, shop: Any, capsys: pytest.Capt
     assert "no check has the group 'nothing'" in capsys.readouterr().err
 
 
+@pytest.mark.hangs
 def test_check_that_hangs_ends_with_the_timeout(
     own: Observer, shop: Any, capsys: pytest.CaptureFixture[str], hang: threading.Event
 ) -> None:

@@ -17,8 +17,6 @@ from obs_middleware.health.event_loops import run_in
 from tests.core.health.probing import answered, detail, probe
 from tests.core.support import eventually, observer
 
-pytestmark = pytest.mark.usefixtures("patient")
-
 ERRORS = [SystemExit("gone"), KeyboardInterrupt("gone"), BaseException("gone"), ConnectionError("gone")]
 
 

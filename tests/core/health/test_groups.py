@@ -137,6 +137,7 @@ def test_draining_says_when_to_come_again(own: Observer) -> None:
     assert probe(own, **BEARER)[1]["notes"] == ["the app is about to stop"]
 
 
+@pytest.mark.hangs
 def test_answer_takes_a_thread_only_where_it_has_to_wait(own: Observer, hang: threading.Event) -> None:
     assert own.gateway.threads("/health/live") is None
     assert own.gateway.threads("/health/ready") is None

@@ -61,6 +61,7 @@ def test_address_of_memcached_that_is_none_is_an_error(address: str) -> None:
         ready_made.memcached_server(address)
 
 
+@pytest.mark.hangs
 @pytest.mark.parametrize(("answer", "status"), [(b"VERSION 1.6\r\n", "pass"), (b"ERROR\r\n", "fail")])
 def test_memcached_is_asked_over_a_unix_socket_too(
     answer: bytes, status: str, own: Observer, tmp_path: Path

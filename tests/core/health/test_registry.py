@@ -21,6 +21,7 @@ def test_decorator_registers_the_function_and_returns_it(own: Observer) -> None:
     assert probe(own) == (200, {"status": "warn"})
 
 
+@pytest.mark.hangs
 def test_hung_checks_wait_together_and_not_one_after_another(own: Observer, hang: threading.Event) -> None:
     for number in range(20):
         own.health.add(f"check {number}", hang.wait)

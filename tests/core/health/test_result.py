@@ -11,8 +11,6 @@ from obs_middleware import ConfigError, Observer
 from obs_middleware.health import Result
 from tests.core.health.probing import SECRET, answered, probe
 
-pytestmark = pytest.mark.usefixtures("patient")
-
 
 def test_result_says_what_was_measured(own: Observer) -> None:
     own.health.add(

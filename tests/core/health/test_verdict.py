@@ -19,8 +19,6 @@ from obs_middleware import Observer
 from obs_middleware.health.ready_made import tcp_port
 from tests.core.health.probing import SECRET, detail, probe
 
-pytestmark = pytest.mark.usefixtures("patient")
-
 
 class Status(Enum):
     UP = 1
