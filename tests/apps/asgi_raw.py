@@ -107,7 +107,7 @@ async def _teapot(scope: Any, receive: Any, send: Any) -> None:
 
 async def _background(scope: Any, receive: Any, send: Any) -> None:
     await _send(send, 200, b"bg")
-    await asyncio.sleep(probe.BACKGROUND_SECONDS)
+    await probe.background()
 
 
 async def _stream(scope: Any, receive: Any, send: Any) -> None:

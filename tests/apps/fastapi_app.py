@@ -113,7 +113,7 @@ async def teapot() -> Response:
 
 
 async def background(tasks: BackgroundTasks) -> Response:
-    tasks.add_task(asyncio.sleep, probe.BACKGROUND_SECONDS)
+    tasks.add_task(probe.background)
     return PlainTextResponse("bg")
 
 

@@ -110,7 +110,7 @@ async def teapot(request: Request) -> Response:
 
 
 async def background(request: Request) -> Response:
-    task = BackgroundTask(asyncio.sleep, probe.BACKGROUND_SECONDS)
+    task = BackgroundTask(probe.background)
     return PlainTextResponse("bg", background=task)
 
 

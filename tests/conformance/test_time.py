@@ -9,32 +9,33 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 
-from tests.apps.probe import BACKGROUND_SECONDS, CHUNK_SECONDS, CHUNKS, SLOW_SECONDS
+from tests.apps.probe import BACKGROUND_GOES_ON, CHUNK_SECONDS, CHUNKS, SLOW_SECONDS
 from tests.conformance.front_ends import FrontEnd
 from tests.conformance.probes import DURATION, FIRST_BYTE, Probe
 
 STREAM_SECONDS = CHUNK_SECONDS * len(CHUNKS)
-SLACK_SECONDS = 0.25  # for a machine that has other things to do
+SLACK_SECONDS = 0.25  # between the client's time and the server's, for a machine that has other things to do
 
 
 @pytest.mark.needs("background")
 def test_background_work_is_not_latency(app: Probe) -> None:
     """Work after the response is not counted as latency."""
-    started = time.monotonic()
-    app.get("/bg")
-    app.counted(1)
-    assert app.value(f"{DURATION}_sum") < BACKGROUND_SECONDS / 2
-    assert app.access_line()["duration_ms"] < BACKGROUND_SECONDS / 2 * 1000
-    assert _seconds(app.span()) < BACKGROUND_SECONDS / 2
-    assert time.monotonic() - started < BACKGROUND_SECONDS, "the signals wait for the background work"
+    BACKGROUND_GOES_ON.clear()
+    try:
+        app.get("/bg")
+        app.counted(1)
+        assert app.access_line()["path"] == "/bg"
+        assert app.span().end_time is not None
+    finally:
+        BACKGROUND_GOES_ON.set()
 
 
 def test_a_stream_is_timed_to_its_last_byte(app: Probe) -> None:
     """A stream is timed to its last byte."""
-    assert app.get("/stream").body == b"".join(CHUNKS)
+    body, waited = _timed(app, "/stream")
+    assert body == b"".join(CHUNKS)
     app.counted(1)
-    took = app.value(f"{DURATION}_sum")
-    assert STREAM_SECONDS - 0.01 < took < STREAM_SECONDS + SLACK_SECONDS
+    assert STREAM_SECONDS - 0.01 < app.value(f"{DURATION}_sum") < waited + SLACK_SECONDS
     assert app.access_line()["outcome"] == "ok"
 
 
@@ -51,13 +52,14 @@ def test_the_first_byte_of_a_stream_is_timed_apart(app: Probe) -> None:
 def test_a_slow_request_is_timed_in_full_beside_fast_ones(app: Probe) -> None:
     """A slow request does not change the time of fast ones beside it."""
     with ThreadPoolExecutor(2) as pool:
-        slow = pool.submit(app.get, "/slow")
-        for _ in range(5):
-            app.get("/items/1")
-        slow.result()
-    took = {line["path"]: line["duration_ms"] for line in app.access_lines(6)}
-    assert SLOW_SECONDS * 1000 - 10 < took["/slow"] < (SLOW_SECONDS + SLACK_SECONDS) * 1000
-    assert took["/items/1"] < SLACK_SECONDS * 1000
+        slow = pool.submit(_timed, app, "/slow")
+        fast_waited = max(_timed(app, "/items/1")[1] for _ in range(5))
+        slow_waited = slow.result()[1]
+    lines = app.access_lines(6)
+    (slow_took,) = (line["duration_ms"] / 1000 for line in lines if line["path"] == "/slow")
+    fast_took = max(line["duration_ms"] / 1000 for line in lines if line["path"] == "/items/1")
+    assert SLOW_SECONDS - 0.01 < slow_took < slow_waited + SLACK_SECONDS
+    assert fast_took < fast_waited + SLACK_SECONDS
 
 
 @pytest.mark.parametrize("target", ["/items/1", "/stream", "/boom", "/nothing", "/handled"])
@@ -92,6 +94,12 @@ def test_an_exemplar_names_the_trace_of_its_request(app: Probe, front_end: Front
     assert front_end.routes["item"] in bucket
     assert line["trace_id"] in bucket
     assert line["span_id"] in bucket
+
+
+def _timed(app: Probe, target: str) -> tuple[bytes, float]:
+    """Return the body, and how many seconds the client has waited for it."""
+    began = time.monotonic()
+    return app.get(target).body, time.monotonic() - began
 
 
 def _seconds(span: ReadableSpan) -> float:

@@ -9,7 +9,7 @@ from obs_asgi import ObservabilityMiddleware as Asgi
 from obs_middleware import Observer
 from obs_wsgi import ObservabilityMiddleware as Wsgi
 
-STUCK_SECONDS = 1.5
+STUCK_SECONDS = 2.5
 PAGE = b"a page of the app"
 observer = Observer()
 observer.health.add("stock", lambda: None, groups=("ready", "orders"))
