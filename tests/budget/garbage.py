@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextvars import Context
 from dataclasses import dataclass, field, replace
 from types import FrameType, FunctionType, MethodType
@@ -30,7 +30,7 @@ KINDS = {
 }
 SAMPLED = (b"traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
 COUNTED = ("answered", "not found", "raised", "streamed")  # the others are slow, and their cycles are enough
-REPEATS = 2
+REPEATS = 3  # of each, sampled and not
 ROUNDS = 5  # at most
 NEXT_TO_NONE = 0.01  # objects left by a request; no further round is needed then
 WARM_UP = 50
@@ -45,25 +45,26 @@ class Left:
     counted: float = 0.0  # by how much a request brings the next collection nearer
 
 
-def look(name: str, many: int) -> dict[str, tuple[Left, Left]]:
-    """Return what each kind of request leaves behind, of the bare app and of the observed one.
+def look(name: str, many: int, kinds: Collection[str]) -> dict[str, tuple[Left, Left]]:
+    """Return what each of these kinds of request leaves behind, of the bare app and of the observed one.
 
     Cycles are looked for after requests some of which are sampled; counted are `many` that are not.
     """
     probe.CHUNK_SECONDS, probe.LONG_PAUSE_SECONDS = 0, 0
     front_end = BY_NAME[name]
     gc.freeze()  # the modules: the collector looks at what comes from now on alone, in a tenth of the time
-    bare = _left(front_end, front_end.make_bare_app(), many)
-    observed = _left(front_end, front_end.make_app(None), many)
-    return {kind: (bare[kind], observed[kind]) for kind in KINDS}
+    bare = _left(front_end, front_end.make_bare_app(), many, kinds)
+    observed = _left(front_end, front_end.make_app(None), many, kinds)
+    return {kind: (bare[kind], observed[kind]) for kind in kinds}
 
 
-def _left(front_end: FrontEnd, app: Any, many: int) -> dict[str, Left]:
-    found = {kind: Left() for kind in KINDS}
+def _left(front_end: FrontEnd, app: Any, many: int, kinds: Collection[str]) -> dict[str, Left]:
+    found = {kind: Left() for kind in kinds}
 
     def visits() -> Iterator[Visit]:
         gc.disable()
-        for kind, visit in KINDS.items():
+        for kind in kinds:
+            visit = KINDS[kind]
             both = [visit, replace(visit, headers=(*visit.headers, SAMPLED))] * REPEATS
             yield from both
             gc.collect()
