@@ -141,7 +141,7 @@ async def _stream_broken(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def _slow(scope: Any, receive: Any, send: Any) -> None:
-    await asyncio.sleep(probe.SLOW_SECONDS)
+    await probe.be_slow()
     await _send(send, 200, b"slow")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Request, WebSocket
@@ -130,7 +129,7 @@ async def stream_broken() -> Response:
 
 
 async def slow() -> Response:
-    await asyncio.sleep(probe.SLOW_SECONDS)
+    await probe.be_slow()
     return PlainTextResponse("slow")
 
 

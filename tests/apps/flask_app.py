@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 from flask import Blueprint, Flask, Response, request
@@ -124,7 +123,7 @@ def stream_broken() -> Any:
 
 
 def slow() -> Any:
-    time.sleep(probe.SLOW_SECONDS)
+    probe.be_slow_sync()
     return _text("slow")
 
 

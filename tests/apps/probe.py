@@ -30,13 +30,14 @@ import asyncio
 import contextvars
 import logging
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from obs_middleware import Observer, current_exchange
 
-BACKGROUND_GOES_ON = threading.Event()  # cleared, background work waits
-BACKGROUND_GOES_ON.set()
 CHUNK_SECONDS = 0.1
 CHUNKS = (b"one,", b"two,", b"three")
 LONG_CHUNK = b"x" * 65536
@@ -46,6 +47,9 @@ SLOW_SECONDS = 0.5
 OWN_ID = "chosen-by-the-app"
 CATCH_ALL_STATUS = 503
 COOKIES = ("a=1", "b=2")
+
+_goes_on = threading.Event()
+_goes_on.set()
 
 SECRETS = ("hunter2", "tok-5ecret", "4111111111111111", "jane@example.org")
 
@@ -67,10 +71,32 @@ class HandledError(Exception):
         self.status = status
 
 
+@contextmanager
+def held() -> Iterator[None]:
+    """Have slow views and background work go on when the block is left, not before."""
+    _goes_on.clear()
+    try:
+        yield
+    finally:
+        _goes_on.set()
+
+
 async def background() -> None:
     """Work after the response."""
-    while not BACKGROUND_GOES_ON.is_set():
+    while not _goes_on.is_set():
         await asyncio.sleep(0.01)
+
+
+async def be_slow() -> None:
+    """Do what a slow view does."""
+    await asyncio.sleep(SLOW_SECONDS)
+    await background()
+
+
+def be_slow_sync() -> None:
+    """Do what a slow view does."""
+    time.sleep(SLOW_SECONDS)
+    _goes_on.wait()
 
 
 def new_observer(observer: Observer | None) -> dict[str, Any]:

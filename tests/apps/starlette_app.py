@@ -127,7 +127,7 @@ async def stream_broken(request: Request) -> Response:
 
 
 async def slow(request: Request) -> Response:
-    await asyncio.sleep(probe.SLOW_SECONDS)
+    await probe.be_slow()
     return PlainTextResponse("slow")
 
 

@@ -110,7 +110,7 @@ def _stream_broken(environ: dict[str, Any], start_response: Any) -> Iterable[byt
 
 
 def _slow(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    time.sleep(probe.SLOW_SECONDS)
+    probe.be_slow_sync()
     return _answer(start_response, "200 OK", b"slow")
 
 

@@ -24,21 +24,20 @@ every_front_end = pytest.mark.parametrize("name", BY_NAME)
 @pytest.mark.parametrize("kind", KINDS)
 @every_front_end
 def test_we_add_no_cycle_to_those_of_the_app(name: str, kind: str) -> None:
-    """Some frameworks leave cycles of their own, which may take frames of ours along.
-
-    How many of theirs are free already depends on their threads. One of ours would be there for each request.
-    """
+    """Some frameworks leave cycles of their own, which may take frames of ours along."""
     bare, observed = _looked(name)[kind]
     for _ in range(3):
-        if _more_cycles(bare, observed) >= REPEATS:
+        if len(observed.cycles) > len(bare.cycles) + _chance(name):
             bare, observed = _looked_at(name, [kind])[kind]
-    assert _more_cycles(bare, observed) < REPEATS, set(observed.cycles) - set(bare.cycles)
+    assert len(observed.cycles) <= len(bare.cycles) + _chance(name), set(observed.cycles) - set(bare.cycles)
     if not bare.cycles:
-        assert (len(observed.cycles), observed.garbage) <= (0, bare.garbage)
+        assert not observed.cycles
+        assert observed.garbage <= bare.garbage
 
 
-def _more_cycles(bare: Left, observed: Left) -> int:
-    return len(observed.cycles) - len(bare.cycles)
+def _chance(name: str) -> int:
+    """Return how many cycles the app's threads may leave more or fewer; one of ours is there for each request."""
+    return REPEATS - 1 if name == "django_asgi" else 0
 
 
 @pytest.mark.parametrize("kind", COUNTED)

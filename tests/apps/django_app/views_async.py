@@ -57,7 +57,7 @@ async def stream_broken(request: HttpRequest) -> StreamingHttpResponse:
 
 
 async def slow(request: HttpRequest) -> HttpResponse:
-    await asyncio.sleep(probe.SLOW_SECONDS)
+    await probe.be_slow()
     return text("slow")
 
 

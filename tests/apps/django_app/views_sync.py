@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -59,7 +58,7 @@ def stream_broken(request: HttpRequest) -> StreamingHttpResponse:
 
 
 def slow(request: HttpRequest) -> HttpResponse:
-    time.sleep(probe.SLOW_SECONDS)
+    probe.be_slow_sync()
     return text("slow")
 
 
