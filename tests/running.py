@@ -18,8 +18,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-START_SECONDS = 20.0
-STOP_SECONDS = 10.0
+START_SECONDS = 60.0  # a machine that has other things to do
+STOP_SECONDS = 40.0
+ANSWER_SECONDS = 30.0
 _PORTS = range(20_000, 32_000)  # below those that a system gives to clients
 _taken: set[int] = set()  # ports of this process
 _taking = threading.Lock()
@@ -34,7 +35,7 @@ class Server:
         self._folder = folder
 
     def get(self, path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_SECONDS)
         try:
             names = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body, names)
@@ -45,7 +46,7 @@ class Server:
 
     def leave(self, path: str) -> bytes:
         """Ask, read the first bytes of the answer and hang up."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=ANSWER_SECONDS) as connection:
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: shop.test\r\n\r\n".encode())
             seen = b""
             while b"chunk" not in seen:
@@ -62,7 +63,7 @@ class Server:
 
     def access(self, count: int) -> list[dict[str, Any]]:
         """Return the access lines when there are so many."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + ANSWER_SECONDS
         while True:
             lines = [json.loads(line) for line in self.stdout.splitlines() if line.startswith("{")]
             found = [line for line in lines if line["logger"] == "obs.access"]

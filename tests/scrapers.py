@@ -95,7 +95,7 @@ def _config(targets: Iterable[Target], folder: Path, interval: str) -> Path:
 def wait_until_up(server: Server, targets: Iterable[Target]) -> None:
     """Wait for the first scrape of each target, which Prometheus puts off for five seconds."""
     wanted = {target.job: "1" for target in targets}
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while (seen := _up(server)) != wanted:
         assert time.monotonic() < deadline, f"not scraped: {seen}"
         time.sleep(0.1)
@@ -114,7 +114,7 @@ def ask(server: Server, path: str, **query: Any) -> Any:
 
 def eventually(ask_once: Callable[[], Any]) -> Any:
     """Ask until there is an answer: the first scrape takes its time."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not (found := ask_once()):
         assert time.monotonic() < deadline, "the scraper has found nothing"
         time.sleep(0.1)

@@ -126,12 +126,12 @@ class Lifespan:
         if not self._task.done():
             await self._tell("lifespan.shutdown")
         with suppress(asyncio.CancelledError):
-            await asyncio.wait_for(self._task, 5)
+            await asyncio.wait_for(self._task, 60)
 
     async def _tell(self, kind: str) -> None:
         self._said.clear()
         await self._to_app.put({"type": kind})
-        await asyncio.wait_for(self._said.wait(), 5)
+        await asyncio.wait_for(self._said.wait(), 60)
 
     async def _run(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}

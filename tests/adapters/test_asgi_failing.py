@@ -273,7 +273,7 @@ def _leaves_in(piece: str) -> Any:
     async def server(message: Any) -> None:
         if message.get("body") == piece.encode():
             gone.set()
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(60)
 
     async def disconnect() -> Any:
         await gone.wait()

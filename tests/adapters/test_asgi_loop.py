@@ -62,7 +62,7 @@ def test_async_check_may_use_the_loop_that_serves(run: Any) -> None:
     own, wrapped = made()
 
     async def serve(sleep: Any) -> tuple[int, bytes]:
-        @own.health.check("database", timeout_seconds=5)
+        @own.health.check("database", timeout_seconds=60)
         async def database() -> None:
             await sleep(0.001)
 
@@ -76,7 +76,7 @@ def test_async_check_may_use_the_loop_that_serves(run: Any) -> None:
 def test_check_that_exits_ends_no_loop(run: Any) -> None:
     own, wrapped = made()
 
-    @own.health.check("database", timeout_seconds=5)
+    @own.health.check("database", timeout_seconds=60)
     async def database() -> None:
         raise SystemExit
 
@@ -98,7 +98,7 @@ class Slow:
         return []
 
     def collect(self) -> list[Any]:
-        assert self.gone_on.wait(5)
+        assert self.gone_on.wait(60)
         return []
 
 
@@ -138,7 +138,7 @@ def test_loop_goes_on_while_the_app_is_closed(
     own, wrapped = made()
     gone_on = threading.Event()
     waited: list[bool] = []
-    monkeypatch.setattr(own.gateway, "stopped", lambda: waited.append(gone_on.wait(5)))
+    monkeypatch.setattr(own.gateway, "stopped", lambda: waited.append(gone_on.wait(60)))
 
     async def serve(sleep: Any) -> None:
         messages = ["lifespan.startup", "lifespan.shutdown"]
@@ -152,7 +152,7 @@ def test_loop_goes_on_while_the_app_is_closed(
             await wrapped({"type": "lifespan"}, receive, send)
 
         if run is by_trio:
-            with trio.move_on_after(0.02 if is_cancelled else 5):
+            with trio.move_on_after(0.02 if is_cancelled else 60):
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(live)
                     await sleep(0.01)

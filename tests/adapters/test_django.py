@@ -380,7 +380,8 @@ def test_an_async_stream_that_is_left_early_is_closed_for_the_view_too(access: l
                 left.set()
 
         await asgi_app()(scope_of("/async-stream"), receive, send)
-        await asyncio.sleep(0.05)
+        while not django_project.closed:
+            await asyncio.sleep(0.001)
 
     with project():
         django_project.closed.clear()

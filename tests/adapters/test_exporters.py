@@ -32,7 +32,7 @@ print(exported(0.2))
 environ = {}
 setup_testing_defaults(environ)
 list(app(environ, lambda *_: None))
-print(exported(20))
+print(exported(40))
 """
 FLASK = """
 from flask import Flask
@@ -42,7 +42,7 @@ Observability(app, log_setup=False)
 app.extensions["obs"].exporters.add(Own())
 print(exported(0.2))
 app.test_client().get("/")
-print(exported(20))
+print(exported(40))
 """
 DJANGO = """
 import django
@@ -59,7 +59,7 @@ application = get_wsgi_application()
 print(exported(0.2))
 from django.test import Client
 Client().get("/")
-print(exported(20))
+print(exported(40))
 """
 
 

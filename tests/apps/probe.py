@@ -48,7 +48,7 @@ OWN_ID = "chosen-by-the-app"
 CATCH_ALL_STATUS = 503
 COOKIES = ("a=1", "b=2")
 
-_goes_on = threading.Event()
+_goes_on, _has_begun = threading.Event(), threading.Event()
 _goes_on.set()
 
 SECRETS = ("hunter2", "tok-5ecret", "4111111111111111", "jane@example.org")
@@ -72,11 +72,16 @@ class HandledError(Exception):
 
 
 @contextmanager
-def held() -> Iterator[None]:
-    """Have slow views and background work go on when the block is left, not before."""
+def held() -> Iterator[threading.Event]:
+    """Have slow views and background work go on when the block is left, not before.
+
+    Yields:
+        what is set when a slow view has begun.
+    """
     _goes_on.clear()
+    _has_begun.clear()
     try:
-        yield
+        yield _has_begun
     finally:
         _goes_on.set()
 
@@ -89,12 +94,14 @@ async def background() -> None:
 
 async def be_slow() -> None:
     """Do what a slow view does."""
+    _has_begun.set()
     await asyncio.sleep(SLOW_SECONDS)
     await background()
 
 
 def be_slow_sync() -> None:
     """Do what a slow view does."""
+    _has_begun.set()
     time.sleep(SLOW_SECONDS)
     _goes_on.wait()
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote, unquote_to_bytes
 
 Headers = Iterable[tuple[bytes, bytes]]
 
-TIMEOUT_SECONDS = 10.0
+TIMEOUT_SECONDS = 60.0
 OURS = ("x-request-id", "x-correlation-id")
 # Set by servers, or different each time.
 UNCOMPARED = (*OURS, "date", "server", "connection", "transfer-encoding")

@@ -22,7 +22,7 @@ from obs_middleware import Observer
 from obs_middleware.logs.outputs import LineHandler
 from tests.apps import probe
 from tests.conformance.front_ends import FrontEnd
-from tests.conformance.messages import Request, Response, over_socket
+from tests.conformance.messages import TIMEOUT_SECONDS, Request, Response, over_socket
 from tests.conformance.servers import Server, eventually
 
 DURATION = "http_server_request_duration_seconds"
@@ -75,7 +75,7 @@ class Probe:
 
     def connect(self) -> socket.socket:
         """Open a connection to the real server."""
-        return socket.create_connection(self.address, timeout=10)
+        return socket.create_connection(self.address, timeout=TIMEOUT_SECONDS)
 
     def call(self, request: Request) -> Response:
         """Hand the request to the app with no server between."""

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,10 @@ from obs_middleware import ConfigError
 from tests.conformance.alone import PAGES, TARGETS, TRACE_ID
 from tests.conformance.front_ends import FrontEnd
 from tests.conformance.messages import Request, Response, over_socket
-from tests.conformance.servers import eventually
+from tests.conformance.servers import PATIENCE_SECONDS, eventually
 from tests.running import free_port
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 20.0
 
 
 def test_the_given_registry_is_the_only_one_used(make: Any, front_end: FrontEnd) -> None:
@@ -153,7 +151,7 @@ def test_the_app_runs_under_a_server_of_production(front_end: FrontEnd) -> None:
         assert _ask(address, b"/health/ready").status == 200
         page = _page_with(address, b'error_type="ValueError"')
         process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode in (0, -signal.SIGTERM), output
     assert f'http_route="{front_end.routes["item"]}"' in page
     lines = [json.loads(line) for line in output.splitlines()]
@@ -202,7 +200,7 @@ def _path(span: Any) -> str:
 def _alone(front_end: FrontEnd, how: str, folder: Path) -> tuple[Any, str, str]:
     file = folder / "found.json"
     command = [sys.executable, "-m", "tests.conformance.alone", front_end.name, how, str(file)]
-    done = subprocess.run(command, cwd=ROOT, env=_environment(), capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, env=_environment(), capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     return json.loads(file.read_text(encoding="utf-8")), done.stdout, done.stderr
 
@@ -251,16 +249,13 @@ def _deployed(front_end: FrontEnd) -> Iterator[tuple[tuple[str, int], subprocess
 
 
 def _wait_until_it_answers(address: tuple[str, int], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
+    def answers() -> bool:
         assert process.poll() is None, "the server ended at its start"
-        try:
-            if _ask(address, b"/health/startup").status == 200:
-                return
-        except OSError:
-            pass
-        assert time.monotonic() < deadline, "the server does not answer"
-        time.sleep(0.05)
+        with contextlib.suppress(OSError):
+            return _ask(address, b"/health/startup").status == 200
+        return False
+
+    eventually(answers, "the server answers")
 
 
 def _page_with(address: tuple[str, int], wanted: bytes) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.apps.probe import Options
 from tests.conformance.front_ends import FrontEnd
-from tests.conformance.messages import Request, over_socket, receive
+from tests.conformance.messages import TIMEOUT_SECONDS, Request, over_socket, receive
 from tests.conformance.probes import Probe
 
 MEGABYTE = b"x" * 2**20
@@ -181,7 +181,7 @@ def _same_as_bare(app: Probe, front_end: FrontEnd, request: Request) -> None:
 
 
 def _exchange(address: tuple[str, int], data: bytes) -> tuple[int | None, bytes]:
-    with socket.create_connection(address, timeout=10) as connection:
+    with socket.create_connection(address, timeout=TIMEOUT_SECONDS) as connection:
         connection.sendall(data)
         if data in BROKEN:
             connection.shutdown(socket.SHUT_WR)

@@ -17,7 +17,14 @@ from opentelemetry import trace
 
 from obs_middleware import Exchange, current_exchange
 from tests.conformance.front_ends import FrontEnd
-from tests.conformance.messages import Request, Response, environ_of, through_asgi, through_wsgi
+from tests.conformance.messages import (
+    TIMEOUT_SECONDS,
+    Request,
+    Response,
+    environ_of,
+    through_asgi,
+    through_wsgi,
+)
 from tests.conformance.probes import ACTIVE, Probe
 
 IN_FLIGHT = 300
@@ -196,7 +203,7 @@ def test_pipelined_requests_do_not_share_a_trace(app: Probe) -> None:
         + ("Connection: close\r\n\r\n" if number == 2 else "\r\n")
         for number, trace_id in enumerate(traces)
     ]
-    with socket.create_connection(app.address, timeout=10) as connection:
+    with socket.create_connection(app.address, timeout=TIMEOUT_SECONDS) as connection:
         connection.sendall("".join(asked).encode())
         while connection.recv(65536):
             pass

@@ -13,7 +13,7 @@ from opentelemetry.trace import StatusCode
 from wsproto import ConnectionType, WSConnection
 from wsproto import events as ws
 
-from tests.apps.probe import CATCH_ALL_STATUS, CHUNKS, Options, held
+from tests.apps.probe import CATCH_ALL_STATUS, CHUNKS, LONG_CHUNK, LONG_CHUNKS, Options, held
 from tests.conformance.front_ends import FrontEnd
 from tests.conformance.messages import AsgiClient, Request, environ_of, scope_of
 from tests.conformance.probes import ACTIVE, WEBSOCKET, Probe
@@ -111,13 +111,14 @@ def test_a_client_that_leaves_in_mid_stream_is_a_disconnect(app: Probe) -> None:
         assert client.recv(100)
         _reset(client)
     _ended(app, status=200, outcome="client_disconnect", error="client_disconnect")
-    assert app.access_line()["duration_ms"] < 10_000
+    assert app.access_line()["response_bytes"] < len(LONG_CHUNK) * LONG_CHUNKS
 
 
 def test_a_client_that_leaves_does_not_spoil_the_next_request(app: Probe, front_end: FrontEnd) -> None:
     """A client that leaves changes nothing for the next one."""
     with app.connect() as client:
         client.sendall(b"GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        eventually(lambda: app.value(ACTIVE) or app.counts(), "the request has come")
         _reset(client)
     assert app.get("/items/1").body == b"item 1"
     eventually(lambda: app.value(ACTIVE) == 0, "nothing in flight")
@@ -132,12 +133,14 @@ def test_a_cancelled_request_is_recorded_and_stays_cancelled(make: Any, front_en
     async def cancelled() -> tuple[bool, float]:
         client, began = AsgiClient(Request(b"/slow")), time.monotonic()
         task = asyncio.ensure_future(app.app(scope_of(Request(b"/slow")), client.receive, client.send))
+        while not has_begun.is_set():
+            await asyncio.sleep(0.001)
         await asyncio.sleep(0.1)
         task.cancel()
         await asyncio.wait([task])
         return task.cancelled(), time.monotonic() - began
 
-    with held():
+    with held() as has_begun:
         is_cancelled, waited = front_end.run(app.app, cancelled)
     assert is_cancelled
     line = app.access_line()
@@ -284,7 +287,6 @@ class WebSocket:
 def _reset(client: socket.socket) -> None:
     """Leave without a word: the server's next write fails."""
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    time.sleep(0.02)
     client.close()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from tests.apps.probe import Options
 from tests.conformance.front_ends import FrontEnd
 from tests.conformance.messages import Request, Response
 from tests.conformance.probes import Probe
+from tests.conformance.servers import PATIENCE_SECONDS, eventually
 
 PROBES = ("/health/live", "/health/ready", "/health/startup")
 PAGES = (*PROBES, "/metrics")
@@ -22,7 +22,6 @@ SETTINGS = {
     "/health/startup": "startup_path",
     "/metrics": "metrics_path",
 }
-_PATIENCE = 10.0
 
 
 def test_probes_and_metrics_answer(app: Probe) -> None:
@@ -192,7 +191,7 @@ def test_initialisers_hold_startup_back(app: Probe) -> None:
     """Initialisers, sync and async, hold startup and readiness back until they are done; requests are served."""
     release = threading.Event()
     ran = []
-    app.observer.lifecycle.initialiser(lambda: release.wait(_PATIENCE))
+    app.observer.lifecycle.initialiser(lambda: release.wait(PATIENCE_SECONDS))
 
     @app.observer.lifecycle.initialiser
     async def load() -> None:
@@ -203,10 +202,7 @@ def test_initialisers_hold_startup_back(app: Probe) -> None:
     assert _status(app.get("/health/live")) == (200, "pass")
     assert app.get("/items/1").status == 200
     release.set()
-    deadline = time.monotonic() + _PATIENCE
-    while _status(app.get("/health/startup")) != (200, "pass"):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    eventually(lambda: _status(app.get("/health/startup")) == (200, "pass"), "the startup probe passes")
     assert _status(app.get("/health/ready")) == (200, "pass")
     assert ran == [1]
 
@@ -286,7 +282,7 @@ def test_a_scrape_does_not_hold_the_event_loop(app: Probe) -> None:
     scrape = threading.Thread(target=app.get, args=("/metrics",))
     scrape.start()
     try:
-        assert slow.has_begun.wait(_PATIENCE)
+        assert slow.has_begun.wait(PATIENCE_SECONDS)
         assert app.get("/items/1").status == 200
     finally:
         slow.may_end.set()
@@ -322,7 +318,7 @@ class _SlowCollector:
 
     def collect(self) -> list[Any]:
         self.has_begun.set()
-        self.was_alone = self.was_alone or not self.may_end.wait(_PATIENCE)
+        self.was_alone = self.was_alone or not self.may_end.wait(PATIENCE_SECONDS)
         return []
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.apps.probe import held
 from tests.conformance.front_ends import FrontEnd
 from tests.conformance.messages import Request
 from tests.conformance.probes import ACTIVE, REQUEST_SIZE, RESPONSE_SIZE, Probe
@@ -144,11 +145,12 @@ def test_ten_thousand_hosts_make_one_series(make: Any, front_end: FrontEnd) -> N
 def test_requests_in_flight_are_counted_in_and_out(app: Probe) -> None:
     """The number of requests in flight rises and falls back to nought."""
     with app.connect() as slow:
-        slow.sendall(b"GET /slow HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
-        app.get("/items/1")
-        app.counted(1)
-        active = {"http_request_method": "GET", "url_scheme": "http"}
-        eventually(lambda: app.value(ACTIVE, **active) == 1, "the slow request is in flight")
+        with held() as has_begun:
+            slow.sendall(b"GET /slow HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            eventually(has_begun.is_set, "the slow request has begun")
+            app.get("/items/1")
+            app.counted(1)
+            assert app.value(ACTIVE, http_request_method="GET", url_scheme="http") == 1
         while slow.recv(4096):
             pass
     for path in ("/boom", "/nothing", "/handled", "/stream"):

@@ -136,7 +136,7 @@ class Output:
         return [line["message"] for line in self.lines()]
 
     def wait_for(self, count: int) -> list[str]:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while len(self.lines()) < count and time.monotonic() < deadline:
             time.sleep(0.01)
         return self.messages()
@@ -150,7 +150,7 @@ class WithoutPytest(list[logging.Handler]):
             super().append(handler)
 
 
-def eventually(is_true: Callable[[], object], *, within_seconds: float = 20.0) -> None:
+def eventually(is_true: Callable[[], object], *, within_seconds: float = 60.0) -> None:
     """Wait until something holds."""
     deadline = time.monotonic() + within_seconds
     while not is_true():
@@ -174,7 +174,7 @@ def python(code: str, *, env: Mapping[str, str] | None = None, path: tuple[Path,
         [sys.executable, "-c", code],
         env={**clean, "PYTHONPATH": os.pathsep.join(paths), "PYTHONIOENCODING": "utf-8", **(env or {})},
         capture_output=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode(errors="replace")
