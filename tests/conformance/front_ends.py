@@ -187,6 +187,7 @@ FRONT_ENDS = (
         _FLASK_ROUTES,
         {**_NO_ASGI, **_NOT_FASTAPI, **_ONE_DJANGO},
         _BAD_HOST,
+        many=1_000,  # which take a millisecond each
     ),
     FrontEnd(
         "django_asgi",
