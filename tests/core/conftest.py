@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from obs_middleware import queue
 from obs_middleware._speedups import SWITCH
+from obs_middleware.queue import Flusher
 from tests.core.support import SHORT_NAMES, Output, WithoutPytest
 from tests.core.workers.working import Workers, workers
 
@@ -29,6 +31,15 @@ def output(monkeypatch: pytest.MonkeyPatch) -> Iterator[Output]:
     logging.getLogger("obs.access").manager._clear_cache()  # type: ignore[attr-defined]
     yield own
     logging.getLogger("obs.access").manager._clear_cache()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def flusher(monkeypatch: pytest.MonkeyPatch) -> Flusher:
+    """Let nobody but the test flush what it records: the process's own thread does not know of this Flusher."""
+    own = Flusher()
+    own.worker.is_asleep = False  # so that nobody starts a thread for it
+    monkeypatch.setattr(queue, "_flusher", own)
+    return own
 
 
 @pytest.fixture

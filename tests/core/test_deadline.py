@@ -25,7 +25,7 @@ class Collector(http.server.BaseHTTPRequestHandler):
         asked.append(self.path)
         self.rfile.read(int(self.headers["Content-Length"]))
         if {status} == 0:
-            time.sleep(60)
+            time.sleep(600)
         self.send_response({status})
         self.send_header("Retry-After", "3600")
         self.send_header("Content-Length", "0")
@@ -54,14 +54,14 @@ print(json.dumps(ended), flush=True)
 
 
 @pytest.mark.parametrize(
-    ("status", "env", "is_closed", "is_proxy"),
+    ("status", "is_closed", "is_proxy"),
     [
-        (0, {}, True, False),
-        (0, {"OTEL_EXPORTER_OTLP_TIMEOUT": "10000"}, False, False),
-        (503, {}, True, False),
-        (429, {}, False, False),
-        (0, {}, True, True),
-        (0, {}, False, True),
+        (0, True, False),
+        (0, False, False),
+        (503, True, False),
+        (429, False, False),
+        (0, True, True),
+        (0, False, True),
     ],
     ids=[
         "hangs",
@@ -72,36 +72,39 @@ print(json.dumps(ended), flush=True)
         "and nobody closes",
     ],
 )
-def test_stop_does_not_wait_for_the_collector(
-    status: int, env: dict[str, str], is_closed: bool, is_proxy: bool
-) -> None:
+def test_stop_does_not_wait_for_the_collector(status: int, is_closed: bool, is_proxy: bool) -> None:
     code = STOPPED.format(status=status, is_closed=is_closed, is_proxy=is_proxy)
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "OBS_"))}
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**clean, "PYTHONPATH": f"{ROOT}:{ROOT / 'adapters'}", "NO_PROXY": "", **env},
+        env={
+            **clean,
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'adapters'}",
+            "NO_PROXY": "",
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "600000",  # so long exporters would wait
+        },
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=100,
         check=True,
     )
     *closed, ended = done.stdout.split()
-    assert time.time() - float(ended) < 2  # 0.3 s, and a machine that is busy
-    assert not closed or float(closed[1]) < 2
+    assert time.time() - float(ended) < 25  # 0.3 s, and a machine that is busy
+    assert not closed or float(closed[1]) < 25
 
 
 def test_function_that_ends_in_time_has_ended() -> None:
     seen: list[str] = []
     limit = Deadline()
-    assert limit.within(5, lambda: seen.append(threading.current_thread().name))
+    assert limit.within(60, lambda: seen.append(threading.current_thread().name))
     assert (seen, limit.was_missed) == (["obs-stop"], False)
 
 
 def test_function_that_hangs_is_left_behind() -> None:
     limit, let_go = Deadline(), threading.Event()
     began = time.monotonic()
-    assert not limit.within(0.01, let_go.wait)
-    assert (time.monotonic() - began < 1, limit.was_missed) == (True, True)
+    assert not limit.within(0.01, lambda: let_go.wait(60))
+    assert (time.monotonic() - began < 25, limit.was_missed) == (True, True)
     let_go.set()
 
 
@@ -112,7 +115,7 @@ def test_where_no_thread_is_to_be_had_the_function_is_called_here(monkeypatch: p
     limit, seen = Deadline(), []
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", start)
-        assert limit.within(5, lambda: seen.append(threading.current_thread() is threading.main_thread()))
+        assert limit.within(60, lambda: seen.append(threading.current_thread() is threading.main_thread()))
     assert seen == [True]
 
 
@@ -125,5 +128,5 @@ def test_thread_that_is_held_is_used_where_none_can_be_started(monkeypatch: pyte
     limit.hold_thread()
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", start)
-        assert limit.within(5, lambda: seen.append(threading.current_thread().name))
+        assert limit.within(60, lambda: seen.append(threading.current_thread().name))
     assert seen == ["obs-exit"]

@@ -28,7 +28,7 @@ def test_lock_is_had_by_one_of_many_threads_at_a_time() -> None:
 
     def work() -> None:
         for _ in range(200):
-            if lock.take(sys._getframe(), timeout_seconds=5):
+            if lock.take(sys._getframe(), timeout_seconds=60):
                 inside[0] += 1
                 most[0] = max(most[0], inside[0])
                 inside[0] -= 1

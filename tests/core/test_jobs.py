@@ -131,11 +131,11 @@ from obs_middleware import Observer
 class Noting:
     name, interval_seconds = "noting", 3600
     def export(self, collected):
-        print("exported", collected.is_running, flush=True)
+        print(f"exported {collected.is_running}\\n", end="", flush=True)
 
 observer = Observer(service_name="shop-worker")
 observer.exporters.add(Noting())
-observer.lifecycle.on_change(lambda before, now: print(before, now))
+observer.lifecycle.on_change(lambda before, now: print(f"{before} {now}\\n", end=""))
 observer.start()
 observer.start()
 with observer.continue_trace({"X-Request-ID": "order-7"}):

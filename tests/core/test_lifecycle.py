@@ -61,7 +61,7 @@ def test_startup_fails_until_every_initialiser_has_gone_well(own: Observer) -> N
     @own.lifecycle.initialiser
     def load_model() -> None:
         ran.append("model")
-        loaded.wait(5)
+        loaded.wait(60)
 
     @own.lifecycle.initialiser
     async def warm_cache() -> None:
@@ -99,7 +99,7 @@ def test_an_initialiser_that_fails_is_told_and_keeps_startup_failing(caplog: Any
 
         own.lifecycle.initialiser(fail)
     own.lifecycle.started()
-    eventually(lambda: len(caplog.messages) == 2)
+    eventually(lambda: "SystemExit" in own.lifecycle.initialisers["fail"] and len(caplog.messages) == 2)
     assert "the app does not start: initialiser fail has failed: ConnectionError" in caplog.messages[0]
     assert "hunter2x" not in caplog.text
     status, content = probe(own, "startup", **BEARER)
@@ -134,7 +134,7 @@ def test_one_that_is_registered_late_runs_at_once_also_without_a_loop() -> None:
     async def late() -> None:
         ran.set()
 
-    assert ran.wait(5)
+    assert ran.wait(60)
     eventually(lambda: own.lifecycle.is_started)
     with pytest.raises(ConfigError, match="an initialiser must be a function, got 7"):
         own.lifecycle.initialiser(7)  # type: ignore[type-var]
@@ -153,25 +153,26 @@ def test_without_threads_initialisers_run_at_once(monkeypatch: pytest.MonkeyPatc
 
 def test_what_has_failed_runs_again_when_the_app_starts_again() -> None:
     """As an async one does whose loop has ended meanwhile."""
-    own, loaded = observer(health_token=TOKEN), list[str]()
+    own, loading, loaded = observer(health_token=TOKEN), list[str](), list[str]()
 
     @own.lifecycle.initialiser
     async def load() -> None:
-        await asyncio.sleep(0.02)
+        loading.append("model")
+        await asyncio.sleep(600 if len(loading) == 1 else 0.02)
         loaded.append("model")
 
-    async def serve(seconds: float) -> None:
+    async def serve(is_over: Callable[[], object]) -> None:
         own.gateway.starting()
         own.gateway.started(loop=asyncio.get_running_loop())
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and own.lifecycle.state != "serving":
+        end = time.monotonic() + 60
+        while time.monotonic() < end and not is_over():
             await asyncio.sleep(0.001)
             own.gateway.started(loop=asyncio.get_running_loop())  # as each probe says
 
-    asyncio.run(serve(0.005))
+    asyncio.run(serve(lambda: loading))
     assert loaded == []
-    asyncio.run(serve(5))
-    assert loaded == ["model"]
+    asyncio.run(serve(lambda: own.lifecycle.state == "serving"))
+    assert (loading, loaded) == (["model"] * 2, ["model"])
     assert own.lifecycle.state == "serving"
 
 
@@ -281,17 +282,18 @@ def test_listeners_get_changes_in_their_order_also_those_that_listeners_make() -
 
 def test_a_change_is_told_also_where_a_listener_has_taken_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lifecycle, "_LISTENER_SECONDS", 0.01)
-    own, release, changes = observer(), threading.Event(), list[str]()
+    own, entered, release, changes = observer(), threading.Event(), threading.Event(), list[str]()
 
     @own.lifecycle.on_change
     def slow(before: str, now: str) -> None:
         if now == "serving":
-            release.wait(20)
+            entered.set()
+            release.wait(60)
         changes.append(now)
 
     starting = threading.Thread(target=own.gateway.started)
     starting.start()
-    eventually(lambda: own.lifecycle.state == "serving")
+    assert entered.wait(60)
     own.lifecycle.drain()
     release.set()
     starting.join()
@@ -312,13 +314,20 @@ def test_an_async_function_is_no_listener() -> None:
 
 
 def test_a_listener_that_hangs_does_not_keep_the_app_from_its_end() -> None:
-    own, release = observer(), threading.Event()
+    own, entered, release, ended = observer(), threading.Event(), threading.Event(), list[str]()
+
+    @own.lifecycle.on_change
+    def hang(before: str, now: str) -> None:
+        if now == "draining":
+            entered.set()
+            release.wait(60)
+            ended.append(now)
+
     own.gateway.started()
-    own.lifecycle.on_change(lambda before, now: release.wait(20) if now == "draining" else None)
     threading.Thread(target=own.lifecycle.drain, daemon=True).start()
-    eventually(lambda: own.lifecycle.state == "draining")
+    assert entered.wait(60)
     own.close()
-    assert own.lifecycle.state == "stopped"
+    assert (own.lifecycle.state, ended) == ("stopped", [])
     release.set()
 
 
@@ -333,16 +342,16 @@ def drain(own: Observer, **headers: str) -> tuple[int, Any]:
 
 def test_a_post_with_the_token_begins_to_drain(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "obs")
-    own = observer(health_token=TOKEN, drain_seconds=7)
+    own = observer(health_token=TOKEN, drain_seconds=700)
     own.gateway.started()
     assert drain(own)[0] == drain(own, authorization="Bearer wrong")[0] == 401
     assert ask(own, "drain").status == 405
     assert probe(own)[0] == 200
     status, body = drain(own, **BEARER)
-    assert (status, json.loads(body)) == (202, {"status": "draining", "drain_seconds": 7})
+    assert (status, json.loads(body)) == (202, {"status": "draining", "drain_seconds": 700})
     assert "a request begins the drain" in caplog.text
     assert probe(own)[0] == 503
-    assert 6 < own.lifecycle.drain_ends_in <= 7
+    assert 600 < own.lifecycle.drain_ends_in <= 700
 
 
 def test_without_a_token_nobody_drains_by_request() -> None:

@@ -93,28 +93,33 @@ def test_pid_is_right_after_a_fork_that_calls_no_hook() -> None:
     python(SILENT)
 
 
-# Python is not told of the fork. So its GIL hangs in the child where a thread of the parent waits for it: a moment
-# before, all threads have come to where they sleep.
+# Python is not told of the fork. So its GIL hangs in the child where a thread of the parent waits for it: some moments
+# before, all threads have come to where they sleep. A process that is stopped meanwhile loses one of those moments.
 FORKS_UNSEEN = """
 import ctypes, os, sys, time
 from obs_middleware import Observer, RequestInfo, process, queue
-queue._DELAY_SECONDS = 5.0  # so long our thread sleeps when a record has come
+queue._DELAY_SECONDS = 600.0  # so long our thread sleeps when a record has come
 def fork():
     sys.stdout.flush()
-    time.sleep(0.1)
+    for _ in range(10):
+        time.sleep(0.01)
     return ctypes.PyDLL(None).fork()
 def serve(path):
     exchange = own.gateway.start(RequestInfo("GET", path, "", "http", {}.get))
     exchange.status = 200
     exchange.finish()
     return exchange
+def wait_for_thread():
+    while own.gateway._queue.has_waiting:
+        time.sleep(0.01)
+    queue.flush(timeout_seconds=60)  # it has taken all, and may still be at it
 """
 SERVED = "own = Observer(); own.gateway.set_up()"
 
 
 @needs_fork
 @forks_among_threads
-@pytest.mark.parametrize("delay_seconds", [5, 0.01], ids=["the thread at work", "the thread asleep"])
+@pytest.mark.parametrize("delay_seconds", [600, 0.01], ids=["the thread at work", "the thread asleep"])
 @pytest.mark.parametrize("is_pure", ["0", "1"], ids=["C", "Python"])
 def test_child_of_an_unseen_fork_has_ids_of_its_own_and_writes_its_lines(
     delay_seconds: float, is_pure: str
@@ -124,7 +129,9 @@ def test_child_of_an_unseen_fork_has_ids_of_its_own_and_writes_its_lines(
 {SERVED}
 queue._DELAY_SECONDS = {delay_seconds}
 serve("/parent")
-time.sleep(0.2)
+if {delay_seconds} < 1:
+    wait_for_thread()
+    while not queue._flusher.worker.is_asleep: time.sleep(0.01)
 children = []
 for _ in range(3):
     children.append(fork())
@@ -133,11 +140,11 @@ for _ in range(3):
 queue._DELAY_SECONDS = 0.01
 for _ in range(20):
     serve("/child")
-time.sleep(0.4)
 if children[-1]:
     for child in children:
         os.waitpid(child, 0)
 else:
+    wait_for_thread()
     os._exit(0)
 """
     lines = [json.loads(line) for line in python(code, env={"OBS_PURE_PYTHON": is_pure}).splitlines()]
@@ -246,6 +253,7 @@ FORK = (
     END
     + """
 import os, time
+from obs_middleware.queue import flush
 child = os.fork()
 exchange = own.gateway.start(RequestInfo("GET", f"/{'parent' if child else 'child'}", "", "http", {}.get))
 exchange.status = 200
@@ -253,7 +261,8 @@ exchange.finish()
 if child:
     os.waitpid(child, 0)
 else:
-    time.sleep(1)  # its own thread writes: no exit handler runs after this
+    while own.gateway._queue.has_waiting: time.sleep(0.01)  # its own thread writes: no exit handler runs after this
+    flush(timeout_seconds=60)  # it may still be at it
     os._exit(0)
 """
 )

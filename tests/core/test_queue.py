@@ -124,8 +124,8 @@ def test_whoever_looks_waits_for_the_batch_that_another_thread_is_at() -> None:
 
     kept = Records(slow)
     kept.add()
-    assert is_at_it.wait(10)  # in our own thread
-    flush()
+    assert is_at_it.wait(60)  # in our own thread
+    flush(timeout_seconds=60)
     assert len(kept.records) == 1
 
 
@@ -168,6 +168,7 @@ def test_sink_that_fails_for_one_record_gets_those_after_it() -> None:
     assert [(component, str(error)) for component, error in kept.failures] == [("sink 0", "the second")]
 
 
+@pytest.mark.usefixtures("flusher")
 def test_sink_that_takes_nothing_and_fails_is_told_once() -> None:
     def broken(records: Iterator[RequestRecord]) -> None:
         raise ValueError("never")
@@ -216,14 +217,14 @@ def test_what_waits_while_the_log_is_stuck_is_bounded_and_told(
     lock = queue._flusher.lock
 
     def stuck() -> None:  # a thread whose write does not return
-        lock.take(sys._getframe(), timeout_seconds=1)
+        lock.take(sys._getframe(), timeout_seconds=60)
         is_stuck.set()
-        goes_on.wait(30)
+        goes_on.wait(60)
         lock.give()
 
     thread = threading.Thread(target=stuck)
     thread.start()
-    is_stuck.wait(10)
+    is_stuck.wait(60)
     for _ in range(100):
         serve(own, route="/a")
     goes_on.set()
@@ -232,6 +233,7 @@ def test_what_waits_while_the_log_is_stuck_is_bounded_and_told(
     assert internal_errors(own, "queue") == 20
 
 
+@pytest.mark.usefixtures("flusher")
 def test_a_record_costs_few_calls_when_its_batch_is_flushed(output: Output) -> None:
     own, calls = observer(), [0]
     for _ in range(100):
@@ -252,6 +254,7 @@ def test_a_record_costs_few_calls_when_its_batch_is_flushed(output: Output) -> N
     assert calls[0] / 63 <= 25  # measured and written
 
 
+@pytest.mark.usefixtures("flusher")
 def test_what_an_observer_leaves_that_is_gone_is_recorded(output: Output) -> None:
     registry = CollectorRegistry()
     serve(observer(registry=registry), route="/a")
@@ -260,6 +263,7 @@ def test_what_an_observer_leaves_that_is_gone_is_recorded(output: Output) -> Non
     assert output.messages() == ["GET /items/7 200"]
 
 
+@pytest.mark.usefixtures("flusher")
 def test_batch_that_a_signal_interrupts_is_handed_over_all_the_same() -> None:
     interruptions = [KeyboardInterrupt()]
 
@@ -270,9 +274,7 @@ def test_batch_that_a_signal_interrupts_is_handed_over_all_the_same() -> None:
                 raise interruptions.pop()
 
     kept = Records(interrupted)
-    queue._flusher.lock.take(None, timeout_seconds=1)  # our own thread does not flush meanwhile
     kept.add(5)
-    queue._flusher.lock.give()
     with pytest.raises(KeyboardInterrupt):
         flush()
     kept.add()  # what has come since is seen as well
@@ -280,6 +282,7 @@ def test_batch_that_a_signal_interrupts_is_handed_over_all_the_same() -> None:
     assert len(kept.records) == 6
 
 
+@pytest.mark.usefixtures("flusher")
 def test_exception_out_of_a_signals_handler_leaves_nothing_locked() -> None:
     """Wherever it hits: between any two instructions of a flush."""
 
@@ -329,13 +332,13 @@ def test_fork_takes_the_flush_lock_from_nobody(is_ours: bool, monkeypatch: pytes
     def hold() -> None:
         flusher.lock.take(sys._getframe(), timeout_seconds=1)
         is_taken.set()
-        is_over.wait(30)
+        is_over.wait(60)
 
     if is_ours:
         flusher.lock.take(sys._getframe(), timeout_seconds=1)
     else:
         threading.Thread(target=hold, daemon=True).start()
-        is_taken.wait(10)
+        is_taken.wait(60)
     flusher._hold()
     flusher._release()
     assert flusher.lock.is_held

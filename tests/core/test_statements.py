@@ -34,9 +34,9 @@ def test_operation_is_the_first_word_of_a_known_kind(statement: object, operatio
 
 def test_no_statement_takes_long() -> None:
     began = time.perf_counter()
-    for statement in ("/*" * 100_000, "(" * 100_000, "/**/" * 100_000, "--\n" * 100_000):
-        operation_of(statement)
-    assert time.perf_counter() - began < 0.1
+    for start in ("/*", "(", "/**/", "--\n"):
+        operation_of(start * 1_000_000)
+    assert time.perf_counter() - began < 30
 
 
 def test_a_statement_is_warned_of_once_however_many_requests_make_it() -> None:
