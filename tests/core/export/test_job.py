@@ -81,7 +81,7 @@ def test_a_job_that_leaves_by_sys_exit_ends_as_its_code_says(code: object, end: 
 
 def test_an_async_job_exports_beside_its_event_loop() -> None:
     own, free, was_free = observer(), threading.Event(), list[bool]()
-    exporter = Own(do=lambda: was_free.append(free.wait(5)))
+    exporter = Own(do=lambda: was_free.append(free.wait(60)))
     own.exporters.add(exporter)
 
     async def main() -> None:
@@ -122,7 +122,7 @@ def test_a_job_that_nobody_learns_of_is_logged() -> None:
 def test_a_job_does_not_wait_for_ever_for_an_export_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporters, "_PUSH_SECONDS", 0.05)
     own, free = observer(), threading.Event()
-    own.exporters.add(Own(do=lambda: free.wait(20)))
+    own.exporters.add(Own(do=lambda: free.wait(60)))
     with caught("obs") as lines, own.exporters.job("nightly"):
         pass
     assert lines.lines == ["exports have not ended after 0.05 s, and nobody waits for them"]

@@ -212,9 +212,11 @@ def test_workers_of_one_service_each_send_their_own(collector: Receiver, tmp_pat
 _ENDS = """
 import os
 from obs_middleware import Observer
-from obs_middleware.export import OtlpMetrics
+from obs_middleware.export import OtlpMetrics, exporters, schedule
+exporters.STOP_SECONDS = 60.0  # on a busy machine a collector may take some seconds
+schedule.Together.wait.__defaults__ = (60.0,)
 own = Observer(service_name="shop")
-own.exporters.add(OtlpMetrics(os.environ["COLLECTOR"]))
+own.exporters.add(OtlpMetrics(os.environ["COLLECTOR"], timeout_seconds=60))
 own.exporters.start()
 own.metrics.counter("orders", "Orders.").inc()
 """
