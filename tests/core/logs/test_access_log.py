@@ -171,6 +171,7 @@ def test_another_handler_has_its_record_at_once_and_inside_the_request(output: O
     assert output.messages() == ["GET /items/7 200"]
 
 
+@pytest.mark.usefixtures("flusher")
 def test_handler_that_joins_while_a_line_waits_has_it_too(output: Output) -> None:
     seen: list[str] = []
 
@@ -186,6 +187,7 @@ def test_handler_that_joins_while_a_line_waits_has_it_too(output: Output) -> Non
     assert output.messages() == ["GET /items/7 200"]
 
 
+@pytest.mark.usefixtures("flusher")
 def test_line_that_waits_while_its_level_is_switched_off_is_not_written(output: Output) -> None:
     own = observer()
     serve(own)
