@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.core.support import observer, request, serve, started
 
 def _served(names: str, **settings: Any) -> Observer:
     own = observer(access_log=False, metric_names=names, **settings)
+    own.gateway.perf_counter = count(0.0, 0.001).__next__
     for _ in range(2):
         serve(own, request("POST"), route="/a", status=201, request_bytes=10, response_bytes=20)
     serve(own, route="/a", status=500, error=KeyError("x"))

@@ -145,10 +145,10 @@ def test_two_threads_that_ask_for_a_new_counter_at_once_have_the_same_one() -> N
     thread = threading.Thread(target=ask)
     with declaring:
         thread.start()
-        assert asks.wait(5)
+        assert asks.wait(60)
         time.sleep(0.02)  # by then it waits for the lock
         own = shared.own_counter("mine", "About.", "of")
-    thread.join(5)
+    thread.join(60)
     assert found == [own]
 
 

@@ -164,6 +164,7 @@ def test_name_that_another_library_has_taken_is_told_and_can_be_given_back(name:
     serve(observer(registry=registry, access_log=False))
 
 
+@pytest.mark.usefixtures("flusher")
 def test_registry_of_an_app_that_is_gone_is_not_kept() -> None:
     registry = CollectorRegistry()
     serve(observer(registry=registry, access_log=False))
@@ -189,7 +190,7 @@ def test_a_finalizer_that_ends_an_exchange_while_others_are_counted_in_waits_for
     instruments.active = Interrupted(instruments.active)
     counting = threading.Thread(target=instruments.count_in, daemon=True)
     counting.start()
-    counting.join(10)
+    counting.join(60)
     assert not counting.is_alive()
     flush()
     assert [(cell[0] - cell[1]) for cell in instruments.active.values()] == [0]

@@ -61,17 +61,17 @@ def test_threads_that_count_the_first_one_at_once_lose_nothing() -> None:
     counter, arrived = OwnCounter("mine", "About.", "component"), threading.Barrier(5)
 
     def count() -> None:
-        arrived.wait(5)
+        arrived.wait(60)
         counter.inc("a")
 
     threads = [threading.Thread(target=count) for _ in range(4)]
     with counter._adding:
         for thread in threads:
             thread.start()
-        arrived.wait(5)
+        arrived.wait(60)
         time.sleep(0.02)  # by then they wait for the lock
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     (family,) = counter.collect()
     assert [sample.value for sample in family.samples] == [4]
 

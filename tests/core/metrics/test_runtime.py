@@ -25,7 +25,7 @@ def test_each_collection_is_counted_with_its_time() -> None:
     count, total = seen("count"), seen("sum")
     gc.collect()
     assert seen("count") == count + 1
-    assert 0 < seen("sum") - total < 5
+    assert 0 < seen("sum") - total < 60
     assert f'{PAUSES}_bucket{{cpython_gc_generation="2",le="+Inf"}}' in page(own)
 
 

@@ -52,7 +52,7 @@ def test_each_collection_is_counted_with_its_time() -> None:
     own.metrics.snapshot()
     assert value(own, RUNS) == 4
     assert value(own, f"{SECONDS}_count") == 4
-    assert 0 < (value(own, f"{SECONDS}_sum") or 0) < 5
+    assert 0 < (value(own, f"{SECONDS}_sum") or 0) < 60
 
 
 def test_the_page_of_a_registry_without_an_observer_is_prometheus_clients() -> None:

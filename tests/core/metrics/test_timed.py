@@ -346,7 +346,7 @@ def test_a_block_that_ends_in_another_thread_is_counted_once() -> None:
     timer.__enter__()
     thread = threading.Thread(target=timer.__exit__, args=(None, None, None))
     thread.start()
-    thread.join(5)
+    thread.join(60)
     assert counts(own) == {"ok": 1}
     timer.__exit__(None, None, None)
     assert counts(own) == {"ok": 1}

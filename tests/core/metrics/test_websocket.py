@@ -92,6 +92,7 @@ def test_name_that_the_app_has_taken_costs_these_metrics_alone() -> None:
     assert internal_errors(own, "websocket") == 1
 
 
+@pytest.mark.usefixtures("flusher")
 def test_registry_of_an_app_that_is_gone_is_not_kept() -> None:
     registry = CollectorRegistry()
     opened(observer(registry=registry, access_log=False)).closed(1000)

@@ -130,6 +130,7 @@ def test_page_pauses_where_others_may_wait_and_the_scraper_still_can(
     )
     monkeypatch.setattr(page, "time", clocks)  # of the page alone: other tests' threads sleep meanwhile
     monkeypatch.setattr(page, "_SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(page, "_PAUSING_SECONDS", 600.0)
     hostile_labels(registry)
     ours(registry)
     assert not pauses  # in the main thread

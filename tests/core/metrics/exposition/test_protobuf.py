@@ -115,11 +115,11 @@ def test_times_of_creation_are_fields() -> None:
     Counter("mine", "About.", registry=registry).inc()
     Histogram("yours", "About.", registry=registry).observe(1)
     counter, histogram = _families(registry)["mine_total"], _families(registry)["yours"]
-    wanted = registry.get_sample_value("mine_created")
-    for created in (
-        counter.metric[0].counter.created_timestamp,
-        histogram.metric[0].histogram.created_timestamp,
+    for name, created in (
+        ("mine", counter.metric[0].counter.created_timestamp),
+        ("yours", histogram.metric[0].histogram.created_timestamp),
     ):
+        wanted = registry.get_sample_value(f"{name}_created")
         assert created.seconds + created.nanos / 1e9 == pytest.approx(wanted, abs=1)
 
 
