@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import time
+from collections.abc import Callable
 from typing import Any
 
 from obs_middleware import Observer, Reply
@@ -15,6 +18,22 @@ TOKEN = "health-token"
 
 
 BEARER = {"authorization": f"Bearer {TOKEN}"}
+
+
+CHECK_SECONDS = 60.0  # that a run of a check may take
+
+
+class Clock:
+    """Time that passes when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def go_on(self, seconds: float) -> None:
+        self.now += seconds
 
 
 def probe(own: Observer, name: str = "ready", **headers: str) -> tuple[int, dict[str, Any]]:
@@ -43,6 +62,20 @@ def answered(own: Observer, name: str = "database") -> dict[str, Any]:
 def settled(own: Observer, count: int, runs: list[Any]) -> None:
     """Ask until the check has run so often and has answered."""
     eventually(lambda: (ask(own, "ready"), len(runs) >= count)[1])
+
+
+def does_child(is_true: Callable[[], object]) -> bool:
+    """Fork; tell whether something comes to hold in the child, which ends then."""
+    child = os.fork()
+    if child == 0:
+        status, deadline = 1, time.monotonic() + 60
+        try:
+            while status and time.monotonic() < deadline:
+                status = 0 if is_true() else 1
+                time.sleep(0.02)
+        finally:
+            os._exit(status)
+    return os.waitpid(child, 0)[1] == 0
 
 
 def fail() -> None:

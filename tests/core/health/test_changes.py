@@ -15,7 +15,7 @@ import pytest
 from obs_middleware import ConfigError, Observer
 from obs_middleware.health import Change
 from obs_middleware.health.checks import Check, Run
-from tests.core.health.probing import BEARER, SECRET, answered, ask, fail, probe
+from tests.core.health.probing import BEARER, SECRET, Clock, answered, ask, does_child, fail, probe
 from tests.core.support import caught, eventually, forks_among_threads, internal_errors
 
 
@@ -207,7 +207,7 @@ def test_first_answer_decides_alone(own: Observer) -> None:
 
 @pytest.mark.hangs
 def test_check_that_hangs_fails_without_being_asked_and_again_and_again(
-    own: Observer, hang: threading.Event
+    own: Observer, hang: threading.Event, clock: Clock
 ) -> None:
     changes = changes_of(own)
     runs: list[int] = []
@@ -218,11 +218,18 @@ def test_check_that_hangs_fails_without_being_asked_and_again_and_again(
         if len(runs) > 1:
             hang.wait()
 
-    probe(own)
-    eventually(lambda: [one.status for one in changes] == ["pass", "fail"])  # nobody has asked again
+    probe(own)  # and nobody asks again
+    eventually(lambda: [one.status for one in changes] == ["pass"])
+    clock.go_on(0.1)
+    eventually(lambda: len(runs) == 2)
+    clock.go_on(0.31)
+    eventually(lambda: _value(own, "health_checks_total", status="fail") == 1)
+    assert len(changes) == 1  # it has failed once
+    clock.go_on(0.1)
+    eventually(lambda: [one.status for one in changes] == ["pass", "fail"])
     assert changes[-1].output == "TimeoutError: no answer after 0.3 s"
     assert len(runs) == 2
-    eventually(lambda: _value(own, "health_checks_total", status="fail") == 1)
+    assert _value(own, "health_checks_total", status="fail") == 1
 
 
 def test_check_runs_in_the_background_once_somebody_has_asked(own: Observer) -> None:
@@ -254,7 +261,9 @@ def test_check_runs_as_often_as_wanted_also_where_a_run_may_take_longer(own: Obs
     eventually(lambda: len(runs) >= 3)
 
 
-def test_check_does_not_run_in_the_background_where_the_loop_of_the_app_has_ended(own: Observer) -> None:
+def test_check_does_not_run_in_the_background_where_the_loop_of_the_app_has_ended(
+    own: Observer, clock: Clock
+) -> None:
     """As in tests that open a loop for each request."""
     changes = changes_of(own)
     runs: list[int] = []
@@ -269,8 +278,9 @@ def test_check_does_not_run_in_the_background_where_the_loop_of_the_app_has_ende
 
     for _ in range(2):
         assert asyncio.run(serve()) == 200
+        clock.go_on(1)  # so that a run is due, and none was while the loop ran
         time.sleep(0.15)
-    assert len(runs) >= 2
+    assert len(runs) == 2
     assert [one.status for one in changes] == ["pass"]
 
 
@@ -318,7 +328,7 @@ def test_background_run_that_gets_no_thread_is_tried_again(
 
 
 def test_metrics_say_what_readiness_says(own: Observer) -> None:
-    own.health.add("database", fail)
+    own.health.add("database", fail, every_seconds=600)
     own.health.add("cache", lambda: False, critical=False)
     own.health.add("odd \ud800", lambda: None)
     assert _value(own, "health_status") == 0
@@ -340,16 +350,8 @@ def test_forked_child_tells_its_own_changes(own: Observer) -> None:
     own.health.add("database", lambda: None, every_seconds=0.05)
     probe(own)
     eventually(lambda: len(changes) == 1)
-    child = os.fork()
-    if child == 0:
-        changes.clear()
-        for _ in range(100):
-            ask(own, "ready")
-            if changes:
-                break
-            time.sleep(0.02)
-        os._exit(0 if [one.status for one in changes] == ["pass"] else 1)
-    assert os.waitpid(child, 0)[1] == 0
+    changes.clear()
+    assert does_child(lambda: (ask(own, "ready"), [one.status for one in changes] == ["pass"])[1])
 
 
 def _request(path: str) -> Any:

@@ -60,7 +60,8 @@ def shop(own: Observer, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def run(*arguments: str) -> int:
-    return __main__.main(["health", *arguments])
+    patient = () if "--timeout" in arguments else ("--timeout", "60")
+    return __main__.main(["health", *arguments, *patient])
 
 
 def exit_code(*arguments: str) -> object:
@@ -146,7 +147,7 @@ def test_checks_of_an_app_run_here(own: Observer, shop: Any, capsys: pytest.Capt
 def test_check_that_hangs_ends_with_the_timeout(
     own: Observer, shop: Any, capsys: pytest.CaptureFixture[str], hang: threading.Event
 ) -> None:
-    own.health.add("database", hang.wait, timeout_seconds=5)
+    own.health.add("database", hang.wait)
     assert run("shop_of_the_test:observer", "--timeout", "0.1") == 1
     assert capsys.readouterr().err == "fail  database: no answer yet\n"
 
@@ -195,16 +196,16 @@ def test_command_runs_as_a_module(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(
         "from obs_middleware import Observer\n"
         "observer = Observer()\n"
-        "observer.health.add('database', lambda: False)\n"
+        "observer.health.add('database', lambda: False, timeout_seconds=60)\n"
     )
     sanitizer = {name: os.environ[name] for name in ("LD_PRELOAD", "ASAN_OPTIONS") if name in os.environ}
     done = subprocess.run(
-        [sys.executable, "-m", "obs_middleware", "health", "shop:observer"],
+        [sys.executable, "-m", "obs_middleware", "health", "shop:observer", "--timeout", "60"],
         cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT), "PATH": "", **sanitizer},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, "")

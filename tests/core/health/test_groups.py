@@ -141,7 +141,7 @@ def test_draining_says_when_to_come_again(own: Observer) -> None:
 def test_answer_takes_a_thread_only_where_it_has_to_wait(own: Observer, hang: threading.Event) -> None:
     assert own.gateway.threads("/health/live") is None
     assert own.gateway.threads("/health/ready") is None
-    own.health.add("database", hang.wait, timeout_seconds=5)
+    own.health.add("database", hang.wait)
     for path in ("/health/ready", "/readyz", "/health/ready/database"):
         assert own.gateway.threads(path) is not None
     ask(own, "ready")

@@ -167,14 +167,14 @@ PASSING: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", FAILING)
 def test_answer_that_says_failure_is_one(own: Observer, name: str) -> None:
-    own.health.add("database", FAILING[name], timeout_seconds=5)
+    own.health.add("database", FAILING[name])
     assert probe(own)[0] == 503
     assert detail(own)["output"] not in ("", "no answer yet")
 
 
 @pytest.mark.parametrize("name", PASSING)
 def test_answer_that_says_nothing_of_a_failure_passes(own: Observer, name: str) -> None:
-    own.health.add("database", PASSING[name], timeout_seconds=5)
+    own.health.add("database", PASSING[name])
     assert (probe(own)[0], detail(own).get("output")) == (200, None)
 
 
