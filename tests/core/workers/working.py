@@ -14,12 +14,17 @@ from typing import Any
 
 from tests.core.support import ROOT
 
+_CALL_SECONDS = 30.0  # that a worker waits for the answers of others, which a busy machine gives late
+_LOCK_SECONDS = 60.0, 60.0  # for the lock of the directory, to join and to read
 _OBEY = """
 import json, os, sys
 from time import perf_counter
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Info, Summary
 {before}
 from obs_middleware import Observer, RequestInfo
+from obs_middleware.workers import service as joining
+joining.calls.TIMEOUT_SECONDS = {call_seconds}
+joining._JOIN_SECONDS, joining._READ_SECONDS = {lock_seconds}
 own = Observer(access_log=False)
 
 def serve(route, status=200, headers={{}}, took=None):
@@ -53,10 +58,10 @@ for line in sys.stdin:
 class Worker:
     """A process that does what it is told, and says what came of it."""
 
-    def __init__(self, before: str, env: dict[str, str]) -> None:
+    def __init__(self, code: str, env: dict[str, str]) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _OBEY.format(before=before)],
+            [sys.executable, "-c", code],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -103,7 +108,7 @@ class Worker:
             self._process.stdin.close()
 
     def _end(self) -> None:
-        self._process.wait(10)
+        self._process.wait(60)
         for pipe in (self._process.stdin, self._process.stdout, self._errors):
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):
@@ -126,13 +131,23 @@ class Workers:
         self.env.setdefault("OBS_METRICS_DIRECTORY", str(folder))
         self._started: list[Worker] = []
 
-    def start(self, before: str = "", **settings: str) -> Worker:
+    def start(
+        self,
+        before: str = "",
+        *,
+        call_seconds: float = _CALL_SECONDS,
+        lock_seconds: tuple[float, float] = _LOCK_SECONDS,
+        **settings: str,
+    ) -> Worker:
         """Start one more.
 
         Args:
             before: code that it runs before it imports us.
+            call_seconds: that it waits for the answers of others.
+            lock_seconds: that it waits for the lock of the directory, to join and to read.
         """
-        worker = Worker(before, self.env | settings)
+        code = _OBEY.format(before=before, call_seconds=call_seconds, lock_seconds=lock_seconds)
+        worker = Worker(code, self.env | settings)
         self._started.append(worker)
         return worker
 
