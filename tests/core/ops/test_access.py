@@ -102,7 +102,7 @@ def test_probes_status_is_open_through_a_proxy_and_its_details_are_not() -> None
     own = observer(environment="development")
     own.gateway.set_up()
     own.gateway.started()
-    own.health.add("database", lambda: None)
+    own.health.add("database", lambda: None, timeout_seconds=60)
     assert b"checks" in ask(own, "/health/ready").body
     through = ask(own, "/health/ready", via="1.1 nginx")
     assert (through.status, through.body) == (200, b'{"status":"pass"}')
@@ -149,7 +149,7 @@ def test_network_behind_a_trusted_proxy() -> None:
 
 def test_details_are_for_the_networks_of_the_setting() -> None:
     own = observer(health_networks="198.51.100.0/24")
-    own.health.add("database", lambda: None)
+    own.health.add("database", lambda: None, timeout_seconds=60)
     assert b"checks" in ask_from(own, "198.51.100.7", "/health/ready").body
     assert b"checks" not in ask_from(own, "203.0.113.9", "/health/ready").body
 

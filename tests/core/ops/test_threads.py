@@ -58,13 +58,13 @@ def test_what_waits_for_a_thread_is_done_though_no_further_one_can_be_started(
     monkeypatch.setattr(threading.Thread, "start", none_to_be_had)
     assert threads.submit(threading.get_ident).result() == threading.get_ident()
     go_on.set()
-    assert first.result(5)
+    assert first.result(30)
 
 
 def test_calls_run_beside_each_other_and_an_idle_thread_is_used_again(threads: Threads) -> None:
-    both = threading.Barrier(2, timeout=5)
-    assert sorted(one.result(5) for one in [threads.submit(both.wait) for _ in range(2)]) == [0, 1]
-    names = {threads.submit(lambda: threading.current_thread().name).result(5) for _ in range(10)}
+    both = threading.Barrier(2, timeout=30)
+    assert sorted(one.result(30) for one in [threads.submit(both.wait) for _ in range(2)]) == [0, 1]
+    names = {threads.submit(lambda: threading.current_thread().name).result(30) for _ in range(10)}
     assert names <= {"own_0", "own_1"}
 
 
@@ -73,16 +73,16 @@ def test_result_of_a_call_is_not_held(threads: Threads) -> None:
         pass
 
     made = threads.submit(Page)
-    page = weakref.ref(made.result(5))
+    page = weakref.ref(made.result(30))
     del made
-    threads.submit(bool).result(5)
+    threads.submit(bool).result(30)
     gc.collect()
     assert page() is None
 
 
 def test_threads_end_with_their_pool() -> None:
     pool = Threads(1, "short-lived")
-    pool.submit(bool).result(5)
+    pool.submit(bool).result(30)
     del pool
     gc.collect()
     eventually(lambda: not [one for one in threading.enumerate() if one.name == "short-lived_0"])
@@ -94,7 +94,7 @@ import threading
 from obs_middleware.ops.threads import Threads
 begun = threading.Event()
 Threads(1, "own").submit(lambda: (begun.set(), threading.Event().wait()))
-print(begun.wait(5))
+print(begun.wait(30))
 """
     assert python(code) == "True\n"
 
@@ -106,7 +106,7 @@ def test_probe_in_an_event_loop_is_answered_without_threads(
     monkeypatch.setattr(threading.Thread, "start", none_to_be_had)
     own = observer()
     own.gateway.started()
-    own.health.add("database", lambda: None)
+    own.health.add("database", lambda: None, timeout_seconds=60)
 
     async def main() -> int:
         threads = own.gateway.threads(path)
@@ -124,7 +124,7 @@ from obs_middleware import Observer, RequestInfo
 own = Observer(log_setup=False)
 asked = RequestInfo("GET", "/metrics", "", "http", lambda _: None), "/metrics"
 def page():
-    return own.gateway.threads("/metrics").submit(own.gateway.reply, *asked).result(10).status
+    return own.gateway.threads("/metrics").submit(own.gateway.reply, *asked).result(60).status
 assert page() == 200
 child = os.fork()
 if not child:

@@ -53,7 +53,7 @@ class Reply(NamedTuple):
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     does_hang_up: bool = False  # after the answer, without a word of it
-    seconds: float = 0.0
+    seconds: float = 0.0  # until it comes, or the collector ends
 
 
 class Collector:
@@ -62,6 +62,7 @@ class Collector:
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.asked: list[Asked] = []
         self.replies: deque[Reply] = deque()
+        self._over = threading.Event()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -72,7 +73,7 @@ class Collector:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 outer.asked.append(Asked(self.path, headers, body, self.client_address[1]))
                 reply = outer.replies.popleft() if outer.replies else Reply()
-                time.sleep(reply.seconds)
+                outer._over.wait(reply.seconds)
                 self.send_response(reply.status)
                 for name, value in reply.headers:
                     self.send_header(name, value)
@@ -98,6 +99,7 @@ class Collector:
         self._thread.start()
 
     def close(self) -> None:
+        self._over.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -119,7 +121,7 @@ def make(monkeypatch: pytest.MonkeyPatch, collector: Collector) -> Iterator[Make
     made: list[OtlpExporter] = []
 
     def make(endpoint: str | None = None, **variables: str) -> OtlpExporter:
-        for name, value in ({"ENDPOINT": collector.url} | variables).items():
+        for name, value in ({"ENDPOINT": collector.url, "TIMEOUT": "60"} | variables).items():
             monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{name}", value)
         made.append(OtlpExporter(aimed(endpoint)))
         return made[-1]
@@ -257,7 +259,8 @@ def test_the_collector_says_when(when: str, make: Make, collector: Collector) ->
     collector.replies.append(Reply(429, headers=(("Retry-After", when),)))
     started = time.monotonic()
     assert make().export([SPAN]) is (OK if when == "0.3" else FAILED)
-    assert 0.3 <= time.monotonic() - started + (0 if when == "0.3" else 0.3) < 3
+    seconds = time.monotonic() - started
+    assert seconds >= 0.3 if when == "0.3" else seconds < 25
 
 
 @pytest.mark.usefixtures("at_once")
@@ -267,20 +270,42 @@ def test_a_time_that_says_nothing_is_not_waited_for(when: str, make: Make, colle
     assert make().export([SPAN]) is OK
 
 
-def test_pauses_grow_until_there_is_no_time_left(make: Make, collector: Collector) -> None:
-    """About 1 s, then 2: too long, for at least 2.4 s lie between the first try and the third."""
+class Pauses(threading.Event):
+    """Pauses that are over at once, on a clock that they alone make go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.seconds.append(timeout)
+        return False
+
+    def monotonic(self) -> float:
+        return 1000.0 + sum(self.seconds)
+
+
+def test_pauses_grow_until_there_is_no_time_left(
+    make: Make, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """About 1 s, then 2, 4 and 8: 16 are too long, for at least 24.8 s lie between the first try and the sixth."""
+    pauses = Pauses()
+    for module in ("exporter", "connection"):
+        monkeypatch.setattr(f"obs_middleware.tracing.otlp.{module}.time", pauses)
+    exporter = make(TRACES_TIMEOUT="24")
+    monkeypatch.setattr(exporter, "_stopping", pauses)
     collector.replies.extend([Reply(503)] * 10)
-    started = time.monotonic()
-    assert make(TRACES_TIMEOUT="2.2").export([SPAN]) is FAILED
-    assert 0.8 <= time.monotonic() - started < 2.2
-    assert len(collector.asked) == 2
+    assert exporter.export([SPAN]) is FAILED
+    assert pauses.seconds == [pytest.approx(2**number, rel=0.2) for number in range(4)]
+    assert len(collector.asked) == 5
 
 
 def test_a_collector_that_hangs_is_not_waited_for(make: Make, collector: Collector) -> None:
-    collector.replies.append(Reply(seconds=1.0))
+    collector.replies.append(Reply(seconds=60.0))
     started = time.monotonic()
     assert make(TIMEOUT="0.2").export([SPAN]) is FAILED
-    assert time.monotonic() - started < 0.9
+    assert time.monotonic() - started < 25
 
 
 @pytest.mark.usefixtures("at_once")
@@ -361,7 +386,7 @@ def test_after_the_end_nothing_is_sent(make: Make, collector: Collector) -> None
 
 
 def test_the_end_waits_for_no_pause(make: Make, collector: Collector) -> None:
-    collector.replies.extend([Reply(503, headers=(("Retry-After", "5"),))] * 10)
+    collector.replies.extend([Reply(503, headers=(("Retry-After", "50"),))] * 10)
     exporter, results = make(), list[SpanExportResult]()
     thread = threading.Thread(target=lambda: results.append(exporter.export([SPAN])))
     started = time.monotonic()
@@ -372,7 +397,7 @@ def test_the_end_waits_for_no_pause(make: Make, collector: Collector) -> None:
     exporter.shutdown()
     thread.join()
     assert results == [FAILED]
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 25
 
 
 def tls(*, wants_certificate: bool = False) -> ssl.SSLContext:
@@ -482,7 +507,8 @@ print(status)
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_has_a_connection_of_its_own(collector: Collector) -> None:
-    assert python(FORKED, env={"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}) == "0\n"
+    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_EXPORTER_OTLP_TIMEOUT": "60"}
+    assert python(FORKED, env=env) == "0\n"
     first, child, last = (asked.client for asked in collector.asked)
     assert first == last != child
 
@@ -512,13 +538,22 @@ def test_span_is_out_when_the_request_has_ended_where_the_process_stands_still_t
 def test_child_of_an_unseen_fork_exports_its_spans(collector: Collector) -> None:
     """By a thread of its own, since the SDK knows nothing of that fork."""
     code = """
-import time
+import threading, time
+from obs_middleware.tracing.otlp.exporter import OtlpExporter
+export = OtlpExporter.export
+def noted(exporter, spans):
+    result = export(exporter, spans)
+    exported.set()
+    return result
+OtlpExporter.export, exported = noted, threading.Event()
 serve()
 own.close()
-time.sleep(0.1)  # a thread that waited for the GIL at the fork would leave it unusable in the child
+for _ in range(5):
+    time.sleep(0.03)  # a thread that waited for the GIL at the fork would leave it unusable in the child
 if not ctypes.PyDLL(None).fork():
+    exported = threading.Event()
     serve()
-    time.sleep(0.6)
+    exported.wait(60)
     os._exit(0)
 os.wait()
 """
