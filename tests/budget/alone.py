@@ -21,6 +21,7 @@ QUEUE, BATCH = 512, 128  # spans that the SDK holds at most
 
 EXPORTS = threading.Event()  # cleared, the exporter hangs
 EXPORTS.set()
+HANGS = threading.Event()  # whether it does
 
 # Imported once for all; each process is a fork of one that has imported these and has done nothing else.
 _processes = multiprocessing.get_context("forkserver")
@@ -82,6 +83,8 @@ class _DroppingExporter:
     def export(self, spans: Any) -> Any:
         from opentelemetry.sdk.trace.export import SpanExportResult
 
+        if not EXPORTS.is_set():
+            HANGS.set()
         EXPORTS.wait()
         return SpanExportResult.SUCCESS
 

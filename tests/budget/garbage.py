@@ -15,7 +15,7 @@ from opentelemetry import trace
 
 from obs_middleware.queue import flush
 from tests.apps import probe
-from tests.budget.alone import EXPORTS
+from tests.budget.alone import BATCH, EXPORTS, HANGS
 from tests.budget.driven import BY_NAME, Visit, make_all
 from tests.conformance.front_ends import FrontEnd
 
@@ -98,7 +98,7 @@ def _count() -> int:
     """
     for thread in threading.enumerate():
         if thread.name.endswith("(join)"):
-            thread.join(timeout=1)
+            thread.join(timeout=30)
     dropped: list[object] = [([], {}, Context()) for _ in range(300)]
     dropped += [tuple(range(length)) for length in range(1, 21) for _ in range(2001)]
     del dropped
@@ -175,8 +175,12 @@ def held(name: str, many: int, *, hangs: bool = False) -> Held:
         counts.append(_flushed())
         if hangs:
             EXPORTS.clear()
+            yield from [visit] * BATCH
+            flush(timeout_seconds=60)
+            assert HANGS.wait(60), "no batch was exported"
         for _ in range(2):
             yield from [visit] * many
+            flush(timeout_seconds=60)
             counts.append(_tracked())
         EXPORTS.set()
         counts.append(_flushed())
@@ -186,13 +190,13 @@ def held(name: str, many: int, *, hangs: bool = False) -> Held:
 
 
 def _flushed() -> int:
-    flush()
+    flush_all()
     return _tracked()
 
 
 def flush_all() -> None:
     """Have all recorded and exported that waits for it."""
-    flush()
+    flush(timeout_seconds=60)
     provider: Any = trace.get_tracer_provider()
     provider.force_flush()
 

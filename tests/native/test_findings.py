@@ -338,7 +338,7 @@ def test_it_serves_one_interpreter_after_the_other(tmp_path: Path) -> None:
     path = [str(tmp_path), *(item for item in sys.path if "site-packages" not in item)]
     env = {"PYTHONHOME": f"{sys.base_prefix}:{sys.base_exec_prefix}"}
     done = subprocess.run(
-        [program, _SERVE.format(path=path)], env=env, capture_output=True, text=True, check=False, timeout=60
+        [program, _SERVE.format(path=path)], env=env, capture_output=True, text=True, check=False, timeout=100
     )
     assert done.returncode == 0, done.stderr
 

@@ -109,7 +109,7 @@ def served(app: FaultyApp) -> Iterator[FaultyApp]:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))
         thread = threading.Thread(target=asyncio.run, args=(server.serve([listener]),), daemon=True)
         thread.start()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not server.started:
             assert time.monotonic() < deadline, "it does not start"
             time.sleep(0.01)
