@@ -13,7 +13,7 @@ from obs_wsgi import ObservabilityMiddleware as WsgiMiddleware
 
 PAUSE_SECONDS = 0.1
 CHUNKS = 3
-ENDLESS_CHUNKS = 200
+ENDLESS_CHUNKS = 6000
 CHUNK = b"chunk" * 2000
 
 

@@ -23,7 +23,7 @@ class Gate:
         self.open.set()
 
     def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily("gate_opened", "Whether it was in time.", value=self.open.wait(8))
+        yield GaugeMetricFamily("gate_opened", "Whether it was in time.", value=self.open.wait(60))
 
 
 async def answer(scope: Any, receive: Any, send: Any) -> None:

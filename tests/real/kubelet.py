@@ -6,6 +6,7 @@ https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container-prob
 from __future__ import annotations
 
 import http.client
+import select
 import signal
 import subprocess
 import threading
@@ -14,8 +15,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-PERIOD_SECONDS, TIMEOUT_SECONDS, GRACE_SECONDS = 0.1, 1.0, 3.0
-STARTUP_FAILURES, LIVE_FAILURES, READY_FAILURES = 400, 3, 2
+PERIOD_SECONDS = 0.1
+PATIENT, HASTY = (30.0, 60.0), (0.5, 1.0)  # seconds: that a probe may take, and the grace period
+STARTUP_FAILURES, LIVE_FAILURES, READY_FAILURES = 1200, 3, 2
 
 
 class Kubelet:
@@ -24,6 +26,7 @@ class Kubelet:
     Attributes:
         events: what a user would read in `kubectl describe pod`, in its order.
         is_ready: whether requests are sent to the pod.
+        limits: how long a probe may take, and the grace period; each container begins with patient ones.
     """
 
     def __init__(self, command: list[str], *, port: int, env: Mapping[str, str], log: Path) -> None:
@@ -59,6 +62,7 @@ class Kubelet:
         self._terminate()
 
     def _start(self) -> None:
+        self.limits = PATIENT
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, env=self._env, stdout=log, stderr=log)
 
@@ -89,7 +93,7 @@ class Kubelet:
     def _terminate(self) -> None:
         """End the container: SIGTERM, readiness is probed on, and SIGKILL after the grace period."""
         self._process.send_signal(signal.SIGTERM)
-        end = time.monotonic() + GRACE_SECONDS
+        end = time.monotonic() + self.limits[1]
         failures = 0
         while self._process.poll() is None:
             failures = self._note_ready(failures)
@@ -103,9 +107,13 @@ class Kubelet:
             self.events.append("gone while it was ready")
 
     def _probe(self, name: str) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT_SECONDS)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENT[0])
+        began = time.monotonic()
         try:
             connection.request("GET", f"/health/{name}", headers={"User-Agent": "kube-probe/1.34"})
+            while not select.select([connection.sock], [], [], 0.05)[0]:
+                if time.monotonic() > began + self.limits[0]:
+                    return False
             return 200 <= connection.getresponse().status < 400
         except (OSError, http.client.HTTPException):
             return False

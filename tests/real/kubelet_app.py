@@ -21,7 +21,7 @@ async def load_model() -> None:
         await asyncio.sleep(0.02)
 
 
-@observer.health.check("database")
+@observer.health.check("database", every_seconds=1.0, timeout_seconds=30.0)
 def database() -> bool:
     return (FOLDER / "database").exists()
 
@@ -33,7 +33,8 @@ async def _app(scope: Any, receive: Any, send: Any) -> None:
             await send({"type": f"lifespan.{word}.complete"})
         return
     if scope["path"] == "/hang":
-        time.sleep(60)
+        (FOLDER / "hangs").touch()
+        time.sleep(600)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"ok"})
 

@@ -33,7 +33,7 @@ def _wsgi(environ: Any, start_response: Any) -> list[bytes]:
 def _observers() -> dict[str, Observer]:
     made = {name: Observer(registry=CollectorRegistry(), **rules) for name, rules in RULES.items()}
     for one in made.values():
-        one.health.add("stock", lambda: None)
+        one.health.add("stock", lambda: None, timeout_seconds=30.0)
     return made
 
 

@@ -31,7 +31,7 @@ from tests.running import Server
 
 pytestmark = [
     pytest.mark.once,
-    pytest.mark.timeout(400),  # the first test has the start of all and both waits in it
+    pytest.mark.timeout(600),  # the first test has the start of all and both waits in it
     pytest.mark.skipif(
         bool(stack.missing()), reason=f"no {stack.missing()} here (scripts/fetch-debian-testing)"
     ),
@@ -39,7 +39,7 @@ pytestmark = [
 
 SERVICES = ("tokpulse", "audotics", "zerostate", "utilityfog")
 TOKEN = "a-secret-token"
-LIMIT_SECONDS = 90.0  # a slow machine; elsewhere it takes a third of it
+LIMIT_SECONDS = 150.0  # a slow machine; elsewhere it takes a fifth of it
 
 # Alert and service: what reaches a receiver, and what another alert explains.
 NOTIFIED = {
@@ -189,21 +189,29 @@ def test_an_alert_goes_through_alertmanager_to_the_receiver(alert: str, service:
 
 @pytest.mark.parametrize(("alert", "service"), sorted(EXPLAINED))
 def test_what_another_alert_explains_fires_and_is_held_back(alert: str, service: str, seen: Seen) -> None:
+    with suppress(TimeoutError):
+        wait_until(lambda: seen.alerts().get((alert, service)) == "suppressed")
     assert seen.alerts().get((alert, service)) == "suppressed", sorted(firing(seen.watched))
     assert (alert, service) not in notified(seen.watched)
 
 
 def test_the_pager_gets_all_that_one_service_breaks_in_one_notification(seen: Seen) -> None:
-    together = [
-        {alert["labels"]["alertname"] for alert in one["alerts"]}
-        for one in seen.notifications()
-        if one["receiver"] == "pager" and one["groupLabels"] == {"service": "zerostate"}
-    ]
+    def together() -> list[set[str]]:
+        return [
+            {alert["labels"]["alertname"] for alert in one["alerts"]}
+            for one in seen.notifications()
+            if one["receiver"] == "pager" and one["groupLabels"] == {"service": "zerostate"}
+        ]
+
     wanted = {"NetworkPartition", "ExecutionErrorRate", "PaymentFailures", "HealthComponentDown"}
-    assert any(wanted <= alerts for alerts in together), together
+    with suppress(TimeoutError):
+        wait_until(lambda: any(wanted <= alerts for alerts in together()))
+    assert any(wanted <= alerts for alerts in together()), together()
 
 
 def test_each_team_hears_of_its_alerts_and_the_pager_of_critical_ones_alone(seen: Seen) -> None:
+    hear = {"pager", "team-agents", "team-platform"}
+    wait_until(lambda: hear <= {one["receiver"] for one in seen.notifications()})
     heard = defaultdict(set)
     for one in seen.notifications():
         for alert in one["alerts"]:
@@ -222,8 +230,10 @@ def test_the_fast_window_of_the_error_budget_holds_the_slow_ones_back(seen: Seen
             if (one["labels"]["alertname"], one["labels"]["service"]) == ("ErrorBudgetBurn", "tokpulse")
         }
 
-    wait_until(lambda: states().get("1d") == states().get("3d") == "suppressed")
-    assert states()["1h"] == "active"
+    wanted = {"1h": "active", "1d": "suppressed", "3d": "suppressed"}
+    with suppress(TimeoutError):
+        wait_until(lambda: wanted.items() <= states().items())
+    assert wanted.items() <= states().items()
 
 
 def test_each_notification_links_to_a_runbook_that_opens(seen: Seen) -> None:
@@ -241,6 +251,6 @@ def test_the_command_of_a_runbook_silences_its_alert(seen: Seen) -> None:
     options = words.replace('"$USER"', "me").replace('"why"', "a-test").split()
     url = f"--alertmanager.url=http://127.0.0.1:{seen.watched.alertmanager.port}"
     command = [str(programs.find("amtool")), url, "silence", "add", *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     wait_until(lambda: seen.alerts().get(("PaymentFailures", "zerostate")) == "suppressed")

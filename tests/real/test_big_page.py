@@ -101,7 +101,7 @@ def _asking(server: Server) -> socket.socket:
     """Ask for the page over a connection that holds little of it."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    connection.settimeout(10)
+    connection.settimeout(60)
     connection.connect(("127.0.0.1", server.port))
     connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: shop.test\r\n\r\n")
     return connection

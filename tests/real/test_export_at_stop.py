@@ -52,7 +52,7 @@ def test_the_last_numbers_are_exported_when_a_server_stops(name: str, tmp_path: 
     command = [sys.executable, "-m", *SERVERS[name]]
     with running.serve(command, folder=tmp_path, env=env) as server:
         server.get("/")
-        eventually(file.exists, within_seconds=20)
+        eventually(file.exists)
         for _ in range(39):
             server.get("/")
         server.access(40)

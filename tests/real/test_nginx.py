@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests import installed, running
+from tests.core.support import eventually
 from tests.installed import ROOT
 from tests.real import nginx
 from tests.real.proxied_app import INSIDE, OUTSIDE, PAGE, PROXY
@@ -66,7 +67,7 @@ class Site:
         """Ask from an address; directly, with the header that nginx would set, or through nginx."""
         server = self._behind if is_direct else self._front
         connection = http.client.HTTPConnection(
-            "127.0.0.1", server.port, timeout=10, source_address=(client, 0)
+            "127.0.0.1", server.port, timeout=60, source_address=(client, 0)
         )
         try:
             if is_direct:
@@ -80,7 +81,7 @@ class Site:
 
     def line(self, path: str) -> dict[str, Any]:
         """Return the access line of a path."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while True:
             for text in self._behind.stdout.splitlines():
                 if text.startswith("{") and (line := json.loads(text)).get("path") == path:
@@ -100,7 +101,10 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         tcp, socket = TCP.format(port=behind.port), SOCKET.format(folder=folder)
         locations = {"unset": (tcp, "unset"), "inside": (tcp, "inside"), "socket": (socket, "inside")}
         with nginx.serve(own, locations) as front:
-            yield Site(name, front, behind)
+            made = Site(name, front, behind)
+            for place in ("unset", "inside"):  # a check has no answer yet where its thread is late
+                eventually(lambda place=place: made.get(place, "/health/ready", INSIDE)[0] == 200)  # type: ignore[misc]
+            yield made
 
 
 def test_metrics_are_refused_through_nginx_and_probes_tell_their_status_alone(site: Site) -> None:

@@ -193,7 +193,7 @@ def test_victoria_metrics_takes_the_numbers_by_otlp(tmp_path: Path) -> None:
             ('http_server_request_duration_seconds_bucket{http_route="/items/{i}",le="10"}', 1),
             ('shop_mode{shop_mode="on"}', 1),
         ):
-            eventually(lambda query=query: asked(server, query), within_seconds=20)  # type: ignore[misc]
+            eventually(lambda query=query: asked(server, query))  # type: ignore[misc]
             (found,) = asked(server, query)
             assert float(found["value"][1]) == expected, query
             assert found["metric"]["service_name"] == "shop"
@@ -212,6 +212,6 @@ def test_the_linter_of_prometheus_finds_nothing_in_what_is_exported(tmp_path: Pa
     with own.exporters.job("nightly"):
         pass
     text = (tmp_path / "shop.prom").read_bytes()
-    done = subprocess.run([str(PROMTOOL), "check", "metrics"], input=text, capture_output=True, timeout=30)
+    done = subprocess.run([str(PROMTOOL), "check", "metrics"], input=text, capture_output=True, timeout=60)
     complaints = [line for line in done.stderr.decode().splitlines() if not line.startswith("python_")]
     assert complaints == []

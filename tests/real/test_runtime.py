@@ -20,6 +20,6 @@ def test_a_blocked_loop_is_seen_under_uvicorn(tmp_path: Path) -> None:
             assert server.get("/").body == b"late"
         page = server.get("/metrics").body.decode()
     numbers = dict(line.rsplit(" ", 1) for line in page.splitlines() if not line.startswith("#"))
-    assert 0.25 <= float(numbers["asyncio_event_loop_lag_max_seconds"]) < 1
+    assert 0.25 <= float(numbers["asyncio_event_loop_lag_max_seconds"]) < 60
     assert float(numbers["asyncio_tasks"]) >= 1
     assert float(numbers["process_open_fds"]) > 3

@@ -17,6 +17,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from typing import Any
 import pytest
 
 from tests import installed, running
+from tests.core.support import eventually
 from tests.installed import ROOT
 from tests.real import apache
 from tests.real.apps import CHUNK, CHUNKS
@@ -98,11 +100,23 @@ def told(line: dict[str, Any]) -> tuple[Any, ...]:
 
 def test_what_the_client_saw_is_what_is_recorded(name: str, server: Server) -> None:
     """IDs, status, time and bytes of a plain answer, an upload, a HEAD, a stream and an unhandled exception."""
+    marks = [time.perf_counter()]
+
+    def mark() -> None:
+        """Note when the last request has its line, which it gets when all of it is over."""
+        server.access(len(marks))
+        marks.append(time.perf_counter())
+
     hello = server.get("/hello", X_Correlation_ID="order-7")
+    mark()
     upload = server.get("/upload", "POST", b"x" * 5000)
+    mark()
     head = server.get("/hello", "HEAD")
+    mark()
     stream = server.get("/stream")
+    mark()
     boom = failing(server, "/boom", X_Request_ID="mine")
+    mark()
     lines = server.access(5)
     assert (hello.status, hello.body, upload.body, head.body) == (200, b"hello 0", b"hello 5000", b"")
     assert hello.headers["X-Correlation-ID"] == "order-7"
@@ -126,8 +140,9 @@ def test_what_the_client_saw_is_what_is_recorded(name: str, server: Server) -> N
     assert [line["response_bytes"] for line in lines[:4]] == [len(answer.body) for answer in answers]
     assert [line["request_bytes"] for line in lines] == [0, 5000, 0, 0, 0]
     assert {line["client"] for line in lines} == {"127.0.0.1"}
-    assert 300 <= lines[3]["duration_ms"] < 3000
-    assert max(line["duration_ms"] for line in (*lines[:3], lines[4])) < 200
+    assert lines[3]["duration_ms"] >= 300
+    for line, began, end in zip(lines, marks, marks[1:], strict=False):
+        assert 0 < line["duration_ms"] < 1000 * (end - began)
 
 
 def test_a_client_that_leaves_is_a_disconnect(server: Server) -> None:
@@ -135,9 +150,10 @@ def test_a_client_that_leaves_is_a_disconnect(server: Server) -> None:
     server.leave("/endless")
     (line,) = server.access(1)
     assert told(line) == ("/endless", 200, "client_disconnect", "client_disconnect")
-    assert line["duration_ms"] < 3000
+    assert line["duration_ms"] < 30_000  # it would go on for two minutes
     assert server.get("/hello").status == 200
-    assert 'http_server_active_requests{http_request_method="GET",url_scheme="http"} 0.0' in metrics(server)
+    active = 'http_server_active_requests{http_request_method="GET",url_scheme="http"} 0.0'
+    eventually(lambda: active in metrics(server))
 
 
 def test_metrics_and_log_agree(name: str, server: Server) -> None:

@@ -10,24 +10,23 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import groupby
 from pathlib import Path
 
 import pytest
 
 from tests import installed, running
+from tests.core.support import eventually
 from tests.installed import ROOT
-from tests.real.stuck_app import PAGE, STUCK_SECONDS
 from tests.running import Server
 
+PAGE = b"a page of the app"
 TOKEN = "let-me-see-it"
-AT_ONCE_SECONDS = 1.2
 OURS = ["/health/live", "/health/ready", "/health/startup", "/livez", "/readyz", "/startupz", "/health"]
 OURS += ["/health/orders", "/health/orders/stock", "/health/ready/stock"]
 ASGI, WSGI = "tests.real.stuck_app:asgi", "tests.real.stuck_app:wsgi"
-GUNICORN = ["gunicorn", "--bind", "127.0.0.1:{port}", "--log-level", "warning", WSGI]
+GUNICORN = ["gunicorn", "--bind", "127.0.0.1:{port}", "--log-level", "warning", "--timeout", "120", WSGI]
 
 pytestmark = pytest.mark.once
 
@@ -41,6 +40,7 @@ def served(module: str, *options: str, folder: Path) -> Iterator[tuple[Server, S
         "OBS_WATCHDOG_SECONDS": "1.0",
         "OBS_HEALTH_TOKEN": TOKEN,
         "OBS_METRICS_DIRECTORY": str(folder),
+        "FOLDER": str(folder),
         "PYTHONWARNINGS": "ignore",
     }
     command = [sys.executable, "-m", module, *options]
@@ -50,32 +50,20 @@ def served(module: str, *options: str, folder: Path) -> Iterator[tuple[Server, S
         yield server, own
 
 
-def while_stuck(server: Server, own: Server, requests: int) -> tuple[list[int], float, float]:
-    """Get it stuck; return the answers of liveness until it goes on, the slowest of them, and the app's own time."""
-    assert own.get("/health/live").status == 200
-    statuses: list[int] = []
-    slowest = 0.0
+def while_stuck(server: Server, own: Server, folder: Path, requests: int) -> None:
+    """Get it stuck: liveness says so on our own port while the app's answers nothing, and is well once it goes on."""
+    eventually(lambda: own.get("/health/live").status == 200)
     with ThreadPoolExecutor(requests + 1) as threads:
         stuck = [threads.submit(server.get, "/stuck") for _ in range(requests)]
-        time.sleep(0.1)
-        app: Future[float] = threads.submit(_seconds, server, "/")
-        end = time.monotonic() + 30
-        while time.monotonic() < end:
-            is_over = all(one.done() for one in stuck)
-            began = time.monotonic()
-            statuses.append(own.get("/health/live").status)
-            slowest = max(slowest, time.monotonic() - began)
-            if is_over and statuses[-1] == 200:
-                break
-            time.sleep(0.02)
-        assert [one.result().body for one in stuck] == [PAGE] * requests
-        return [status for status, _ in groupby(statuses)], slowest, app.result()
-
-
-def _seconds(server: Server, path: str) -> float:
-    began = time.monotonic()
-    server.get(path)
-    return time.monotonic() - began
+        try:
+            eventually(lambda: (folder / "stuck").exists() and (folder / "stuck").stat().st_size == requests)
+            app = threads.submit(server.get, "/")
+            eventually(lambda: own.get("/health/live").status == 503)
+            assert not any(one.done() for one in (*stuck, app))
+        finally:
+            (folder / "go-on").touch()
+        assert [one.result().body for one in (*stuck, app)] == [PAGE] * (requests + 1)
+    eventually(lambda: own.get("/health/live").status == 200)
 
 
 def test_uvicorn_whose_loop_is_stuck(tmp_path: Path) -> None:
@@ -83,16 +71,15 @@ def test_uvicorn_whose_loop_is_stuck(tmp_path: Path) -> None:
         server,
         own,
     ):
-        statuses, slowest, app = while_stuck(server, own, 1)
-        assert (statuses[:2], statuses[-1]) == ([200, 503], 200)
-        assert slowest < AT_ONCE_SECONDS < STUCK_SECONDS - 0.3 < app
+        while_stuck(server, own, tmp_path, 1)
         server.process.send_signal(signal.SIGSTOP)
         time.sleep(1.5)  # longer than the watchdog waits
         server.process.send_signal(signal.SIGCONT)
         assert {own.get("/health/live").status for _ in range(20)} == {200}
         assert own.get("/metrics").status == 200
         for path in OURS:
-            assert json.loads(own.get(path).body) == {"status": "pass"}, path
+            # A check has no answer yet where its thread is late.
+            eventually(lambda path=path: json.loads(own.get(path).body) == {"status": "pass"})  # type: ignore[misc]
             assert server.get(path).body == PAGE, path
         bearer = f"Bearer {TOKEN}"
         assert "stock" in json.loads(own.get("/health/orders", Authorization=bearer).body)["checks"]
@@ -100,7 +87,7 @@ def test_uvicorn_whose_loop_is_stuck(tmp_path: Path) -> None:
             assert own.get(path).status == 404, path
         assert server.get("/health/drain", "POST", Authorization=bearer).body == PAGE
         assert own.get("/health/drain", "POST").status == 401
-        assert own.get("/health/ready").status == 200
+        eventually(lambda: own.get("/health/ready").status == 200)
         assert own.get("/health/drain", "POST", Authorization=bearer).status == 202
         assert (own.get("/health/ready").status, own.get("/health/live").status) == (503, 200)
 
@@ -108,6 +95,4 @@ def test_uvicorn_whose_loop_is_stuck(tmp_path: Path) -> None:
 @pytest.mark.parametrize("options", [("--workers", "2"), ("--threads", "2")], ids=["sync", "gthread"])
 def test_gunicorn_whose_workers_are_all_busy(options: tuple[str, ...], tmp_path: Path) -> None:
     with served(*GUNICORN, *options, folder=tmp_path) as (server, own):
-        statuses, slowest, app = while_stuck(server, own, 2)
-        assert (statuses[:2], statuses[-1]) == ([200, 503], 200)
-        assert slowest < AT_ONCE_SECONDS < STUCK_SECONDS - 0.3 < app
+        while_stuck(server, own, tmp_path, 2)

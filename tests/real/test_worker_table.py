@@ -16,6 +16,7 @@ NAME = "gunicorn gthread, preload"
 
 
 @pytest.mark.once
+@pytest.mark.timeout(400)
 def test_the_table_is_measured_and_written_between_its_marks(tmp_path: Path) -> None:
     page = tmp_path / "workers.md"
     page.write_text(f"before\n{worker_table.BEGIN}old\n{worker_table.END}after\n", encoding="utf-8")
