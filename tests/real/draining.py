@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -21,17 +22,17 @@ from tests.installed import ROOT
 from tests.running import Answer, Server
 
 TOKEN = "let-me-drain-it"
-DRAIN_SECONDS = 0.5
+DRAIN_SECONDS = 5.0  # clients learn of it in time, also where they or the server stand still for seconds
+LOAD = 20  # requests, before a server is ended
 CLIENTS = 3
-STUCK, STUCK_SECONDS = (
-    12,
-    1.5,
-)  # requests, more than any server here answers at a time, and how long each blocks
+PATIENCE_SECONDS = 60.0
+STUCK_ANSWER_SECONDS = 8.0  # after which the port of our own has no answer
 ASGI, WSGI = "tests.real.draining_app:asgi", "tests.real.draining_app:wsgi"
-GUNICORN = ["gunicorn", "--bind", "127.0.0.1:{port}", "--log-level", "warning"]
+# An idle connection is closed by nobody but who drains.
+GUNICORN = ["gunicorn", "--bind", "127.0.0.1:{port}", "--log-level", "warning", "--keep-alive", "60"]
 GRANIAN = ["granian", "--host", "127.0.0.1", "--port", "{port}", "--interface"]
-UVICORN = ["uvicorn", "--port", "{port}", "--log-level", "warning"]
-HYPERCORN = ["hypercorn", "--bind", "127.0.0.1:{port}"]
+UVICORN = ["uvicorn", "--port", "{port}", "--log-level", "warning", "--timeout-keep-alive", "60"]
+HYPERCORN = ["hypercorn", "--bind", "127.0.0.1:{port}", "--keep-alive", "60"]
 SERVERS = {
     "uvicorn": [*UVICORN, "--loop", "uvloop", ASGI],
     "uvicorn, asyncio": [*UVICORN, "--loop", "asyncio", "--http", "h11", ASGI],
@@ -56,6 +57,9 @@ SERVERS = {
     "waitress": ["waitress", "--listen=127.0.0.1:{port}", WSGI],
 }
 UWSGI = ["--http-socket", "127.0.0.1:{port}", "--master", "--enable-threads", "--need-app", "--die-on-term"]
+UWSGI += [
+    "--lazy-apps"
+]  # else it may fork while a thread of the app's holds Python's lock, which nobody gives back then
 # These have the drain begin by a POST, as a preStop hook makes it, because no worker of theirs is told of the signal.
 BY_REQUEST = {
     "hypercorn, 2 workers": [*HYPERCORN, "--workers", "2", ASGI],
@@ -103,7 +107,7 @@ class Client:
         self.is_ready = True
 
     def run(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=PATIENCE_SECONDS)
         with contextlib.closing(connection):
             while self.is_ready:
                 if not self.keeps_alive:
@@ -135,9 +139,10 @@ class Client:
             time.sleep(0.03)
 
     def _ask_whether_alive(self) -> None:
-        """Ask until an answer closes its connection, or often enough: a master tells its workers one by one."""
+        """Ask until an answer closes its connection, or long enough: a master tells its workers one by one."""
+        end = time.monotonic() + DRAIN_SECONDS / 2
         with contextlib.suppress(OSError, http.client.HTTPException):
-            for _ in range(10):
+            while self.live is None or time.monotonic() < end:
                 self.live = self.server.get("/health/live")
                 if self.live.status != 200 or self.live.headers["Connection"] == "close":
                     return
@@ -155,6 +160,9 @@ def _serve(name: str, folder: Path, **env: str) -> Iterator[Server]:
     common = {
         "PYTHONPATH": f"{ROOT}:{ROOT / 'adapters'}",
         "SPANS": str(folder / "spans"),
+        "BEGAN": str(folder / "began"),
+        "STUCK": str(folder / "stuck"),
+        "GO_ON": str(folder / "go-on"),
         "OBS_DRAIN_SECONDS": str(DRAIN_SECONDS),
         "OBS_HEALTH_TOKEN": TOKEN,
         "OBS_METRICS_DIRECTORY": str(folder),
@@ -168,50 +176,78 @@ def live_while_stuck(name: str, folder: Path) -> float | None:
     """Return after how many seconds liveness answers on `ops_port` while all workers are stuck; None: it does not."""
     port = running.free_port()
     with _serve(name, folder, WORK_SECONDS="0", OBS_OPS_PORT=str(port)) as server:
-        deadline = time.monotonic() + running.START_SECONDS
-        while _ask(port, "/health/live") is None and time.monotonic() < deadline:
-            time.sleep(0.05)  # after a fork one process leaves the port to another
-        for _ in range(STUCK):
+        # After a fork one process leaves the port to another.
+        _wait_for(lambda: _ask(port, "/health/live") is not None, server)
+
+        def all_are_stuck() -> bool:
             threading.Thread(target=_ask, args=(server.port, "/stuck"), daemon=True).start()
-        time.sleep(STUCK_SECONDS / 3)
+            return _size(folder / "stuck") >= _at_a_time(name)
+
+        _wait_for(all_are_stuck, server)
         began = time.monotonic()
-        status = _ask(port, "/health/live")
+        status = _ask(port, "/health/live", STUCK_ANSWER_SECONDS)
         seconds = time.monotonic() - began
-    return seconds if status == 200 and seconds < STUCK_SECONDS / 3 else None
+        (folder / "go-on").touch()
+    return seconds if status == 200 else None
 
 
-def _ask(port: int, path: str) -> int | None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+def _at_a_time(name: str) -> int:
+    """Return how many requests that block their thread a server answers at a time."""
+    command = {**SERVERS, **BY_REQUEST}[name]
+    options = dict(pairwise(command))
+    if "waitress" in command:
+        return 4
+    counts = ("--workers", "--threads", "--blocking-threads", "--processes")
+    return max(1, *(int(options.get(one, 1)) for one in counts))
+
+
+def _wait_for(is_true: Callable[[], bool], server: Server) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not is_true():
+        assert time.monotonic() < deadline, server.stderr
+        time.sleep(0.05)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _ask(port: int, path: str, timeout: float = PATIENCE_SECONDS) -> int | None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
         connection.request("GET", path)
         return connection.getresponse().status
     return None
 
 
-def drill(name: str, folder: Path, *, work_seconds: float = 0.02) -> Drill:
+def drill(
+    name: str, folder: Path, *, work_seconds: float = 0.02, drain_seconds: float = DRAIN_SECONDS
+) -> Drill:
     """Start a server, load it, end it, and compare what the client saw with what was recorded."""
     by_request = name in BY_REQUEST
     spans = folder / "spans"
-    with _serve(name, folder, WORK_SECONDS=str(work_seconds)) as server:
+    env = {"WORK_SECONDS": str(work_seconds), "OBS_DRAIN_SECONDS": str(drain_seconds)}
+    with _serve(name, folder, **env) as server:
         client, stop = Client(server, keeps_alive=name != "uwsgi"), threading.Event()
         threads = [threading.Thread(target=client.run) for _ in range(CLIENTS)]
         threads.append(threading.Thread(target=client.probe, args=(stop,)))
         for thread in threads:
             thread.start()
-        time.sleep(0.6)
+        wanted = LOAD if work_seconds < 1 else CLIENTS
+        _wait_for(lambda: _size(folder / "began") >= wanted, server)
+        sent = time.monotonic()
         if by_request:
             asked = server.get("/health/drain", "POST", Authorization=f"Bearer {TOKEN}").status
             client.failed += [] if asked == 202 else [f"POST: {asked}"]
         else:
             server.process.send_signal(signal.SIGTERM)
-        sent = time.monotonic()
         for thread in threads:
             thread.join()
         if by_request:
-            time.sleep(DRAIN_SECONDS)
-            server.process.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
             sent = time.monotonic()
-        server.process.wait(running.STOP_SECONDS)
+            server.process.send_signal(signal.SIGTERM)
+        server.process.wait(PATIENCE_SECONDS)
         seconds = time.monotonic() - sent
         logged = set(_request_ids(server.stdout + server.stderr))
         text = server.stderr
@@ -234,12 +270,20 @@ def drill(name: str, folder: Path, *, work_seconds: float = 0.02) -> Drill:
 
 
 def drills(
-    folder: Path, names: list[str] | None = None, *, at_once: int = 5, work_seconds: float = 0.02
+    folder: Path,
+    names: list[str] | None = None,
+    *,
+    at_once: int = 8,
+    work_seconds: float = 0.02,
+    drain_seconds: float = DRAIN_SECONDS,
 ) -> dict[str, Drill]:
     """End the servers, some at a time."""
-    return _for_each(
-        names, at_once, lambda name: drill(name, _folder(folder, name), work_seconds=work_seconds)
-    )
+
+    def one(name: str) -> Drill:
+        own = _folder(folder, name)
+        return drill(name, own, work_seconds=work_seconds, drain_seconds=drain_seconds)
+
+    return _for_each(names, at_once, one)
 
 
 def all_while_stuck(
@@ -316,7 +360,7 @@ if __name__ == "__main__":
     import tempfile
 
     with tempfile.TemporaryDirectory() as work:
-        results = drills(Path(work), sys.argv[1:], at_once=2)
+        results = drills(Path(work), sys.argv[1:], at_once=2, drain_seconds=0.5)
         lives = all_while_stuck(Path(work), sys.argv[1:], at_once=2)
         for name, drill_found in results.items():
             print(name, drill_found, lives[name])

@@ -1,4 +1,8 @@
-"""Apps whose work takes a moment: `asgi`, `without_lifespan` and `wsgi`; their spans go to the file SPANS."""
+"""Apps whose work takes a moment: `asgi`, `without_lifespan` and `wsgi`; their spans go to the file SPANS.
+
+The file BEGAN gets a byte for each request that is under way, STUCK one for each that blocks its thread until there is
+a file GO_ON.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +17,26 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from obs_asgi import ObservabilityMiddleware as Asgi
-from obs_middleware import Observer
+from obs_middleware import Observer, hand_over
 from obs_middleware.export import JsonFile
 from obs_wsgi import ObservabilityMiddleware as Wsgi
 
 WORK_SECONDS = float(os.environ["WORK_SECONDS"])
+# Who takes what is handed over is a file, which is only late where the machine is busy.
+hand_over._SECONDS = 30.0
 
 
-STUCK_SECONDS = 1.5
+def note(name: str) -> None:
+    """Count one more in the file that a variable names."""
+    with open(os.environ[name], "ab", buffering=0) as file:
+        file.write(b".")
 
 
 def be_stuck() -> None:
     """Block the thread; gevent's patches, which make `time.sleep` friendly, do not reach it."""
-    ctypes.CDLL(None).usleep(int(STUCK_SECONDS * 1_000_000))
+    note("STUCK")
+    while not os.path.exists(os.environ["GO_ON"]):
+        ctypes.CDLL(None).usleep(20_000)
 
 
 class SpanFile(SpanExporter):
@@ -57,6 +68,7 @@ async def _asgi(scope: Any, receive: Any, send: Any) -> None:
     if scope["path"] == "/stuck":
         be_stuck()
     requests.inc()
+    note("BEGAN")
     await asyncio.sleep(WORK_SECONDS)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"ok"})
@@ -66,6 +78,7 @@ def _wsgi(environ: Any, start_response: Any) -> list[bytes]:
     if environ["PATH_INFO"] == "/stuck":
         be_stuck()
     requests.inc()
+    note("BEGAN")
     time.sleep(WORK_SECONDS)
     start_response("200 OK", [("Content-Length", "2")])
     return [b"ok"]

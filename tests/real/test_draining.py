@@ -14,6 +14,7 @@ from tests.real import draining
 
 
 @pytest.mark.once
+@pytest.mark.timeout(400)
 def test_a_client_that_obeys_readiness_loses_nothing_when_a_server_ends(tmp_path: Path) -> None:
     """As docs/lifecycle.md tells it: no failed request, no lost line, span or number; live is 200 meanwhile.
 
@@ -28,10 +29,11 @@ def test_a_client_that_obeys_readiness_loses_nothing_when_a_server_ends(tmp_path
 
 
 @pytest.mark.once
+@pytest.mark.timeout(300)
 def test_requests_that_last_longer_than_the_drain_are_answered(tmp_path: Path) -> None:
     """Also by servers that end at once: their signal waits until nothing is under way, as long again at most."""
     names = ["daphne", "waitress", "uvicorn, no lifespan"]
-    found = draining.drills(tmp_path, names, work_seconds=1.3)
+    found = draining.drills(tmp_path, names, work_seconds=7.5, drain_seconds=6.0)
     for name, drill in found.items():
         assert drill.answered >= draining.CLIENTS, (name, drill)
         assert not drill.failed, (name, drill)
