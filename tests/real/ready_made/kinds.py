@@ -33,7 +33,7 @@ class Loop:
         self._thread.start()
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(20)
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(60)
 
     def end(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -213,7 +213,7 @@ def _by_memcached(port: int) -> int:
     import socket
 
     def count() -> int:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
             connection.sendall(b"stats\r\n")
             text = b""
             while b"END" not in text:

@@ -24,7 +24,7 @@ def scene(servers: Servers) -> Scene:
     def run(name: str) -> Any:
         ports = {name: servers.port(name) for name in ("postgres", "mariadb", "redis", "memcached")}
         command = [sys.executable, "-m", "tests.real.ready_made.django_app", name, json.dumps(ports)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

@@ -58,7 +58,7 @@ def _url(name: str, servers: Servers) -> str:
 def test_queue_is_graded_by_its_length(
     bounds: dict[str, int], status: int, wanted: str, broker: str, own: Observer
 ) -> None:
-    own.health.add("queue", queue_length(broker, "mail", **bounds), every_seconds=0)
+    own.health.add("queue", queue_length(broker, "mail", **bounds), every_seconds=0, timeout_seconds=30.0)
     eventually(lambda: detail(own, "queue").get("observedUnit") == "messages")
     assert probe(own)[0] == status
     found = detail(own, "queue")
@@ -70,9 +70,10 @@ def test_queue_that_there_is_not_fails_with_rabbitmq_and_is_empty_with_redis(
     servers: Servers, own: Observer
 ) -> None:
     for name in ("redis", "rabbitmq"):
-        own.health.add(name, queue_length(_url(name, servers), "nowhere", fail_at=1), every_seconds=0)
+        check = queue_length(_url(name, servers), "nowhere", fail_at=1)
+        own.health.add(name, check, every_seconds=0, timeout_seconds=30.0)
     eventually(lambda: "NOT_FOUND" in detail(own, "rabbitmq").get("output", ""))
-    assert detail(own, "redis")["observedValue"] == 0
+    eventually(lambda: detail(own, "redis").get("observedValue") == 0)
 
 
 def test_workers_of_celery_answer_over_one_connection(
@@ -89,9 +90,14 @@ def test_workers_of_celery_answer_over_one_connection(
     options = ["-P", "solo", "--without-gossip", "--without-mingle", "--without-heartbeat"]
     env = {**os.environ, "BROKER": url, "PYTHONPATH": f"{ROOT}:{ROOT / 'adapters'}"}
     with start([*command, *options], folder=tmp_path, env=env):
-        eventually(lambda: probe(own)[0] == 200, within_seconds=20)
-        found = detail(own, "workers")
-        assert (found["observedValue"], found["observedUnit"]) == (1, "workers")
+        eventually(lambda: probe(own)[0] == 200)
+
+        def found() -> tuple[Any, Any]:
+            """Tell how many have answered; none where they have not in time."""
+            one = detail(own, "workers")
+            return one.get("observedValue"), one.get("observedUnit")
+
+        eventually(lambda: found() == (1, "workers"))
         for _ in range(300):
             probe(own)
-        assert own_sockets(servers.port("redis")) <= SOCKETS
+        eventually(lambda: own_sockets(servers.port("redis")) <= SOCKETS)
