@@ -406,26 +406,45 @@ def test_runs_that_others_have_disturbed_are_repeated(
     assert len([*left]) == len(shares) - used
 
 
+class Served:
+    """How many requests a server was sent; as a clock it counts a millisecond for each."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def perf_counter(self) -> float:
+        return self.count / 1000
+
+
+@pytest.fixture
+def requested(monkeypatch: pytest.MonkeyPatch) -> Served:
+    """Have the client's clock run by the requests, so that none stands still while it runs."""
+    made = Served()
+    monkeypatch.setattr(steady, "time", made)
+    return made
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="it polls with epoll")
-def test_the_clock_runs_once_all_connections_were_served() -> None:
+def test_the_clock_runs_once_all_connections_were_served(requested: Served) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor() as threads:
-        served = threads.submit(_serve, listening, 32)
+        served = threads.submit(_serve, listening, requested, 32)
         connections = steady.Connections(listening.getsockname()[1])
         taken = connections.run(0.05)
         waiting = connections.waiting()
         connections.close()
-        requests = served.result()
+        served.result()
+    requests = requested.count
     assert taken
     assert len(waiting) == 32
     assert 32 + len(taken) <= requests <= 64 + len(taken)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it polls with epoll")
-def test_a_connection_that_the_server_closes_is_opened_again_and_waits_on() -> None:
+def test_a_connection_that_the_server_closes_is_opened_again_and_waits_on(requested: Served) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor() as threads:
-        served = threads.submit(_serve, listening, 33, closing_at=40)
+        served = threads.submit(_serve, listening, requested, 33, closing_at=40)
         connections = steady.Connections(listening.getsockname()[1])
-        taken = connections.run(0.05)
+        taken = connections.run(0.2)
         waiting = connections.waiting()
         connections.close()
         served.result()
@@ -433,10 +452,9 @@ def test_a_connection_that_the_server_closes_is_opened_again_and_waits_on() -> N
     assert len(waiting) == 32
 
 
-def _serve(listening: socket.socket, count: int, closing_at: int = 0) -> int:
-    """Answer the first request of each connection before the next one is taken in; return how many there were."""
+def _serve(listening: socket.socket, requested: Served, count: int, closing_at: int = 0) -> None:
+    """Answer the first request of each connection before the next one is taken in; count them."""
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-    requests = 0
     with selectors.DefaultSelector() as selector, ExitStack() as stack:
         selector.register(listening, selectors.EVENT_READ)
         while selector.get_map():
@@ -451,13 +469,12 @@ def _serve(listening: socket.socket, count: int, closing_at: int = 0) -> int:
                 one = cast(socket.socket, key.fileobj)
                 with suppress(OSError):
                     if one.recv(65536):
-                        requests += 1
-                        if requests != closing_at:
+                        requested.count += 1
+                        if requested.count != closing_at:
                             one.sendall(answer)
                             continue
                 selector.unregister(one)
                 one.close()
-    return requests
 
 
 def test_a_service_is_measured_with_the_library_and_without(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ def fetch(folder: Path, *names: str) -> subprocess.CompletedProcess[str]:
     """Run the script on a machine without apt and without anything else."""
     command = [str(SHELL), str(ROOT / "scripts/fetch-debian-testing"), *names]
     env = {"DEBIAN_TESTING": str(folder), "PATH": str(folder / "nothing")}
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=30)
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
 
 
 def test_a_machine_without_apt_is_told_why_nothing_is_fetched(tmp_path: Path) -> None:

@@ -191,14 +191,14 @@ def test_a_worker_of_celery_pushes_what_its_tasks_have_measured(
     )  # fmt: skip
     with worker:
         try:
-            eventually(lambda: server.requests, within_seconds=30)
+            eventually(lambda: server.requests, within_seconds=60)
             calls = "import page\nfor _ in range(6): page.report.delay()"
             subprocess.run(
                 [sys.executable, "-c", calls], env=env, cwd=tmp_path, check=True, capture_output=True
             )
-            eventually(lambda: not [*tmp_path.glob("*.msg")], within_seconds=30)  # the worker has taken it
+            eventually(lambda: not [*tmp_path.glob("*.msg")], within_seconds=60)  # the worker has taken it
             worker.send_signal(signal.SIGTERM)
-            _, errors = worker.communicate(timeout=30)
+            _, errors = worker.communicate(timeout=60)
         finally:
             worker.kill()
     assert b'report_seconds_count{outcome="ok"} 6.0' in server.requests[-1].body, errors.decode()

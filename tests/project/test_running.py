@@ -36,5 +36,5 @@ def test_no_two_processes_are_given_the_same_port() -> None:
         *single, first = map(int, process.stdout.readline().split())
         found += [*single, *range(first, first + 4)]
     for process in processes:
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
     assert len(found) == len(set(found)) == 3 * 24
