@@ -128,7 +128,7 @@ def _send(running: Mapping[str, Running], calls: Sequence[Call]) -> None:
     """Send calls from several clients; each is of a trace that is sampled, so that there are exemplars."""
     limits = httpx.Limits(max_keepalive_connections=0)
     with (
-        httpx.Client(trust_env=False, timeout=20.0, limits=limits) as client,
+        httpx.Client(trust_env=False, timeout=60.0, limits=limits) as client,
         ThreadPoolExecutor(CLIENTS) as pool,
     ):
         list(pool.map(lambda call: traffic.send(_sampled(call), running, client), calls))

@@ -83,7 +83,7 @@ def _troubled(folder: Path) -> AbstractContextManager[Server]:
 
 
 def _trouble(troubled: Server) -> None:
-    with connect(f"ws://127.0.0.1:{troubled.port}/echo") as socket:
+    with connect(f"ws://127.0.0.1:{troubled.port}/echo", open_timeout=60) as socket:
         for who in "abcdef":
             socket.send(who)
             socket.recv()

@@ -83,7 +83,7 @@ def load(running: Mapping[str, Running], rounds: Iterator[int]) -> list[Answer]:
     """Send the calls of all rounds from several clients at once; each is of a trace that is kept, 1, 2 and so on."""
     limits = httpx.Limits(max_keepalive_connections=0)
     with (
-        httpx.Client(trust_env=False, timeout=20.0, limits=limits) as client,
+        httpx.Client(trust_env=False, timeout=60.0, limits=limits) as client,
         ThreadPoolExecutor(CLIENTS) as pool,
     ):
 
@@ -181,7 +181,7 @@ def wrong_in(
             *(text for name, page in values_of(running).items() for text in _other_than(page, stored[name])),
         ]
 
-    return until(look, lambda found: not found, patience_seconds=30.0)  # a busy machine misses scrapes
+    return until(look, lambda found: not found, patience_seconds=60.0)  # a busy machine misses scrapes
 
 
 def _other_than_sent(
@@ -209,7 +209,7 @@ def complaints(page: str) -> set[str]:
         input=page,
         capture_output=True,
         encoding="utf-8",
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert done.returncode in (0, 3), done.stderr  # 3: there are complaints

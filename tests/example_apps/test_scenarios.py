@@ -12,17 +12,19 @@ from example_apps.demo.processes import ROOT
 from example_apps.demo.scenarios import SCENARIOS
 
 
-def demo(*arguments: str) -> tuple[int, str]:
-    command = [sys.executable, "-X", "utf8", "-m", "example_apps.demo", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=110, check=False)
+def demo(*arguments: str, module: str = "example_apps.demo") -> tuple[int, str]:
+    command = [sys.executable, "-X", "utf8", "-m", module, *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=250, check=False)
     return done.returncode, done.stdout + done.stderr
 
 
 @pytest.mark.once
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ["noisy-tenant", "dead-worker"])
 def test_a_scenario_shows_that_all_it_claims_holds(name: str, port_base: int) -> None:
     """It takes some seconds, because services start, and a lease runs out."""
-    code, printed = demo("--scenario", name, "--port-base", str(port_base))
+    patient = "tests.example_apps.patient_demo"
+    code, printed = demo("--scenario", name, "--port-base", str(port_base), module=patient)
     assert code == 0, printed
     assert "✗" not in printed
     assert "metrics moved as they should" in printed

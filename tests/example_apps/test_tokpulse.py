@@ -24,7 +24,7 @@ from example_apps.tokpulse.tenants import Bucket
 from tests.example_apps.collector import Collector
 from tests.example_apps.conftest import MOST_WAITING
 
-SECONDS = 30.0  # that a worker takes at most on a busy machine
+SECONDS = 60.0  # that a worker takes at most on a busy machine
 CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
 PAID, CANCELLED = "orders-paid", "orders-cancelled"
 
@@ -50,7 +50,7 @@ def deliver(
 ) -> httpx.Response:
     content, signature = plan.signed(body, signed_for or topic)
     url = f"{tokpulse.url}/webhooks/{topic}"
-    return httpx.post(url, content=content, headers={**signature, **headers}, trust_env=False, timeout=20.0)
+    return httpx.post(url, content=content, headers={**signature, **headers}, trust_env=False, timeout=60.0)
 
 
 def metric(tokpulse: Running, name: str, **labels: str) -> float:
@@ -114,7 +114,7 @@ def test_a_webhook_is_queued_and_processed_once_however_often_it_comes(tokpulse:
     of_store = {"topic": CANCELLED, "storeId": "tape-heads"}
     growth.reaches(1, "webhook_processed_total", status="ok", **of_store)
     assert growth.of("webhook_processed_total", status="duplicate", **of_store) == 3
-    assert growth.of("webhook_processing_duration_seconds_count", **of_store) == 1
+    growth.reaches(1, "webhook_processing_duration_seconds_count", **of_store)
     assert metric(tokpulse, "webhook_redelivery_rate", **of_store) == 0.75
     tenant = {"storeId": "tape-heads", "orgId": "tape-heads", "eventType": "webhook"}
     growth.reaches(4, "tenant_events_total", **tenant)
@@ -162,8 +162,9 @@ def test_what_waits_is_on_the_page_and_outlives_a_stopped_worker(tokpulse: Runni
     of_store = {"storeId": "north-records", "status": "ok"}
     growth.reaches(2, "job_attempts_total", job="process_webhook", **of_store)
     growth.reaches(2, "job_attempts_total", job="recommend", **of_store)
-    assert metric(tokpulse, "webhook_queue_depth") == metric(tokpulse, "job_queue_size") == 0
-    assert growth.of("job_processing_duration_seconds_count", storeId="north-records") == 4
+    for name in ("webhook_queue_depth", "job_queue_size"):
+        assert until(partial(metric, tokpulse, name), (0.0).__eq__, SECONDS) == 0
+    growth.reaches(4, "job_processing_duration_seconds_count", storeId="north-records")
 
 
 def test_a_job_that_fails_comes_again_five_times_and_is_dead_until_somebody_wants_it(
@@ -191,8 +192,11 @@ def test_a_job_that_fails_comes_again_five_times_and_is_dead_until_somebody_want
 
 
 def test_one_page_has_the_metrics_of_the_app_and_of_its_worker(tokpulse: Running) -> None:
-    page = pages.read(tokpulse)
-    assert len(pages.label_values(page, "process_start_time_seconds", "worker")) == 2
+
+    def workers() -> int:
+        return len(pages.label_values(pages.read(tokpulse), "process_start_time_seconds", "worker"))
+
+    assert until(workers, (2).__eq__, SECONDS) == 2
 
 
 def test_a_job_goes_on_with_the_trace_of_its_webhook_down_to_the_database(
@@ -218,7 +222,9 @@ def test_a_job_goes_on_with_the_trace_of_its_webhook_down_to_the_database(
 def test_a_widget_is_traced_down_to_the_database(tokpulse: Running, collector: Collector) -> None:
     trace_id = uuid4().hex
     headers = {"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01"}
-    httpx.get(f"{tokpulse.url}/widgets/cart?store_id=tape-heads", headers=headers, trust_env=False)
+    httpx.get(
+        f"{tokpulse.url}/widgets/cart?store_id=tape-heads", headers=headers, trust_env=False, timeout=60.0
+    )
     wanted = ["GET /widgets/{surface}", "widget.render", "api.sales", "SELECT orders"]
     assert until(lambda: collector.way_to(trace_id, "SELECT orders"), wanted.__eq__, SECONDS) == wanted
 
@@ -236,13 +242,15 @@ def test_the_api_is_counted_by_route_status_and_store(tokpulse: Running) -> None
     tokpulse.get("/widgets/product?store_id=north-records")
     tokpulse.get("/widgets/garage?store_id=north-records")
     tokpulse.get("/nowhere/at/all")
-    requests = partial(growth.of, "api_requests_total", method="GET")
-    assert requests(route=plan.WIDGET, code="200", storeId="north-records") == 1
-    assert requests(route=plan.WIDGET, code="422", storeId="none") == 1
-    assert requests(route="other", code="404", storeId="none") == 1
+    for route, code, store in (
+        (plan.WIDGET, "200", "north-records"),
+        (plan.WIDGET, "422", "none"),
+        ("other", "404", "none"),
+    ):
+        growth.reaches(1, "api_requests_total", method="GET", route=route, code=code, storeId=store)
     of_route = {"route": plan.WIDGET, "method": "GET", "storeId": "north-records"}
-    assert growth.of("api_request_duration_seconds_count", **of_route) == 1
-    assert metric(tokpulse, "api_active_connections") == 0
+    growth.reaches(1, "api_request_duration_seconds_count", **of_route)
+    assert until(partial(metric, tokpulse, "api_active_connections"), (0.0).__eq__, SECONDS) == 0
     assert growth.of("widget_render_ms_count", surface="product", storeId="north-records") == 1
     page = pages.read(tokpulse)
     assert pages.total(page, "http_server_request_duration_seconds_count", store="north-records") >= 1
@@ -254,7 +262,7 @@ def test_a_widget_that_fails_is_counted_by_its_error(tokpulse: Running) -> None:
     of_store = {"surface": "cart", "storeId": "vinyl-cave"}
     assert growth.of("widget_errors_total", errorType="KeyError", **of_store) == 1
     assert growth.of("widget_render_ms_count", **of_store) == 0
-    assert growth.of("api_requests_total", code="500", storeId="vinyl-cave") == 1
+    growth.reaches(1, "api_requests_total", code="500", storeId="vinyl-cave")
 
 
 def test_what_a_page_tells_of_its_paint_is_kept_if_it_is_possible(tokpulse: Running) -> None:
@@ -263,7 +271,7 @@ def test_what_a_page_tells_of_its_paint_is_kept_if_it_is_possible(tokpulse: Runn
     def tell(**told: object) -> int:
         beacon = json.dumps({"surface": "home", "store_id": "tape-heads", **told})
         url = f"{tokpulse.url}/beacons/lcp"
-        return httpx.post(url, content=beacon, trust_env=False, timeout=20.0).status_code
+        return httpx.post(url, content=beacon, trust_env=False, timeout=60.0).status_code
 
     statuses = [tell(lcp_ms=120.5), tell(lcp_ms=-1), tell(lcp_ms=1, surface="garage"), tell()]
     assert statuses == [204, 422, 422, 422]
@@ -295,7 +303,7 @@ def test_a_page_in_a_browser_tells_its_largest_contentful_paint(tokpulse: Runnin
 def test_a_visitor_is_assigned_once_and_sees_the_same_variant(tokpulse: Running) -> None:
     of_store = {"experiment": "widget-layout", "storeId": "north-records"}
     growth = Growth(tokpulse)
-    with httpx.Client(base_url=tokpulse.url, trust_env=False, timeout=20.0) as visitor:
+    with httpx.Client(base_url=tokpulse.url, trust_env=False, timeout=60.0) as visitor:
         widgets = [visitor.get("/widgets/home?store_id=north-records").text for _ in range(3)]
     assert len(set(widgets)) == 1
     assert growth.of("assignment_total", **of_store) == 1
