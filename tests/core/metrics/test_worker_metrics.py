@@ -674,7 +674,7 @@ def test_health_is_that_of_the_worker_that_is_worst(group: Workers) -> None:
     check = """
 def ask(answer):
     import time
-    own.health.add("database", lambda: answer)
+    own.health.add("database", lambda: answer, every_seconds=3600, timeout_seconds=60)
     own.gateway.reply(RequestInfo("GET", "/health/ready", "", "http", {}.get), "/health/ready")
     while "health_check_duration_seconds_count" not in page():
         time.sleep(0.01)
