@@ -23,6 +23,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 _TESTS = Path(__file__).parent
+_PATIENCE_SECONDS = 60.0
 # Folders of tests that no version changes. Those that stand here, in no folder, are such tests too.
 _ONCE = ("example_apps/", "project/", "core/redaction/")
 # Tests that share what takes long to make, or ports in a row: how their IDs begin, and the name of what they share.
@@ -70,10 +71,16 @@ def _no_tracer_provider_stays() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _probes_are_patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a probe wait longer for a check than in production, because a busy machine answers late."""
+def _threads_are_waited_for(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait longer for a check, and for a flush by another thread, than in production: a busy machine is late."""
+    from obs_middleware.health.registry import Health
+    from obs_middleware.queue import flush
+
+    for function in (Health.add, Health.check, flush):
+        defaults: Any = function.__kwdefaults__
+        monkeypatch.setitem(defaults, "timeout_seconds", _PATIENCE_SECONDS)
     if request.node.get_closest_marker("hangs") is None:
-        monkeypatch.setattr("obs_middleware.health.checks._WAIT_SECONDS", 60.0)
+        monkeypatch.setattr("obs_middleware.health.checks._WAIT_SECONDS", _PATIENCE_SECONDS)
 
 
 def pytest_configure(config: pytest.Config) -> None:

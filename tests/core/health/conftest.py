@@ -1,4 +1,4 @@
-"""An Observer whose app has started, an event for what hangs, and the time that runs of checks have."""
+"""An Observer whose app has started, an event for what hangs, and the time of the checks."""
 
 from __future__ import annotations
 
@@ -6,22 +6,12 @@ import threading
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from obs_middleware import Observer
-from obs_middleware.health.registry import Health
-from tests.core.health.probing import CHECK_SECONDS, TOKEN, Clock
+from tests.core.health.probing import TOKEN, Clock
 from tests.core.support import observer
-
-
-@pytest.fixture(autouse=True)
-def _runs_have_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a run take longer than in production before it has failed, because a busy machine takes its time."""
-    for function in (Health.add, Health.check):
-        defaults: Any = function.__kwdefaults__
-        monkeypatch.setitem(defaults, "timeout_seconds", CHECK_SECONDS)
 
 
 @pytest.fixture

@@ -15,12 +15,7 @@ SECRET = "hunter2x"
 
 
 TOKEN = "health-token"
-
-
 BEARER = {"authorization": f"Bearer {TOKEN}"}
-
-
-CHECK_SECONDS = 60.0  # that a run of a check may take
 
 
 class Clock:

@@ -126,7 +126,9 @@ class Workers:
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("OBS_M", "OTEL_"))}
-        clean.pop("PYTHONUNBUFFERED", None)  # Python drops the rest of a page where a stop cuts its write short
+        clean.pop(
+            "PYTHONUNBUFFERED", None
+        )  # Python drops the rest of a page where a stop cuts its write short
         path = f"{ROOT}:{ROOT / 'adapters'}"
         self.env = clean | {"PYTHONPATH": path, "OBS_METRICS_WORKERS": "shop", **settings}
         self.env.setdefault("OBS_METRICS_DIRECTORY", str(folder))

@@ -24,7 +24,6 @@ from obs_middleware.cli.doctor.checks import CHECKS, run_checks
 from obs_middleware.cli.doctor.finding import Finding
 from obs_middleware.cli.doctor.service import Service
 from obs_middleware.cli.doctor.session import Options, Session
-from obs_middleware.queue import flush
 from tests import running
 from tests.core.cli.doctor.faulty_app import Answered, Asked, Fault, FaultyApp, served
 
@@ -42,8 +41,6 @@ def server() -> Iterator[FaultyApp]:
 def _counts_come_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait longer for what was counted to be on the page than in production, because a busy machine is late."""
     monkeypatch.setattr(propagation, "_SECONDS", 30.0)
-    defaults: Any = flush.__kwdefaults__
-    monkeypatch.setitem(defaults, "timeout_seconds", 60.0)
 
 
 @pytest.fixture
