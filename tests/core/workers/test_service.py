@@ -241,8 +241,9 @@ def test_where_one_registry_finds_no_room_to_join_all_go_on_alone(group: Workers
 
 def test_while_a_lock_is_held_a_scrape_fails_and_who_joins_does_so_later(group: Workers) -> None:
     """A page with the numbers of one alone would be a reset of all counters. It takes the seconds of the lock."""
-    seconds = 2.0, 5.0
-    one, two = group.start(COUNTER), group.start(COUNTER, lock_seconds=seconds, OBS_LOG_LEVEL="CRITICAL")
+    one = group.start(COUNTER)
+    group.lock_seconds = 2.0, 5.0
+    two = group.start(COUNTER, OBS_LOG_LEVEL="CRITICAL")
     for worker in (one, two):
         worker.do("counter.inc(3)")
     assert one.numbers()["orders_total"] == two.numbers()["orders_total"] == 6
@@ -250,7 +251,7 @@ def test_while_a_lock_is_held_a_scrape_fails_and_who_joins_does_so_later(group: 
     with lock.open("r+b") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         assert two.status() == 503
-        three = group.start(COUNTER, lock_seconds=seconds, OBS_LOG_LEVEL="CRITICAL")
+        three = group.start(COUNTER, OBS_LOG_LEVEL="CRITICAL")
         three.do("counter.inc(4)")
     eventually(lambda: one.numbers()["orders_total"] == 10)
     assert three.numbers()["orders_total"] == 10
@@ -422,7 +423,8 @@ def snapshots(seconds):
 
 def test_pages_and_snapshots_at_once_lose_nothing_while_others_die(group: Workers) -> None:
     """It reads for two seconds, because it meets a change only by chance."""
-    one = group.start(MANY, call_seconds=0.25)  # some die before they have answered
+    group.call_seconds = 0.25  # some die before they have answered
+    one = group.start(MANY)
     one.do("count()")
     others = [group.start(MANY) for _ in range(4)]
     for other in others:
@@ -442,7 +444,8 @@ def test_pages_and_snapshots_at_once_lose_nothing_while_others_die(group: Worker
 
 
 def test_a_worker_that_stands_still_keeps_nobody_for_long(group: Workers) -> None:
-    one, two = group.start(COUNTER), group.start(COUNTER, call_seconds=0.25)
+    group.call_seconds = 0.25
+    one, two = group.start(COUNTER), group.start(COUNTER)
     one.do("counter.inc()")
     two.numbers()
     pid = one.do("os.getpid()")

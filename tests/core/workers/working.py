@@ -121,35 +121,31 @@ class Worker:
 
 
 class Workers:
-    """Workers of one group."""
+    """Workers of one group.
+
+    Attributes:
+        call_seconds: how long those that are started now wait for the answers of others.
+        lock_seconds: how long they wait for the lock of the directory, to join and to read.
+    """
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("OBS_M", "OTEL_"))}
-        clean.pop(
-            "PYTHONUNBUFFERED", None
-        )  # Python drops the rest of a page where a stop cuts its write short
+        # With it Python drops the rest of a page where a stop cuts its write short.
+        clean.pop("PYTHONUNBUFFERED", None)
         path = f"{ROOT}:{ROOT / 'adapters'}"
         self.env = clean | {"PYTHONPATH": path, "OBS_METRICS_WORKERS": "shop", **settings}
         self.env.setdefault("OBS_METRICS_DIRECTORY", str(folder))
+        self.call_seconds, self.lock_seconds = _CALL_SECONDS, _LOCK_SECONDS
         self._started: list[Worker] = []
 
-    def start(
-        self,
-        before: str = "",
-        *,
-        call_seconds: float = _CALL_SECONDS,
-        lock_seconds: tuple[float, float] = _LOCK_SECONDS,
-        **settings: str,
-    ) -> Worker:
+    def start(self, before: str = "", **settings: str) -> Worker:
         """Start one more.
 
         Args:
             before: code that it runs before it imports us.
-            call_seconds: that it waits for the answers of others.
-            lock_seconds: that it waits for the lock of the directory, to join and to read.
         """
-        code = _OBEY.format(before=before, call_seconds=call_seconds, lock_seconds=lock_seconds)
+        code = _OBEY.format(before=before, call_seconds=self.call_seconds, lock_seconds=self.lock_seconds)
         worker = Worker(code, self.env | settings)
         self._started.append(worker)
         return worker
