@@ -16,8 +16,6 @@ COUNTED_AT_MOST = 700 / 10_000  # for each request
 TOLERANCE = 150  # objects, of caches that fill up; one kept of each request would make more
 SPAN_OBJECTS = 20  # that one span in the exporter's queue holds at most; 15 on Python 3.10
 
-pytestmark = pytest.mark.timeout(300)  # a look at all kinds of request takes a minute on a busy machine
-
 every_front_end = pytest.mark.parametrize("name", BY_NAME)
 
 

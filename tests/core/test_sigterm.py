@@ -187,8 +187,7 @@ os._exit(0)
 """
     lines = python(SERVED + HANDLED + code).splitlines()
     told = [json.loads(line)["message"] if line.startswith("{") else line for line in lines]
-    places = map(told.index, ("server late draining", "the server waits", "one is left"))
-    handled, waits, is_left = places
+    handled, waits, is_left = map(told.index, ("server late draining", "the server waits", "one is left"))
     assert {"GET /first 200", "span of /first", "exported 1.0"} < {*told[:handled]}
     assert sorted(told[waits + 1 : is_left]) == ["GET /last 200", "span of /last"]
     assert sorted(told[is_left + 1 :]) == ["GET /longest 200", "exported 3.0", "span of /longest"]

@@ -79,7 +79,6 @@ def assert_nothing_is_left(port_base: int, temporary: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.timeout(300)
 def test_the_demo_shows_that_all_it_claims_holds_and_leaves_nothing(port_base: int, tmp_path: Path) -> None:
     patient = "tests.example_apps.patient_demo"
     with demo("--once", "--port-base", str(port_base), temporary=tmp_path, module=patient) as process:

@@ -19,7 +19,6 @@ def demo(*arguments: str, module: str = "example_apps.demo") -> tuple[int, str]:
 
 
 @pytest.mark.once
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ["noisy-tenant", "dead-worker"])
 def test_a_scenario_shows_that_all_it_claims_holds(name: str, port_base: int) -> None:
     """It takes some seconds, because services start, and a lease runs out."""

@@ -31,7 +31,6 @@ def test_guides_are_found() -> None:
     assert len(GUIDES) >= 14
 
 
-@pytest.mark.timeout(300)  # some start three servers, and a busy machine takes long for each
 @pytest.mark.parametrize("guide", GUIDES, ids=NAMES)
 def test_guide_does_what_it_says(guide: Path, tmp_path: Path) -> None:
     with reader(tmp_path) as tries:

@@ -29,7 +29,6 @@ def test_a_client_that_obeys_readiness_loses_nothing_when_a_server_ends(tmp_path
 
 
 @pytest.mark.once
-@pytest.mark.timeout(300)
 def test_requests_that_last_longer_than_the_drain_are_answered(tmp_path: Path) -> None:
     """Also by servers that end at once: their signal waits until nothing is under way, as long again at most."""
     names = ["daphne", "waitress", "uvicorn, no lifespan"]

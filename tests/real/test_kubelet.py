@@ -20,7 +20,6 @@ from tests.real.kubelet import HASTY, Kubelet, wait_for
 
 
 @pytest.mark.once
-@pytest.mark.timeout(300)
 def test_a_pod_is_restarted_taken_out_and_ended_as_it_should_be(tmp_path: Path) -> None:
     port = running.free_port()
     command = [sys.executable, "-m", "uvicorn", "--port", str(port), "tests.real.kubelet_app:app"]
