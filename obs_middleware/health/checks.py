@@ -7,6 +7,7 @@ Rules:
 - a question waits for a run only where there is no result yet, or an old one, and for a moment only;
 - a run that takes longer than `timeout_seconds` has failed, and no further one starts while it hangs; it fails once
   more for each `every_seconds` that it goes on hanging;
+- a run that the end of the app's event loop cuts short has found nothing;
 - a check keeps its thread, and what belongs to it: connections, an event loop. A check that has failed gets a new one.
 """
 
@@ -26,7 +27,7 @@ import msgspec
 from obs_middleware import process
 from obs_middleware.health.changes import UNKNOWN, Change, Changes
 from obs_middleware.health.check_thread import CheckThread
-from obs_middleware.health.event_loops import Await, running_asyncio_loop
+from obs_middleware.health.event_loops import Await, LoopEnded, running_asyncio_loop, was_cancelled
 from obs_middleware.health.hysteresis import Hysteresis
 from obs_middleware.health.ready_check import adopt
 from obs_middleware.health.result import FAIL, PASS, STATUSES, WARN, Result
@@ -103,6 +104,7 @@ class Check:
         self._last_failure = ""
         self._fresh_until = 0.0
         self._started: float | None = None  # of the run under way, on the monotonic clock
+        self._is_background = False  # nobody has asked for that run
         self._late = 0  # how often the run under way has failed, because it hangs
         self._done = Event()
         self._task: Any = None  # of the event loop, where no thread is to be had; nobody waits for it there
@@ -182,7 +184,7 @@ class Check:
         with self._lock:
             if self._started is not None or time.monotonic() < self._fresh_until:
                 return
-            self._started = time.monotonic()
+            self._started, self._is_background = time.monotonic(), is_background
             self._done.clear()
         try:
             self._thread.run(self._run)
@@ -226,7 +228,7 @@ class Check:
         except asyncio.TimeoutError:
             found = TimeoutError()
         except asyncio.CancelledError as error:
-            found = error
+            found = LoopEnded() if was_cancelled(asyncio.current_task()) else error
         self._task = None
         self._end(found, time.monotonic() - began)
 
@@ -255,17 +257,21 @@ class Check:
     # What they find
 
     def _end(self, answer: Any, seconds: float) -> None:
+        has_ended = isinstance(answer, LoopEnded) or (
+            isinstance(answer, Exception) and self._is_background and self._surroundings.has_ended
+        )
         run = self._found(answer, seconds)
         if run.status == FAIL:
             self._thread.end()
         with self._lock:
             is_noted = self._late > 0
-            if not is_noted:
+            if not is_noted and not has_ended:
                 self._note(run)
-            self._fresh_until = time.monotonic() + self._every
+            if not has_ended:
+                self._fresh_until = time.monotonic() + self._every
             self._started, self._late = None, 0
             self._done.set()
-        if not is_noted:
+        if not is_noted and not has_ended:
             self._changes.count_run(self.name, run.status, seconds)
         self._changes.tell()
 

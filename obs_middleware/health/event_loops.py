@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from threading import local
@@ -16,7 +17,12 @@ from typing import Any
 Await = Callable[[Awaitable[Any], float], Any]  # run an awaitable from a thread, for so many seconds
 
 _CANCELLATIONS = ("CancelledError", "Cancelled")  # of asyncio and trio
+_LOOK_SECONDS = 0.25  # after which it is looked whether the loop still runs
 _kept = local()
+
+
+class LoopEnded(Exception):
+    """The event loop has ended, or somebody has cancelled what ran there: nothing is known of it."""
 
 
 def run_in(loop: Any) -> Await:
@@ -26,6 +32,12 @@ def run_in(loop: Any) -> Await:
         loop: asyncio's event loop, or trio's token.
     """
     return _run_in_trio(loop) if hasattr(loop, "run_sync_soon") else _run_in_asyncio(loop)
+
+
+def was_cancelled(task: Any) -> bool:
+    """Tell whether somebody has cancelled a task of asyncio, as the end of its loop does; Python 3.10 does not tell."""
+    cancelling = getattr(task, "cancelling", None)
+    return cancelling is not None and cancelling() > 0
 
 
 def running_asyncio_loop() -> Any:
@@ -91,14 +103,28 @@ def _run_in_asyncio(loop: Any) -> Await:
         def end(task: asyncio.Task[tuple[Any, BaseException | None]]) -> None:
             _close(coroutine, awaitable)  # it may have been cancelled before its first step
             with suppress(InvalidStateError):  # given up meanwhile
-                if task.cancelled():
-                    outcome.cancel()
-                else:
+                if not task.cancelled():
                     outcome.set_result(task.result())
+                elif was_cancelled(task):
+                    outcome.set_result((None, LoopEnded()))
+                else:
+                    outcome.cancel()
 
         def cancel(task: asyncio.Task[Any]) -> None:
             with suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(task.cancel)
+
+        def wait() -> tuple[Any, BaseException | None]:
+            late = time.monotonic() + seconds
+            while True:
+                rest = late - time.monotonic()
+                try:
+                    return outcome.result(min(rest, _LOOK_SECONDS))
+                except FutureTimeoutError:  # another class than the builtin one before Python 3.11
+                    if rest <= _LOOK_SECONDS:
+                        raise TimeoutError from None
+                    if not loop.is_running():
+                        raise LoopEnded from None
 
         try:
             loop.call_soon_threadsafe(start)
@@ -106,9 +132,7 @@ def _run_in_asyncio(loop: Any) -> Await:
             _close(coroutine, awaitable)
             raise
         try:
-            return _result(outcome.result(seconds))
-        except FutureTimeoutError:  # another class than the builtin one before Python 3.11
-            raise TimeoutError from None
+            return _result(wait())
         finally:
             outcome.cancel()  # where it is late; a loop that has stopped never ends it
             if not loop.is_running() and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
@@ -130,6 +154,8 @@ def _run_in_trio(token: Any) -> Await:
 
         try:
             return _result(trio.from_thread.run(bounded, trio_token=token))
+        except trio.Cancelled:
+            raise LoopEnded from None
         except trio.RunFinishedError:
             _close(coroutine, awaitable)
             raise

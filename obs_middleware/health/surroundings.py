@@ -26,7 +26,12 @@ class Surroundings:
 
     @property
     def has_ended(self) -> bool:
-        """Tell whether the event loop has ended that served the app; trio does not tell."""
+        """Tell whether the event loop has ended that served the app."""
+        if hasattr(self.loop, "run_sync_soon"):
+            try:
+                self.loop.run_sync_soon(_nothing, idempotent=True)
+            except RuntimeError:  # trio.RunFinishedError
+                return True
         is_running = getattr(self.loop, "is_running", None)
         return is_running is not None and not is_running()
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import threading
+import time
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -28,6 +30,24 @@ def by_asyncio(own: Observer, ask: Callable[[Observer], Any]) -> Any:
         return answer
 
     return asyncio.run(serve())
+
+
+def by_loop_that_stops(own: Observer, ask: Callable[[Observer], Any]) -> Any:
+    """As where nobody cancels what has not ended; the loop is closed when the test no longer needs it."""
+    loop = asyncio.new_event_loop()
+
+    async def serve() -> Any:
+        own.gateway.started(loop=loop)
+        return await asyncio.to_thread(ask, own)
+
+    try:
+        return loop.run_until_complete(serve())
+    finally:
+        while asyncio.all_tasks(loop):  # the thread of the check gives its run up
+            time.sleep(0.05)
+            loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
 
 
 def by_trio(own: Observer, ask: Callable[[Observer], Any]) -> Any:
@@ -103,6 +123,31 @@ def test_async_check_that_takes_too_long_is_stopped(serve: Any) -> None:
         return probe(own)[0], detail(own)["output"]
 
     assert serve(own, ask) == (503, "TimeoutError: no answer after 0.03 s")
+
+
+@pytest.mark.hangs
+@pytest.mark.parametrize("serve", [by_asyncio, by_trio, by_loop_that_stops])
+def test_run_that_the_end_of_the_loop_cuts_short_has_found_nothing(serve: Any) -> None:
+    if serve is by_asyncio and sys.version_info < (3, 11):
+        pytest.skip("asyncio does not tell who has cancelled a task")
+    own, runs, changes = secured(), list[int](), list[str]()
+    own.health.on_change(lambda change: changes.append(change.status))
+
+    @own.health.check("database", every_seconds=0.01)
+    async def database() -> None:
+        runs.append(1)
+        if len(runs) == 2:
+            await pause(serve, 600)
+
+    def ask_until(count: int) -> Callable[[Observer], None]:
+        return lambda own: eventually(lambda: (probe(own), len(runs) >= count)[1])
+
+    serve(own, ask_until(2))
+    serve(own, ask_until(3))
+    eventually(lambda: changes)
+    assert changes == ["pass"]
+    failed = {"component": "database", "status": "fail"}
+    assert own.registry.get_sample_value("health_checks_total", failed) is None
 
 
 def test_async_check_keeps_its_loop_where_none_serves() -> None:
