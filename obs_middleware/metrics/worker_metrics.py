@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from functools import partial
+from math import inf
 from threading import RLock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
@@ -61,7 +62,7 @@ class WorkerMetrics:
         self._is_done = False
         self._next_try = 0.0
         self._next_publication = 0.0
-        self._has_no_room = False
+        self._no_room_at = self._shared_at = -inf  # when that was told last; when all were shared last
         self._next_sharing = 0.0
         self.service: Service | None = None
         self._workers = _ALONE
@@ -194,16 +195,25 @@ class WorkerMetrics:
     def _share_missing(self) -> None:
         """Share what is not, because it was being made, or there was no room; for whoever holds the flush lock."""
         if self.service is not None:
-            self._has_no_room = False
+            began = monotonic()
             try:
                 for number, registry, instruments in self.registries:
                     self._move(self.service.cells, number, registry, instruments)
+                self._shared_at = began
             except OSError as error:
                 self._report_full("workers", error)
 
     def _report_full(self, component: str, error: Exception) -> None:
-        self._has_no_room = self._has_no_room or isinstance(error, OSError)
+        if isinstance(error, OSError):
+            self._no_room_at = monotonic()
         self._report(component, error)
+
+    @property
+    def _has_no_room(self) -> bool:
+        """Tell whether numbers have found no room since all were shared, or of a series that was in the making then."""
+        from obs_middleware.metrics.replaced_values import LATE_SECONDS
+
+        return self._no_room_at > self._shared_at - LATE_SECONDS
 
     def _caps(self) -> dict[str, Cap]:
         """Return the bounds of the metrics that have one."""

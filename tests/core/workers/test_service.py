@@ -329,6 +329,30 @@ def test_what_has_found_no_room_is_shared_when_there_is_some(group: Workers, roo
     assert found['obs_internal_errors_total{component="workers"}'] >= 1
 
 
+FULL_FOR_A_MOMENT = """
+import threading
+report = of_workers.places._report
+def full(component, error):  # its metric does not know the series yet, for which there was no room
+    report(component, error)
+    os.write = real
+    sharing = threading.Thread(target=of_workers.worker_metrics.publish)
+    sharing.start()
+    sharing.join()
+def refuse(fd, text):
+    raise OSError(28, 'No space left on device')
+real, os.write = os.write, refuse
+of_workers.places._report = full
+"""
+
+
+def test_a_series_that_finds_no_room_while_all_others_are_shared_is_shared_too(group: Workers) -> None:
+    one, two = group.start(CUT, OBS_LOG_LEVEL="CRITICAL"), group.start(OBS_LOG_LEVEL="CRITICAL")
+    one.numbers()
+    one.do(f"exec({FULL_FOR_A_MOMENT!r}, globals())")
+    one.do("pay('first')")
+    assert two.numbers()['pay_bucket{bank="first",le="+Inf"}'] == 6
+
+
 def test_where_there_is_no_room_the_page_says_so(group: Workers) -> None:
     one = group.start()
     assert one.numbers()['obs_internal_errors_total{component="workers"}'] == 0
