@@ -12,7 +12,7 @@ import pytest
 from obs_middleware import background
 from obs_middleware.background import Worker
 from obs_middleware.queue import Flusher, flush, later
-from tests.core.support import Output, eventually, observer, serve
+from tests.core.support import Output, eventually, observer, python, serve
 
 
 def test_without_a_thread_to_be_had_lines_are_written_at_once(
@@ -29,14 +29,20 @@ def test_without_a_thread_to_be_had_lines_are_written_at_once(
         assert len(output.lines()) == count
 
 
-def test_thread_that_flushes_is_a_daemon_and_one_for_the_process(output: Output) -> None:
-    for _ in range(3):
-        serve(observer())
-    output.wait_for(3)
-    threads = [thread for thread in threading.enumerate() if thread.name == "obs-background"]
-    assert len(threads) == 1
-    assert threads[0].daemon
-    assert sys.is_finalizing() is False
+SERVING = """
+import threading
+from prometheus_client import CollectorRegistry
+from obs_middleware import Observer, RequestInfo
+for _ in range(3):
+    own = Observer(access_log=False, log_setup=False, registry=CollectorRegistry())
+    own.gateway.set_up()
+    own.gateway.start(RequestInfo("GET", "/", "", "http", {}.get)).finish()
+print([thread.daemon for thread in threading.enumerate() if thread.name == "obs-background"])
+"""
+
+
+def test_thread_that_flushes_is_a_daemon_and_one_for_the_process() -> None:
+    assert python(SERVING) == "[True]\n"
 
 
 class Work:
