@@ -20,6 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 
 LONGEST_SECONDS = 3.0
+LOOK_SECONDS = 0.02
+STOPS = 0.1  # the share of looks that stop a process, so that all run meanwhile
 
 
 def main(arguments: list[str]) -> int:
@@ -42,11 +44,11 @@ def main(arguments: list[str]) -> int:
                 send(pid, signal.SIGCONT)
                 del stopped[pid]
             others = sorted(below(running.pid) - stopped.keys())
-            if others and len(stopped) < options.at_once:
+            if others and len(stopped) < options.at_once and dice.random() < STOPS:
                 pid = dice.choice(others)
                 stopped[pid] = now + min(dice.expovariate(1 / options.seconds), LONGEST_SECONDS)
                 send(pid, signal.SIGSTOP)
-            time.sleep(0.02)
+            time.sleep(LOOK_SECONDS)
     finally:
         for pid in stopped:
             send(pid, signal.SIGCONT)
