@@ -3,7 +3,8 @@
 
     scripts/stalled.py [--at-once 3] [--seconds 0.5] [--seed 1] COMMAND ...
 
-What passes here does not depend on how fast a machine is. Linux, because it reads `/proc` (proc_pid_stat(5)).
+What passes here does not depend on how fast a machine is. A test that stops a process itself can't pass, because its
+process is let go on here. Linux, because it reads `/proc` (proc_pid_stat(5)).
 """
 
 from __future__ import annotations

@@ -257,21 +257,21 @@ class Check:
     # What they find
 
     def _end(self, answer: Any, seconds: float) -> None:
-        has_ended = isinstance(answer, LoopEnded) or (
+        is_cut_short = isinstance(answer, LoopEnded) or (
             isinstance(answer, Exception) and self._is_background and self._surroundings.has_ended
         )
         run = self._found(answer, seconds)
         if run.status == FAIL:
             self._thread.end()
         with self._lock:
-            is_noted = self._late > 0
-            if not is_noted and not has_ended:
+            is_new = not is_cut_short and not self._late  # one that is late is noted already
+            if is_new:
                 self._note(run)
-            if not has_ended:
+            if not is_cut_short:
                 self._fresh_until = time.monotonic() + self._every
             self._started, self._late = None, 0
             self._done.set()
-        if not is_noted and not has_ended:
+        if is_new:
             self._changes.count_run(self.name, run.status, seconds)
         self._changes.tell()
 
